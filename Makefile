@@ -1,0 +1,44 @@
+# StepCoder's front door. `make help` lists the targets.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv/bin
+NAME ?= smoke
+PROFILE ?= deploy/profiles/local.yaml
+
+.PHONY: help install local-cluster local-cluster-down test test-unit lint format typecheck lock engine engine-down image clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+install: ## create .venv with the pinned dependencies (a second run does nothing)
+	@deploy/install.sh
+
+local-cluster: install ## one-node Ray cluster, the smoke run as a Ray job, its result table
+	@exec $(VENV)/python -m deploy local-cluster up --name $(NAME) --config $(PROFILE) $(ARGS)
+
+local-cluster-down: ## stop exactly what local-cluster started
+	@if [ -x $(VENV)/python ]; then exec $(VENV)/python -m deploy local-cluster down; else echo "nothing to stop: no .venv here"; fi
+
+test: install ## every test (the Docker ones where an engine answers)
+	@exec $(VENV)/python -m pytest $(ARGS)
+
+test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
+	@exec $(VENV)/python -m pytest -m "not integration and not docker" $(ARGS)
+
+lint: install ## ruff (lint and format) and pyright
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/pyright
+
+format: install ## let ruff fix and format
+	@$(VENV)/ruff check --fix . && $(VENV)/ruff format .
+
+lock: install ## recompile deploy/constraints-*.txt from pyproject.toml
+	@deploy/lock.sh
+
+engine: ## start a Docker engine for the sandbox (DRY_RUN=1 only tells what it would do)
+	@deploy/docker_engine.sh start $(if $(DRY_RUN),--dry-run)
+
+engine-down: ## stop the engine that `make engine` started
+	@deploy/docker_engine.sh stop
+
+clean: ## remove caches (not runs/, not .venv)
+	@rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info && find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,151 @@
+"""Collector: subtasks in, judged samples out. Generation and judging overlap, sample by sample."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actors.config import RolloutConfig
+from actors.rollout import Completion, Request
+from actors.rollout_fleet import RolloutFleet
+from actors.sandbox_pool import SandboxPool
+from curriculum.prompt import Program, assemble, encode_prompt
+from curriculum.subtask import Subtask
+from learner.tokenizer import completion_text, text_lengths, token_bytes
+from sandbox import Job, Limits, Verdict
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion with everything known about it."""
+
+    sample_id: int
+    """Unique within the run."""
+    subtask: Subtask
+    """What was asked."""
+    prompt_ids: tuple[int, ...]
+    """How it was asked: question and prefix as token ids."""
+    completion: Completion
+    """What the policy wrote."""
+    program: Program
+    """Prefix and completion as one program."""
+    token_lengths: tuple[int, ...]
+    """Bytes that each completion token contributes to the program (0 for special tokens)."""
+    verdict: Verdict
+    """What happened when it ran."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The samples of one round and where its time went."""
+
+    samples: tuple[Sample, ...]
+    """In the order of their ids."""
+    rollout_s: float
+    """From the first request to the last completion [seconds]."""
+    sandbox_s: float
+    """From the last completion to the last verdict: what judging adds to the round [seconds]."""
+
+
+class Collector:
+    """Asks the fleet and has each completion judged as soon as it ends."""
+
+    def __init__(
+        self,
+        fleet: RolloutFleet,
+        pool: SandboxPool,
+        tokenizer: Any,
+        config: RolloutConfig,
+        limits: Limits,
+        seed: int,
+    ) -> None:
+        self.fleet = fleet
+        self.pool = pool
+        self.tokenizer = tokenizer
+        self.config = config
+        self.limits = limits
+        self.seed = seed
+        self._bytes = token_bytes(tokenizer)
+
+    async def collect(
+        self, subtasks: Sequence[Subtask], samples_each: int, first_id: int, deadline_s: float
+    ) -> Collected:
+        """Generate `samples_each` completions of every subtask and judge them all.
+
+        Sample ids run from `first_id`; each seeds its own sampling, so that a resumed run asks
+        for the same random streams.
+
+        Raises:
+            TimeoutError: the round took longer than `deadline_s`; says how far it came.
+            ValueError: a prompt leaves no room for its completion within the context.
+        """
+        ids = itertools.count(first_id)
+        asked: dict[int, tuple[Subtask, Request]] = {}
+        for subtask in subtasks:
+            prompt = tuple(encode_prompt(subtask, self.tokenizer))
+            for _ in range(samples_each):
+                request = self._request(next(ids), prompt, subtask)
+                asked[request.sample_id] = (subtask, request)
+        completions = 0
+        started = last = time.monotonic()
+        judging: list[asyncio.Task[Sample]] = []
+        try:
+            async with asyncio.timeout(deadline_s):
+                requests = [request for _, request in asked.values()]
+                async for completion in self.fleet.generate(requests):
+                    completions += 1
+                    last = time.monotonic()
+                    work = self._judge(*asked[completion.sample_id], completion)
+                    judging.append(asyncio.create_task(work))
+                samples = await asyncio.gather(*judging)
+        except TimeoutError as error:
+            judged = sum(task.done() for task in judging)
+            raise TimeoutError(
+                f"{len(asked)} samples asked, {completions} generated, {judged} judged within "
+                f"{deadline_s:.0f} s{': ' if str(error) else ''}{error}"
+            ) from None
+        finally:
+            for task in judging:
+                task.cancel()
+        samples.sort(key=lambda sample: sample.sample_id)
+        return Collected(tuple(samples), last - started, time.monotonic() - last)
+
+    def _request(self, sample_id: int, prompt: tuple[int, ...], subtask: Subtask) -> Request:
+        room = self.config.max_model_len - len(prompt)
+        if room < 1:
+            raise ValueError(
+                f"problem {subtask.problem.id}: its prompt has {len(prompt)} tokens, and "
+                f"rollout.max_model_len is {self.config.max_model_len}: raise it or leave it out"
+            )
+        return Request(
+            sample_id=sample_id,
+            prompt_ids=prompt,
+            seed=(self.seed << 32) + sample_id,
+            max_tokens=min(self.config.max_new_tokens, room),
+            temperature=self.config.temperature,
+        )
+
+    async def _judge(self, subtask: Subtask, request: Request, completion: Completion) -> Sample:
+        ids = completion.token_ids
+        program = assemble(subtask, completion_text(ids, self._bytes))
+        problem = subtask.problem
+        job = Job(
+            id=f"{request.sample_id}",
+            source=program.source,
+            fn_name=problem.fn_name,
+            tests=problem.tests,
+            limits=self.limits,
+        )
+        return Sample(
+            sample_id=request.sample_id,
+            subtask=subtask,
+            prompt_ids=request.prompt_ids,
+            completion=completion,
+            program=program,
+            token_lengths=tuple(text_lengths(ids, self._bytes)),
+            verdict=await self.pool.run(job),
+        )

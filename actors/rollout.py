@@ -1,0 +1,229 @@
+"""RolloutWorker: one vLLM engine in a Ray actor.
+
+Lifecycle: `start()` loads the engine from a Hugging Face folder; `generate()` streams completions,
+each as it ends; the weight-sync methods are called by the broadcast (`rollout_broadcast.py`), which
+pauses generation, replaces the weights and resumes. `stop()` shuts the engine down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actors.config import RolloutConfig
+
+ENGINE_ENV = {
+    # The engine core lives in one process beside the actor; a second hop would only add copies.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "HF_HUB_OFFLINE": "1",
+}
+CPU_ENV = {
+    # Spinning OpenMP threads on a shared core slow each other down twentyfold.
+    "OMP_WAIT_POLICY": "passive",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # The first compilation costs more than a smoke run's whole generation.
+    "TORCHDYNAMO_DISABLE": "1",
+}
+_CPU_BLOCK = 32
+"""KV block [tokens]; with the CPU default of 128 short prompts never hit the prefix cache."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to generate."""
+
+    sample_id: int
+    """Names the sample from here to its gradient."""
+    prompt_ids: tuple[int, ...]
+    """The prompt's token ids."""
+    seed: int
+    """Seed of this sample's own random stream."""
+    max_tokens: int
+    """Longest completion [tokens]."""
+    temperature: float
+    """Sampling temperature; 0 is greedy."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One finished completion."""
+
+    sample_id: int
+    """As in the request."""
+    token_ids: tuple[int, ...]
+    """Generated ids, the end-of-sequence token included where the policy wrote it."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each generated id under the sampling distribution [nats]."""
+    finish_reason: str
+    """`stop` (the policy ended it) or `length`."""
+    weight_version: int
+    """Version of the weights that wrote it."""
+
+
+def engine_env(config: RolloutConfig, gpu: bool) -> dict[str, str]:
+    """Environment variables of a rollout actor, set before vLLM is imported."""
+    if gpu:
+        return dict(ENGINE_ENV)
+    return {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": str(config.threads)}
+
+
+class RolloutWorker:
+    """One vLLM engine: prompts in as token ids, completions out as each one ends."""
+
+    def __init__(self, config: RolloutConfig, name: str) -> None:
+        self.config = config
+        self.name = name
+        self.weight_version = 0
+        self._request_ids = itertools.count()
+        self._engine: Any = None
+
+    def start(self, model_dir: str, weights_backend: str, gpu: bool) -> dict[str, str]:
+        """Load the engine; returns the versions of vllm and torch as this process runs them.
+
+        Raises:
+            RuntimeError: vLLM could not load the model; the message names folder and cause.
+        """
+        import torch
+        import vllm
+        from vllm.config import WeightTransferConfig
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        from actors.rollout_weights import EXTENSION
+
+        config = self.config
+        sized: dict[str, Any] = (
+            {"gpu_memory_utilization": config.gpu_memory_utilization}
+            if gpu
+            else {"kv_cache_memory_bytes": config.kv_cache_mib << 20, "block_size": _CPU_BLOCK}
+        )
+        try:
+            self._engine = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(
+                    model=model_dir,
+                    dtype=config.dtype,
+                    max_model_len=config.max_model_len,
+                    max_num_seqs=config.max_num_seqs,
+                    tensor_parallel_size=config.tensor_parallel,
+                    enforce_eager=not gpu,
+                    logprobs_mode="processed_logprobs",
+                    weight_transfer_config=WeightTransferConfig(backend=weights_backend),  # type: ignore[arg-type]
+                    worker_extension_cls=EXTENSION,
+                    disable_log_stats=True,
+                    **sized,
+                )
+            )
+        except Exception as error:
+            raise RuntimeError(
+                f"{self.name}: vLLM could not load {model_dir}: {type(error).__name__}: {error}"
+            ) from error
+        return {"vllm": vllm.__version__, "torch": torch.__version__}
+
+    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
+        """Yield each completion as it ends, in whatever order they end."""
+        tasks = [asyncio.create_task(self._complete(request)) for request in requests]
+        try:
+            for task in asyncio.as_completed(tasks):
+                yield await task
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _complete(self, request: Request) -> Completion:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+            logprobs=0,
+            flat_logprobs=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = await self._final(request.prompt_ids, params)
+        generated = output.outputs[0]
+        return Completion(
+            sample_id=request.sample_id,
+            token_ids=tuple(generated.token_ids),
+            logprobs=_chosen_logprobs(generated),
+            finish_reason=generated.finish_reason,
+            weight_version=self.weight_version,
+        )
+
+    async def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Log-probability of each token given those before it, from the second on [nats].
+
+        The engine's half of the weight probe; nothing is sampled.
+        """
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            temperature=1.0,
+            max_tokens=1,
+            prompt_logprobs=0,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        outputs = await asyncio.gather(*(self._final(tuple(ids), params) for ids in sequences))
+        return [
+            [
+                position[token].logprob
+                for position, token in zip(output.prompt_logprobs[1:], ids[1:], strict=True)
+            ]
+            for output, ids in zip(outputs, sequences, strict=True)
+        ]
+
+    async def _final(self, prompt_ids: tuple[int, ...], params: Any) -> Any:
+        from vllm.inputs import TokensPrompt
+
+        prompt = TokensPrompt(prompt_token_ids=list(prompt_ids))
+        request_id = f"{self.name}-{next(self._request_ids)}"
+        final = None
+        async for output in self._engine.generate(prompt, params, request_id=request_id):
+            final = output
+        if final is None:
+            raise RuntimeError(f"{self.name}: the engine ended request {request_id} without output")
+        return final
+
+    # The weight-sync control plane; FleetClient calls these on every worker.
+
+    async def init_weight_transfer_engine(self, request: Any) -> None:
+        """Join the broadcast group."""
+        await self._engine.init_weight_transfer_engine(request)
+
+    async def start_weight_update(self) -> None:
+        """Freeze running requests, empty the prefix cache, open the update."""
+        await self._engine.pause_generation(mode="keep", clear_cache=True)
+        await self._engine.start_weight_update()
+
+    async def update_weights(self, request: Any) -> None:
+        """Receive the weights; runs while the learner broadcasts."""
+        await self._engine.update_weights(request)
+
+    async def finish_weight_update(self, version: int) -> None:
+        """Make the weights current under this version number and resume."""
+        await self._engine.finish_weight_update()
+        self.weight_version = version
+        await self._engine.resume_generation()
+
+    def stop(self) -> None:
+        """Shut the engine down."""
+        if self._engine is not None:
+            self._engine.shutdown()
+            self._engine = None
+
+
+def _chosen_logprobs(generated: Any) -> tuple[float, ...]:
+    """The sampled tokens' log-probabilities out of vLLM's flat container."""
+    return tuple(
+        position[token].logprob
+        for position, token in zip(generated.logprobs, generated.token_ids, strict=True)
+    )

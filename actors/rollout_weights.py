@@ -1,0 +1,187 @@
+"""The engine's end of the weight broadcast, through vLLM's own weight-transfer interface.
+
+On GPUs the data plane is vLLM's `nccl` backend. vLLM has none that works on CPUs, so this module
+registers `gloo` with the same factory. The learner's end is `rollout_broadcast.py`.
+
+Importing this module registers the backend. vLLM imports it in each engine process because the
+engine is started with `worker_extension_cls=EXTENSION`.
+
+The payload of one update is the checkpoint-format stream of `(name, tensor)` pairs, flattened into
+buckets of at most `BUCKET_BYTES`, one broadcast each: neither side holds a second whole copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch.distributed import BroadcastOptions, PrefixStore, ProcessGroup, TCPStore  # pyright: ignore[reportPrivateImportUsage]
+from vllm.distributed.utils import init_gloo_process_group
+from vllm.distributed.weight_transfer.base import (
+    ParamMeta,
+    WeightTransferEngine,
+    WeightTransferInitInfo,
+    WeightTransferUpdateInfo,
+)
+from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
+
+BUCKET_BYTES = 64 << 20
+"""Upper bound of one broadcast [bytes]; a single larger tensor travels alone."""
+
+DEADLINE_S = 120.0
+"""Longest wait for any peer in the rendezvous, a broadcast or a control call [seconds]."""
+
+EXTENSION = f"{__name__}.RegisterBackends"
+
+
+class RegisterBackends:
+    """Named as vLLM's `worker_extension_cls`: importing it in a worker registers `gloo` there."""
+
+
+# ------------------------------------------------------------------------------ wire format
+
+
+def byte_size(dtype: torch.dtype, shape: Sequence[int]) -> int:
+    """Bytes of a contiguous tensor of this dtype and shape."""
+    return dtype.itemsize * torch.Size(shape).numel()
+
+
+def buckets(meta: Iterable[ParamMeta], limit: int = BUCKET_BYTES) -> Iterator[list[ParamMeta]]:
+    """Cut the stream into runs of at most `limit` bytes, in order; both sides call this."""
+    bucket: list[ParamMeta] = []
+    filled = 0
+    for parameter in meta:
+        size = byte_size(parameter.dtype, parameter.shape)
+        if bucket and filled + size > limit:
+            yield bucket
+            bucket, filled = [], 0
+        bucket.append(parameter)
+        filled += size
+    if bucket:
+        yield bucket
+
+
+def views(buffer: torch.Tensor, bucket: list[ParamMeta]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The `(name, tensor)` pairs of `bucket` as views into its flat `buffer` (uint8)."""
+    start = 0
+    for parameter in bucket:
+        end = start + byte_size(parameter.dtype, parameter.shape)
+        flat = buffer[start:end]
+        if flat.storage_offset() % parameter.dtype.itemsize:
+            flat = flat.clone()  # a view as a wider dtype must start on its boundary
+        yield parameter.name, flat.view(parameter.dtype).view(parameter.shape)
+        start = end
+
+
+def broadcast(group: ProcessGroup, tensor: torch.Tensor) -> None:
+    """Broadcast from rank 0 (the learner), waiting at most `DEADLINE_S`."""
+    options = BroadcastOptions()
+    options.rootRank = 0
+    options.rootTensor = 0
+    group.broadcast([tensor], options).wait(timedelta(seconds=DEADLINE_S))
+
+
+def join(store: TCPStore, rank: int, world_size: int) -> ProcessGroup:
+    """Join the broadcast group at `store` as `rank`; blocks until all `world_size` are there."""
+    deadline = timedelta(seconds=DEADLINE_S)
+    return init_gloo_process_group(PrefixStore("weights", store), rank, world_size, deadline)
+
+
+# ------------------------------------------------------------------------------ the engine's side
+
+
+@dataclass
+class GlooInit(WeightTransferInitInfo):
+    """What an engine needs to join the broadcast group."""
+
+    master_address: str
+    master_port: int
+    rank_offset: int
+    world_size: int
+
+
+@dataclass
+class GlooUpdate(WeightTransferUpdateInfo):
+    """Names, dtypes and shapes of one update, in the order they travel."""
+
+    names: list[str]
+    dtype_names: list[str]
+    shapes: list[list[int]]
+
+    def meta(self) -> list[ParamMeta]:
+        """The stream's description, as the sender's `WeightSource.metadata()` gave it."""
+        return [
+            ParamMeta(name, getattr(torch, dtype), tuple(shape))
+            for name, dtype, shape in zip(self.names, self.dtype_names, self.shapes, strict=True)
+        ]
+
+
+class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
+    """The worker's end: receives each bucket and loads it through vLLM's layerwise reload."""
+
+    init_info_cls = GlooInit
+    update_info_cls = GlooUpdate
+    group: ProcessGroup | None = None
+    store: TCPStore | None = None
+
+    def init_transfer_engine(self, init_info: GlooInit) -> None:
+        """Join the learner's group; blocks until every member is there."""
+        parallel = self.parallel_config
+        rank = init_info.rank_offset + parallel.data_parallel_index * parallel.world_size
+        self.store = store = TCPStore(
+            init_info.master_address,
+            init_info.master_port,
+            is_master=False,
+            timeout=timedelta(seconds=DEADLINE_S),
+        )
+        self.group = join(store, rank + parallel.rank, init_info.world_size)
+
+    def start_weight_update(self) -> None:
+        """Put the model into layerwise-reload mode."""
+        from vllm.model_executor.model_loader.reload import initialize_layerwise_reload
+
+        initialize_layerwise_reload(self.model)
+
+    def receive_weights(self, update_info: GlooUpdate) -> None:
+        """Receive every bucket of one update.
+
+        Raises:
+            RuntimeError: the group was never joined, or a peer missed the deadline.
+        """
+        if self.group is None:
+            raise RuntimeError("weight update before init_transfer_engine")
+        for bucket in buckets(update_info.meta()):
+            total = sum(byte_size(p.dtype, p.shape) for p in bucket)
+            buffer = torch.empty(total, dtype=torch.uint8)
+            broadcast(self.group, buffer)
+            self.model.load_weights(views(buffer, bucket))  # type: ignore[operator]
+
+    def finish_weight_update(self) -> None:
+        """Repack the loaded weights for the CPU kernels."""
+        from vllm.model_executor.model_loader.reload import finalize_layerwise_reload
+
+        finalize_layerwise_reload(self.model, self.model_config)
+        _repack_tied_heads(self.model)
+
+    def shutdown(self) -> None:
+        """Leave the group."""
+        self.group = None
+
+
+def _repack_tied_heads(model: torch.nn.Module) -> None:
+    """Refresh the packed copy that a tied `lm_head` keeps of the embedding.
+
+    The layerwise reload only repacks modules that own a parameter, so a tied head would go on
+    answering with the weights before the update, in silence.
+    """
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+    for module in model.modules():
+        if isinstance(module, ParallelLMHead) and hasattr(module, "cpu_linear"):
+            module.quant_method.process_weights_after_loading(module)
+
+
+if "gloo" not in WeightTransferEngineFactory._registry:
+    WeightTransferEngineFactory.register_engine("gloo", GlooReceiver)

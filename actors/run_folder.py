@@ -1,0 +1,109 @@
+"""RunFolder: the files of one run, and checkpoints that are whole or absent.
+
+runs/<name>/config.yaml       the resolved configuration
+            metrics.jsonl     one line per step
+            rollouts.jsonl    a sample of rollouts
+            result.json       the final table in numbers
+            tensorboard/      the same metrics as event files
+            checkpoints/step-000020/ ...   and `latest`, which names the newest
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class RunFolder:
+    """Paths and atomic writes below `runs/<name>/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config.yaml"
+        self.metrics = root / "metrics.jsonl"
+        self.rollouts = root / "rollouts.jsonl"
+        self.result = root / "result.json"
+        self.tensorboard = root / "tensorboard"
+        self.checkpoints = root / "checkpoints"
+
+    def open(self, resume: bool) -> None:
+        """Create the folder for a new run, or check that there is one to resume.
+
+        Raises:
+            FileExistsError: a new run would overwrite another one's files.
+            FileNotFoundError: there is no checkpoint to resume from.
+        """
+        if resume:
+            if self.latest() is None:
+                raise FileNotFoundError(
+                    f"--resume: no checkpoint in {self.checkpoints}; start the run without --resume"
+                )
+            return
+        if self.metrics.exists() or self.checkpoints.exists():
+            raise FileExistsError(
+                f"{self.root} holds another run: choose another --name, continue it with "
+                f"--resume, or replace it with --overwrite"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+
+    def clear(self) -> None:
+        """Remove what an earlier run of this name left here."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    @contextmanager
+    def checkpoint(self, step: int, keep: int) -> Iterator[Path]:
+        """Yield a folder to write into; it becomes `step-<n>` whole, and `latest` moves last.
+
+        A crash in between leaves only a `.partial` folder, which the next checkpoint removes.
+        """
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        for leftover in self.checkpoints.glob("*.partial"):
+            shutil.rmtree(leftover)
+        final = self.checkpoints / f"step-{step:06d}"
+        partial = final.with_suffix(".partial")
+        partial.mkdir()
+        yield partial
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+        write_atomic(self.checkpoints / "latest", final.name + "\n")
+        for old in sorted(self.checkpoints.glob("step-??????"))[:-keep]:
+            shutil.rmtree(old)
+
+    def latest(self) -> Path | None:
+        """The newest whole checkpoint, or None."""
+        pointer = self.checkpoints / "latest"
+        if not pointer.exists():
+            return None
+        folder = self.checkpoints / pointer.read_text().strip()
+        return folder if folder.is_dir() else None
+
+    def truncate_metrics(self, steps: int) -> None:
+        """Drop the lines of steps that the resumed checkpoint does not know of."""
+        for path in (self.metrics, self.rollouts):
+            if path.exists():
+                lines = path.read_text().splitlines(keepends=True)
+                kept = [line for line in lines if json.loads(line)["step"] <= steps]
+                write_atomic(path, "".join(kept))
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a whole file or none: a temporary sibling, flushed to disk, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Append rows, each a line written at once."""
+    with path.open("a") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

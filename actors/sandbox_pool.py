@@ -1,0 +1,124 @@
+"""The sandbox pool: Ray actors that own warm sandboxes, and the driver's side that feeds them.
+
+`SandboxWorker` runs only on nodes that advertise the resource `sandbox`, so that untrusted code
+stays off the GPU nodes. `SandboxPool` sends each job to the worker with the fewest jobs under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError
+
+from actors.config import SandboxPoolConfig
+from sandbox import Job, Outcome, Sandbox, SandboxConfig, Verdict
+
+RESOURCE = "sandbox"
+"""The custom Ray resource that marks a node as an execution node."""
+
+
+class SandboxWorker:
+    """Owns `slots` warm sandboxes and runs one job in each at a time.
+
+    Lifecycle: `start()` warms every sandbox; `run()` waits for a free one; `stop()` closes them
+    all. When the process dies instead, each sandbox's runner exits with its socket.
+    """
+
+    def __init__(self, config: SandboxConfig, slots: int, run: str, index: int) -> None:
+        self._sandboxes = [Sandbox(config, slot=index * slots + i, run=run) for i in range(slots)]
+        self._free: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
+        for sandbox in self._sandboxes:
+            self._free.put(sandbox)
+
+    async def start(self) -> str:
+        """Warm every sandbox; returns the isolation in force (`docker` or `process`)."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(
+            *(loop.run_in_executor(self._threads, s.start) for s in self._sandboxes)
+        )
+        return self._sandboxes[0].isolation
+
+    async def run(self, job: Job) -> Verdict:
+        """Run one job in the next free sandbox."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, job)
+
+    def _run(self, job: Job) -> Verdict:
+        sandbox = self._free.get()
+        try:
+            return sandbox.run(job)
+        finally:
+            self._free.put(sandbox)
+
+    def stop(self) -> None:
+        """Close every sandbox and its container."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for sandbox in self._sandboxes:
+            sandbox.close()
+
+
+class SandboxPool:
+    """The driver's handle on the sandbox workers: least-loaded dispatch, deadlines, retries."""
+
+    def __init__(self, workers: Sequence[Any], config: SandboxPoolConfig) -> None:
+        self.workers = list(workers)
+        self.config = config
+        self._load = [0] * len(self.workers)
+        self._slots = asyncio.Semaphore(len(self.workers) * config.slots_per_worker)
+
+    @classmethod
+    def launch(cls, sandbox: SandboxConfig, config: SandboxPoolConfig, run: str) -> SandboxPool:
+        """Create the actors (named `sandbox-0`, ...); they warm up on `start()`."""
+        actor = ray.remote(SandboxWorker)
+        env = {key: os.environ[key] for key in ("DOCKER_HOST",) if key in os.environ}
+        workers = [
+            actor.options(
+                name=f"sandbox-{i}",
+                num_cpus=0,
+                resources={RESOURCE: 1},
+                max_restarts=-1,
+                max_concurrency=4 * config.slots_per_worker,
+                runtime_env={"env_vars": env},
+            ).remote(sandbox, config.slots_per_worker, run, i)
+            for i in range(config.workers)
+        ]
+        return cls(workers, config)
+
+    async def run(self, job: Job) -> Verdict:
+        """One verdict for one job; an infrastructure fault is retried, then returned as such.
+
+        Raises:
+            TimeoutError: no verdict within `job_timeout_s`, though sandboxes have deadlines.
+        """
+        async with self._slots:
+            for attempt in range(self.config.retries + 1):
+                verdict = await self._attempt(job)
+                if verdict.outcome is not Outcome.INFRA_ERROR or attempt == self.config.retries:
+                    return verdict
+        raise AssertionError("unreachable: the last attempt returns")
+
+    async def _attempt(self, job: Job) -> Verdict:
+        index = min(range(len(self.workers)), key=self._load.__getitem__)
+        self._load[index] += 1
+        try:
+            call = self.workers[index].run.remote(job)
+            return await asyncio.wait_for(asyncio.shield(call), self.config.job_timeout_s)
+        except TimeoutError:
+            raise TimeoutError(
+                f"sandbox-{index} gave no verdict on job {job.id} within "
+                f"{self.config.job_timeout_s:.0f} s"
+            ) from None
+        except ActorUnavailableError as error:
+            return Verdict.infrastructure_fault(job, f"sandbox-{index}: {error}")
+        finally:
+            self._load[index] -= 1
+
+    def stop(self) -> None:
+        """Close every sandbox; waits at most 20 s for the containers to go."""
+        ray.wait([w.stop.remote() for w in self.workers], num_returns=len(self.workers), timeout=20)

@@ -1,0 +1,45 @@
+"""What to ask: problems, subtasks cut from their solutions, and the schedule that orders them."""
+
+from curriculum.config import CurriculumConfig, DataConfig
+from curriculum.dataset import DataSet, load_dataset
+from curriculum.problem import (
+    TIERS,
+    BadRecord,
+    Problem,
+    Test,
+    Tier,
+    read_problems,
+    write_problems,
+)
+from curriculum.prompt import Program, assemble, encode_prompt, prompt_text
+from curriculum.schedule import Schedule, make_schedule
+from curriculum.start_points import START_POINT_KINDS, start_points
+from curriculum.subtask import FULL_TASK, Subtask, cut
+from curriculum.synthetic import sloppy_corpus, synthetic_problems
+
+__all__ = [
+    "FULL_TASK",
+    "START_POINT_KINDS",
+    "TIERS",
+    "BadRecord",
+    "CurriculumConfig",
+    "DataConfig",
+    "DataSet",
+    "Problem",
+    "Program",
+    "Schedule",
+    "Subtask",
+    "Test",
+    "Tier",
+    "assemble",
+    "cut",
+    "encode_prompt",
+    "load_dataset",
+    "make_schedule",
+    "prompt_text",
+    "read_problems",
+    "sloppy_corpus",
+    "start_points",
+    "synthetic_problems",
+    "write_problems",
+]

@@ -1,0 +1,63 @@
+"""Settings of the data and of the curriculum."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from curriculum.start_points import START_POINT_KINDS, StartPointKind
+
+
+class CurriculumConfig(BaseModel):
+    """How subtasks are chosen (StepCoder, section 3.1 and Algorithm 1)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    mode: Literal["cccs", "none"] = "cccs"
+    """cccs: start near the end of each solution and move to its beginning; none: whole tasks."""
+    alpha: float = Field(default=0.7, gt=0, le=1)
+    """Weight of the newest visit in a problem's moving average of pass rates."""
+    threshold: float = Field(default=0.5, ge=0, lt=1)
+    """The paper's rho: a problem whose average rises above it moves one stage on."""
+    start_point_kinds: tuple[StartPointKind, ...] = START_POINT_KINDS
+    """Statements that count as start points."""
+
+    @property
+    def cut_kinds(self) -> frozenset[str]:
+        """The kinds at which solutions are cut: none at all in mode `none`."""
+        return frozenset(self.start_point_kinds) if self.mode == "cccs" else frozenset()
+
+
+class DataConfig(BaseModel):
+    """Where problems come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    kind: Literal["synthetic", "jsonl", "apps_plus"] = "synthetic"
+    """synthetic: the bundled generator; jsonl: our own files; apps_plus: APPS+-shaped files."""
+    train_path: Path | None = None
+    """Training problems; only for kinds read from files, and needed there."""
+    heldout_path: Path | None = None
+    """Problems that are only ever evaluated on; likewise."""
+    train_per_tier: int = Field(default=20, gt=0)
+    """Synthetic training problems in each tier."""
+    heldout_per_tier: int = Field(default=100, gt=0)
+    """Synthetic held-out problems in each tier."""
+    train_seed: int = 1
+    """Seed of the synthetic training problems."""
+    heldout_seed: int = 2
+    """Seed of the synthetic held-out problems, which do not depend on the training set."""
+    corpus_size: int = Field(default=20_000, gt=0)
+    """Pairs of question and careless solution for the warm start (synthetic only)."""
+    corpus_seed: int = 0
+    """Seed of that corpus."""
+
+    @model_validator(mode="after")
+    def _paths_fit_the_kind(self) -> "DataConfig":
+        for name in ("train_path", "heldout_path"):
+            given = getattr(self, name) is not None
+            if self.kind == "synthetic" and given:
+                raise ValueError(f"{name} is not read when kind is 'synthetic'")
+            if self.kind != "synthetic" and not given:
+                raise ValueError(f"kind {self.kind!r} needs {name}")
+        return self

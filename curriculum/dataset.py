@@ -1,0 +1,59 @@
+"""Data sets as configured: problems to train on, and others to be judged by."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from curriculum.apps_plus import read_apps_plus
+from curriculum.config import DataConfig
+from curriculum.problem import Problem, read_problems
+from curriculum.synthetic import synthetic_problems
+
+
+class DataSet(NamedTuple):
+    """Two lists of problems that share neither a question nor an id."""
+
+    train: list[Problem]
+    heldout: list[Problem]
+
+
+def load_dataset(config: DataConfig) -> DataSet:
+    """Load or make the problems of a configuration.
+
+    Synthetic held-out problems depend on their own seed only, so that runs with other training
+    sets are judged by the same problems. Raises `BadRecord` or `OSError` for a file that cannot be
+    read, and `ValueError` where the two sets share a question or an id, or one is empty.
+    """
+    if config.kind == "synthetic":
+        heldout = synthetic_problems(
+            config.heldout_seed, config.heldout_per_tier, name="synthetic-heldout"
+        )
+        asked = {problem.question for problem in heldout}
+        train = synthetic_problems(config.train_seed, config.train_per_tier, exclude=asked)
+        return DataSet(train, heldout)
+    read = read_problems if config.kind == "jsonl" else read_apps_plus
+    assert config.train_path is not None  # the configuration was validated
+    assert config.heldout_path is not None
+    train, heldout = read(config.train_path), read(config.heldout_path)
+    _refuse_empty(train, config.train_path)
+    _refuse_empty(heldout, config.heldout_path)
+    _refuse_shared(train, heldout)
+    return DataSet(train, heldout)
+
+
+def _refuse_empty(problems: Sequence[Problem], path: Path) -> None:
+    if not problems:
+        raise ValueError(f"{path}: no problems in it")
+
+
+def _refuse_shared(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:
+    ids = {problem.id for problem in heldout}
+    id_of = {problem.question: problem.id for problem in heldout}
+    for problem in train:
+        if problem.id in ids:
+            raise ValueError(f"training and held-out problems share the id {problem.id!r}")
+        if problem.question in id_of:
+            raise ValueError(
+                f"training problem {problem.id!r} asks the same as held-out problem "
+                f"{id_of[problem.question]!r}"
+            )

@@ -1,0 +1,173 @@
+"""Problems: a question, its canonical solution and its tests; and the JSONL files of them."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+Tier = Literal["introductory", "interview", "competition"]
+TIERS: tuple[Tier, ...] = get_args(Tier)
+
+
+class BadRecord(ValueError):
+    """A record that cannot be a problem; the message names file, record and field."""
+
+    def __init__(self, path: Path | str, record: str, field: str, reason: str):
+        self.path, self.record, self.field, self.reason = str(path), record, field, reason
+        super().__init__(f"{path}: {record}: {field}: {reason}")
+
+    def __reduce__(self):
+        return BadRecord, (self.path, self.record, self.field, self.reason)
+
+
+class Test(BaseModel):
+    """One call of the solution's function, or one run of its program, and what must come of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    __test__: ClassVar[bool] = False  # not a pytest class, whatever its name
+
+    input: Any
+    """Call-based: the list of positional arguments. Program: the whole of stdin, a string."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments; call-based tests only."""
+    output: Any
+    """The expected return value, or the expected stdout as a string."""
+
+
+class Problem(BaseModel):
+    """One programming problem with a solution known to be right.
+
+    The canonical solution is a whole program: run after nothing, it defines `fn_name` (call-based)
+    or reads stdin and writes stdout (`fn_name` is None).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: str = Field(min_length=1)
+    """Unique within a data set; schedules and verdicts are keyed by it."""
+    question: str
+    """What the model is asked, as text (a comment block where the model continues Python)."""
+    starter_code: str = ""
+    """Code every answer begins with; most useful when the canonical solution begins with it."""
+    canonical_solution: str
+    """The source the curriculum cuts."""
+    fn_name: str | None = Field(default=None, min_length=1)
+    """Function the tests call; None for a program tested on stdin and stdout."""
+    tests: tuple[Test, ...] = Field(min_length=1)
+    """At least one; a problem nobody can grade is not a problem."""
+    difficulty: Tier
+    """Tier by which results are reported."""
+    source: str
+    """The data set it came from."""
+
+    @field_validator("tests")
+    @classmethod
+    def _tests_fit_the_calling_convention(
+        cls, tests: tuple[Test, ...], info: ValidationInfo
+    ) -> tuple[Test, ...]:
+        if "fn_name" not in info.data:  # already reported as wrong itself
+            return tests
+        call_based = info.data["fn_name"] is not None
+        for index, test in enumerate(tests):
+            if call_based and not isinstance(test.input, list):
+                kind = type(test.input).__name__
+                raise ValueError(f"tests[{index}].input must be a list of arguments, not {kind}")
+            if not call_based and not (
+                isinstance(test.input, str) and isinstance(test.output, str)
+            ):
+                raise ValueError(f"tests[{index}] of a stdin program needs string input and output")
+            if not call_based and test.kwargs:
+                raise ValueError(f"tests[{index}].kwargs: a stdin program takes no arguments")
+        return tests
+
+
+def read_problems(path: Path | str) -> list[Problem]:
+    """Read the problems of a JSONL file written by `write_problems`, in file order.
+
+    Blank lines are skipped. Raises `BadRecord` naming file, line and field for anything that is
+    not a problem and for an id used twice, and `OSError` when the file cannot be read.
+    """
+    problems: list[Problem] = []
+    line_of: dict[str, int] = {}
+    for line, text in _numbered_lines(path):
+        problem = parse_problem(_loads(text, path, f"line {line}"), path, f"line {line}")
+        first = line_of.setdefault(problem.id, line)
+        if first != line:
+            raise BadRecord(path, f"line {line}", "id", f"{problem.id!r} was used on line {first}")
+        problems.append(problem)
+    return problems
+
+
+def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
+    """Write problems as JSONL: the whole file or, on any error, nothing.
+
+    Same problems, same bytes. Raises `ValueError` for a test value that would come back from JSON
+    as something else (a tuple, a set, a dict with keys that are not strings).
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
+            for problem in problems:
+                file.write(_dumps(problem) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def parse_problem(record: Any, path: Path | str, where: str) -> Problem:
+    """Validate one decoded record; `where` names it in the `BadRecord` raised when it is wrong."""
+    try:
+        return Problem.model_validate(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "record"
+        raise BadRecord(path, where, field, first["msg"]) from None
+
+
+def _numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            for number, text in enumerate(file, start=1):
+                if text.strip():
+                    yield number, text
+    except UnicodeDecodeError as error:
+        raise BadRecord(path, f"line {number + 1} or later", "text", str(error)) from None
+
+
+def _loads(text: str, path: Path | str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(path, where, "json", str(error)) from None
+
+
+def _dumps(problem: Problem) -> str:
+    for index, test in enumerate(problem.tests):
+        for field in ("input", "kwargs", "output"):
+            odd = _not_json(getattr(test, field))
+            if odd is not None:
+                raise ValueError(
+                    f"problem {problem.id!r}: tests[{index}].{field}: JSON cannot keep {odd!r}"
+                )
+    return json.dumps(problem.model_dump())
+
+
+def _not_json(value: Any) -> Any | None:
+    """Return the first part of a value that JSON would change, or None."""
+    if value is None or isinstance(value, str | int | float):
+        return None
+    if isinstance(value, list):
+        return next((odd for item in value if (odd := _not_json(item)) is not None), None)
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return _not_json(list(value.values()))
+    return value

@@ -1,0 +1,1 @@
+"""How it is started: the command line, run configuration, profiles, the local cluster."""

@@ -1,0 +1,5 @@
+"""`python -m deploy ...` is `stepcoder ...`, for `ray job submit`."""
+
+from deploy.cli import main
+
+raise SystemExit(main())

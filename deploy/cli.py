@@ -1,0 +1,174 @@
+"""The command line: `stepcoder ...`, the same as `python -m deploy ...`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from deploy.config import ConfigError, RunConfig, load_config
+
+EXAMPLES = """\
+examples:
+  stepcoder train --config deploy/profiles/local.yaml
+  stepcoder train --config deploy/profiles/local.yaml --name hot --rollout.temperature 1.2
+  stepcoder train --config deploy/profiles/local.yaml --name smoke --resume --loop.steps 90
+  stepcoder config --config deploy/profiles/local.yaml --learner.fgo false
+  stepcoder local-cluster up            the smoke run on a cluster of one (make local-cluster)
+  ray job submit -- python -m deploy train --config deploy/profiles/local.yaml
+
+Every key that `stepcoder config` prints can be overridden as --section.key VALUE.
+"""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C or SIGTERM, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    options, words = _parser().parse_known_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return options.command(options, words)
+    except ConfigError as error:
+        return _fail(str(error), 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; actors and sandboxes are stopped", INTERRUPTED)
+    except _expected_failures() as error:
+        return _fail(str(error), 1)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """`ray job stop` sends SIGTERM: end as on Ctrl-C, through every `finally`."""
+    raise KeyboardInterrupt
+
+
+def _expected_failures() -> tuple[type[BaseException], ...]:
+    """What is no bug of ours: said in one message, without a stack trace."""
+    from actors.errors import RunFailed
+    from curriculum import BadRecord
+    from deploy.local_cluster import ClusterError
+    from sandbox import SandboxError
+
+    return (RunFailed, ClusterError, SandboxError, BadRecord, TimeoutError, ConnectionError)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"stepcoder: {message}", file=sys.stderr, flush=True)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stepcoder",
+        description="Reinforcement learning for code models from compiler and unit-test feedback.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    train = _command(commands, "train", _train, "train a policy: warm start, RL, evaluation")
+    _config_options(train)
+    train.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
+    train.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
+
+    config = _command(commands, "config", _config, "print the resolved configuration")
+    _config_options(config)
+
+    result = _command(commands, "result", _result, "print the result table of a finished run")
+    result.add_argument("folder", type=Path, help="the run's folder, such as runs/smoke")
+
+    cluster = commands.add_parser(
+        "local-cluster", help="a Ray cluster of one machine, and the smoke run on it"
+    )
+    actions = cluster.add_subparsers(title="actions", metavar="ACTION", required=True)
+    up = _command(actions, "up", _cluster_up, "start the cluster, submit the run, follow it")
+    _config_options(up)
+    up.add_argument("--fresh", action="store_true", help="run again even if the run has finished")
+    up.add_argument("--port", type=int, default=6379, help="port of the cluster (6379)")
+    up.add_argument("--dashboard-port", type=int, default=8265, help="its dashboard (8265)")
+    up.add_argument("--metrics-port", type=int, default=8080, help="its Prometheus endpoint (8080)")
+    _command(actions, "down", _cluster_down, "stop exactly what `up` started")
+    _command(actions, "status", _cluster_status, "say what runs and where to look")
+    return parser
+
+
+def _command(commands, name, function, help):  # type: ignore[no-untyped-def] # noqa: ANN
+    parser = commands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="P", help="a profile in YAML")
+    parser.add_argument("--name", help="name of the run and of its folder")
+
+
+def _resolve(options: argparse.Namespace, words: Sequence[str]) -> RunConfig:
+    named = ["--name", options.name] if options.name else []
+    return load_config(options.config, [*named, *words])
+
+
+def _no_more(words: Sequence[str]) -> None:
+    if words:
+        raise ConfigError(f"unexpected argument {words[0]!r}; see --help")
+
+
+def _train(options: argparse.Namespace, words: Sequence[str]) -> int:
+    config = _resolve(options, words)
+    from deploy.result_table import print_result
+    from deploy.train import train
+
+    result = train(config, resume=options.resume, overwrite=options.overwrite)
+    print_result(result, config.runs_dir / config.name)
+    return 0
+
+
+def _config(options: argparse.Namespace, words: Sequence[str]) -> int:
+    print(_resolve(options, words).to_yaml(), end="")
+    return 0
+
+
+def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
+    _no_more(words)
+    from deploy.result_table import print_result, read_result
+
+    try:
+        result = read_result(options.folder)
+    except FileNotFoundError:
+        raise ConfigError(f"{options.folder}: no finished run there (no result.json)") from None
+    print_result(result, options.folder)
+    return 0
+
+
+def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
+    from deploy.local_cluster import Ports, up
+
+    config = _resolve(options, words)
+    ports = Ports(options.port, options.dashboard_port, options.metrics_port)
+    return up(config, options.config, words, ports, fresh=options.fresh)
+
+
+def _cluster_down(options: argparse.Namespace, words: Sequence[str]) -> int:
+    _no_more(words)
+    from deploy.local_cluster import down
+
+    return down()
+
+
+def _cluster_status(options: argparse.Namespace, words: Sequence[str]) -> int:
+    _no_more(words)
+    from deploy.local_cluster import status
+
+    return status()

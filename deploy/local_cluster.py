@@ -1,0 +1,269 @@
+"""A Ray cluster of one machine, and a run on it as a Ray job: `make local-cluster`.
+
+Everything the cluster starts carries a marker in its environment, `STEPCODER_CLUSTER=<id>`;
+stopping means ending the processes with that marker and no others, whatever else Ray runs here.
+The cluster listens on the loopback interface only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from actors.run_folder import write_atomic
+from actors.sandbox_pool import RESOURCE
+from deploy.config import RunConfig
+from deploy.versions import ROOT
+
+STATE = ROOT / "runs" / ".cluster" / "state.json"
+MARKER = "STEPCODER_CLUSTER"
+HOST = "127.0.0.1"
+START_S = 90.0
+"""Longest wait for the cluster to answer [seconds]."""
+STOP_S = 20.0
+"""Longest wait for its processes to end by themselves [seconds]."""
+
+
+class ClusterError(RuntimeError):
+    """The local cluster cannot be started or reached; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports a local cluster listens on."""
+
+    cluster: int = 6379
+    dashboard: int = 8265
+    metrics: int = 8080
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A cluster that `start_cluster` started, as its state file remembers it."""
+
+    id: str
+    """Value of the marker in its processes' environment."""
+    ports: Ports
+    """Where it listens."""
+    temp_dir: str
+    """Ray's session files; removed with the cluster."""
+
+    @property
+    def address(self) -> str:
+        """For RAY_ADDRESS."""
+        return f"{HOST}:{self.ports.cluster}"
+
+    @property
+    def dashboard(self) -> str:
+        """The dashboard, which also takes jobs."""
+        return f"http://{HOST}:{self.ports.dashboard}"
+
+    @property
+    def metrics(self) -> str:
+        """The Prometheus endpoint."""
+        return f"http://{HOST}:{self.ports.metrics}/metrics"
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process that carries this cluster's marker."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARKER) == self.id and process.pid != os.getpid():
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def answers(self) -> bool:
+        """Whether the dashboard answers."""
+        try:
+            with urllib.request.urlopen(f"{self.dashboard}/api/version", timeout=2) as reply:
+                return reply.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def running_cluster() -> LocalCluster | None:
+    """The cluster of the state file, if any of its processes live."""
+    try:
+        state = json.loads(STATE.read_text())
+        cluster = LocalCluster(state["id"], Ports(**state["ports"]), state["temp_dir"])
+    except (OSError, KeyError, TypeError, json.JSONDecodeError):
+        return None
+    return cluster if cluster.processes() else None
+
+
+def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
+    """Start a one-node cluster and wait until its dashboard answers.
+
+    Raises:
+        ClusterError: a port is taken, or Ray did not come up; nothing is left running.
+    """
+    options = {"--port": ports.cluster, "--dashboard-port": ports.dashboard}
+    for option, port in {**options, "--metrics-port": ports.metrics}.items():
+        _require_free(port, option)
+    name = f"{os.getpid():x}{int(time.time()) & 0xFFFFFF:06x}"
+    cluster = LocalCluster(name, ports, f"/tmp/stepcoder-{name}")
+    STATE.parent.mkdir(parents=True, exist_ok=True)
+    log = STATE.with_name("ray.log")
+    command = [
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
+        "--node-ip-address", HOST,
+        "--port", str(ports.cluster),
+        "--dashboard-host", HOST,
+        "--dashboard-port", str(ports.dashboard),
+        "--metrics-export-port", str(ports.metrics),
+        "--num-cpus", str(max(2, os.cpu_count() or 1)),
+        "--resources", json.dumps({RESOURCE: sandbox_units}),
+        "--object-store-memory", str(300 << 20),
+        "--temp-dir", cluster.temp_dir,
+        "--disable-usage-stats",
+    ]  # fmt: skip
+    write_atomic(STATE, json.dumps(asdict(cluster)))
+    with log.open("w") as output:
+        head = subprocess.Popen(
+            command,
+            env=cluster_env(cluster),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_S
+        while not cluster.answers():
+            if head.poll() is not None or time.monotonic() > deadline:
+                tail = "\n  ".join(log.read_text().splitlines()[-15:])
+                raise ClusterError(f"Ray did not come up ({log}):\n  {tail}")
+            time.sleep(0.3)
+    except BaseException:
+        stop_cluster(cluster)
+        raise
+    return cluster
+
+
+def cluster_env(cluster: LocalCluster) -> dict[str, str]:
+    """Environment of the cluster and of its clients."""
+    return {
+        **os.environ,
+        MARKER: cluster.id,
+        # Reachable from this machine alone, so that its dashboard opens without a token.
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+
+
+def stop_cluster(cluster: LocalCluster) -> int:
+    """End the cluster's processes, all of them and no others; returns how many there were."""
+    processes = cluster.processes()
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=STOP_S)
+    for process in {*alive, *cluster.processes()}:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=5)
+    shutil.rmtree(cluster.temp_dir, ignore_errors=True)
+    STATE.unlink(missing_ok=True)
+    return len(processes)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(number)
+
+
+def _require_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise ClusterError(
+                f"port {port} is in use: end the program that listens there, or choose another "
+                f"with {option} (make local-cluster ARGS='{option} {port + 1}')"
+            ) from None
+
+
+# ---------------------------------------------------------------------------- the commands
+
+
+def up(
+    config: RunConfig, profile: Path | None, overrides: Sequence[str], ports: Ports, fresh: bool
+) -> int:
+    """Start the cluster unless it runs, submit the run unless it has finished, follow it."""
+    from deploy.local_job import Finished, decide, follow, submit
+
+    folder = config.runs_dir.absolute() / config.name
+    mode = decide(config, folder, fresh)
+    if mode is Finished:
+        print(
+            f"{folder} has finished with this configuration; --fresh (make local-cluster "
+            f"ARGS=--fresh) runs it again"
+        )
+        from deploy.result_table import print_result, read_result
+
+        print_result(read_result(folder), folder)
+        return 0
+    cluster = running_cluster()
+    ours = cluster is None
+    try:
+        if cluster is None:
+            print("starting a one-node Ray cluster ...", flush=True)
+            cluster = start_cluster(ports, config.pool.workers)
+        _where(cluster)
+        words = [*(["--config", str(profile.absolute())] if profile else []), *overrides]
+        words += ["--name", config.name, "--runs_dir", str(config.runs_dir.absolute()), *mode]
+        command = shlex.join([sys.executable, "-m", "deploy", "train", *words])
+        job = submit(cluster, command, config.name)
+        succeeded = follow(cluster, job)
+    except BaseException:
+        if ours and cluster is not None:
+            print("stopping the cluster ...", file=sys.stderr, flush=True)
+            stop_cluster(cluster)
+        raise
+    print(f"\nwhere to look\n  run folder   {folder}")
+    _where(cluster)
+    print("  stop it      make local-cluster-down")
+    return 0 if succeeded else 1
+
+
+def _where(cluster: LocalCluster) -> None:
+    print(f"  dashboard    {cluster.dashboard}\n  prometheus   {cluster.metrics}", flush=True)
+
+
+def down() -> int:
+    """Stop what `up` started."""
+    cluster = running_cluster()
+    if cluster is None:
+        STATE.unlink(missing_ok=True)
+        print("no local cluster of this checkout is running")
+        return 0
+    print(f"stopped {stop_cluster(cluster)} processes of the local cluster")
+    return 0
+
+
+def status() -> int:
+    """Say what runs; exit status 1 where nothing does."""
+    cluster = running_cluster()
+    if cluster is None:
+        print("no local cluster of this checkout is running; start one with make local-cluster")
+        return 1
+    print(f"local cluster {cluster.id}: {len(cluster.processes())} processes")
+    _where(cluster)
+    return 0

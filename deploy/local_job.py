@@ -1,0 +1,98 @@
+"""The run as a job of the local cluster: submitted, followed, stopped on Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+from actors.run_folder import RunFolder
+from deploy.config import ConfigError, RunConfig, differing_keys, load_config
+from deploy.local_cluster import ClusterError, LocalCluster, cluster_env
+
+Finished = ["finished"]
+"""What `decide` returns when there is nothing left to do."""
+
+
+def decide(config: RunConfig, folder: Path, fresh: bool) -> list[str]:
+    """How to start: options of `stepcoder train`, or `Finished`.
+
+    A finished run of the same configuration is not run again, an interrupted one is resumed.
+
+    Raises:
+        ConfigError: the folder holds a run of another configuration, which starting would replace.
+    """
+    files = RunFolder(folder)
+    if fresh or not files.config.exists():
+        return ["--overwrite"]
+    changed = differing_keys(load_config(files.config), config)
+    if changed:
+        raise ConfigError(
+            f"{folder} holds a run of another configuration (differs at {', '.join(changed)}): "
+            f"choose another name (make local-cluster NAME=...), or replace it with --fresh "
+            f"(ARGS=--fresh)"
+        )
+    if files.result.exists():
+        return Finished
+    return ["--resume"] if files.latest() else ["--overwrite"]
+
+
+def submit(cluster: LocalCluster, command: str, name: str) -> str:
+    """Submit a job as `ray job submit` does; returns its id.
+
+    Raises:
+        ClusterError: the cluster does not take jobs.
+    """
+    colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
+    settings = cluster_env(cluster)
+    keys = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH")
+    try:
+        return _client(cluster).submit_job(
+            entrypoint=command,
+            submission_id=f"{name}-{int(time.time())}",
+            runtime_env={"env_vars": {**{key: settings[key] for key in keys}, **colour}},
+        )
+    except RuntimeError as error:
+        raise ClusterError(f"{cluster.dashboard} refused the job: {error}") from error
+
+
+def follow(cluster: LocalCluster, job: str) -> bool:
+    """Print the job's output until it ends; returns whether it succeeded.
+
+    On Ctrl-C the job is stopped first, so that its actors and containers end in order.
+    """
+    client = _client(cluster)
+    try:
+        asyncio.run(_print_logs(client, job))
+    except KeyboardInterrupt:
+        print(f"stopping job {job} ...", file=sys.stderr, flush=True)
+        client.stop_job(job)
+        _wait_for_end(client, job)
+        raise
+    status = _wait_for_end(client, job)
+    if status != "SUCCEEDED":
+        print(f"job {job}: {status.lower()}: {client.get_job_info(job).message}", file=sys.stderr)
+    return status == "SUCCEEDED"
+
+
+async def _print_logs(client, job: str) -> None:  # type: ignore[no-untyped-def]
+    async for text in client.tail_job_logs(job):
+        print(text, end="", flush=True)
+
+
+def _wait_for_end(client, job: str, deadline_s: float = 60) -> str:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + deadline_s
+    while not (status := client.get_job_status(job)).is_terminal():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"job {job} did not end within {deadline_s:.0f} s")
+        time.sleep(0.3)
+    return str(status.value)
+
+
+def _client(cluster: LocalCluster):  # type: ignore[no-untyped-def]
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    from ray.job_submission import JobSubmissionClient
+
+    return JobSubmissionClient(cluster.dashboard)

@@ -1,0 +1,101 @@
+"""The table a run ends with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from actors.progress import TIERS, clock
+
+STAGES = {
+    "rollout": "generation (vLLM)",
+    "sandbox": "judging left over after generation",
+    "learn": "masked PPO (DeepSpeed)",
+    "broadcast": "weight broadcast",
+}
+"""Stages of a step, as their rows are called."""
+
+
+def print_result(result: dict[str, Any], folder: Path, console: Console | None = None) -> None:
+    """Print the result of a finished run."""
+    console = console or Console(width=100, highlight=False)
+    console.print()
+    console.print(_passes(result))
+    console.print(_outcomes(result))
+    console.print(_seconds(result))
+    weights = result["weights"]
+    console.print(
+        f"weights: {weights['broadcasts']} broadcasts, verified by {weights['probes']} probes "
+        f"(largest log-prob difference {weights['max_logprob_diff']:.1e})"
+    )
+    console.print(
+        f"samples: {result['samples']['asked']} asked, {result['samples']['trained']} trained, "
+        f"{result['samples']['dropped']} dropped; sandbox isolation: {result['isolation']}"
+    )
+    console.print(f"run folder: {folder}")
+
+
+def _passes(result: dict[str, Any]) -> Table:
+    before, after = result["eval"]["before"], result["eval"]["after"]
+    table = Table(
+        title=f"pass@1, held-out, from the empty prefix ({before['problems']} problems, "
+        f"{before['samples']} samples)",
+        title_justify="left",
+        title_style="bold",
+    )
+    for heading in ("tier", "before RL", "after RL", "gain"):
+        table.add_column(heading, justify="left" if heading == "tier" else "right")
+    for tier in (*TIERS, "overall"):
+        if tier in before["pass_at_1"]:
+            old, new = before["pass_at_1"][tier], after["pass_at_1"][tier]
+            style = "bold" if tier == "overall" else None
+            table.add_row(tier, f"{old:.3f}", f"{new:.3f}", f"{new - old:+.3f}", style=style)
+    return table
+
+
+def _outcomes(result: dict[str, Any]) -> Table:
+    before, after = result["eval"]["before"], result["eval"]["after"]
+    table = Table(title="outcomes in evaluation", title_justify="left", title_style="bold")
+    for heading in ("outcome", "before RL", "after RL"):
+        table.add_column(heading, justify="left" if heading == "outcome" else "right")
+    for outcome, share in before["outcomes"].items():
+        if share or after["outcomes"][outcome]:
+            table.add_row(
+                outcome.replace("_", " "), f"{share:.1%}", f"{after['outcomes'][outcome]:.1%}"
+            )
+    return table
+
+
+def _seconds(result: dict[str, Any]) -> Table:
+    seconds, steps = result["seconds"], max(1, result["steps"])
+    table = Table(
+        title=f"seconds per stage ({result['steps']} steps; whole run {clock(seconds['total'])})",
+        title_justify="left",
+        title_style="bold",
+    )
+    for heading in ("stage", "per step", "whole run", "share of run"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+
+    def row(name: str, total: float, per_step: bool) -> None:
+        each = f"{total / steps:.2f}" if per_step else ""
+        table.add_row(name, each, f"{total:.0f}", f"{total / seconds['total']:.0%}")
+
+    row("warm start (SFT)", seconds["warm_start"], False)
+    row("loading models and sandboxes", seconds["start"], False)
+    for stage, name in STAGES.items():
+        row(name, seconds.get(stage, 0.0), True)
+    row("evaluation", seconds.get("evaluate", 0.0), False)
+    return table
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The numbers of a finished run.
+
+    Raises:
+        FileNotFoundError: the run in `folder` has not finished.
+    """
+    return json.loads((folder / "result.json").read_text())

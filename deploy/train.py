@@ -1,0 +1,267 @@
+"""`stepcoder train`: from a configuration to a finished run folder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from transformers import AutoTokenizer
+
+from actors.cluster import Cluster, connect
+from actors.collect import Collector
+from actors.errors import RunFailed
+from actors.learner import LearnerGroup
+from actors.metrics import MetricsLog
+from actors.probe import WeightProbe
+from actors.rollout_fleet import RolloutFleet
+from actors.run_folder import RunFolder, write_atomic
+from actors.sandbox_pool import SandboxPool
+from actors.trainer import Trainer
+from actors.warm_start import warm_start
+from curriculum.dataset import DataSet, load_dataset
+from curriculum.problem import Problem
+from curriculum.schedule import make_schedule
+from curriculum.synthetic import sloppy_corpus
+from deploy.config import ConfigError, RunConfig, differing_keys, load_config
+from deploy.versions import git_commit, package_versions
+from sandbox import choose_backend
+
+PROBE_PROBLEMS = 8
+"""Held-out problems whose canonical solutions make up the weight probe."""
+
+
+def say(line: str) -> None:
+    """Print one line at once, so that a follower of the job sees it."""
+    print(line, flush=True)
+
+
+def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
+    """Run to the end and return what `result.json` holds.
+
+    Raises:
+        ConfigError: the configuration or the run folder does not allow this run.
+        RunFailed, TimeoutError: an actor failed; the message names it.
+    """
+    started = time.monotonic()
+    folder = RunFolder(config.runs_dir.absolute() / config.name)
+    prepare_folder(folder, config, resume, overwrite)
+    dataset = load_dataset(config.data)
+    backend = choose_backend(config.sandbox)
+    say(f"sandbox: {backend.reason}")
+    cluster = connect(config.placement, config.rollout, config.pool)
+    run: Run | None = None
+    try:
+        model_dir, sft_s = _policy(config, dataset, cluster)
+        run = Run(config, folder, dataset, cluster, model_dir)
+        before = time.monotonic()
+        run.start()
+        start_s = time.monotonic() - before
+        checkpoint = folder.latest() if resume else None
+        if checkpoint is not None:
+            run.trainer.restore(checkpoint)
+            say(f"resumed from {checkpoint.name}")
+        after = asyncio.run(run.trainer.run())
+        result = run.result(asdict(after), sft_s, start_s, time.monotonic() - started)
+        write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
+        return result
+    finally:
+        if run is not None:
+            run.stop()
+        ray.shutdown()
+
+
+def prepare_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: bool) -> None:
+    """Open the run folder and write the resolved configuration into it.
+
+    Raises:
+        ConfigError: it holds another run, or the run to resume had another configuration.
+    """
+    if overwrite:
+        folder.clear()
+    try:
+        folder.open(resume)
+    except (FileExistsError, FileNotFoundError) as error:
+        raise ConfigError(str(error)) from None
+    if resume:
+        changed = [
+            key
+            for key in differing_keys(load_config(folder.config), config)
+            if not key.startswith(("loop.", "placement.", "pool.", "runs_dir"))
+        ]
+        if changed:
+            raise ConfigError(
+                f"--resume: this configuration differs from {folder.config} at "
+                f"{', '.join(changed)}; resume with the same, or start another run with --name"
+            )
+    write_atomic(folder.config, config.to_yaml())
+
+
+def _policy(config: RunConfig, dataset: DataSet, cluster: Cluster) -> tuple[Path, float]:
+    """The folder of the policy to start from, and the seconds its warm start took."""
+    if config.model.path is not None:
+        return check_model_folder(Path(config.model.path)), 0.0
+    questions = {problem.question for problem in dataset.heldout}
+    pairs = list(sloppy_corpus(config.data.corpus_seed, config.data.corpus_size, questions))
+    cache = config.runs_dir.absolute() / "cache"
+    return warm_start(pairs, config.model, config.sft, config.placement, cluster.gpu, cache, say)
+
+
+def check_model_folder(path: Path) -> Path:
+    """Refuse a folder that holds no Hugging Face model before any actor starts.
+
+    Raises:
+        ConfigError: names the folder and the file that is missing.
+    """
+    for needed in ("config.json", "tokenizer.json"):
+        if not (path / needed).is_file():
+            raise ConfigError(
+                f"model.path {path}: no {needed} there; expected a Hugging Face model folder "
+                f"(config.json, *.safetensors, tokenizer.json)"
+            )
+    return path.absolute()
+
+
+class Run:
+    """The actors of one run and what joins them."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        dataset: DataSet,
+        cluster: Cluster,
+        model_dir: Path,
+    ) -> None:
+        self.config = config
+        self.cluster = cluster
+        self.model_dir = model_dir
+        self.versions = package_versions()
+        self.isolation = "unknown"
+        deadline = config.loop.step_timeout_s
+        self.pool = SandboxPool.launch(config.sandbox, config.pool, config.name)
+        self.learner = LearnerGroup(config.learner, config.placement, cluster.gpu, deadline)
+        self.fleet = RolloutFleet(config.rollout, cluster.gpu)
+        tokenizer = AutoTokenizer.from_pretrained(model_dir)
+        self.log = MetricsLog(folder, config.name)
+        self.trainer = Trainer(
+            loop=config.loop,
+            rewards=config.reward,
+            samples_per_prompt=config.rollout.samples_per_prompt,
+            schedule=make_schedule(dataset.train, config.curriculum, config.seed),
+            heldout=dataset.heldout,
+            collector=Collector(
+                self.fleet,
+                self.pool,
+                tokenizer,
+                config.rollout,
+                config.sandbox.limits,
+                config.seed,
+            ),
+            learner=self.learner,
+            probe=WeightProbe(
+                self.learner,
+                self.fleet,
+                probe_sequences(dataset.heldout, tokenizer, config.rollout.max_model_len),
+                config.weights.verify_tolerance,
+                deadline,
+            ),
+            folder=folder,
+            log=self.log,
+            say=say,
+        )
+
+    def start(self) -> None:
+        """Load engines, learner and sandboxes together, then join the broadcast group.
+
+        Raises:
+            RunFailed: a part failed to load; the message is the part's own.
+            TimeoutError: a part did not load in time.
+        """
+        config = self.config
+        backend = config.weights.backend
+        if backend == "auto":
+            backend = "nccl" if self.cluster.gpu else "gloo"
+        loading = {
+            "rollout": self.fleet.start(self.model_dir, backend),
+            "learner": self.learner.start(self.model_dir, config.rollout.temperature),
+            "sandbox": [worker.start.remote() for worker in self.pool.workers],
+        }
+        ready = {
+            role: _wait(role, calls, config.rollout.start_timeout_s)
+            for role, calls in loading.items()
+        }
+        for report in ready["rollout"] + ready["learner"]:
+            self.versions |= report
+        self.isolation = ready["sandbox"][0]
+        self.learner.connect(backend, self.fleet.workers, config.rollout.tensor_parallel)
+        say(
+            f"ready: {config.rollout.workers} rollout worker(s), "
+            f"{config.placement.learner_ranks} learner rank(s), "
+            f"{config.pool.workers * config.pool.slots_per_worker} sandboxes ({self.isolation})"
+        )
+
+    def result(
+        self, after: dict[str, Any], sft_s: float, start_s: float, total_s: float
+    ) -> dict[str, Any]:
+        """The run in numbers."""
+        progress, probe = self.trainer.progress, self.trainer.probe
+        assert progress.before is not None
+        before = progress.before
+        return {
+            "name": self.config.name,
+            "finished": True,
+            "steps": progress.step,
+            "seed": self.config.seed,
+            "git_commit": git_commit(),
+            "config_digest": self.config.digest(),
+            "isolation": self.isolation,
+            "versions": self.versions,
+            "eval": {"before": before, "after": after},
+            "gain": after["pass_at_1"]["overall"] - before["pass_at_1"]["overall"],
+            "weights": {
+                "broadcasts": progress.broadcasts,
+                "first_pushes": progress.starts,
+                "verified": probe.checks > 0,
+                "probes": probe.checks,
+                "max_logprob_diff": probe.worst,
+            },
+            "samples": progress.ledger,
+            "seconds": {
+                "total": total_s,
+                "warm_start": sft_s,
+                "start": start_s,
+                **progress.seconds,
+            },
+        }
+
+    def stop(self) -> None:
+        """End every actor; sandboxes first, so that no container outlives the run."""
+        self.pool.stop()
+        self.fleet.stop()
+        self.log.close()
+
+
+def _wait(role: str, calls: list[Any], deadline_s: float) -> list[Any]:
+    try:
+        return ray.get(calls, timeout=deadline_s)
+    except RayTaskError as error:
+        raise RunFailed(f"{role}: {error.cause}") from error
+    except RayActorError as error:
+        raise RunFailed(f"{role}: its actor could not start: {error}") from error
+    except GetTimeoutError:
+        raise TimeoutError(
+            f"{role}: not ready within {deadline_s:.0f} s (rollout.start_timeout_s)"
+        ) from None
+
+
+def probe_sequences(problems: Sequence[Problem], tokenizer: Any, longest: int) -> list[list[int]]:
+    """Token ids of the first held-out problems with their canonical solutions, cut to fit."""
+    texts = [f"{p.question}\n{p.canonical_solution}" for p in problems[:PROBE_PROBLEMS]]
+    return [tokenizer.encode(text, add_special_tokens=False)[: longest - 1] for text in texts]

@@ -1,0 +1,112 @@
+"""Process groups: one learner is one or more ranks, on GPUs or CPUs."""
+
+import logging
+import os
+
+import torch
+
+
+def prepare_deepspeed() -> None:
+    """Make DeepSpeed import without building extensions: the plain CPU accelerator where there is no GPU.
+
+    Must run before the first `import deepspeed` of the process; every module here that imports it calls this first.
+    """
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed.ops
+    from deepspeed.utils import logger
+
+    # Its just-in-time build takes 25 to 50 s, and each killed process leaks its shared memory.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    logger.setLevel(logging.WARNING)
+
+
+def init_distributed(rank: int, world_size: int, master_address: str, master_port: int) -> None:
+    """Join the process group of the learner: NCCL on GPUs, gloo on CPUs. Does nothing if already a member.
+
+    Args:
+        rank: of this process, 0 .. world_size - 1.
+        world_size: number of processes.
+        master_address: host of rank 0.
+        master_port: free TCP port on that host.
+    """
+    if torch.distributed.is_initialized():
+        return
+    devices = torch.cuda.device_count()
+    os.environ.update(
+        RANK=str(rank),
+        WORLD_SIZE=str(world_size),
+        LOCAL_RANK=str(rank % devices if devices else rank),
+        LOCAL_SIZE=str(world_size),
+        MASTER_ADDR=master_address,
+        MASTER_PORT=str(master_port),
+    )
+    prepare_deepspeed()
+    import deepspeed
+
+    deepspeed.init_distributed(
+        "nccl" if devices else "gloo", auto_mpi_discovery=False, verbose=False
+    )
+
+
+def ensure_distributed() -> tuple[int, int]:
+    """Rank and world size; joins the group named by the environment (torchrun), or a group of one.
+
+    Raises:
+        RuntimeError: the environment names more than one rank but not the address of rank 0.
+    """
+    if not torch.distributed.is_initialized():
+        world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        if world_size == 1:
+            init_distributed(0, 1, "127.0.0.1", _free_port())
+        elif "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
+            address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            init_distributed(int(os.environ["RANK"]), world_size, address, port)
+        else:
+            raise RuntimeError(
+                f"WORLD_SIZE is {world_size}, but MASTER_ADDR and MASTER_PORT are not set: "
+                "start with torchrun, or call init_distributed first"
+            )
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
+def device() -> torch.device:
+    """Where this rank computes."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype of a configuration's `dtype`; "auto" is bfloat16 on a GPU and float32 on a CPU."""
+    if name == "auto":
+        name = "bfloat16" if torch.cuda.is_available() else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
+    """`values` summed over all ranks, in place."""
+    if torch.distributed.get_world_size() > 1:
+        torch.distributed.all_reduce(values)
+    return values
+
+
+def max_over_ranks(values: torch.Tensor) -> torch.Tensor:
+    """`values` maximised over all ranks, in place."""
+    if torch.distributed.get_world_size() > 1:
+        torch.distributed.all_reduce(values, op=torch.distributed.ReduceOp.MAX)
+    return values
+
+
+def barrier() -> None:
+    """Wait for all ranks."""
+    if torch.distributed.get_world_size() > 1:
+        torch.distributed.barrier()
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -1,0 +1,116 @@
+"""Log-probabilities of targets without the [tokens, vocabulary] matrix of logits.
+
+Logits exist for one chunk of tokens at a time; the backward pass computes them again, chunk by chunk.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class _ChunkedLogProbs(torch.autograd.Function):
+    """log_softmax(hidden @ weight.T / temperature)[target] with recomputation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, chunk: int
+    ) -> Tensor:
+        logprobs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        normalisers = torch.empty_like(logprobs)
+        for rows in _chunks(len(targets), chunk):
+            logits = _logits(hidden[rows], weight, temperature)
+            normalisers[rows] = logits.logsumexp(-1)
+            chosen = logits.gather(-1, targets[rows, None])[:, 0]
+            logprobs[rows] = chosen - normalisers[rows]
+        ctx.save_for_backward(hidden, weight, targets, normalisers)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        return logprobs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        hidden, weight, targets, normalisers = ctx.saved_tensors
+        hidden_gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        weight_gradient = (
+            torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        )
+        for rows in _chunks(len(targets), ctx.chunk):
+            logits = _logits(hidden[rows], weight, ctx.temperature)
+            probabilities = logits.sub_(normalisers[rows, None]).exp_()
+            scale = gradient[rows] / ctx.temperature
+            logits_gradient = probabilities.mul_(-scale[:, None])
+            logits_gradient.scatter_add_(-1, targets[rows, None], scale[:, None])
+            logits_gradient = logits_gradient.to(weight.dtype)
+            if hidden_gradient is not None:
+                hidden_gradient[rows] = (logits_gradient @ weight).to(hidden.dtype)
+            if weight_gradient is not None:
+                weight_gradient += logits_gradient.T @ hidden[rows].to(weight.dtype)
+        if weight_gradient is not None:
+            weight_gradient = weight_gradient.to(weight.dtype)
+        return hidden_gradient, weight_gradient, None, None, None
+
+
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
+    with torch.autocast(hidden.device.type, enabled=False):  # forward and recomputation must agree
+        return (hidden.to(weight.dtype) @ weight.T).float().div_(temperature)
+
+
+def token_logprobs(
+    hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float = 1.0, chunk: int = 1024
+) -> Tensor:
+    """Log-probability of each target at the given temperature, differentiable in hidden and weight.
+
+    Args:
+        hidden: [tokens, hidden_size], the state that predicts the target.
+        weight: [vocabulary, hidden_size] of the output layer.
+        targets: [tokens] int64.
+        temperature: divides the logits.
+        chunk: tokens whose logits exist at once.
+
+    Returns:
+        [tokens] float32, natural logarithm.
+    """
+    return _ChunkedLogProbs.apply(hidden, weight, targets, temperature, chunk)  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def token_entropies(
+    hidden: Tensor, weight: Tensor, temperature: float = 1.0, chunk: int = 1024
+) -> Tensor:
+    """Entropy in nats of the distribution that each state predicts: [tokens] float32, without gradient."""
+    entropies = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+    for rows in _chunks(len(hidden), chunk):
+        logprobs = _logits(hidden[rows], weight, temperature).log_softmax(-1)
+        entropies[rows] = -(logprobs.exp() * logprobs).sum(-1)
+    return entropies
+
+
+class LogProbHead(nn.Linear):
+    """An output layer that answers with log-probabilities of targets instead of logits.
+
+    A module of its own because ZeRO-3 gathers a weight only around the forward and backward of the module that owns it.
+    Keeps the name and shape of the layer it replaces, so that a saved model is an ordinary one.
+    """
+
+    @classmethod
+    def replacing(cls, layer: nn.Linear) -> "LogProbHead":
+        """A head that shares the weight of `layer`, which must have no bias."""
+        if layer.bias is not None:
+            raise ValueError("an output layer with a bias is not supported")
+        with torch.device("meta"):
+            head = cls(layer.in_features, layer.out_features, bias=False)
+        head.weight = layer.weight
+        return head
+
+    def forward(  # type: ignore[override]
+        self, hidden: Tensor, targets: Tensor, temperature: float, chunk: int, entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities [tokens] of `targets` and, if asked, entropies [tokens] (no gradient)."""
+        logprobs = token_logprobs(hidden, self.weight, targets, temperature, chunk)
+        entropies = token_entropies(hidden, self.weight, temperature, chunk) if entropy else None
+        return logprobs, entropies

@@ -1,0 +1,150 @@
+"""Tokenizers: training a small one, and the bytes that each token of any stands for."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+PAD, EOS = "<pad>", "<eos>"
+
+_PIECES = r"\n *| ?[A-Za-z_]+| ?[0-9]| ?[^\sA-Za-z0-9]+| +"
+"""A newline with its indentation, words, single digits, punctuation."""
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE that never merges across pieces of code.
+
+    A newline and the indentation after it make one piece, so that a prefix of a program that stops before a newline
+    is tokenised like the same bytes inside the whole program.
+
+    Args:
+        texts: what to learn merges from.
+        vocab_size: upper limit of the vocabulary, at least 258.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[PAD, EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
+    """The bytes that each token id adds to a text: index by id; specials and unused ids add none.
+
+    Knows byte-level BPE (GPT-2's alphabet) and sentencepiece with byte fallback (`▁`, `<0x0A>`).
+
+    Raises:
+        ValueError: the tokenizer has no fast backend, or a decoder of another kind.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ValueError(f"{type(tokenizer).__name__} has no fast backend to read the decoder from")
+    to_bytes = _piece_decoder(json.loads(backend.to_str())["decoder"])
+    vocabulary = tokenizer.get_vocab()
+    added = tokenizer.added_tokens_decoder
+    special = set(tokenizer.all_special_ids)
+    table = [b""] * (max(vocabulary.values()) + 1)
+    for piece, token_id in vocabulary.items():
+        if token_id in added:
+            is_special = added[token_id].special or token_id in special
+            table[token_id] = b"" if is_special else piece.encode()
+        elif token_id not in special:
+            table[token_id] = to_bytes(piece)
+    return table
+
+
+def completion_text(token_ids: Iterable[int], table: Sequence[bytes]) -> str:
+    """Text of generated tokens as a continuation: no space stripped, invalid UTF-8 replaced by U+FFFD.
+
+    Args:
+        token_ids: generated ids; ids beyond the table (padding of the vocabulary) add nothing.
+        table: from `token_bytes`.
+    """
+    return b"".join(_pieces(token_ids, table)).decode("utf-8", errors="replace")
+
+
+def text_lengths(token_ids: Iterable[int], table: Sequence[bytes]) -> list[int]:
+    """UTF-8 bytes that each token occupies in `completion_text`; they sum to the length of its encoding.
+
+    A character split over tokens gives each the bytes it brought; in an invalid sequence, shown as the 3 bytes of
+    U+FFFD, the last token takes what is left.
+    """
+    pieces = _pieces(token_ids, table)
+    raw = b"".join(pieces)
+    offsets = _decoded_offsets(raw)
+    lengths, start = [], 0
+    for piece in pieces:
+        end = start + len(piece)
+        lengths.append(offsets[end] - offsets[start])
+        start = end
+    return lengths
+
+
+def _pieces(token_ids: Iterable[int], table: Sequence[bytes]) -> list[bytes]:
+    return [table[token_id] if token_id < len(table) else b"" for token_id in token_ids]
+
+
+def _decoded_offsets(raw: bytes) -> list[int]:
+    """For each offset in `raw`, the offset in the UTF-8 of its decoding with replacement."""
+    offsets = list(range(len(raw) + 1))
+    shift, at = 0, 0
+    while at < len(raw):
+        try:
+            raw[at:].decode()
+        except UnicodeDecodeError as error:
+            bad_start, bad_end = at + error.start, at + error.end
+        else:
+            bad_start = bad_end = len(raw)
+        for offset in range(at, bad_end):
+            offsets[offset] += shift
+        shift += len("\ufffd".encode()) - (bad_end - bad_start) if bad_end > bad_start else 0
+        at = bad_end
+    offsets[len(raw)] += shift
+    return offsets
+
+
+def _piece_decoder(decoder: dict[str, Any] | None) -> Any:
+    parts = [] if decoder is None else decoder.get("decoders", [decoder])
+    kinds = {part["type"] for part in parts}
+    if "ByteLevel" in kinds:
+        alphabet = _byte_level_alphabet()
+        return lambda piece: bytes(alphabet[character] for character in piece)
+    if "ByteFallback" in kinds or "Metaspace" in kinds:
+        return _sentencepiece_bytes
+    raise ValueError(
+        f"cannot tell which bytes a token stands for: the decoder is {sorted(kinds) or None}, "
+        "known are ByteLevel and sentencepiece (ByteFallback, Metaspace)"
+    )
+
+
+def _sentencepiece_bytes(piece: str) -> bytes:
+    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("\u2581", " ").encode()
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """GPT-2's printable stand-in for each byte, inverted."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in printable]
+    characters = {chr(byte): byte for byte in printable}
+    characters.update({chr(256 + index): byte for index, byte in enumerate(hidden)})
+    return characters

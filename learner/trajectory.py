@@ -1,0 +1,57 @@
+"""One rollout as the learner needs it."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A prompt, the tokens the policy generated after it, and what came of them.
+
+    Raises:
+        ValueError: the prompt is empty, a per-token field has another length than the response,
+            or a number is not finite.
+    """
+
+    sample_id: str
+    """Unique within the batch; the learner works in the order of these, not of arrival."""
+    problem_id: str
+    """The problem asked."""
+    stage: int
+    """Curriculum stage at which it was asked."""
+    prompt_ids: tuple[int, ...]
+    """Token ids of the prompt, at least one."""
+    response_ids: tuple[int, ...]
+    """Generated token ids, end-of-sequence included when it was reached; may be empty."""
+    rollout_logprobs: tuple[float, ...]
+    """Log-probability of each response token by the engine that sampled it, at the rollout temperature."""
+    policy_mask: tuple[bool, ...]
+    """True where the token was executed (`learner.mask.execution_mask`), one per response token."""
+    reward: float
+    """Terminal reward of the outcome."""
+    weight_version: int
+    """Version of the weights that sampled it."""
+    outcome: str
+    """The sandbox's outcome."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt_ids:
+            raise ValueError(f"sample {self.sample_id}: the prompt holds no token")
+        for name in ("rollout_logprobs", "policy_mask"):
+            found, wanted = len(getattr(self, name)), len(self.response_ids)
+            if found != wanted:
+                raise ValueError(
+                    f"sample {self.sample_id}: {name} has {found} entries for {wanted} response tokens"
+                )
+        if not math.isfinite(self.reward):
+            raise ValueError(f"sample {self.sample_id}: the reward is {self.reward}")
+        for position, value in enumerate(self.rollout_logprobs):
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"sample {self.sample_id}: rollout_logprobs[{position}] is {value}"
+                )
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """Prompt and response together."""
+        return (*self.prompt_ids, *self.response_ids)

@@ -1,0 +1,44 @@
+"""What happened: programs run in isolation, with a verdict that follows from outputs compared here.
+
+    with Sandbox(SandboxConfig(), slot=0, run="try") as sandbox:
+        verdict = sandbox.run(Job(id="1", source=source, fn_name="f", tests=problem.tests))
+
+Works with neither Ray nor torch. See README.md beside this file.
+"""
+
+from sandbox.backend import Choice, SandboxError, choose_backend
+from sandbox.config import Limits, SandboxConfig
+from sandbox.job import Job
+from sandbox.sandbox import Sandbox
+from sandbox.verdict import Outcome, Statement, TestOutcome, TestResult, Verdict
+
+__all__ = [
+    "Choice",
+    "Job",
+    "Limits",
+    "Outcome",
+    "Sandbox",
+    "SandboxConfig",
+    "SandboxError",
+    "Statement",
+    "TestOutcome",
+    "TestResult",
+    "Verdict",
+    "choose_backend",
+    "ensure_image",
+    "reap_strays",
+]
+
+
+def reap_strays(run: str | None = None) -> int:
+    """See `sandbox.engine.reap_strays`; imports the docker package when called."""
+    from sandbox.engine import reap_strays as reap
+
+    return reap(run)
+
+
+def ensure_image(config: SandboxConfig) -> str:
+    """See `sandbox.images.ensure_image`; imports the docker package when called."""
+    from sandbox.images import ensure_image as ensure
+
+    return ensure(config)

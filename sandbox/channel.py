@@ -1,0 +1,110 @@
+"""The socket to a runner, with a deadline on every wait."""
+
+import json
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.runner.server import HITS_BYTES, MOST_RECORDS_BYTES, REPLY, REQUEST
+
+MOST_ENDING_BYTES = 4096
+_HELLO = struct.Struct("<I")
+
+
+class RunnerLost(Exception):
+    """The runner died, fell silent or broke the protocol: the infrastructure's fault, not the program's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a program's process ended, in the runner's (trusted) words."""
+
+    why: str
+    """"exit" or "timeout"."""
+    status: int
+    """As `os.wait4` gives it."""
+    wall: float
+    """Seconds."""
+    cpu: float
+    """Seconds."""
+    tampered: bool
+    """The program was seen reaching for what coverage rests on."""
+    clean: bool
+    """Nothing of the run was left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a runner answers to one job."""
+
+    ending: Ending
+    hits: bytes
+    """Byte i is 1 if statement i (from 1) was executed; trailing zeros left out."""
+    records: bytes
+    """What the child wrote, see `sandbox.runner.child`; not to be trusted."""
+
+
+class Channel:
+    """Requests and replies, in turn. After a RunnerLost it is of no more use."""
+
+    def __init__(self, connection: socket.socket):
+        self._connection = connection
+
+    def hello(self, deadline: float) -> dict[str, Any]:
+        """The runner's first words; `deadline` is a `time.monotonic`."""
+        (length,) = _HELLO.unpack(self._receive(_HELLO.size, deadline))
+        if length > MOST_ENDING_BYTES:
+            raise RunnerLost("the runner's hello is malformed")
+        return json.loads(self._receive(length, deadline))
+
+    def exchange(self, limits: dict[str, Any], job: bytes, deadline: float) -> Reply:
+        """Send one job and wait for its reply; raises RunnerLost at the deadline or if the runner dies."""
+        head = json.dumps(limits).encode()
+        self._send(REQUEST.pack(len(head), len(job)) + head + job, deadline)
+        ending, hits, records = REPLY.unpack(self._receive(REPLY.size, deadline))
+        if ending > MOST_ENDING_BYTES or hits > HITS_BYTES or records > MOST_RECORDS_BYTES:
+            raise RunnerLost("the runner's reply is malformed")
+        body = self._receive(ending + hits + records, deadline)
+        try:
+            told = Ending(**json.loads(body[:ending]))
+        except (ValueError, TypeError) as error:
+            raise RunnerLost("the runner's reply is malformed") from error
+        return Reply(told, body[ending : ending + hits], body[ending + hits :])
+
+    def close(self) -> None:
+        """Close the socket: the runner at the other end stops whatever it does and exits."""
+        self._connection.close()
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        self._limit(deadline)
+        try:
+            self._connection.sendall(data)
+        except OSError as error:
+            raise RunnerLost(_reason(error)) from error
+
+    def _receive(self, length: int, deadline: float) -> bytes:
+        data = bytearray()
+        while len(data) < length:
+            self._limit(deadline)
+            try:
+                chunk = self._connection.recv(min(length - len(data), 1 << 20))
+            except OSError as error:
+                raise RunnerLost(_reason(error)) from error
+            if not chunk:
+                raise RunnerLost("the runner died")
+            data += chunk
+        return bytes(data)
+
+    def _limit(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise RunnerLost("the runner did not answer in time")
+        self._connection.settimeout(left)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "the runner did not answer in time"
+    return f"the connection to the runner broke: {error}"

@@ -1,0 +1,158 @@
+"""Is an output the expected one? The rules of the field, nowhere looser than written here.
+
+Return values (`same_value`):
+- `==` of Python for None, booleans, integers, strings, bytes; a boolean equals 0 or 1.
+- An expected float: any number within `TOLERANCE` of it, relative or absolute; NaN equals NaN. An
+  expected integer: a returned float must equal it exactly.
+- Sequences (list, tuple) element by element. A set equals a set, or the list of its members
+  (data sets are JSON, which has no sets); members compare by `==`.
+- Dicts by keys, which count in their JSON form (`1` and `"1"` are one key), and their values.
+- A one-element list `[x]` as expectation also accepts `x` (a quirk of APPS).
+
+Printed text (`same_text`):
+- Blank lines at either end and whitespace at either end of lines don't count; lines do.
+- Within a line, tokens between whitespace: equal as text; or the expected one is written with a
+  point or exponent and the printed one is a number within `TOLERANCE` of it; or the expected one is
+  a plain integer and the printed one that integer with a zero fraction (`2.0`).
+"""
+
+import math
+import re
+from typing import Any
+
+from sandbox.runner.values import MAX_PLAIN_INT
+
+TOLERANCE = 1e-6
+SHOWN_CHARS = 120
+_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
+_ZERO_FRACTION = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
+
+
+def same_value(expected: Any, returned: Any) -> bool:
+    """Whether a returned value is the expected one."""
+    try:
+        if _same(expected, returned):
+            return True
+        wrapped = isinstance(expected, list) and len(expected) == 1
+        return wrapped and _same(expected[0], returned)
+    except RecursionError:
+        return False
+
+
+def same_text(expected: str, printed: str) -> bool:
+    """Whether printed text is the expected text."""
+    if expected == printed:
+        return True
+    wanted, got = _lines(expected), _lines(printed)
+    return len(wanted) == len(got) and all(map(_same_line, wanted, got))
+
+
+def difference(expected: Any, got: Any) -> str:
+    """A short text for a person: where printed texts part, or both values."""
+    if isinstance(expected, str) and isinstance(got, str):
+        wanted, given = _lines(expected), _lines(got)
+        for number, (one, other) in enumerate(zip(wanted, given, strict=False), 1):
+            if not _same_line(one, other):
+                return f"line {number}: expected {_show(one)}, got {_show(other)}"
+        if len(wanted) != len(given):
+            return f"expected {len(wanted)} lines, got {len(given)}"
+    return f"expected {_show(expected)}, got {_show(got)}"
+
+
+def _show(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer too long for decimal text
+        return f"a {type(value).__name__} too large to show"
+    if len(text) <= SHOWN_CHARS:
+        return text
+    return f"{text[:SHOWN_CHARS]}... ({len(text)} characters)"
+
+
+def _same(expected: Any, returned: Any) -> bool:
+    if isinstance(expected, float):
+        return _near(expected, returned)
+    if isinstance(expected, (list, tuple)):
+        if isinstance(returned, (set, frozenset)):
+            return len(expected) == len(returned) and _members(expected) == returned
+        if not isinstance(returned, (list, tuple)) or len(expected) != len(returned):
+            return False
+        return all(map(_same, expected, returned))
+    if isinstance(expected, dict):
+        if not isinstance(returned, dict):
+            return False
+        wanted, got = _json_keys(expected), _json_keys(returned)
+        if len(got) != len(returned) or wanted.keys() != got.keys():
+            return False
+        return all(_same(value, got[key]) for key, value in wanted.items())
+    if isinstance(expected, (set, frozenset)):
+        return isinstance(returned, (set, frozenset)) and expected == returned
+    if isinstance(returned, (list, tuple, dict, set, frozenset)):
+        return False
+    return bool(expected == returned)
+
+
+def _near(expected: float, returned: Any) -> bool:
+    if not isinstance(returned, (int, float)):
+        return False
+    try:
+        given = float(returned)
+    except OverflowError:
+        return False
+    if math.isnan(expected) or math.isnan(given):
+        return math.isnan(expected) and math.isnan(given)
+    return math.isclose(expected, given, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def _members(sequence: Any) -> frozenset[Any] | None:
+    try:
+        return frozenset(_hashable(item) for item in sequence)
+    except TypeError:
+        return None
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
+
+
+def _json_keys(mapping: dict[Any, Any]) -> dict[Any, Any]:
+    names = {True: "true", False: "false", None: "null"}
+
+    def name(key: Any) -> Any:
+        if key is None or isinstance(key, bool):
+            return names[key]
+        if isinstance(key, int):
+            return str(key) if abs(key) < MAX_PLAIN_INT else hex(key)
+        return str(key) if isinstance(key, float) else key
+
+    return {name(key): value for key, value in mapping.items()}
+
+
+def _lines(text: str) -> list[str]:
+    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    first = 0
+    while first < len(lines) and not lines[first]:
+        first += 1
+    return lines[first:]
+
+
+def _same_line(expected: str, printed: str) -> bool:
+    if expected == printed:
+        return True
+    wanted, got = expected.split(), printed.split()
+    return len(wanted) == len(got) and all(map(_same_token, wanted, got))
+
+
+def _same_token(expected: str, printed: str) -> bool:
+    if expected == printed:
+        return True
+    if _INTEGER.fullmatch(expected):
+        whole = _ZERO_FRACTION.fullmatch(printed)
+        return whole is not None and whole[1] == expected
+    if _FLOAT.fullmatch(expected) and _NUMBER.fullmatch(printed):
+        return _near(float(expected), float(printed))
+    return False

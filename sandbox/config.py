@@ -1,0 +1,53 @@
+"""How programs are run: limits of one program, and what a sandbox slot is made of."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_IMAGE = "stepcoder-sandbox"
+
+
+class Limits(BaseModel):
+    """What one program, over all of its tests, may use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    wall_seconds: float = Field(default=10.0, gt=0, le=3600)
+    """Time from the start of its process to the end of its last test."""
+    cpu_seconds: int = Field(default=10, gt=0, le=3600)
+    """Processor time, whole seconds."""
+    memory_mib: int = Field(default=1024, ge=64, le=1 << 20)
+    """Address space; beyond it Python raises MemoryError."""
+    output_kib: int = Field(default=4096, gt=0, le=32768)
+    """Return values or printed text, all tests together; more is a runtime error."""
+
+
+class SandboxConfig(BaseModel):
+    """One kind of sandbox slot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    backend: Literal["auto", "docker", "process"] = "auto"
+    """`docker` isolates. `process` does not: for machines without an engine. `auto`: docker if it can."""
+    image: str = DEFAULT_IMAGE
+    """Image of the container. The default is built when missing; any other name must exist."""
+    image_source: Literal["auto", "debian", "registry"] = "auto"
+    """What a missing default image is built from: Debian packages, or the official Python image."""
+    runtime: str | None = None
+    """OCI runtime of the containers, as the engine knows it (`runsc` for gVisor); None: its default."""
+    container_memory_mib: int = Field(default=2048, ge=256)
+    """Memory of a container, the kernel's limit; above the program's `limits.memory_mib`."""
+    container_cpus: float = Field(default=1.0, gt=0)
+    """Processors of a container."""
+    recycle_after: int = Field(default=1000, gt=0, le=100_000)
+    """Jobs after which a runner is replaced by a fresh one."""
+    limits: Limits = Limits()
+    """For jobs that bring none of their own."""
+    coverage: bool = True
+    """Record executed statements; without it every verdict's `statements` is empty."""
+    python: str | None = None
+    """Interpreter of the `process` backend; None: the one running now."""
+    start_seconds: float = Field(default=60.0, gt=0)
+    """Deadline for a runner to start and say hello."""
+    watchdog_seconds: float = Field(default=10.0, gt=0)
+    """How long after a program's own deadline a silent runner is given up and replaced."""

@@ -1,0 +1,164 @@
+"""The runner as PID 1 of a container with nothing in it worth having and nothing writable."""
+
+import os
+import secrets
+import shutil
+import socket
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from docker.errors import APIError, DockerException, NotFound
+from docker.types import LogConfig, Mount, Ulimit
+
+from sandbox import engine, owner
+from sandbox.backend import SandboxError, logger
+from sandbox.channel import Channel, RunnerLost
+from sandbox.config import SandboxConfig
+from sandbox.images import ensure_image
+from sandbox.process_backend import ENVIRONMENT, INTERPRETER_FLAGS
+from sandbox.runner import COMMAND
+
+INSIDE = "/run/stepcoder"
+TASKS = 64
+UIDS_PER_CONTAINER = 1 << 17
+
+
+class DockerRunner:
+    """A container and the socket of its runner."""
+
+    def __init__(self, container: Any, channel: Channel):
+        self.container = container
+        self.channel = channel
+
+    def end(self) -> None:
+        """Close the socket, on which the runner exits; then remove the container for certain."""
+        self.channel.close()
+        remove(self.container)
+
+
+def remove(container: Any) -> None:
+    """Remove a container, running or not, being removed or gone."""
+    try:
+        container.remove(force=True)
+    except NotFound:
+        pass
+    except APIError as error:
+        if error.status_code != 409:  # not: its removal is under way
+            logger.warning("could not remove container %s: %s", container.name, error)
+    except DockerException as error:
+        logger.warning("could not remove container %s: %s", container.name, error)
+
+
+class DockerBackend:
+    """Starts hardened containers through the Docker engine."""
+
+    name: Literal["docker", "process"] = "docker"
+
+    def __init__(self, config: SandboxConfig):
+        self.config = config
+        self.client = engine.connect()
+        self.image = ensure_image(config, self.client)
+
+    def start(self, slot: int, run: str) -> DockerRunner:
+        """Start a container and wait for its runner; the container connects to a socket of ours."""
+        folder = engine.runner_folder()
+        container = None
+        try:
+            _lay_out(folder)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(folder / "socket"))
+                (folder / "socket").chmod(0o600 if os.getuid() == 0 else 0o666)
+                listener.listen(1)
+                token = secrets.token_hex(16)
+                container = self._start_container(folder, slot, run, token)
+                channel = self._accept(listener, container, token)
+        except BaseException:
+            if container is not None:
+                remove(container)
+            raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return DockerRunner(container, channel)
+
+    def _start_container(self, folder: Path, slot: int, run: str, token: str) -> Any:
+        config = self.config
+        first_uid = 1 << 20 | secrets.randbelow(1 << 13) * UIDS_PER_CONTAINER
+        command = ["python3", *INTERPRETER_FLAGS, "-c", COMMAND, INSIDE]
+        memory = config.container_memory_mib << 20
+        try:
+            return self.client.containers.run(
+                self.image,
+                [*command, "--socket", f"{INSIDE}/socket", "--first-uid", str(first_uid)],
+                name=f"stepcoder-{run}-{slot}-{secrets.token_hex(4)}",
+                detach=True,
+                auto_remove=True,
+                labels=owner.labels(run, slot),
+                environment={**ENVIRONMENT, "STEPCODER_TOKEN": token},
+                mounts=[Mount(INSIDE, str(folder), type="bind", read_only=True)],
+                runtime=config.runtime,
+                user="0:0",
+                working_dir="/",
+                hostname="sandbox",
+                network_mode="none",
+                ipc_mode="none",
+                read_only=True,
+                cap_drop=["ALL"],
+                cap_add=["SETUID", "SETGID", "KILL"],
+                security_opt=["no-new-privileges"],
+                pids_limit=TASKS,
+                mem_limit=memory,
+                memswap_limit=memory,
+                nano_cpus=int(config.container_cpus * 1e9),
+                oom_score_adj=500,
+                ulimits=[Ulimit(name="core", soft=0, hard=0)],
+                log_config=LogConfig(type="none"),
+            )
+        except APIError as error:
+            raise SandboxError(
+                f"the engine could not start a sandbox container: {error.explanation or error}"
+            ) from error
+        except DockerException as error:
+            raise RunnerLost(f"the engine did not start a sandbox container: {error}") from error
+
+    def _accept(self, listener: socket.socket, container: Any, token: str) -> Channel:
+        deadline = time.monotonic() + self.config.start_seconds
+        listener.settimeout(0.5)
+        while True:
+            try:
+                connection, _ = listener.accept()
+                break
+            except TimeoutError:
+                if not _alive(container):
+                    raise SandboxError(
+                        f"the runner of image {self.image} ended at once: is there Python 3.12 in it?"
+                    ) from None
+                if time.monotonic() > deadline:
+                    raise RunnerLost("the container did not start in time") from None
+        channel = Channel(connection)
+        if channel.hello(deadline).get("token") != token:
+            channel.close()
+            raise RunnerLost("something other than the runner answered")
+        return channel
+
+
+def _alive(container: Any) -> bool:
+    try:
+        container.reload()
+    except NotFound:
+        return False
+    return container.status in ("created", "running")
+
+
+def _lay_out(folder: Path) -> None:
+    """Copy the runner where the container can read it, whatever user the engine maps root to."""
+    source = Path(__file__).parent / "runner"
+    target = folder / "runner"
+    target.mkdir()
+    for module in source.glob("*.py"):
+        shutil.copyfile(module, target / module.name)
+    if os.getuid() != 0:
+        for path in (folder, target):
+            path.chmod(0o755)
+        for module in target.iterdir():
+            module.chmod(0o644)

@@ -1,0 +1,47 @@
+"""Test inputs as they travel; encoded once per problem, as each is asked many times."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from curriculum.problem import Test
+from sandbox.runner import values
+
+KEPT = 256
+
+
+class InputCache:
+    """The encoded inputs of the problems asked last."""
+
+    def __init__(self) -> None:
+        # The tests are kept too, so that no other tuple can come to have the same identity.
+        self._kept: OrderedDict[tuple[int, bool], tuple[tuple[Test, ...], list[str]]] = (
+            OrderedDict()
+        )
+
+    def encoded(self, fn_name: str | None, tests: tuple[Test, ...]) -> list[str]:
+        """JSON text per test; raises ValueError, naming the test, for an input that cannot be sent."""
+        key = (id(tests), fn_name is None)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key][1]
+        encoded = [_encode(fn_name, test, index) for index, test in enumerate(tests)]
+        self._kept[key] = (tests, encoded)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return encoded
+
+
+def _encode(fn_name: str | None, test: Test, index: int) -> str:
+    given = test.input
+    if fn_name is None:
+        if isinstance(given, Sequence) and all(isinstance(line, str) for line in given):
+            return json.dumps(given if isinstance(given, str) else "\n".join(given))
+        raise ValueError(f"tests[{index}].input must be text for stdin, not {type(given).__name__}")
+    if not isinstance(given, (list, tuple)):
+        kind = type(given).__name__
+        raise ValueError(f"tests[{index}].input must be a list of arguments, not {kind}")
+    try:
+        return values.dumps_exact([list(given), test.kwargs])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"tests[{index}].input: {error}") from error

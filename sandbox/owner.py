@@ -1,0 +1,43 @@
+"""Whose a container is: labels that tell, also after the owner's sudden death."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+RUN_LABEL = "stepcoder.sandbox.run"
+SLOT_LABEL = "stepcoder.sandbox.slot"
+OWNER_LABEL = "stepcoder.sandbox.owner"
+
+
+def labels(run: str, slot: int) -> dict[str, str]:
+    """The labels of a container that this process starts."""
+    return {
+        RUN_LABEL: run,
+        SLOT_LABEL: str(slot),
+        OWNER_LABEL: f"{_machine()} {_life(os.getpid())}",
+    }
+
+
+def is_gone(owner: str) -> bool:
+    """Whether the owner named by such a label is a process of this machine that ended."""
+    machine, _, life = owner.rpartition(" ")
+    if machine != _machine():
+        return False  # another machine's or namespace's: not ours to judge
+    return _life(int(life.partition(".")[0])) != life
+
+
+@cache
+def _machine() -> str:
+    """This boot of this machine and this process namespace."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+
+
+def _life(process: int) -> str | None:
+    """Number and start time: tells a process from a later one of the same number."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else f"{process}.{fields[19]}"

@@ -1,0 +1,192 @@
+"""The child of one job: runs the program on each input and records what came of it.
+
+It knows inputs, never expected outputs: all that it, or a program that takes it over, can state is
+what came out. Records are lines `KIND INDEX JSON` in shared memory, which survives any death:
+
+    p 0 [[start, end, alias], ...]         the program's statements, before any of it ran
+    c 0 [type, message, line]              it does not compile
+    r i value                              call-based test i returned
+    o i text                               program test i ended and had printed this
+    e i [type, message, line or null]      test i raised; i = -1: while the program was loaded
+    z 0 null                               the end: every test was run
+"""
+
+import ast
+import gc
+import json
+import os
+import random
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from . import statements, tracing, values
+
+FILENAME = "<program>"
+MESSAGE_CHARS = 500
+
+
+class OutputLimit(BaseException):
+    """The records are full; not an Exception, so that programs seldom catch it."""
+
+
+Emit = Callable[[str, int, str], None]
+
+
+def memory_files() -> tuple[int, int]:
+    """Files for stdin and stdout, as descriptors; made before such system calls are denied."""
+    return os.memfd_create("stdin"), os.memfd_create("stdout")
+
+
+class Program:
+    """One compiled program and where its records go."""
+
+    def __init__(self, code: types.CodeType, lines: list[int], emit: Emit):
+        self.code = code
+        self.lines = lines
+        self.emit = emit
+
+    def calls(self, name: str, inputs: list[Any]) -> None:
+        """Load the program once and call its function on each `[arguments, keywords]`."""
+        namespace = _module("solution")
+        try:
+            exec(self.code, namespace)
+            if callable(namespace.get(name)):
+                owner = None
+            elif callable(getattr(namespace.get("Solution"), name, None)):
+                owner = namespace["Solution"]
+            else:
+                raise NameError(f"the program defines no function {name!r}")
+        except OutputLimit:
+            raise
+        except BaseException as error:
+            self.emit("e", -1, self.describe(error))
+            return
+        for index, (arguments, keywords) in enumerate(inputs):
+            try:
+                function = getattr(owner(), name) if owner else namespace[name]
+                result = values.dumps_result(function(*arguments, **keywords))
+            except OutputLimit:
+                raise
+            except BaseException as error:
+                self.emit("e", index, self.describe(error))
+            else:
+                self.emit("r", index, result)
+
+    def runs(self, inputs: list[str], stdin: int, stdout: int, output_bytes: int) -> None:
+        """Run the program from its first line on each stdin."""
+        for index, text in enumerate(inputs):
+            _rewrite(stdin, text.encode("utf-8", "surrogatepass"))
+            _rewrite(stdout, b"")
+            os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
+            sys.stdin = sys.__stdin__ = open(0, closefd=False, **_TEXT)
+            sys.stdout = sys.__stdout__ = open(1, "w", newline="\n", closefd=False, **_TEXT)
+            error = self.run_once()
+            if error is not None:
+                self.emit("e", index, self.describe(error))
+                continue
+            size = os.fstat(stdout).st_size
+            if size > output_bytes:
+                raise OutputLimit
+            printed = os.pread(stdout, size, 0).decode("utf-8", "replace")
+            self.emit("o", index, json.dumps(printed))
+
+    def run_once(self) -> BaseException | None:
+        """Run the program as `__main__`; what it raised, if that makes it a failure."""
+        error = None
+        try:
+            exec(self.code, _module("__main__"))
+        except SystemExit as stop:
+            if stop.code not in (None, 0):
+                error = stop
+        except OutputLimit:
+            raise
+        except BaseException as raised:
+            error = raised
+        try:
+            _finish_threads()
+            sys.stdout.flush()
+        except BaseException as raised:
+            error = error or raised
+        return error
+
+    def describe(self, error: BaseException) -> str:
+        """Type, message and line of the innermost statement of the program, as JSON."""
+        line, step = None, error.__traceback__
+        while step is not None:
+            of_program = step.tb_frame.f_code.co_filename == FILENAME
+            if of_program and 0 < step.tb_lineno <= len(self.lines):
+                line = self.lines[step.tb_lineno - 1]
+            step = step.tb_next
+        try:
+            message = str(error)[:MESSAGE_CHARS]
+        except BaseException as second:
+            message = f"<its message raised {type(second).__name__}>"
+        return json.dumps([type(error).__name__[:100], message, line])
+
+
+def run(job: dict[str, Any], emit: Emit, hits: Any, report: Callable[[], None], files: Any) -> None:
+    """Run the job in this process, which ends soon after.
+
+    `hits` is the coverage buffer or None; `report` is called when the program tampers with coverage;
+    `files` are those of `memory_files`, None for a call-based job.
+    """
+    program = _compile(job["source"], emit)
+    if program is None:
+        return
+    random.seed(0)
+    gc.enable()
+    if hits is not None:
+        tracing.watch_for_tampering(FILENAME, report)
+        tracing.arm(program.code, hits)
+    if files is None:
+        program.calls(job["fn_name"], job["inputs"])
+    else:
+        program.runs(job["inputs"], *files, job["output_bytes"])
+    emit("z", 0, "null")
+
+
+def _compile(source: str, emit: Emit) -> Program | None:
+    lines: list[int] = []
+    try:
+        tree = ast.parse(source)
+        numbering = statements.number(tree, source.encode())
+        lines = numbering.lines
+        code = compile(tree, FILENAME, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        line = getattr(error, "lineno", None)
+        if lines and line is not None:  # found after parsing, so it names a statement
+            line = lines[line - 1] if 0 < line <= len(lines) else None
+        message = getattr(error, "msg", None) or str(error)
+        emit("c", 0, json.dumps([type(error).__name__, message[:MESSAGE_CHARS], line]))
+        return None
+    emit("p", 0, json.dumps(numbering.spans))
+    return Program(code, lines, emit)
+
+
+_TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+def _module(name: str) -> dict[str, Any]:
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    return module.__dict__
+
+
+def _rewrite(file: int, content: bytes) -> None:
+    os.ftruncate(file, 0)
+    os.lseek(file, 0, os.SEEK_SET)
+    while content:
+        content = content[os.write(file, content) :]
+    os.lseek(file, 0, os.SEEK_SET)
+
+
+def _finish_threads() -> None:
+    """Wait for the threads that an interpreter waits for at its end."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()

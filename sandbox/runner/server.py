@@ -1,0 +1,277 @@
+"""The fork server: one job at a time, one child per program, over one unix socket.
+
+It is PID 1 of its container (or a process of its own), single-threaded, and trusts nothing the
+child left. Host and server speak in turn:
+
+    request   header (2 x u32: lengths), JSON limits, JSON job (opaque here: the child reads it)
+    reply     header (3 x u32: lengths), JSON ending, statement hits (a byte each), records (bytes)
+
+It ends when the socket closes; so it never outlives the host, however that ended.
+"""
+
+import argparse
+import gc
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+import types
+from typing import Any
+
+from . import child, tracing
+from .confinement import MIB, Confinement, adopt_orphans
+
+REQUEST = struct.Struct("<II")
+REPLY = struct.Struct("<III")
+HITS_BYTES = 1 << 16
+MOST_RECORDS_BYTES = 64 << 20
+SWEEPS = 50
+OUTPUT_LIMIT_STATUS = 93
+_LENGTH = struct.Struct("<Q")
+
+
+class Closed(Exception):
+    """The host went away."""
+
+
+class Area:
+    """Memory shared with the child: a byte per statement, then the records and how long they are."""
+
+    def __init__(self) -> None:
+        self.memory = mmap.mmap(-1, HITS_BYTES + _LENGTH.size + MOST_RECORDS_BYTES)
+        self.most = MOST_RECORDS_BYTES
+        self.hits = memoryview(self.memory)[:HITS_BYTES]
+
+    def clear(self) -> None:
+        """All zero again: nothing of one run is there for the next."""
+        self.memory.madvise(mmap.MADV_REMOVE)
+
+    def append(self, kind: str, index: int, text: str) -> None:
+        """Add one record; called in the child."""
+        line = f"{kind} {index} {text}\n".encode("utf-8", "backslashreplace")
+        (length,) = _LENGTH.unpack_from(self.memory, HITS_BYTES)
+        if length + len(line) > self.most:
+            raise child.OutputLimit
+        start = HITS_BYTES + _LENGTH.size + length
+        self.memory[start : start + len(line)] = line
+        _LENGTH.pack_into(self.memory, HITS_BYTES, length + len(line))
+
+    def read(self) -> tuple[bytes, bytes]:
+        """The hits (without trailing zeros) and the records; called in the server."""
+        hits = self.memory[:HITS_BYTES].rstrip(b"\0")
+        (length,) = _LENGTH.unpack_from(self.memory, HITS_BYTES)
+        start = HITS_BYTES + _LENGTH.size
+        return hits, self.memory[start : start + min(length, MOST_RECORDS_BYTES)]
+
+
+class Server:
+    """Serves jobs from one connected socket until it closes."""
+
+    def __init__(self, connection: socket.socket, first_uid: int | None):
+        self.connection = connection
+        self.confinement = Confinement(first_uid)
+        self.area = Area()
+        self.runs = 0
+        # The child's word that it saw tampering: a byte in a pipe cannot be taken back.
+        self.alarm, self.alarm_end = os.pipe()
+        os.set_blocking(self.alarm, False)
+        os.set_blocking(self.alarm_end, False)
+
+    def serve(self) -> None:
+        """Answer requests; returns when the host closes the socket."""
+        try:
+            while True:
+                limits, body = self._request()
+                self._reply(*self._run(limits, body))
+        except (Closed, ConnectionError):
+            return
+
+    def _receive(self, length: int) -> bytes:
+        data = bytearray()
+        while len(data) < length:
+            chunk = self.connection.recv(min(length - len(data), 1 << 20))
+            if not chunk:
+                raise Closed
+            data += chunk
+        return bytes(data)
+
+    def _request(self) -> tuple[dict[str, Any], bytes]:
+        head, body = REQUEST.unpack(self._receive(REQUEST.size))
+        return json.loads(self._receive(head)), self._receive(body)
+
+    def _reply(self, ending: dict[str, Any], hits: bytes, records: bytes) -> None:
+        head = json.dumps(ending).encode()
+        self.connection.sendall(
+            b"".join((REPLY.pack(len(head), len(hits), len(records)), head, hits, records))
+        )
+
+    def _run(self, limits: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+        self.runs += 1
+        began = time.perf_counter()
+        pid = os.fork()
+        if pid == 0:
+            self._child(limits, body)
+        why = self._wait(pid, began + limits["wall_seconds"])
+        for stop, target in ((os.killpg, pid), (os.kill, pid)):
+            try:
+                stop(target, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+        _, status, usage = os.wait4(pid, 0)
+        clean = self._sweep()
+        if why == "closed":
+            raise Closed
+        hits, records = self.area.read()
+        self.area.clear()
+        ending = {
+            "why": why,
+            "status": status,
+            "wall": time.perf_counter() - began,
+            "cpu": usage.ru_utime + usage.ru_stime,
+            "tampered": self._alarmed(),
+            "clean": clean,
+        }
+        return ending, hits, records
+
+    def _wait(self, pid: int, deadline: float) -> str:
+        """Until the child ends ("exit"), the deadline passes ("timeout") or the host goes ("closed")."""
+        process = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(process, select.POLLIN)
+            poll.register(self.connection, select.POLLRDHUP)
+            while True:
+                left = deadline - time.perf_counter()
+                if left <= 0:
+                    return "timeout"
+                ready = {descriptor for descriptor, _ in poll.poll(left * 1000 + 1)}
+                if process in ready:
+                    return "exit"
+                if ready:
+                    return "closed"
+        finally:
+            os.close(process)
+
+    def _sweep(self) -> bool:
+        """Kill and reap whatever the child left; False if something is still there."""
+        for attempt in range(SWEEPS):
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                return True
+            if attempt:
+                time.sleep(0.001)
+            self._kill_the_left()
+        return False
+
+    def _kill_the_left(self) -> None:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as children:
+            for left in children.read().split():
+                os.kill(int(left), signal.SIGKILL)
+        if self.confinement.first_uid is None:
+            return
+        helper = os.fork()
+        if helper == 0:
+            try:
+                uid = self.confinement.first_uid + self.runs
+                os.setresgid(uid, uid, uid)
+                os.setresuid(uid, uid, uid)
+                os.kill(-1, signal.SIGKILL)  # all of that uid, and this helper with them
+            finally:
+                os._exit(0)
+        os.waitpid(helper, 0)
+
+    def _alarmed(self) -> bool:
+        alarmed = False
+        try:
+            while os.read(self.alarm, 1 << 16):
+                alarmed = True
+        except BlockingIOError:
+            pass
+        return alarmed
+
+    def _child(self, limits: dict[str, Any], body: bytes) -> None:
+        """In the child; never returns."""
+        status = 1
+        try:
+            os.setsid()
+            self.connection.close()
+            os.close(self.alarm)
+            job = child.values.loads(body)
+            output_bytes = limits["output_kib"] << 10
+            self.area.most = min(MOST_RECORDS_BYTES, output_bytes + 16 * len(body))
+            job["output_bytes"] = output_bytes
+            files, file_bytes = None, output_bytes
+            if job["fn_name"] is None:
+                files = child.memory_files()
+                file_bytes = max(output_bytes, len(body))
+            memory_bytes = limits["memory_mib"] * MIB + len(self.area.memory)
+            self.confinement.enter(self.runs, limits["cpu_seconds"], memory_bytes, file_bytes)
+            hits = self.area.hits if limits["coverage"] else None
+            child.run(job, self.area.append, hits, self._report, files)
+            status = 0
+        except child.OutputLimit:
+            status = OUTPUT_LIMIT_STATUS
+        finally:
+            os._exit(status)
+
+    def _report(self) -> None:
+        try:
+            os.write(self.alarm_end, b"!")
+        except BlockingIOError:
+            pass
+
+
+def _preload() -> None:
+    """Import what programs import, so that a child finds it; nothing that starts or wants threads."""
+    import array, bisect, collections, copy, datetime, decimal, enum, fractions, functools  # noqa: E401, F401, I001
+    import heapq, itertools, math, operator, re, statistics, string, time, typing  # noqa: E401, F401
+
+
+def _forget_the_runner() -> None:
+    """Leave none of our modules where a program's imports would find them."""
+    for name in [name for name in sys.modules if name.split(".")[0] == __package__]:
+        del sys.modules[name]
+    del sys.path[0]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv[:] = [""]
+
+
+def main() -> None:
+    """Connect to the host, say hello, serve."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--socket", help="path of the host's socket (container)")
+    parser.add_argument("--descriptor", type=int, help="number of an inherited socket (process)")
+    parser.add_argument("--first-uid", type=int, help="run number n of a program gets this uid + n")
+    arguments = parser.parse_args()
+    if arguments.descriptor is not None:
+        connection = socket.socket(fileno=arguments.descriptor)
+    else:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(arguments.socket)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt_orphans()
+    _preload()
+    server = Server(connection, arguments.first_uid)
+    hello = {
+        "token": os.environ.pop("STEPCODER_TOKEN", ""),
+        "python": sys.version.split()[0],
+        "coverage": tracing.METHOD,
+    }
+    text = json.dumps(hello).encode()
+    connection.sendall(struct.pack("<I", len(text)) + text)
+    _forget_the_runner()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    server.serve()

@@ -1,0 +1,113 @@
+"""The one codec for inputs and outputs: JSON text, with what JSON lacks as tagged objects.
+
+A tag is an object of one key that begins with NUL. Decoding builds plain data only, so text from
+an untrusted program can state values and nothing else.
+"""
+
+import json
+from array import array
+from collections import deque
+from typing import Any
+
+MAX_PLAIN_INT = 10**4000
+"""Integers beyond it travel in hexadecimal: Python refuses decimal text over 4,300 digits."""
+
+
+class Opaque:
+    """A value of a type that does not travel: known by its type's name, equal to nothing."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, type_name: str):
+        self.type_name = type_name
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<object of type {self.type_name}>"
+
+
+def dumps_exact(value: Any) -> str:
+    """Encode plain data so that `loads` gives back the same types; TypeError names what is not."""
+    return json.dumps(_tagged(value, strict=True))
+
+
+def dumps_result(value: Any) -> str:
+    """Encode whatever a program returned: fast; tuples become lists, dict keys their JSON form."""
+    try:
+        return json.dumps(value, default=_tag)
+    except (TypeError, ValueError):  # keys JSON has no form for, huge integers, cycles
+        return json.dumps(_tagged(value, strict=False))
+
+
+def loads(text: str | bytes) -> Any:
+    """Decode; raises ValueError for what neither `dumps` writes, RecursionError if nested too deeply."""
+    return json.loads(text, object_hook=_untag)
+
+
+def _tag(value: Any) -> Any:
+    """`json.dumps` asks here about types it does not know."""
+    if isinstance(value, (set, frozenset)):
+        return {"\0set": list(value)}
+    if isinstance(value, (deque, range, array)):
+        return list(value)
+    if isinstance(value, (bytes, bytearray)):
+        return {"\0bytes": bytes(value).hex()}
+    if isinstance(value, complex):
+        return {"\0complex": [value.real, value.imag]}
+    return {"\0opaque": type(value).__name__}
+
+
+def _tagged(value: Any, strict: bool) -> Any:
+    if value is None or isinstance(value, (bool, str, float)):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) < MAX_PLAIN_INT else {"\0int": hex(value)}
+    if isinstance(value, list):
+        return [_tagged(item, strict) for item in value]
+    if isinstance(value, tuple):
+        return {"\0tuple": [_tagged(item, strict) for item in value]}
+    if isinstance(value, (set, frozenset)):
+        return {"\0set": [_tagged(item, strict) for item in value]}
+    if isinstance(value, dict):
+        if all(type(key) is str and not key.startswith("\0") for key in value):
+            return {key: _tagged(item, strict) for key, item in value.items()}
+        pairs = [[_tagged(key, strict), _tagged(item, strict)] for key, item in value.items()]
+        return {"\0dict": pairs}
+    if isinstance(value, (deque, range, array)):
+        return [_tagged(item, strict) for item in value]
+    if strict and not isinstance(value, (bytes, bytearray, complex)):
+        raise TypeError(f"a value of type {type(value).__name__} cannot be sent to the sandbox")
+    return _tag(value)
+
+
+def _untag(found: dict[str, Any]) -> Any:
+    if len(found) != 1:
+        return found
+    key, value = next(iter(found.items()))
+    if not key.startswith("\0"):
+        return found
+    try:
+        return _UNTAG[key](value)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"malformed tag {key!r}") from error
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
+
+
+def _pairs(pairs: Any) -> dict[Any, Any]:
+    return {_hashable(key): item for key, item in pairs}
+
+
+_UNTAG = {
+    "\0tuple": tuple,
+    "\0set": lambda items: frozenset(_hashable(item) for item in items),
+    "\0dict": _pairs,
+    "\0int": lambda text: int(text, 16),
+    "\0bytes": bytes.fromhex,
+    "\0complex": lambda parts: complex(float(parts[0]), float(parts[1])),
+    "\0opaque": lambda name: Opaque(str(name)[:100]),
+}

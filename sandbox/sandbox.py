@@ -1,0 +1,170 @@
+"""A sandbox slot: one warm runner, one program at a time, one verdict per job."""
+
+import itertools
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from curriculum.problem import Test
+from sandbox.backend import Runner, choose_backend, logger
+from sandbox.channel import Reply, RunnerLost
+from sandbox.config import Limits, SandboxConfig
+from sandbox.grading import Run, executed_lines, judge, overall, statements
+from sandbox.inputs import InputCache
+from sandbox.job import Job
+from sandbox.tampering import is_suspicious
+from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
+
+TRIES = 2
+
+
+class Sandbox:
+    """One slot. Starts its runner when first needed; replaces it after `recycle_after` jobs, and at
+    once after anything odd. Used by one thread at a time.
+
+    Example:
+        with Sandbox(SandboxConfig(), slot=0, run="try") as sandbox:
+            verdict = sandbox.run(Job(id="1", source=source, fn_name="f", tests=problem.tests))
+    """
+
+    def __init__(self, config: SandboxConfig, slot: int = 0, run: str = "local"):
+        choice = choose_backend(config)
+        self.config = config
+        self.slot = slot
+        self.run_name = run
+        self.reason = choice.reason
+        self._backend = choice.backend
+        self._runner: Runner | None = None
+        self._jobs_run = 0
+        self._inputs = InputCache()
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def isolation(self) -> str:
+        """The backend's name: "docker" or "process"."""
+        return self._backend.name
+
+    def start(self) -> None:
+        """Start the runner now; raises SandboxError, with the remedy, if that cannot work."""
+        if self._runner is None:
+            self._runner = self._backend.start(self.slot, self.run_name)
+            self._jobs_run = 0
+
+    def close(self) -> None:
+        """End the runner and all it runs; the slot can be used again."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.end()
+
+    def run(self, job: Job) -> Verdict:
+        """Run one program. Never raises for what the program does.
+
+        A failure of the sandbox itself is tried again once on a fresh runner, then told as
+        `Outcome.infra_error`. Raises ValueError if an input cannot be sent, SandboxError if no
+        runner can be started at all.
+        """
+        limits = job.limits or self.config.limits
+        inputs = self._inputs.encoded(job.fn_name, job.tests)
+        try:
+            if job.stop_at_first_failure:
+                return self._verdict(job, self._one_by_one(job, inputs, limits))
+            body = _body(job, inputs)
+            reply = self._exchange(body, limits)
+            return self._verdict(job, [judge(reply, job, job.tests, limits.cpu_seconds)])
+        except RunnerLost as error:
+            not_run = (TestResult(TestOutcome.not_run),) * len(job.tests)
+            return Verdict(
+                job.id,
+                Outcome.infra_error,
+                not_run,
+                error=f"the sandbox failed {TRIES} times: {error}",
+                isolation=self._backend.name,
+                slot=self.slot,
+            )
+
+    def _one_by_one(self, job: Job, inputs: Sequence[str], limits: Limits) -> list[Run]:
+        runs: list[Run] = []
+        wall, cpu = limits.wall_seconds, float(limits.cpu_seconds)
+        for test, encoded in zip(job.tests, inputs, strict=True):
+            left = limits.model_copy(
+                update={"wall_seconds": max(wall, 0.001), "cpu_seconds": max(round(cpu), 1)}
+            )
+            reply = self._exchange(_body(job, [encoded]), left)
+            runs.append(judge(reply, job, [test], left.cpu_seconds))
+            wall, cpu = wall - reply.ending.wall, cpu - reply.ending.cpu
+            if runs[-1].tests[0].outcome is not TestOutcome.passed:
+                break
+        return runs
+
+    def _exchange(self, body: bytes, limits: Limits) -> Reply:
+        """One job on the warm runner, or once more on a fresh one."""
+        head = {**limits.model_dump(), "coverage": self.config.coverage}
+        wait = limits.wall_seconds + self.config.watchdog_seconds
+        for attempt in itertools.count(1):
+            try:
+                self.start()
+                assert self._runner is not None
+                reply = self._runner.channel.exchange(head, body, time.monotonic() + wait)
+                break
+            except RunnerLost as error:
+                logger.warning("slot %d: %s; starting a fresh runner", self.slot, error)
+                self.close()
+                if attempt == TRIES:
+                    raise
+            except BaseException:
+                self.close()  # interrupted half-way: the runner's next words would be stale
+                raise
+        self._jobs_run += 1
+        if not reply.ending.clean or self._jobs_run >= self.config.recycle_after:
+            self.close()
+        return reply
+
+    def _verdict(self, job: Job, runs: list[Run]) -> Verdict:
+        tests = [test for run in runs for test in run.tests]
+        skipped = len(job.tests) - len(tests)
+        tests += [TestResult(TestOutcome.not_run)] * skipped
+        first = runs[0]
+        outcome, error, line = overall(tests[: len(tests) - skipped]), None, None
+        found, lines = (), ()
+        if first.compile_error:
+            outcome, (error, line) = Outcome.compile_error, first.compile_error
+        else:
+            for test in tests:
+                if test.outcome not in (TestOutcome.passed, TestOutcome.not_run):
+                    error, line = test.message or test.outcome.value, test.line
+                    break
+            if self.config.coverage:
+                found = statements(runs)
+                lines = executed_lines(job.source.encode(), found)
+        return Verdict(
+            job_id=job.id,
+            outcome=outcome,
+            tests=tuple(tests),
+            executed_lines=lines,
+            statements=found,
+            error=error,
+            error_line=line,
+            wall_seconds=sum(run.ending.wall for run in runs),
+            cpu_seconds=sum(run.ending.cpu for run in runs),
+            coverage_tampered=any(run.ending.tampered for run in runs) or is_suspicious(job.source),
+            isolation=self._backend.name,
+            stopped_early=skipped > 0,
+            slot=self.slot,
+        )
+
+
+def _body(job: Job, inputs: Sequence[str]) -> bytes:
+    from json import dumps
+
+    head = f'{{"source": {dumps(job.source)}, "fn_name": {dumps(job.fn_name)}, "inputs": ['
+    return (head + ", ".join(inputs) + "]}").encode()

@@ -1,0 +1,22 @@
+"""Programs whose text reaches for what coverage rests on."""
+
+import re
+
+_SUSPICIOUS = re.compile(
+    r"""\b(?:
+        sys\.monitoring | settrace | setprofile | _getframe | _current_frames | tb_frame | f_back
+      | gi_frame | cr_frame | ag_frame | __closure__ | cell_contents | co_code | addaudithook
+      | ctypes | importlib | __import__ | __loader__ | __spec__ | sys\.modules | mmap | _testcapi
+      | (?:import|from)\s+(?:[\w.]+\s*,\s*)*(?:gc|inspect|faulthandler)\b
+    )|/proc/""",
+    re.VERBOSE,
+)
+
+
+def is_suspicious(source: str) -> bool:
+    """Whether the source names frames, tracing, raw memory or the like; comments count too.
+
+    A cheap second look beside the runner's audit hook, which sees what a program does whatever it
+    is called. Wrong alarms cost little: such a sample's coverage is not used.
+    """
+    return _SUSPICIOUS.search(source) is not None

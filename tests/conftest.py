@@ -1,0 +1,30 @@
+"""What several packages' tests share: a tiny random policy with its tokenizer, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def corpus() -> list[tuple[str, str]]:
+    """A few hundred pairs of question and solution."""
+    from curriculum import sloppy_corpus
+
+    return list(sloppy_corpus(7, 400, set()))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, corpus: list[tuple[str, str]]) -> Path:
+    """A Hugging Face folder: two random layers and a tokenizer that knows the bundled tasks."""
+    from learner.config import ModelConfig
+    from learner.model import create_llama
+    from learner.tokenizer import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("tiny-model")
+    shape = ModelConfig(hidden_size=64, layers=2, heads=1, intermediate_size=128)
+    tokenizer = train_tokenizer((f"{q}\n{s}" for q, s in corpus), shape.vocab_size)
+    create_llama(shape, tokenizer, seed=3).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,40 @@
+import pytest
+from pydantic import ValidationError
+
+from curriculum.config import CurriculumConfig, DataConfig
+
+
+@pytest.mark.parametrize(
+    "bad", [{"alpha": 0}, {"alpha": 1.1}, {"threshold": 1}, {"mode": "linear"}, {"rho": 0.5}]
+)
+def test_curriculum_settings_out_of_bounds_are_refused(bad):
+    with pytest.raises(ValidationError, match=next(iter(bad))):
+        CurriculumConfig.model_validate(bad)
+
+
+def test_unknown_start_point_kinds_are_refused():
+    with pytest.raises(ValidationError, match="start_point_kinds"):
+        CurriculumConfig.model_validate({"start_point_kinds": ["if", "def"]})
+
+
+def test_mode_none_cuts_nowhere():
+    assert CurriculumConfig(mode="none").cut_kinds == frozenset()
+    assert CurriculumConfig(start_point_kinds=("if",)).cut_kinds == {"if"}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "apps_plus"])
+def test_file_kinds_need_both_paths(kind):
+    with pytest.raises(ValidationError, match="needs heldout_path"):
+        DataConfig.model_validate({"kind": kind, "train_path": "a.jsonl"})
+
+
+def test_a_path_that_would_not_be_read_is_refused():
+    with pytest.raises(ValidationError, match="train_path is not read"):
+        DataConfig.model_validate({"train_path": "a.jsonl"})
+
+
+@pytest.mark.parametrize("model", [CurriculumConfig, DataConfig])
+def test_settings_survive_json_and_every_field_is_described(model):
+    settings = model()
+    assert model.model_validate_json(settings.model_dump_json()) == settings
+    assert [name for name, field in model.model_fields.items() if not field.description] == []

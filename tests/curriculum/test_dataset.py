@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from curriculum.config import DataConfig
+from curriculum.dataset import load_dataset
+from curriculum.problem import write_problems
+
+
+def test_synthetic_sets_share_no_question_and_no_id():
+    train, heldout = load_dataset(DataConfig(train_per_tier=30, heldout_per_tier=30))
+    assert len(train) == len(heldout) == 90
+    assert len({problem.question for problem in train + heldout}) == 180
+    assert len({problem.id for problem in train + heldout}) == 180
+
+
+def test_heldout_problems_do_not_depend_on_the_training_set():
+    small = load_dataset(DataConfig(train_per_tier=2, heldout_per_tier=3))
+    large = load_dataset(DataConfig(train_per_tier=9, train_seed=5, heldout_per_tier=3))
+    assert small.heldout == large.heldout
+
+
+def test_training_problems_never_repeat_heldout_ones_of_the_same_seed():
+    config = DataConfig(train_per_tier=5, heldout_per_tier=5, train_seed=2, heldout_seed=2)
+    train, heldout = load_dataset(config)
+    assert not {p.question for p in train} & {p.question for p in heldout}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "apps_plus"])
+def test_files_are_read_by_their_kind(tmp_path, make_problem, kind):
+    paths = {"train_path": tmp_path / "train.jsonl", "heldout_path": tmp_path / "heldout.jsonl"}
+    for number, path in enumerate(paths.values()):
+        if kind == "jsonl":
+            write_problems(path, [make_problem(number)])
+        else:
+            record = {
+                "question": f"q{number}",
+                "solution": "def f(): return 1",
+                "function name": "f",
+                "inputs": [[]],
+                "outputs": [1],
+                "difficulty": "interview",
+            }
+            path.write_text(json.dumps([record]))
+    train, heldout = load_dataset(DataConfig(kind=kind, **paths))
+    assert (len(train), len(heldout)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("heldout", "message"),
+    [
+        ({"number": 0, "question": "else"}, "share the id 'p0'"),
+        ({"number": 1, "question": "# question 0"}, "'p0' asks the same as held-out problem 'p1'"),
+    ],
+)
+def test_leaks_between_the_files_are_refused(tmp_path, make_problem, heldout, message):
+    write_problems(tmp_path / "train.jsonl", [make_problem(0)])
+    write_problems(tmp_path / "heldout.jsonl", [make_problem(**heldout)])
+    config = DataConfig(
+        kind="jsonl", train_path=tmp_path / "train.jsonl", heldout_path=tmp_path / "heldout.jsonl"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_dataset(config)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("\n")
+    path = tmp_path / "empty.jsonl"
+    with pytest.raises(ValueError, match=r"empty\.jsonl: no problems"):
+        load_dataset(DataConfig(kind="jsonl", train_path=path, heldout_path=path))
