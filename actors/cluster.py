@@ -38,7 +38,7 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     check_memory(placement.min_free_memory_gib)
     if "RAY_ADDRESS" in os.environ:
         try:
-            ray.init(log_to_driver=True, logging_level=logging.WARNING)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, TimeoutError) as error:
             raise ConnectionError(
                 f"no Ray cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({error}); "
@@ -50,7 +50,8 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
             resources={RESOURCE: float(pool.workers)},
             object_store_memory=300 << 20,
             include_dashboard=False,
-            logging_level=logging.WARNING,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
     resources = ray.cluster_resources()
     gpu = placement.accelerator == "gpu" or (

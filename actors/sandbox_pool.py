@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import ActorUnavailableError
 
 from actors.config import SandboxPoolConfig
-from sandbox import Job, Outcome, Sandbox, SandboxConfig, Verdict
+from sandbox import Job, Outcome, Sandbox, SandboxConfig, Verdict, reap_strays
 
 RESOURCE = "sandbox"
 """The custom Ray resource that marks a node as an execution node."""
@@ -31,19 +31,30 @@ class SandboxWorker:
     """
 
     def __init__(self, config: SandboxConfig, slots: int, run: str, index: int) -> None:
-        self._sandboxes = [Sandbox(config, slot=index * slots + i, run=run) for i in range(slots)]
+        self._open = lambda i: Sandbox(config, slot=index * slots + i, run=run)
+        self._slots = slots
+        self._sandboxes: list[Sandbox] = []
         self._free: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
-        for sandbox in self._sandboxes:
-            self._free.put(sandbox)
 
-    async def start(self) -> str:
-        """Warm every sandbox; returns the isolation in force (`docker` or `process`)."""
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(
-            *(loop.run_in_executor(self._threads, s.start) for s in self._sandboxes)
-        )
-        return self._sandboxes[0].isolation
+    async def start(self) -> tuple[str, str]:
+        """Clear away what dead runs left, build a missing image, warm every sandbox.
+
+        Returns:
+            The isolation in force (`docker` or `process`), and why it is that one.
+
+        Raises:
+            SandboxError: no sandbox can be started here; the message holds the remedy.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._start)
+        return self._sandboxes[0].isolation, self._sandboxes[0].reason
+
+    def _start(self) -> None:
+        reap_strays()
+        self._sandboxes = [self._open(i) for i in range(self._slots)]
+        for sandbox in self._sandboxes:
+            sandbox.start()
+            self._free.put(sandbox)
 
     async def run(self, job: Job) -> Verdict:
         """Run one job in the next free sandbox."""
@@ -99,7 +110,7 @@ class SandboxPool:
         async with self._slots:
             for attempt in range(self.config.retries + 1):
                 verdict = await self._attempt(job)
-                if verdict.outcome is not Outcome.INFRA_ERROR or attempt == self.config.retries:
+                if verdict.outcome is not Outcome.infra_error or attempt == self.config.retries:
                     return verdict
         raise AssertionError("unreachable: the last attempt returns")
 
@@ -115,7 +126,7 @@ class SandboxPool:
                 f"{self.config.job_timeout_s:.0f} s"
             ) from None
         except ActorUnavailableError as error:
-            return Verdict.infrastructure_fault(job, f"sandbox-{index}: {error}")
+            return Verdict(job.id, Outcome.infra_error, tests=(), error=f"sandbox-{index}: {error}")
         finally:
             self._load[index] -= 1
 

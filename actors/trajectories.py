@@ -48,6 +48,6 @@ def outcome_mix(samples: Iterable[Sample]) -> dict[str, float]:
 
 def split_faults(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
     """Judged samples, and those the sandbox could not judge; the latter are never trained on."""
-    judged = [s for s in samples if s.verdict.outcome is not Outcome.INFRA_ERROR]
-    faults = [s for s in samples if s.verdict.outcome is Outcome.INFRA_ERROR]
+    judged = [s for s in samples if s.verdict.outcome is not Outcome.infra_error]
+    faults = [s for s in samples if s.verdict.outcome is Outcome.infra_error]
     return judged, faults

@@ -96,7 +96,8 @@ def _train(
 
     thread = threading.Thread(target=train, daemon=True)
     thread.start()
-    yield from iter(rows.get, None)
+    while (row := rows.get()) is not None:
+        yield row
     thread.join()
     if failure:
         raise failure[0]

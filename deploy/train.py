@@ -31,7 +31,6 @@ from curriculum.schedule import make_schedule
 from curriculum.synthetic import sloppy_corpus
 from deploy.config import ConfigError, RunConfig, differing_keys, load_config
 from deploy.versions import git_commit, package_versions
-from sandbox import choose_backend
 
 PROBE_PROBLEMS = 8
 """Held-out problems whose canonical solutions make up the weight probe."""
@@ -53,8 +52,6 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     folder = RunFolder(config.runs_dir.absolute() / config.name)
     prepare_folder(folder, config, resume, overwrite)
     dataset = load_dataset(config.data)
-    backend = choose_backend(config.sandbox)
-    say(f"sandbox: {backend.reason}")
     cluster = connect(config.placement, config.rollout, config.pool)
     run: Run | None = None
     try:
@@ -199,7 +196,8 @@ class Run:
         }
         for report in ready["rollout"] + ready["learner"]:
             self.versions |= report
-        self.isolation = ready["sandbox"][0]
+        self.isolation, reason = ready["sandbox"][0]
+        say(f"sandbox: {reason}")
         self.learner.connect(backend, self.fleet.workers, config.rollout.tensor_parallel)
         say(
             f"ready: {config.rollout.workers} rollout worker(s), "

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from learner.batch import TokenBatch
 from learner.config import ModelConfig
@@ -23,7 +31,9 @@ class PolicyModel(nn.Module):
         super().__init__()
         output = model.get_output_embeddings()
         if not isinstance(output, nn.Linear) or model.base_model is model:
-            raise ValueError(f"{type(model).__name__} is not a causal language model with a linear output layer")
+            raise ValueError(
+                f"{type(model).__name__} is not a causal language model with a linear output layer"
+            )
         self.model = model
         self.model.set_output_embeddings(LogProbHead.replacing(output))
         self.autocast = False
@@ -36,7 +46,9 @@ class PolicyModel(nn.Module):
         """Log-probabilities [targets] at `temperature`, and entropies [targets] if asked, in float32."""
         with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.autocast):
             states = _states(self.model.base_model, batch)
-        return self.model.get_output_embeddings()(states, batch.targets, temperature, chunk, entropy)
+        return self.model.get_output_embeddings()(
+            states, batch.targets, temperature, chunk, entropy
+        )
 
 
 class CriticModel(nn.Module):

@@ -11,7 +11,13 @@ from transformers import AutoTokenizer
 from learner import checkpoint
 from learner.batch import Step, TokenBatch, plan_epoch, plan_step, token_batch
 from learner.config import LearnerConfig
-from learner.distributed import device, ensure_distributed, max_over_ranks, sum_over_ranks, torch_dtype
+from learner.distributed import (
+    device,
+    ensure_distributed,
+    max_over_ranks,
+    sum_over_ranks,
+    torch_dtype,
+)
 from learner.engine import Engine, NonFiniteGradientError
 from learner.experience import Experience, Scores, make_experience, make_masks
 from learner.loss import policy_loss, value_loss
@@ -160,7 +166,9 @@ class PPOLearner:
         sum_over_ranks(table)
         bad = ~torch.isfinite(table).all(0).all(-1)
         if bad.any():
-            names = [t.sample_id for t, is_bad in zip(trajectories, bad.tolist(), strict=True) if is_bad]
+            names = [
+                t.sample_id for t, is_bad in zip(trajectories, bad.tolist(), strict=True) if is_bad
+            ]
             raise NonFiniteError(
                 f"update {self.updates}: log-probabilities or values are not finite for samples "
                 f"{', '.join(names)}: the weights are broken"

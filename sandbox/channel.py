@@ -29,6 +29,8 @@ class Ending:
     """Seconds."""
     cpu: float
     """Seconds."""
+    begun: bool
+    """The program was reached; otherwise the failure is ours."""
     tampered: bool
     """The program was seen reaching for what coverage rests on."""
     clean: bool
@@ -71,6 +73,8 @@ class Channel:
             told = Ending(**json.loads(body[:ending]))
         except (ValueError, TypeError) as error:
             raise RunnerLost("the runner's reply is malformed") from error
+        if not told.begun and told.why != "timeout":
+            raise RunnerLost("the runner could not start the program's process")
         return Reply(told, body[ending : ending + hits], body[ending + hits :])
 
     def close(self) -> None:

@@ -16,14 +16,17 @@ Printed text (`same_text`):
   a plain integer and the printed one that integer with a zero fraction (`2.0`).
 """
 
+import json
 import math
 import re
 from typing import Any
 
-from sandbox.runner.values import MAX_PLAIN_INT
+from sandbox.runner.values import MAX_PLAIN_INT, Members, Pairs, dumps_exact, hashable
 
 TOLERANCE = 1e-6
 SHOWN_CHARS = 120
+LONGEST_NUMBER = 400
+"""Characters; a longer token is text."""
 _FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d{1,3})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
@@ -74,24 +77,64 @@ def _show(value: Any) -> str:
 def _same(expected: Any, returned: Any) -> bool:
     if isinstance(expected, float):
         return _near(expected, returned)
+    if isinstance(returned, (Members, set, frozenset)):
+        if isinstance(expected, (list, tuple, set, frozenset)):
+            return _same_members(expected, returned)
+        return False
+    if isinstance(expected, dict):
+        return isinstance(returned, (dict, Pairs)) and _same_items(expected, returned)
+    if isinstance(returned, Pairs):
+        return False
     if isinstance(expected, (list, tuple)):
-        if isinstance(returned, (set, frozenset)):
-            return len(expected) == len(returned) and _members(expected) == returned
         if not isinstance(returned, (list, tuple)) or len(expected) != len(returned):
             return False
         return all(map(_same, expected, returned))
-    if isinstance(expected, dict):
-        if not isinstance(returned, dict):
-            return False
-        wanted, got = _json_keys(expected), _json_keys(returned)
-        if len(got) != len(returned) or wanted.keys() != got.keys():
-            return False
-        return all(_same(value, got[key]) for key, value in wanted.items())
-    if isinstance(expected, (set, frozenset)):
-        return isinstance(returned, (set, frozenset)) and expected == returned
-    if isinstance(returned, (list, tuple, dict, set, frozenset)):
+    if isinstance(expected, (set, frozenset)) or isinstance(returned, (list, tuple, dict)):
         return False
     return bool(expected == returned)
+
+
+def _same_members(expected: Any, returned: Any) -> bool:
+    """Whether a claimed set is the expected one; only expected members are ever hashed into a set."""
+    try:
+        wanted = frozenset(map(hashable, expected))
+    except TypeError:
+        return False
+    if not len(wanted) == len(expected) == len(returned):
+        return False
+    seen = set()
+    for member in returned:
+        member = hashable(member)
+        try:
+            if member not in wanted:
+                return False
+        except TypeError:
+            return False
+        seen.add(member)
+    return len(seen) == len(wanted)
+
+
+def _same_items(expected: dict[Any, Any], returned: Any) -> bool:
+    items = list(returned if isinstance(returned, Pairs) else returned.items())
+    wanted = {_json_key(key): value for key, value in expected.items()}
+    got = {_json_key(key): value for key, value in items}
+    if not len(items) == len(got) == len(wanted) == len(expected):
+        return False
+    return all(key in got and _same(value, got[key]) for key, value in wanted.items())
+
+
+def _json_key(key: Any) -> str:
+    """The text of a key in JSON; what JSON has no keys for in our own notation, after a NUL."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, (bool, float)):
+        return json.dumps(key)
+    if isinstance(key, int):
+        return str(key) if abs(key) < MAX_PLAIN_INT else hex(key)
+    try:
+        return "\0" + dumps_exact(hashable(key))
+    except TypeError:
+        return "\0" + repr(type(key))
 
 
 def _near(expected: float, returned: Any) -> bool:
@@ -104,30 +147,6 @@ def _near(expected: float, returned: Any) -> bool:
     if math.isnan(expected) or math.isnan(given):
         return math.isnan(expected) and math.isnan(given)
     return math.isclose(expected, given, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-
-
-def _members(sequence: Any) -> frozenset[Any] | None:
-    try:
-        return frozenset(_hashable(item) for item in sequence)
-    except TypeError:
-        return None
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
-
-
-def _json_keys(mapping: dict[Any, Any]) -> dict[Any, Any]:
-    names = {True: "true", False: "false", None: "null"}
-
-    def name(key: Any) -> Any:
-        if key is None or isinstance(key, bool):
-            return names[key]
-        if isinstance(key, int):
-            return str(key) if abs(key) < MAX_PLAIN_INT else hex(key)
-        return str(key) if isinstance(key, float) else key
-
-    return {name(key): value for key, value in mapping.items()}
 
 
 def _lines(text: str) -> list[str]:
@@ -153,6 +172,8 @@ def _same_token(expected: str, printed: str) -> bool:
     if _INTEGER.fullmatch(expected):
         whole = _ZERO_FRACTION.fullmatch(printed)
         return whole is not None and whole[1] == expected
+    if len(printed) > LONGEST_NUMBER:
+        return False
     if _FLOAT.fullmatch(expected) and _NUMBER.fullmatch(printed):
         return _near(float(expected), float(printed))
     return False

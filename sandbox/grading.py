@@ -107,7 +107,7 @@ def _read(record: bytes, run: Run, job: Job, tests: Sequence[Test]) -> bool:
         return True
     try:
         index = int(index_text)
-        content = values.loads(text)
+        content = values.loads_result(text)
     except RecursionError:
         content, index = values.Opaque("deeply nested"), len(run.tests)
     except (ValueError, MemoryError) as error:
@@ -146,6 +146,8 @@ def _error(content: Any) -> tuple[str, int | None]:
     if not isinstance(content, list) or len(content) != 3:
         raise Malformed
     kind, message, line = content
+    if not isinstance(kind, str) or not isinstance(message, str):
+        raise Malformed
     text = f"{kind}: {message}" if message else f"{kind}"
     return text[:1000], line if isinstance(line, int) and line > 0 else None
 

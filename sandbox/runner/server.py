@@ -10,6 +10,7 @@ It ends when the socket closes; so it never outlives the host, however that ende
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import mmap
@@ -23,7 +24,7 @@ import time
 import types
 from typing import Any
 
-from . import child, tracing
+from . import child, tracing, values
 from .confinement import MIB, Confinement, adopt_orphans
 
 REQUEST = struct.Struct("<II")
@@ -32,6 +33,7 @@ HITS_BYTES = 1 << 16
 MOST_RECORDS_BYTES = 64 << 20
 SWEEPS = 50
 OUTPUT_LIMIT_STATUS = 93
+BEGUN, TAMPERED = b"+", b"!"
 _LENGTH = struct.Struct("<Q")
 
 
@@ -49,7 +51,12 @@ class Area:
 
     def clear(self) -> None:
         """All zero again: nothing of one run is there for the next."""
-        self.memory.madvise(mmap.MADV_REMOVE)
+        try:
+            self.memory.madvise(mmap.MADV_REMOVE)
+        except OSError:  # a kernel that has no such call: slower, and the same
+            self.memory.seek(0)
+            while self.memory.tell() < len(self.memory):
+                self.memory.write(bytes(min(MIB, len(self.memory) - self.memory.tell())))
 
     def append(self, kind: str, index: int, text: str) -> None:
         """Add one record; called in the child."""
@@ -77,10 +84,10 @@ class Server:
         self.confinement = Confinement(first_uid)
         self.area = Area()
         self.runs = 0
-        # The child's word that it saw tampering: a byte in a pipe cannot be taken back.
-        self.alarm, self.alarm_end = os.pipe()
-        os.set_blocking(self.alarm, False)
-        os.set_blocking(self.alarm_end, False)
+        # What a child must not be able to take back: that its program began, that it tampered.
+        self.pipe, self.pipe_end = os.pipe()
+        os.set_blocking(self.pipe, False)
+        os.set_blocking(self.pipe_end, False)
 
     def serve(self) -> None:
         """Answer requests; returns when the host closes the socket."""
@@ -118,22 +125,22 @@ class Server:
             self._child(limits, body)
         why = self._wait(pid, began + limits["wall_seconds"])
         for stop, target in ((os.killpg, pid), (os.kill, pid)):
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 stop(target, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
         _, status, usage = os.wait4(pid, 0)
         clean = self._sweep()
         if why == "closed":
             raise Closed
         hits, records = self.area.read()
         self.area.clear()
+        signals = self._signals()
         ending = {
             "why": why,
             "status": status,
             "wall": time.perf_counter() - began,
             "cpu": usage.ru_utime + usage.ru_stime,
-            "tampered": self._alarmed(),
+            "begun": BEGUN in signals,
+            "tampered": TAMPERED in signals,
             "clean": clean,
         }
         return ending, hits, records
@@ -187,14 +194,13 @@ class Server:
                 os._exit(0)
         os.waitpid(helper, 0)
 
-    def _alarmed(self) -> bool:
-        alarmed = False
-        try:
-            while os.read(self.alarm, 1 << 16):
-                alarmed = True
-        except BlockingIOError:
-            pass
-        return alarmed
+    def _signals(self) -> bytes:
+        """What the child of this run put into the pipe."""
+        signals = b""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self.pipe, 1 << 16):
+                signals = bytes({*signals, *chunk})
+        return signals
 
     def _child(self, limits: dict[str, Any], body: bytes) -> None:
         """In the child; never returns."""
@@ -202,8 +208,8 @@ class Server:
         try:
             os.setsid()
             self.connection.close()
-            os.close(self.alarm)
-            job = child.values.loads(body)
+            os.close(self.pipe)
+            job = values.loads(body)
             output_bytes = limits["output_kib"] << 10
             self.area.most = min(MOST_RECORDS_BYTES, output_bytes + 16 * len(body))
             job["output_bytes"] = output_bytes
@@ -214,18 +220,17 @@ class Server:
             memory_bytes = limits["memory_mib"] * MIB + len(self.area.memory)
             self.confinement.enter(self.runs, limits["cpu_seconds"], memory_bytes, file_bytes)
             hits = self.area.hits if limits["coverage"] else None
-            child.run(job, self.area.append, hits, self._report, files)
+            self._signal(BEGUN)
+            child.run(job, self.area.append, hits, lambda: self._signal(TAMPERED), files)
             status = 0
         except child.OutputLimit:
             status = OUTPUT_LIMIT_STATUS
         finally:
             os._exit(status)
 
-    def _report(self) -> None:
-        try:
-            os.write(self.alarm_end, b"!")
-        except BlockingIOError:
-            pass
+    def _signal(self, signal_byte: bytes) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.pipe_end, signal_byte)
 
 
 def _preload() -> None:

@@ -9,6 +9,7 @@ statement of their suite is.
 
 import ast
 import re
+import sys
 from typing import NamedTuple
 
 
@@ -36,10 +37,16 @@ def number(tree: ast.Module, source: bytes) -> Numbering:
     suites' statements own theirs. Afterwards the `lineno` of every node is its statement's id.
     """
     numberer = _Numberer(source)
-    numberer.suite(tree.body)
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(DEEPEST)  # a chain of `elif` nests in the tree
+    try:
+        numberer.suite(tree.body)
+    finally:
+        sys.setrecursionlimit(usual)
     return Numbering(numberer.spans, numberer.lines)
 
 
+DEEPEST = 20_000
 _LINE = re.compile(rb"\r\n|\r|\n")
 _COLON = re.compile(rb"#[^\r\n]*|:")
 _KEYWORD = {word: re.compile(rb"#[^\r\n]*|\b" + word) for word in (b"else", b"finally", b"case")}
@@ -211,23 +218,35 @@ def _marker(identity: int) -> ast.stmt:
     return ast.Pass(lineno=identity, end_lineno=identity, col_offset=0, end_col_offset=0)
 
 
+_NO_PARTS = frozenset({"ctx", "op", "ops", "id", "attr", "name", "arg"})
+_part_fields: dict[type, tuple[str, ...]] = {
+    ast.Constant: (),
+    ast.Name: (),
+    ast.Global: (),
+    ast.Nonlocal: (),
+}
+
+
 def _relabel(node: ast.AST, identity: int) -> None:
     """Give the node and all it holds, save the statements of its suites, the line `identity`."""
     stack = [node]
     while stack:
         node = stack.pop()
-        attributes = node.__dict__
+        kind, attributes = type(node), node.__dict__
         if "lineno" in attributes:
             attributes["lineno"] = attributes["end_lineno"] = identity
             attributes["col_offset"] = attributes["end_col_offset"] = 0
-        for value in attributes.values():
-            if isinstance(value, list):
-                stack += [part for part in value if _is_part(part)]
-            elif _is_part(value):
+        fields = _part_fields.get(kind)
+        if fields is None:
+            fields = tuple(field for field in kind._fields if field not in _NO_PARTS)
+            _part_fields[kind] = fields
+        for field in fields:
+            value = attributes.get(field)
+            if type(value) is list:
+                if value and not isinstance(value[0], _SUITE_MEMBERS):
+                    stack += [part for part in value if isinstance(part, ast.AST)]
+            elif isinstance(value, ast.AST):
                 stack.append(value)
 
 
-def _is_part(value: object) -> bool:
-    return isinstance(value, ast.AST) and not isinstance(
-        value, (ast.stmt, ast.ExceptHandler, ast.match_case)
-    )
+_SUITE_MEMBERS = (ast.stmt, ast.ExceptHandler, ast.match_case)

@@ -7,6 +7,7 @@ an untrusted program can state values and nothing else.
 import json
 from array import array
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 MAX_PLAIN_INT = 10**4000
@@ -42,8 +43,17 @@ def dumps_result(value: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Decode; raises ValueError for what neither `dumps` writes, RecursionError if nested too deeply."""
-    return json.loads(text, object_hook=_untag)
+    """Decode what `dumps_exact` wrote, on the trusted way in."""
+    return json.loads(text, object_hook=lambda found: _untag(found, _EXACT))
+
+
+def loads_result(text: str | bytes) -> Any:
+    """Decode what a program claims to have returned: sets are `Members`, odd dicts `Pairs`.
+
+    Nothing is hashed but text, so that no choice of values makes decoding slow. Raises ValueError
+    for what no `dumps` writes and RecursionError for what is nested too deeply.
+    """
+    return json.loads(text, object_hook=lambda found: _untag(found, _CLAIMED))
 
 
 def _tag(value: Any) -> Any:
@@ -82,32 +92,46 @@ def _tagged(value: Any, strict: bool) -> Any:
     return _tag(value)
 
 
-def _untag(found: dict[str, Any]) -> Any:
+class Members(list):
+    """The members of a set, as claimed: in no order, perhaps with duplicates."""
+
+
+class Pairs(list):
+    """Keys and values of a dict, as claimed: perhaps with duplicates."""
+
+
+def _untag(found: dict[str, Any], tags: dict[str, Callable[[Any], Any]]) -> Any:
     if len(found) != 1:
         return found
     key, value = next(iter(found.items()))
     if not key.startswith("\0"):
         return found
     try:
-        return _UNTAG[key](value)
-    except (KeyError, TypeError, AttributeError) as error:
+        return tags[key](value)
+    except Exception as error:
         raise ValueError(f"malformed tag {key!r}") from error
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
+def hashable(value: Any) -> Any:
+    """Lists, which cannot be members or keys, as the tuples they were."""
+    return tuple(map(hashable, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _pairs(pairs: Any) -> dict[Any, Any]:
-    return {_hashable(key): item for key, item in pairs}
+def _pair_list(pairs: Any) -> "Pairs":
+    return Pairs((key, item) for key, item in pairs)
 
 
-_UNTAG = {
+_CLAIMED: dict[str, Callable[[Any], Any]] = {
     "\0tuple": tuple,
-    "\0set": lambda items: frozenset(_hashable(item) for item in items),
-    "\0dict": _pairs,
+    "\0set": Members,
+    "\0dict": _pair_list,
     "\0int": lambda text: int(text, 16),
     "\0bytes": bytes.fromhex,
     "\0complex": lambda parts: complex(float(parts[0]), float(parts[1])),
     "\0opaque": lambda name: Opaque(str(name)[:100]),
+}
+_EXACT: dict[str, Callable[[Any], Any]] = {
+    **_CLAIMED,
+    "\0set": lambda items: frozenset(map(hashable, items)),
+    "\0dict": lambda pairs: {hashable(key): item for key, item in pairs},
 }
