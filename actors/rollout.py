@@ -32,6 +32,9 @@ CPU_ENV = {
 _CPU_BLOCK = 32
 """KV block [tokens]; with the CPU default of 128 short prompts never hit the prefix cache."""
 
+_CPU_BATCHED_TOKENS = 4096
+"""Tokens of one forward pass: whole prompts, as many as fit."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -97,10 +100,10 @@ class RolloutWorker:
         from actors.rollout_weights import EXTENSION
 
         config = self.config
-        sized: dict[str, Any] = (
+        sized = (
             {"gpu_memory_utilization": config.gpu_memory_utilization}
             if gpu
-            else {"kv_cache_memory_bytes": config.kv_cache_mib << 20, "block_size": _CPU_BLOCK}
+            else _cpu_arguments(config)
         )
         try:
             self._engine = AsyncLLM.from_engine_args(
@@ -219,6 +222,17 @@ class RolloutWorker:
         if self._engine is not None:
             self._engine.shutdown()
             self._engine = None
+
+
+def _cpu_arguments(config: RolloutConfig) -> dict[str, Any]:
+    return {
+        "kv_cache_memory_bytes": config.kv_cache_mib << 20,
+        "block_size": _CPU_BLOCK,
+        # A seeded request whose prompt is prefilled in chunks kills the engine: vLLM rewinds its
+        # random generator, which the CPU's cannot do.
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(_CPU_BATCHED_TOKENS, config.max_model_len),
+    }
 
 
 def _chosen_logprobs(generated: Any) -> tuple[float, ...]:

@@ -146,7 +146,7 @@ def _tests(rng: random.Random, spec: Spec) -> tuple[Test, ...] | None:
         return None
     while len(chosen) < MIN_TESTS:
         index = rng.randrange(len(inputs))
-        if index not in chosen:
+        if inputs[index] not in [inputs[i] for i in chosen]:
             chosen.append(index)
     return tuple(Test(input=[inputs[i]], output=expected[i]) for i in chosen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -153,6 +154,7 @@ def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
+    os.environ["RAY_AUTH_MODE"] = "token"  # Ray's client reads it once, when it is imported
     from deploy.local_cluster import Ports, up
 
     config = _resolve(options, words)

@@ -90,6 +90,8 @@ mount_cgroups() {
 }
 
 start() {
+    # A socket's path holds 107 characters, and the engine puts one deep in here.
+    [ "${#STATE}" -le 65 ] || fail "the state folder's path is too long for sockets: $STATE"
     address="$(answering_address)"
     if [ -n "$address" ]; then
         fail "an engine already answers at $address: use that one (nothing was changed)" 4

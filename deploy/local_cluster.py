@@ -2,7 +2,9 @@
 
 Everything the cluster starts carries a marker in its environment, `STEPCODER_CLUSTER=<id>`;
 stopping means ending the processes with that marker and no others, whatever else Ray runs here.
-The cluster listens on the loopback interface only.
+
+Ray's ports answer on every interface of the machine, so the cluster keeps Ray's token
+authentication on; clients of this user find the token by themselves, a browser asks for it.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -89,13 +92,19 @@ class LocalCluster:
                 continue
         return found
 
+    def get(self, path: str) -> Any:
+        """The dashboard's JSON at `path`; None where it does not answer."""
+        request = urllib.request.Request(self.dashboard + path)
+        request.add_header("Authorization", f"Bearer {auth_token()}")
+        try:
+            with urllib.request.urlopen(request, timeout=5) as reply:
+                return json.load(reply)
+        except (OSError, ValueError):
+            return None
+
     def answers(self) -> bool:
         """Whether the dashboard answers."""
-        try:
-            with urllib.request.urlopen(f"{self.dashboard}/api/version", timeout=2) as reply:
-                return reply.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
+        return self.get("/api/version") is not None
 
 
 def running_cluster() -> LocalCluster | None:
@@ -122,7 +131,7 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
     STATE.parent.mkdir(parents=True, exist_ok=True)
     log = STATE.with_name("ray.log")
     command = [
-        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
+        ray_command(), "start", "--head", "--block",
         "--node-ip-address", HOST,
         "--port", str(ports.cluster),
         "--dashboard-host", HOST,
@@ -162,11 +171,30 @@ def cluster_env(cluster: LocalCluster) -> dict[str, str]:
     return {
         **os.environ,
         MARKER: cluster.id,
-        # Reachable from this machine alone, so that its dashboard opens without a token.
-        "RAY_AUTH_MODE": "disabled",
+        "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
+
+
+def ray_command() -> str:
+    """The `ray` of this environment."""
+    return str(Path(sys.executable).with_name("ray"))
+
+
+@cache
+def auth_token() -> str:
+    """This user's Ray token, made on first use (`ray get-auth-token --generate`)."""
+    made = subprocess.run(
+        [ray_command(), "get-auth-token", "--generate"],
+        env={**os.environ, "RAY_AUTH_MODE": "token"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if made.returncode:
+        raise ClusterError(f"`ray get-auth-token --generate` failed: {made.stderr.strip()}")
+    return made.stdout.split()[-1]
 
 
 def stop_cluster(cluster: LocalCluster) -> int:
@@ -244,7 +272,8 @@ def up(
 
 
 def _where(cluster: LocalCluster) -> None:
-    print(f"  dashboard    {cluster.dashboard}\n  prometheus   {cluster.metrics}", flush=True)
+    token = "its token: .venv/bin/ray get-auth-token"
+    print(f"  dashboard    {cluster.dashboard}   ({token})\n  prometheus   {cluster.metrics}")
 
 
 def down() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,9 @@ from pathlib import Path
 from actors.run_folder import RunFolder
 from deploy.config import ConfigError, RunConfig, differing_keys, load_config
 from deploy.local_cluster import ClusterError, LocalCluster, cluster_env
+
+SUBMIT_S = 60.0
+"""Longest wait for the cluster to take a job: its agent is up a few seconds after its dashboard."""
 
 Finished = ["finished"]
 """What `decide` returns when there is nothing left to do."""
@@ -48,14 +50,19 @@ def submit(cluster: LocalCluster, command: str, name: str) -> str:
     colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
     settings = cluster_env(cluster)
     keys = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH")
-    try:
-        return _client(cluster).submit_job(
-            entrypoint=command,
-            submission_id=f"{name}-{int(time.time())}",
-            runtime_env={"env_vars": {**{key: settings[key] for key in keys}, **colour}},
-        )
-    except RuntimeError as error:
-        raise ClusterError(f"{cluster.dashboard} refused the job: {error}") from error
+    client, deadline = _client(cluster), time.monotonic() + SUBMIT_S
+    while True:
+        try:
+            return client.submit_job(
+                entrypoint=command,
+                submission_id=f"{name}-{int(time.time())}",
+                runtime_env={"env_vars": {**{key: settings[key] for key in keys}, **colour}},
+            )
+        except RuntimeError as error:
+            starting = "No available agent" in str(error)
+            if not starting or time.monotonic() > deadline:
+                raise ClusterError(f"{cluster.dashboard} refused the job: {error}") from error
+            time.sleep(0.5)
 
 
 def follow(cluster: LocalCluster, job: str) -> bool:
@@ -92,7 +99,6 @@ def _wait_for_end(client, job: str, deadline_s: float = 60) -> str:  # type: ign
 
 
 def _client(cluster: LocalCluster):  # type: ignore[no-untyped-def]
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.job_submission import JobSubmissionClient
 
     return JobSubmissionClient(cluster.dashboard)

@@ -49,6 +49,8 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         RunFailed, TimeoutError: an actor failed; the message names it.
     """
     started = time.monotonic()
+    if config.model.path is not None:
+        check_model_folder(Path(config.model.path))
     folder = RunFolder(config.runs_dir.absolute() / config.name)
     prepare_folder(folder, config, resume, overwrite)
     dataset = load_dataset(config.data)
@@ -103,14 +105,14 @@ def prepare_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite
 def _policy(config: RunConfig, dataset: DataSet, cluster: Cluster) -> tuple[Path, float]:
     """The folder of the policy to start from, and the seconds its warm start took."""
     if config.model.path is not None:
-        return check_model_folder(Path(config.model.path)), 0.0
+        return Path(config.model.path).absolute(), 0.0
     questions = {problem.question for problem in dataset.heldout}
     pairs = list(sloppy_corpus(config.data.corpus_seed, config.data.corpus_size, questions))
     cache = config.runs_dir.absolute() / "cache"
     return warm_start(pairs, config.model, config.sft, config.placement, cluster.gpu, cache, say)
 
 
-def check_model_folder(path: Path) -> Path:
+def check_model_folder(path: Path) -> None:
     """Refuse a folder that holds no Hugging Face model before any actor starts.
 
     Raises:
@@ -122,7 +124,6 @@ def check_model_folder(path: Path) -> Path:
                 f"model.path {path}: no {needed} there; expected a Hugging Face model folder "
                 f"(config.json, *.safetensors, tokenizer.json)"
             )
-    return path.absolute()
 
 
 class Run:

@@ -1,4 +1,6 @@
-"""Which samples go together: optimizer steps, ranks and micro-batches. Pure, and the same on every rank."""
+"""Which samples go together: optimizer steps, ranks and micro-batches. Pure, and the same on every
+rank.
+"""
 
 import random
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ class Step:
     samples: tuple[int, ...]
     """All its samples, over all ranks."""
     micro_batches: tuple[tuple[int, ...], ...]
-    """This rank's micro-batches: as many as on every other rank; an empty one still runs backward."""
+    """This rank's micro-batches: as many as on every other rank; an empty one runs too."""
 
 
 def plan_epoch(
@@ -23,12 +25,14 @@ def plan_epoch(
 ) -> list[Step]:
     """Shuffle samples into optimizer steps of `size` and split each over ranks and micro-batches.
 
-    Which samples share a step depends on `seed` only, never on the number of ranks or the token budget.
+    Which samples share a step depends on `seed` only, never on the number of ranks or the token
+    budget.
 
     Args:
         lengths: tokens of each sample.
         size: samples in one optimizer step over all ranks; the last one may have fewer.
-        token_budget: longest sample times number of samples in a micro-batch stays below; a longer sample goes alone.
+        token_budget: longest sample times number of samples in a micro-batch stays below; a longer
+            sample goes alone.
         rank: whose micro-batches to return.
         world_size: number of ranks.
         seed: of the shuffle.
@@ -42,7 +46,9 @@ def plan_epoch(
 def plan_step(
     samples: Sequence[int], lengths: Sequence[int], token_budget: int, rank: int, world_size: int
 ) -> Step:
-    """Split one optimizer step: samples sorted by length, dealt to ranks in turn, cut by token budget."""
+    """Split one optimizer step: samples sorted by length, dealt to ranks in turn, cut by token
+    budget.
+    """
     by_length = sorted(samples, key=lambda sample: (-lengths[sample], sample))
     shares = [by_length[share::world_size] for share in range(world_size)]
     cuts = [_cut(share, lengths, token_budget) for share in shares]
@@ -74,7 +80,9 @@ class TokenBatch:
     input_ids: Tensor
     """[sequences, longest] int64."""
     index: Tensor
-    """[targets] int64: flat positions in [sequences, longest] of the states that predict the targets."""
+    """[targets] int64: flat positions in [sequences, longest] of the states that predict the
+    targets.
+    """
     targets: Tensor
     """[targets] int64 token ids, sequence by sequence."""
     counts: tuple[int, ...]
@@ -86,7 +94,8 @@ def token_batch(
 ) -> TokenBatch:
     """Pad sequences whose tokens from `first_targets[i] >= 1` on are targets.
 
-    Without any sequence the batch holds one token and no target, so that a rank with nothing to do can run along.
+    Without any sequence the batch holds one token and no target, so that a rank with nothing to do
+    can run along.
     """
     if not sequences:
         sequences, first_targets = [[0]], [1]

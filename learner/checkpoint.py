@@ -1,4 +1,6 @@
-"""A learner's checkpoint folder: the engines, every rank's random state, and a manifest written last."""
+"""A learner's checkpoint folder: the engines, every rank's random state, and a manifest written
+last.
+"""
 
 import hashlib
 import json
@@ -18,10 +20,12 @@ class CheckpointError(ValueError):
 
 
 def save(folder: Path, engines: dict[str, Engine], state: dict[str, Any]) -> None:
-    """Write a checkpoint; called on every rank. The manifest comes last: without it the folder is incomplete.
+    """Write a checkpoint; called on every rank. The manifest comes last: without it the folder is
+    incomplete.
 
     Args:
-        folder: created if missing. To make it atomic, give a temporary name and rename the folder afterwards.
+        folder: created if missing. To make it atomic, give a temporary name and rename the folder
+            afterwards.
         engines: by name, each in a folder of its own.
         state: JSON-able state of the learner.
     """
@@ -41,8 +45,8 @@ def load(folder: Path, engines: dict[str, Engine]) -> dict[str, Any]:
     """Restore engines and random state on every rank; returns the learner's state.
 
     Raises:
-        CheckpointError: the folder is missing or incomplete, or was written by another number of ranks, ZeRO stage
-            or architecture.
+        CheckpointError: the folder is missing or incomplete, or was written by another number of
+            ranks, ZeRO stage or architecture.
     """
     try:
         manifest = json.loads((folder / _MANIFEST).read_text())

@@ -1,4 +1,6 @@
-"""Configuration of the learner: model, optimizers, PPO, SFT and rewards. Imports neither torch nor DeepSpeed."""
+"""Configuration of the learner: model, optimizers, PPO, SFT and rewards. Imports neither torch nor
+DeepSpeed.
+"""
 
 from typing import Literal
 
@@ -16,18 +18,20 @@ class ModelConfig(_Config):
     """The policy to start from: a model folder, or the shape of a small Llama to create."""
 
     path: str | None = None
-    """Folder of a Hugging Face model with its tokenizer; None creates a model from the fields below."""
-    hidden_size: int = Field(128, gt=0)
+    """Folder of a Hugging Face model with its tokenizer; None creates a model from the fields
+    below.
+    """
+    hidden_size: int = Field(default=128, gt=0)
     """Width of the residual stream."""
-    layers: int = Field(4, gt=0)
+    layers: int = Field(default=4, gt=0)
     """Number of transformer blocks."""
-    heads: int = Field(2, gt=0)
+    heads: int = Field(default=2, gt=0)
     """Attention heads; the head size is hidden_size / heads."""
-    intermediate_size: int = Field(352, gt=0)
+    intermediate_size: int = Field(default=352, gt=0)
     """Width of the gated feed-forward layer."""
-    max_position_embeddings: int = Field(512, gt=0)
+    max_position_embeddings: int = Field(default=512, gt=0)
     """Longest sequence, in tokens, prompt and completion together."""
-    vocab_size: int = Field(512, ge=258)
+    vocab_size: int = Field(default=512, ge=258)
     """Upper limit of the trained tokenizer's vocabulary: 256 bytes, 2 specials, the rest merges."""
 
 
@@ -53,9 +57,9 @@ class ZeroConfig(_Config):
 
     stage: Literal[0, 1, 2, 3] = 2
     """0 replicates everything; 1 partitions optimizer state, 2 gradients too, 3 parameters too."""
-    bucket_elements: int = Field(50_000_000, gt=0)
+    bucket_elements: int = Field(default=50_000_000, gt=0)
     """Elements reduced or gathered in one collective."""
-    export_bucket_mib: int = Field(256, gt=0)
+    export_bucket_mib: int = Field(default=256, gt=0)
     """Parameters gathered at once when full weights are exported under stage 3, in MiB."""
 
 
@@ -66,11 +70,11 @@ class OptimizerConfig(_Config):
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Decay of the first and second moment."""
-    eps: float = Field(1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0)
     """Added to the root of the second moment."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """Global gradient norm above which the gradient is scaled down."""
 
 
@@ -83,31 +87,35 @@ class LearnerConfig(_Config):
     """Optimizer of the policy."""
     critic: OptimizerConfig = OptimizerConfig(lr=1.5e-6)
     """Optimizer of the critic."""
-    critic_warmup_steps: int = Field(0, ge=0)
+    critic_layers: int | None = Field(default=None, gt=0)
+    """Blocks of the policy that the critic's backbone starts from; None takes all."""
+    critic_warmup_steps: int = Field(default=0, ge=0)
     """Updates at the start of the run in which only the critic learns."""
-    epochs: int = Field(1, gt=0)
+    epochs: int = Field(default=1, gt=0)
     """Passes over each batch of trajectories."""
-    minibatch_size: int = Field(32, gt=0)
+    minibatch_size: int = Field(default=32, gt=0)
     """Trajectories in one optimizer step, over all ranks."""
-    token_budget: int = Field(4096, gt=0)
-    """Tokens, padding included, in one micro-batch on one rank. Changes speed and memory, not the gradient."""
+    token_budget: int = Field(default=4096, gt=0)
+    """Tokens, padding included, in one micro-batch on one rank. Changes speed and memory, not the
+    gradient.
+    """
     fgo: bool = True
     """Drop unexecuted tokens from the policy loss (FGO); False trains on every generated token."""
-    gamma: float = Field(1.0, gt=0, le=1)
+    gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount per token."""
-    gae_lambda: float = Field(0.95, ge=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of generalised advantage estimation."""
-    kl_coefficient: float = Field(0.05, ge=0)
+    kl_coefficient: float = Field(default=0.05, ge=0)
     """Weight of the per-token KL penalty (k1, against the reference) in the reward."""
-    kl_clip: float = Field(10.0, gt=0)
+    kl_clip: float = Field(default=10.0, gt=0)
     """Bound of the absolute k1 estimate of one token, in nats, before it enters the reward."""
-    clip_low: float = Field(0.2, gt=0, lt=1)
+    clip_low: float = Field(default=0.2, gt=0, lt=1)
     """The ratio is clipped below at 1 - clip_low."""
-    clip_high: float = Field(0.2, gt=0)
+    clip_high: float = Field(default=0.2, gt=0)
     """The ratio is clipped above at 1 + clip_high."""
-    value_clip: float | None = Field(0.2, gt=0)
+    value_clip: float | None = Field(default=0.2, gt=0)
     """Largest useful change of a value in one update; None leaves the value loss unclipped."""
-    logprob_chunk: int = Field(1024, gt=0)
+    logprob_chunk: int = Field(default=1024, gt=0)
     """Tokens whose logits [chunk, vocabulary] exist at the same time."""
     dtype: Dtype = "auto"
     """Precision of the weights: auto is bfloat16 on a GPU and float32 on a CPU."""
@@ -120,24 +128,24 @@ class SFTConfig(_Config):
 
     seed: int = 0
     """Seed of the weights and of the order of pairs."""
-    steps: int = Field(600, gt=0)
+    steps: int = Field(default=600, gt=0)
     """Optimizer steps."""
-    batch_size: int = Field(40, gt=0)
+    batch_size: int = Field(default=40, gt=0)
     """Pairs in one optimizer step, over all ranks."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)
     """Optimizer; its lr is the peak of the schedule."""
-    warmup_steps: int = Field(40, ge=0)
+    warmup_steps: int = Field(default=40, ge=0)
     """Steps of linear warm-up, followed by a cosine."""
-    final_lr_share: float = Field(0.05, ge=0, le=1)
+    final_lr_share: float = Field(default=0.05, ge=0, le=1)
     """Learning rate at the end of the cosine, as a share of the peak."""
-    token_budget: int = Field(2048, gt=0)
+    token_budget: int = Field(default=2048, gt=0)
     """Tokens, padding included, in one micro-batch on one rank."""
-    tokenizer_pairs: int = Field(3000, gt=0)
+    tokenizer_pairs: int = Field(default=3000, gt=0)
     """Pairs on which the tokenizer is trained."""
-    logprob_chunk: int = Field(4096, gt=0)
+    logprob_chunk: int = Field(default=4096, gt=0)
     """Tokens whose logits [chunk, vocabulary] exist at the same time."""
-    autocast: bool = True
-    """Multiply matrices in bfloat16 with float32 weights (mixed precision)."""
+    mixed_precision: bool = True
+    """Multiply matrices in bfloat16 even where the weights are float32; attention stays float32."""
     dtype: Dtype = "auto"
     """Precision of the weights: auto is bfloat16 on a GPU and float32 on a CPU."""
     zero: ZeroConfig = ZeroConfig()

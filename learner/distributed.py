@@ -7,9 +7,11 @@ import torch
 
 
 def prepare_deepspeed() -> None:
-    """Make DeepSpeed import without building extensions: the plain CPU accelerator where there is no GPU.
+    """Make DeepSpeed import without building extensions: the plain CPU accelerator where there is
+    no GPU.
 
-    Must run before the first `import deepspeed` of the process; every module here that imports it calls this first.
+    Must run before the first `import deepspeed` of the process; every module here that imports it
+    calls this first.
     """
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -22,7 +24,8 @@ def prepare_deepspeed() -> None:
 
 
 def init_distributed(rank: int, world_size: int, master_address: str, master_port: int) -> None:
-    """Join the process group of the learner: NCCL on GPUs, gloo on CPUs. Does nothing if already a member.
+    """Join the process group of the learner: NCCL on GPUs, gloo on CPUs. Does nothing if already a
+    member.
 
     Args:
         rank: of this process, 0 .. world_size - 1.

@@ -23,8 +23,10 @@ class NonFiniteGradientError(ArithmeticError):
 class Engine:
     """A model, its AdamW and their ZeRO partitions.
 
-    Life: any number of `backward`, then one `step`, on every rank the same number of times. DeepSpeed averages
-    gradients over ranks, so a caller who wants the gradient of a global sum multiplies its loss by `world_size`.
+    Life: any number of `backward`, then one `step`, on every rank the same number of times.
+        DeepSpeed averages
+    gradients over ranks, so a caller who wants the gradient of a global sum multiplies its loss by
+    `world_size`.
 
     Raises:
         ValueError: bfloat16 is asked for with stage 0, which keeps no float32 master weights.
@@ -40,7 +42,8 @@ class Engine:
         self._zero = zero
         self.stage = zero.stage
         self._grad_norm = 0.0
-        self._engine, _, _, _ = deepspeed.initialize(
+        initialize: Any = deepspeed.initialize
+        self._engine, _, _, _ = initialize(
             model=module,
             model_parameters=[p for p in module.parameters() if p.requires_grad],
             config=_deepspeed_config(optimizer, zero, dtype),
@@ -57,7 +60,8 @@ class Engine:
         self._engine.backward(loss)
 
     def step(self, lr: float) -> float:
-        """Apply the accumulated gradient at learning rate `lr`; returns its global norm before clipping.
+        """Apply the accumulated gradient at learning rate `lr`; returns its global norm before
+        clipping.
 
         Raises:
             NonFiniteGradientError: on every rank; the weights are as before.
@@ -93,10 +97,11 @@ class Engine:
         ]
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """(name, full tensor) of every parameter; valid until the next one is asked for, so copy what you keep.
+        """(name, full tensor) of every parameter; valid until the next one is asked for, so copy
+        what you keep.
 
-        Under stage 3 every rank must iterate to the end: bucket after bucket is gathered, no more at once than
-        `export_bucket_mib`.
+        Under stage 3 every rank must iterate to the end: bucket after bucket is gathered, no more
+        at once than `export_bucket_mib`.
         """
         if self.stage < 3:
             yield from ((name, p.detach()) for name, p in self.module.named_parameters())

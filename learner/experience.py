@@ -1,4 +1,6 @@
-"""What one update learns from: a batch of trajectories with everything that stays fixed while it is optimised."""
+"""What one update learns from: a batch of trajectories with everything that stays fixed while it is
+optimised.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ from learner.trajectory import Trajectory
 
 @dataclass(frozen=True)
 class Scores:
-    """What the three models say about the response tokens, before the update. All [samples, response_len]."""
+    """What the three models say about the response tokens, before the update. All [samples,
+    response_len].
+    """
 
     logprobs: Tensor
     """By the policy about to be trained: the `old` of the ratio."""

@@ -1,6 +1,7 @@
 """Log-probabilities of targets without the [tokens, vocabulary] matrix of logits.
 
-Logits exist for one chunk of tokens at a time; the backward pass computes them again, chunk by chunk.
+Logits exist for one chunk of tokens at a time; the backward pass computes them again, chunk by
+chunk.
 """
 
 from typing import Any
@@ -75,14 +76,17 @@ def token_logprobs(
     Returns:
         [tokens] float32, natural logarithm.
     """
-    return _ChunkedLogProbs.apply(hidden, weight, targets, temperature, chunk)  # type: ignore[return-value]
+    apply: Any = _ChunkedLogProbs.apply
+    return apply(hidden, weight, targets, temperature, chunk)
 
 
 @torch.no_grad()
 def token_entropies(
     hidden: Tensor, weight: Tensor, temperature: float = 1.0, chunk: int = 1024
 ) -> Tensor:
-    """Entropy in nats of the distribution that each state predicts: [tokens] float32, without gradient."""
+    """Entropy in nats of the distribution that each state predicts: [tokens] float32, without
+    gradient.
+    """
     entropies = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
     for rows in _chunks(len(hidden), chunk):
         logprobs = _logits(hidden[rows], weight, temperature).log_softmax(-1)
@@ -93,8 +97,9 @@ def token_entropies(
 class LogProbHead(nn.Linear):
     """An output layer that answers with log-probabilities of targets instead of logits.
 
-    A module of its own because ZeRO-3 gathers a weight only around the forward and backward of the module that owns it.
-    Keeps the name and shape of the layer it replaces, so that a saved model is an ordinary one.
+    A module of its own because ZeRO-3 gathers a weight only around the forward and backward of the
+    module that owns it. Keeps the name and shape of the layer it replaces, so that a saved model is
+    an ordinary one.
     """
 
     @classmethod
@@ -110,7 +115,7 @@ class LogProbHead(nn.Linear):
     def forward(  # type: ignore[override]
         self, hidden: Tensor, targets: Tensor, temperature: float, chunk: int, entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities [tokens] of `targets` and, if asked, entropies [tokens] (no gradient)."""
+        """Log-probabilities [tokens] of `targets`; if asked, entropies [tokens], no gradient."""
         logprobs = token_logprobs(hidden, self.weight, targets, temperature, chunk)
         entropies = token_entropies(hidden, self.weight, temperature, chunk) if entropy else None
         return logprobs, entropies

@@ -31,7 +31,8 @@ def policy_loss(
     clip_low: float,
     clip_high: float,
 ) -> PolicyLoss:
-    """Clipped surrogate (PPO, Schulman et al., 2017, eq. 7) with separate lower and upper bounds, summed.
+    """Clipped surrogate (PPO, Schulman et al., 2017, eq. 7) with separate lower and upper bounds,
+    summed.
 
     Args:
         logprobs: [tokens], under the policy being trained.
@@ -56,7 +57,8 @@ def policy_loss(
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float | None
 ) -> Tensor:
-    """Half the squared error, the larger of clipped and unclipped (Schulman et al.'s baselines), summed.
+    """Half the squared error, the larger of clipped and unclipped (Schulman et al.'s baselines),
+    summed.
 
     Args:
         values: [tokens], by the critic being trained.

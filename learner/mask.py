@@ -1,7 +1,8 @@
 """The FGO mask: which generated tokens were executed (StepCoder, section 3.3).
 
-Bytes of the program are assigned to statements, tokens to the bytes they stand for. A token's bytes are found from the
-lengths of the *generated* tokens, one after the other from the start of the completion; nothing is tokenised again.
+Bytes of the program are assigned to statements, tokens to the bytes they stand for. A token's bytes
+are found from the lengths of the *generated* tokens, one after the other from the start of the
+completion; nothing is tokenised again.
 """
 
 from collections.abc import Sequence
@@ -21,22 +22,28 @@ def execution_mask(
 
     The rules, in the order in which they are tried:
 
-    - *nothing ran*: no statements (the program does not parse), or coverage was tampered with: all True.
+    - *nothing ran*: no statements (the program does not parse), or coverage was tampered with: all
+      True.
     - *no bytes*: a token without bytes (end of sequence, other specials) is True.
     - *outside*: a token beyond the end of the program (cut away before execution) is True.
-    - *statement*: a token with visible bytes inside statements is True if any of those was executed.
-    - *gap*: a token whose visible bytes all lie between statements goes by the statements these belong to, see below.
-    - *whitespace*: a token of whitespace alone goes by the statement its last byte belongs to; so newline and
-      indentation follow the code they lead to.
+    - *statement*: a token with visible bytes inside statements is True if any of those was
+      executed.
+    - *gap*: a token whose visible bytes all lie between statements goes by the statements these
+      belong to, see below.
+    - *whitespace*: a token of whitespace alone goes by the statement its last byte belongs to; so
+      newline and indentation follow the code they lead to.
 
-    Bytes between two statements belong to the statement before them up to the end of its line (a trailing comment),
-    unless another statement starts on that line; all others (indentation, blank lines, comments on their own line,
-    `else:`) belong to the statement after them, or at the end of the program to the last.
+    Bytes between two statements belong to the statement before them up to the end of its line (a
+    trailing comment), unless another statement starts on that line; all others (indentation, blank
+    lines, comments on their own line, `else:`) belong to the statement after them, or at the end of
+    the program to the last.
 
     Args:
-        token_lengths: UTF-8 bytes each generated token adds to the completion (`learner.tokenizer.text_lengths`).
+        token_lengths: UTF-8 bytes each generated token adds to the completion
+            (`learner.tokenizer.text_lengths`).
         completion_start: byte offset in `source` at which the completion begins.
-        statements: (start, end, executed) in bytes of `source`, disjoint and sorted (the sandbox's verdict).
+        statements: (start, end, executed) in bytes of `source`, disjoint and sorted (the sandbox's
+            verdict).
         source: the program as it was run, UTF-8.
         tampered: the program touched the tracer, so its coverage proves nothing.
 
@@ -85,7 +92,7 @@ def _regions(statements: Sequence[tuple[int, int, bool]], length: int) -> list[i
 def _owners(statements: Sequence[tuple[int, int, bool]], source: bytes) -> list[int]:
     """For each byte the index of the statement it belongs to, gaps included."""
     owners: list[int] = []
-    for index, (start, end, _) in enumerate(statements):
+    for index, (_, end, _) in enumerate(statements):
         owners += [index] * (end - len(owners))
         following = statements[index + 1][0] if index + 1 < len(statements) else len(source)
         line_end = source.find(b"\n", end, following)

@@ -2,11 +2,11 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoModel,
     AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
@@ -15,36 +15,59 @@ from transformers import (
 )
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils.logging import disable_progress_bar
 
 from learner.batch import TokenBatch
 from learner.config import ModelConfig
 from learner.logprobs import LogProbHead
+from learner.tokenizer import EOS, PAD
+
+disable_progress_bar()
+
+
+def _float32_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """Attention in float32 under autocast: in bfloat16 a CPU's backward takes twice the time."""
+    with torch.autocast(query.device.type, enabled=False):
+        return sdpa_attention_forward(
+            module, query.float(), key.float(), value.float(), *args, **kwargs
+        )
+
+
+ALL_ATTENTION_FUNCTIONS.register("sdpa_float32", _float32_attention)
 
 
 class PolicyModel(nn.Module):
     """A causal language model that answers with log-probabilities of targets, never with logits.
 
-    Always in evaluation mode (no dropout), so that the same tokens give the same bits with and without gradient.
+    Always in evaluation mode (no dropout), so that the same tokens give the same bits with and
+    without gradient. With `mixed_precision` the backbone multiplies matrices in bfloat16 whatever
+    the precision of its weights.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, mixed_precision: bool = False) -> None:
         super().__init__()
-        output = model.get_output_embeddings()
+        output: Any = model.get_output_embeddings()
         if not isinstance(output, nn.Linear) or model.base_model is model:
             raise ValueError(
                 f"{type(model).__name__} is not a causal language model with a linear output layer"
             )
-        self.model = model
+        self.model: Any = model
         self.model.set_output_embeddings(LogProbHead.replacing(output))
-        self.autocast = False
-        """Multiply the backbone's matrices in bfloat16 whatever the precision of its weights."""
+        self.mixed_precision = mixed_precision
+        if mixed_precision and model.device.type == "cpu":
+            model.set_attn_implementation("sdpa_float32")
         self.eval()
 
     def forward(
         self, batch: TokenBatch, temperature: float, chunk: int, entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities [targets] at `temperature`, and entropies [targets] if asked, in float32."""
-        with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.autocast):
+        """Log-probabilities [targets] at `temperature`, and entropies [targets] if asked, in
+        float32.
+        """
+        device = batch.input_ids.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision):
             states = _states(self.model.base_model, batch)
         return self.model.get_output_embeddings()(
             states, batch.targets, temperature, chunk, entropy
@@ -52,15 +75,17 @@ class PolicyModel(nn.Module):
 
 
 class CriticModel(nn.Module):
-    """A language model's backbone of its own with a linear head: the value of the state before each target.
+    """A language model's backbone of its own with a linear head: the value of the state before each
+    target.
 
-    The head starts at zero, so that the first values are the mean reward's neutral guess and not noise.
+    The head starts at zero, so that the first values are the mean reward's neutral guess and not
+    noise.
     """
 
     def __init__(self, backbone: PreTrainedModel) -> None:
         super().__init__()
         self.backbone = backbone
-        embedding = backbone.get_input_embeddings().weight
+        embedding: Any = backbone.get_input_embeddings().weight
         self.value_head = nn.Linear(
             embedding.shape[1], 1, dtype=embedding.dtype, device=embedding.device
         )
@@ -82,7 +107,7 @@ def _states(backbone: nn.Module, batch: TokenBatch) -> Tensor:
 def create_llama(
     config: ModelConfig, tokenizer: PreTrainedTokenizerBase, seed: int
 ) -> LlamaForCausalLM:
-    """A small Llama with random float32 weights and untied embeddings for `tokenizer`.
+    """A small Llama with random float32 weights and untied embeddings for a tokenizer of ours.
 
     Raises:
         ValueError: hidden_size is not a multiple of twice the number of heads.
@@ -103,29 +128,37 @@ def create_llama(
             max_position_embeddings=config.max_position_embeddings,
             tie_word_embeddings=False,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.get_vocab()[EOS],
+            pad_token_id=tokenizer.get_vocab()[PAD],
         )
     )
 
 
-def load_policy(folder: Path, dtype: torch.dtype) -> PolicyModel:
+def load_policy(folder: Path, dtype: torch.dtype, mixed_precision: bool = False) -> PolicyModel:
     """The policy, or its frozen copy as reference, from a Hugging Face folder."""
-    _check_folder(folder)
-    return PolicyModel(
-        AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
-    )
+    return PolicyModel(_load(folder, dtype), mixed_precision)
 
 
-def load_critic(folder: Path, dtype: torch.dtype) -> CriticModel:
-    """A critic whose backbone starts as the policy's, from a Hugging Face folder."""
-    _check_folder(folder)
-    return CriticModel(AutoModel.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa"))
+def load_critic(folder: Path, dtype: torch.dtype, layers: int | None = None) -> CriticModel:
+    """A critic whose backbone starts as the policy's, or as its first `layers` blocks.
+
+    Raises:
+        ValueError: the policy has fewer blocks.
+    """
+    backbone: Any = _load(folder, dtype).base_model
+    if layers is not None:
+        blocks = backbone.config.num_hidden_layers
+        if layers > blocks:
+            raise ValueError(f"the critic cannot have {layers} layers, the policy has {blocks}")
+        backbone.layers = backbone.layers[:layers]
+        backbone.config.num_hidden_layers = layers
+    return CriticModel(backbone)
 
 
-def _check_folder(folder: Path) -> None:
+def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"no model in {folder}: it has no config.json")
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
 
 
 def write_pretrained(
@@ -134,7 +167,8 @@ def write_pretrained(
     weights: dict[str, Tensor],
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Write an ordinary Hugging Face folder atomically: under a temporary name beside it, then renamed.
+    """Write an ordinary Hugging Face folder atomically: under a temporary name beside it, then
+    renamed.
 
     Args:
         folder: replaced if it exists.

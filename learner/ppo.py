@@ -1,7 +1,10 @@
-"""PPO under the FGO mask (StepCoder, section 3; DESIGN of the update: one batch of trajectories -> new weights)."""
+"""PPO under the FGO mask (StepCoder, section 3; DESIGN of the update: one batch of trajectories ->
+new weights).
+"""
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -32,7 +35,8 @@ class NonFiniteError(ArithmeticError):
 class PPOLearner:
     """Policy, critic and reference of one rank, and the masked PPO update.
 
-    One process per rank, all constructed with the same arguments and called alike: every method is collective.
+    One process per rank, all constructed with the same arguments and called alike: every method is
+    collective.
 
         trajectories --score--> old log-probs, reference, values --GAE--> Experience
             --epochs x minibatches x micro-batches--> policy and critic steps --> metrics
@@ -59,9 +63,8 @@ class PPOLearner:
         self._vocabulary = policy.model.get_input_embeddings().weight.shape[0]
         self._model = policy.model
         self._policy = Engine(policy, config.policy, config.zero, dtype)
-        self._critic = Engine(
-            load_critic(self._model_dir, dtype), config.critic, config.zero, dtype
-        )
+        critic = load_critic(self._model_dir, dtype, config.critic_layers)
+        self._critic = Engine(critic, config.critic, config.zero, dtype)
         self._reference = load_policy(self._model_dir, dtype).requires_grad_(False)
         self._reference.to(self._device)
 
@@ -71,11 +74,14 @@ class PPOLearner:
         The result depends on the set of trajectories, not on their order.
 
         Returns:
-            Metrics, the same on every rank: losses and KL are means per token, times are in seconds.
+            Metrics, the same on every rank: losses and KL are means per token, times are in
+            seconds.
 
         Raises:
-            ValueError: the batch is empty, an id occurs twice, or a token is outside the vocabulary.
-            NonFiniteError: a number is not finite; names the optimizer step, micro-batch and samples.
+            ValueError: the batch is empty, an id occurs twice, or a token is outside the
+                vocabulary.
+            NonFiniteError: a number is not finite; names the optimizer step, micro-batch and
+                samples.
         """
         started = time.perf_counter()
         trajectories = self._checked(trajectories)
@@ -113,15 +119,15 @@ class PPOLearner:
         if not trajectories:
             raise ValueError("an update needs at least one trajectory")
         ordered = sorted(trajectories, key=lambda t: t.sample_id)
-        for before, after in zip(ordered, ordered[1:], strict=False):
+        for before, after in pairwise(ordered):
             if before.sample_id == after.sample_id:
                 raise ValueError(f"sample {after.sample_id} is in the batch twice")
         for trajectory in ordered:
             highest = max(trajectory.token_ids)
             if highest >= self._vocabulary:
                 raise ValueError(
-                    f"sample {trajectory.sample_id}: token {highest} is outside the model's vocabulary "
-                    f"of {self._vocabulary}: the tokenizer does not fit the model"
+                    f"sample {trajectory.sample_id}: token {highest} is outside the model's "
+                    f"vocabulary of {self._vocabulary}: the tokenizer does not fit the model"
                 )
         return ordered
 
@@ -150,7 +156,9 @@ class PPOLearner:
         trajectories: Sequence[Trajectory],
         response: Tensor,
     ) -> Scores:
-        """All three models in one pass, in the micro-batches of the first epoch: the first ratios are exactly 1."""
+        """All three models in one pass, in the micro-batches of the first epoch: the first ratios
+        are exactly 1.
+        """
         table = torch.zeros(4, *response.shape, device=self._device)
         chunk = self._config.logprob_chunk
         for step, micro_batches in zip(steps, batches, strict=True):
@@ -183,7 +191,9 @@ class PPOLearner:
         trajectories: Sequence[Trajectory],
         tally: "_Tally",
     ) -> None:
-        """One step of critic and policy, exactly normalised by the tokens of all micro-batches on all ranks."""
+        """One step of critic and policy, exactly normalised by the tokens of all micro-batches on
+        all ranks.
+        """
         config = self._config
         learns = self._policy_learns(self.updates)
         everyone = torch.tensor(step.samples, device=self._device)
@@ -261,7 +271,9 @@ class PPOLearner:
     def token_logprobs(
         self, sequences: Sequence[Sequence[int]], temperature: float = 1.0
     ) -> list[list[float]]:
-        """Log-probability of every token but the first of each sequence, given the tokens before it."""
+        """Log-probability of every token but the first of each sequence, given the tokens before
+        it.
+        """
         lengths = list(map(len, sequences))
         plan = plan_step(range(len(sequences)), lengths, self._config.token_budget, 0, 1)
         found: list[list[float]] = [[] for _ in sequences]
@@ -275,20 +287,23 @@ class PPOLearner:
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:
         """(name, full tensor) of every policy weight under its Hugging Face name, in a fixed order.
 
-        A tensor is valid until the next is asked for. Under stage 3 every rank must iterate to the end.
+        A tensor is valid until the next is asked for. Under stage 3 every rank must iterate to the
+        end.
         """
         for name, weight in self._policy.named_parameters():
             yield name.removeprefix("model."), weight
 
     def weight_shapes(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
-        """(name, dtype, full shape) of what `named_weights` yields, in its order, without gathering."""
+        """(name, dtype, full shape) of what `named_weights` yields, in its order, without
+        gathering.
+        """
         return [
             (name.removeprefix("model."), dtype, shape)
             for name, dtype, shape in self._policy.parameter_shapes()
         ]
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Write both engines, the random state of every rank and the update counter into `folder`."""
+        """Write both engines, every rank's random state and the update counter into `folder`."""
         checkpoint.save(Path(folder), self._engines(), {"updates": self.updates})
 
     def load_checkpoint(self, folder: Path) -> None:

@@ -43,21 +43,24 @@ def sft(
     out_dir: Path,
     on_progress: Callable[[dict[str, float]], None],
 ) -> dict[str, float]:
-    """Train a policy on (question, solution) pairs and write it with its tokenizer to `out_dir`, atomically.
+    """Train a policy on (question, solution) pairs and write it with its tokenizer to `out_dir`,
+    atomically.
 
-    The model is created with a tokenizer trained on a sample of the pairs, or loaded from `model_config.path`.
-    Called on every rank alike.
+    The model is created with a tokenizer trained on a sample of the pairs, or loaded from
+    `model_config.path`. Called on every rank alike.
 
     Args:
-        pairs: the text is question, newline, solution, end of sequence; only the last two are learned.
+        pairs: the text is question, newline, solution, end of sequence; only the last two are
+            learned.
         config: of the training.
         model_config: of the model.
         out_dir: Hugging Face folder, replaced if it exists.
-        on_progress: called on rank 0 every 20 steps with step, steps, loss, lr, seconds, tokens_per_second.
+        on_progress: called on rank 0 every 20 steps with step, steps, loss, lr, seconds,
+            tokens_per_second.
 
     Returns:
-        loss (mean per learned token over the last 20 steps, nats), steps, tokens, seconds, vocabulary, parameters,
-        pairs, skipped_too_long.
+        loss (mean per learned token over the last 20 steps, nats), steps, tokens, seconds,
+        vocabulary, parameters, pairs, skipped_too_long.
 
     Raises:
         ValueError: no pair fits into the model.
@@ -71,7 +74,6 @@ def sft(
     if not examples:
         raise ValueError(f"none of the {len(pairs)} pairs fits into {longest} tokens")
     parameters = sum(p.numel() for p in policy.parameters())
-    policy.autocast = config.autocast
     engine = Engine(policy, config.optimizer, config.zero, torch_dtype(config.dtype))
 
     tokens, recent = 0, []
@@ -118,18 +120,23 @@ def sft(
 def encode_pairs(
     pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase
 ) -> list[Example]:
-    """Tokens of pairs; the prompt is encoded apart from the solution, as it is when the policy is asked."""
+    """Tokens of pairs; the prompt is encoded apart from the solution, as it is when the policy is
+    asked.
+    """
     encode: Any = tokenizer
+    end: Any = tokenizer.eos_token_id
     prompts = encode([f"{question}\n" for question, _ in pairs], add_special_tokens=False)
     solutions = encode([solution for _, solution in pairs], add_special_tokens=False)
     return [
-        Example(tuple(prompt), (*solution, tokenizer.eos_token_id))
+        Example(tuple(prompt), (*solution, end))
         for prompt, solution in zip(prompts["input_ids"], solutions["input_ids"], strict=True)
     ]
 
 
 def lr_share(step: int, config: SFTConfig) -> float:
-    """Learning rate at a step as a share of the peak: linear warm-up, then a cosine to `final_lr_share`."""
+    """Learning rate at a step as a share of the peak: linear warm-up, then a cosine to
+    `final_lr_share`.
+    """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
@@ -143,7 +150,7 @@ def _starting_point(
     dtype = torch_dtype(config.dtype)
     if model_config.path is not None:
         folder = Path(model_config.path)
-        policy = load_policy(folder, dtype)
+        policy = load_policy(folder, dtype, config.mixed_precision)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         rows = policy.model.get_input_embeddings().weight.shape[0]
         if len(tokenizer) > rows:
@@ -154,7 +161,8 @@ def _starting_point(
     sample = random.Random(config.seed).sample(pairs, min(len(pairs), config.tokenizer_pairs))
     texts = (f"{question}\n{solution}" for question, solution in sample)
     tokenizer = train_tokenizer(texts, model_config.vocab_size)
-    return PolicyModel(create_llama(model_config, tokenizer, config.seed).to(dtype)), tokenizer
+    model: Any = create_llama(model_config, tokenizer, config.seed)
+    return PolicyModel(model.to(dtype), config.mixed_precision), tokenizer
 
 
 def _sample_order(count: int, config: SFTConfig) -> Iterator[list[int]]:

@@ -16,8 +16,8 @@ _PIECES = r"\n *| ?[A-Za-z_]+| ?[0-9]| ?[^\sA-Za-z0-9]+| +"
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE that never merges across pieces of code.
 
-    A newline and the indentation after it make one piece, so that a prefix of a program that stops before a newline
-    is tokenised like the same bytes inside the whole program.
+    A newline and the indentation after it make one piece, so that a prefix of a program that stops
+    before a newline is tokenised like the same bytes inside the whole program.
 
     Args:
         texts: what to learn merges from.
@@ -72,7 +72,8 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
 
 
 def completion_text(token_ids: Iterable[int], table: Sequence[bytes]) -> str:
-    """Text of generated tokens as a continuation: no space stripped, invalid UTF-8 replaced by U+FFFD.
+    """Text of generated tokens as a continuation: no space stripped, invalid UTF-8 replaced by
+    U+FFFD.
 
     Args:
         token_ids: generated ids; ids beyond the table (padding of the vocabulary) add nothing.
@@ -82,10 +83,11 @@ def completion_text(token_ids: Iterable[int], table: Sequence[bytes]) -> str:
 
 
 def text_lengths(token_ids: Iterable[int], table: Sequence[bytes]) -> list[int]:
-    """UTF-8 bytes that each token occupies in `completion_text`; they sum to the length of its encoding.
+    """UTF-8 bytes that each token occupies in `completion_text`; they sum to the length of its
+    encoding.
 
-    A character split over tokens gives each the bytes it brought; in an invalid sequence, shown as the 3 bytes of
-    U+FFFD, the last token takes what is left.
+    A character split over tokens gives each the bytes it brought; in an invalid sequence, shown as
+    the 3 bytes of U+FFFD, the last token takes what is left.
     """
     pieces = _pieces(token_ids, table)
     raw = b"".join(pieces)

@@ -24,7 +24,9 @@ class Trajectory:
     response_ids: tuple[int, ...]
     """Generated token ids, end-of-sequence included when it was reached; may be empty."""
     rollout_logprobs: tuple[float, ...]
-    """Log-probability of each response token by the engine that sampled it, at the rollout temperature."""
+    """Log-probability of each response token by the engine that sampled it, at the rollout
+    temperature.
+    """
     policy_mask: tuple[bool, ...]
     """True where the token was executed (`learner.mask.execution_mask`), one per response token."""
     reward: float
@@ -41,7 +43,8 @@ class Trajectory:
             found, wanted = len(getattr(self, name)), len(self.response_ids)
             if found != wanted:
                 raise ValueError(
-                    f"sample {self.sample_id}: {name} has {found} entries for {wanted} response tokens"
+                    f"sample {self.sample_id}: {name} has {found} entries "
+                    f"for {wanted} response tokens"
                 )
         if not math.isfinite(self.reward):
             raise ValueError(f"sample {self.sample_id}: the reward is {self.reward}")

@@ -1,8 +1,6 @@
 """What starts a runner, and which of the two kinds of isolation there is here."""
 
-import functools
 import logging
-import sys
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -31,7 +29,7 @@ class Backend(Protocol):
     name: Literal["docker", "process"]
 
     def start(self, slot: int, run: str) -> Runner:
-        """Start a runner; raises SandboxError if that cannot work, RunnerLost if it just did not."""
+        """Start a runner; raises SandboxError if it cannot work, RunnerLost if it just did not."""
         ...
 
 
@@ -44,13 +42,22 @@ class Choice:
     """Why this one, for a person."""
 
 
-@functools.lru_cache(maxsize=16)
+_choices: dict[str, Choice] = {}
+
+
 def choose_backend(config: SandboxConfig) -> Choice:
-    """Docker where an engine answers and the image is there or can be built; else, if allowed, process.
+    """Docker where an engine answers and the image is there or can be built; else process.
 
     Raises SandboxError where `config.backend` is "docker" and Docker cannot be had. Without
-    isolation it says so, loudly, once.
+    isolation it says so, loudly, once per configuration.
     """
+    key = config.model_dump_json()
+    if key not in _choices:
+        _choices[key] = _choose(config)
+    return _choices[key]
+
+
+def _choose(config: SandboxConfig) -> Choice:
     from sandbox.process_backend import ProcessBackend
 
     if config.backend == "process":
@@ -66,11 +73,8 @@ def choose_backend(config: SandboxConfig) -> Choice:
                     raise
                 raise SandboxError("the docker package is missing: pip install docker") from error
             choice = Choice(ProcessBackend(config), f"Docker cannot be used: {error}")
-    line = (
-        "WARNING: programs run WITHOUT ISOLATION, as processes of this user that can read its "
-        f"files ({choice.reason})"
+    logger.warning(
+        "programs run WITHOUT ISOLATION, as processes of this user that can read its files: %s",
+        choice.reason,
     )
-    logger.warning(line)
-    if not logger.hasHandlers():
-        print(line, file=sys.stderr, flush=True)
     return choice

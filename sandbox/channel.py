@@ -14,7 +14,7 @@ _HELLO = struct.Struct("<I")
 
 
 class RunnerLost(Exception):
-    """The runner died, fell silent or broke the protocol: the infrastructure's fault, not the program's."""
+    """The runner died, fell silent or broke the protocol: our fault, not the program's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Channel:
         return json.loads(self._receive(length, deadline))
 
     def exchange(self, limits: dict[str, Any], job: bytes, deadline: float) -> Reply:
-        """Send one job and wait for its reply; raises RunnerLost at the deadline or if the runner dies."""
+        """Send one job and wait for its reply; raises RunnerLost at the deadline at the latest."""
         head = json.dumps(limits).encode()
         self._send(REQUEST.pack(len(head), len(job)) + head + job, deadline)
         ending, hits, records = REPLY.unpack(self._receive(REPLY.size, deadline))

@@ -95,7 +95,7 @@ def _same(expected: Any, returned: Any) -> bool:
 
 
 def _same_members(expected: Any, returned: Any) -> bool:
-    """Whether a claimed set is the expected one; only expected members are ever hashed into a set."""
+    """Whether a claimed set is the expected one; a set of its own holds expected members only."""
     try:
         wanted = frozenset(map(hashable, expected))
     except TypeError:

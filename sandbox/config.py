@@ -16,8 +16,8 @@ class Limits(BaseModel):
     """Time from the start of its process to the end of its last test."""
     cpu_seconds: int = Field(default=10, gt=0, le=3600)
     """Processor time, whole seconds."""
-    memory_mib: int = Field(default=1024, ge=64, le=1 << 20)
-    """Address space; beyond it Python raises MemoryError."""
+    memory_mib: int = Field(default=1024, ge=16, le=1 << 20)
+    """Address space beyond the bare interpreter's; past it Python raises MemoryError."""
     output_kib: int = Field(default=4096, gt=0, le=32768)
     """Return values or printed text, all tests together; more is a runtime error."""
 
@@ -28,13 +28,14 @@ class SandboxConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     backend: Literal["auto", "docker", "process"] = "auto"
-    """`docker` isolates. `process` does not: for machines without an engine. `auto`: docker if it can."""
+    """`docker` isolates; `process` does not, for machines without an engine; `auto`: docker if it
+    can."""
     image: str = DEFAULT_IMAGE
     """Image of the container. The default is built when missing; any other name must exist."""
     image_source: Literal["auto", "debian", "registry"] = "auto"
     """What a missing default image is built from: Debian packages, or the official Python image."""
     runtime: str | None = None
-    """OCI runtime of the containers, as the engine knows it (`runsc` for gVisor); None: its default."""
+    """OCI runtime as the engine knows it (`runsc` for gVisor); None: the engine's default."""
     container_memory_mib: int = Field(default=2048, ge=256)
     """Memory of a container, the kernel's limit; above the program's `limits.memory_mib`."""
     container_cpus: float = Field(default=1.0, gt=0)

@@ -131,7 +131,7 @@ class DockerBackend:
             except TimeoutError:
                 if not _alive(container):
                     raise SandboxError(
-                        f"the runner of image {self.image} ended at once: is there Python 3.12 in it?"
+                        f"the runner ended at once; has {self.image} Python 3.12 or newer?"
                     ) from None
                 if time.monotonic() > deadline:
                     raise RunnerLost("the container did not start in time") from None

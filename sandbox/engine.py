@@ -15,7 +15,7 @@ REMEDY = "start one (deploy/docker_engine.sh start, as root), or set DOCKER_HOST
 FOLDER_PREFIX = "stepcoder-runner-"
 
 
-def connect(timeout: float = 60.0) -> Any:
+def connect(timeout: int = 60) -> Any:
     """A client of the engine named by DOCKER_HOST, else of the one at the default socket."""
     try:
         client = docker.from_env(timeout=timeout)
@@ -71,5 +71,5 @@ def _reason(error: Exception) -> str:
 
 
 def runner_folder() -> Path:
-    """A new folder for a runner's files and socket; its path is short enough for a socket's name."""
+    """A new folder for a runner's files and socket; short enough for a socket's name."""
     return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))

@@ -33,7 +33,7 @@ class Malformed(Exception):
 
 @dataclass(slots=True)
 class Run:
-    """One run of a program, judged; several make a verdict where each test runs in its own process."""
+    """One run of a program, judged; where each test has its own process, several make a verdict."""
 
     ending: Ending
     tests: list[TestResult] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Run:
 
 
 def judge(reply: Reply, job: Job, tests: Sequence[Test], cpu_seconds: int) -> Run:
-    """Compare what a program put out on `tests` (all or some of the job's) with what was expected."""
+    """Compare what a program put out on `tests` (all or some of the job's) with the expected."""
     run = Run(reply.ending, hits=reply.hits)
     ended = False
     try:
@@ -160,7 +160,7 @@ def _raised(content: Any) -> TestResult:
 
 
 def _spans(content: Any, size: int) -> list[tuple[int, int, int]]:
-    """The spans if they are disjoint, in order and within the source; a program may have written them."""
+    """The spans, if disjoint, in order and within the source; a program may have forged them."""
     spans, last = [], 0
     if not isinstance(content, list):
         raise Malformed
@@ -187,7 +187,7 @@ def _death(ending: Ending, cpu_seconds: int) -> TestResult:
             return TestResult(TestOutcome.out_of_memory, "killed by the kernel")
         name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
         return TestResult(TestOutcome.runtime_error, f"the program was killed by {name}")
-    code = os.waitstatus_to_exitcode(ending.status)
+    code = os.WEXITSTATUS(ending.status)
     if code == OUTPUT_LIMIT_STATUS:
         return TestResult(TestOutcome.runtime_error, "the program put out more than its limit")
     return TestResult(TestOutcome.runtime_error, f"the program ended its process (status {code})")

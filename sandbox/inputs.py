@@ -8,6 +8,7 @@ from curriculum.problem import Test
 from sandbox.runner import values
 
 KEPT = 256
+Tests = tuple[Test, ...]
 
 
 class InputCache:
@@ -15,12 +16,10 @@ class InputCache:
 
     def __init__(self) -> None:
         # The tests are kept too, so that no other tuple can come to have the same identity.
-        self._kept: OrderedDict[tuple[int, bool], tuple[tuple[Test, ...], list[str]]] = (
-            OrderedDict()
-        )
+        self._kept: OrderedDict[tuple[int, bool], tuple[Tests, list[str]]] = OrderedDict()
 
-    def encoded(self, fn_name: str | None, tests: tuple[Test, ...]) -> list[str]:
-        """JSON text per test; raises ValueError, naming the test, for an input that cannot be sent."""
+    def encoded(self, fn_name: str | None, tests: Tests) -> list[str]:
+        """JSON text per test; raises ValueError, naming the test, for what cannot be sent."""
         key = (id(tests), fn_name is None)
         if key in self._kept:
             self._kept.move_to_end(key)

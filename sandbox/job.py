@@ -1,6 +1,6 @@
 """What goes into the sandbox."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from curriculum.problem import Test
 from sandbox.config import Limits

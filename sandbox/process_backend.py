@@ -1,6 +1,5 @@
 """The runner as a plain process: resource limits and a system call filter, but no container."""
 
-import os
 import socket
 import subprocess
 import sys

@@ -5,8 +5,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from curriculum.problem import Test
-from sandbox.backend import Runner, choose_backend, logger
+from sandbox.backend import Runner, SandboxError, choose_backend, logger
 from sandbox.channel import Reply, RunnerLost
 from sandbox.config import Limits, SandboxConfig
 from sandbox.grading import Run, executed_lines, judge, overall, statements
@@ -19,8 +18,10 @@ TRIES = 2
 
 
 class Sandbox:
-    """One slot. Starts its runner when first needed; replaces it after `recycle_after` jobs, and at
-    once after anything odd. Used by one thread at a time.
+    """One slot: starts its runner, replaces it after `recycle_after` jobs and after anything odd.
+
+    Used by one thread at a time. Entering it as a context, or `start`, starts the runner; leaving
+    it, or `close`, ends it with all it runs.
 
     Example:
         with Sandbox(SandboxConfig(), slot=0, run="try") as sandbox:
@@ -39,6 +40,7 @@ class Sandbox:
         self._inputs = InputCache()
 
     def __enter__(self) -> "Sandbox":
+        self.start()
         return self
 
     def __exit__(
@@ -70,8 +72,7 @@ class Sandbox:
         """Run one program. Never raises for what the program does.
 
         A failure of the sandbox itself is tried again once on a fresh runner, then told as
-        `Outcome.infra_error`. Raises ValueError if an input cannot be sent, SandboxError if no
-        runner can be started at all.
+        `Outcome.infra_error`. Raises ValueError, naming the test, if an input cannot be sent.
         """
         limits = job.limits or self.config.limits
         inputs = self._inputs.encoded(job.fn_name, job.tests)
@@ -81,7 +82,7 @@ class Sandbox:
             body = _body(job, inputs)
             reply = self._exchange(body, limits)
             return self._verdict(job, [judge(reply, job, job.tests, limits.cpu_seconds)])
-        except RunnerLost as error:
+        except (RunnerLost, SandboxError) as error:
             not_run = (TestResult(TestOutcome.not_run),) * len(job.tests)
             return Verdict(
                 job.id,
@@ -116,7 +117,7 @@ class Sandbox:
                 assert self._runner is not None
                 reply = self._runner.channel.exchange(head, body, time.monotonic() + wait)
                 break
-            except RunnerLost as error:
+            except (RunnerLost, SandboxError) as error:
                 logger.warning("slot %d: %s; starting a fresh runner", self.slot, error)
                 self.close()
                 if attempt == TRIES:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 
 class Outcome(StrEnum):
-    """A program's fate over all tests; the worst of theirs, in the order timeout, memory, error, failed."""
+    """A program's fate: the worst of its tests', in the order timeout, memory, error, failed."""
 
     passed = "passed"
     failed = "failed"
@@ -71,7 +71,7 @@ class Verdict:
     statements: tuple[Statement, ...] = ()
     """Disjoint and in source order; empty if the program does not compile or without coverage."""
     error: str | None = None
-    """The first thing that went wrong: a difference, `Type: message`, or the sandbox's own failure."""
+    """What went wrong first: a difference, `Type: message`, or the sandbox's own failure."""
     error_line: int | None = None
     """Where, in the program (1-based), if known."""
     wall_seconds: float = 0.0

@@ -1,6 +1,6 @@
 """What runs on the other side: a fork server of the standard library only, Python 3.11 or newer.
 
-It is copied to where it runs (a container, or a process of its own) and started there with `COMMAND`.
+It is copied to where it runs (a container, or a process of its own) and started with `COMMAND`.
 `values` and `statements` are pure and used on the host as well.
 """
 

@@ -74,15 +74,15 @@ class Program:
             else:
                 self.emit("r", index, result)
 
-    def runs(self, inputs: list[str], stdin: int, stdout: int, output_bytes: int) -> None:
+    def runs(self, inputs: list[str], files: tuple[int, int], output_bytes: int) -> None:
         """Run the program from its first line on each stdin."""
+        stdin, stdout = files
         for index, text in enumerate(inputs):
             _rewrite(stdin, text.encode("utf-8", "surrogatepass"))
             _rewrite(stdout, b"")
             os.dup2(stdin, 0)
             os.dup2(stdout, 1)
-            sys.stdin = sys.__stdin__ = open(0, closefd=False, **_TEXT)
-            sys.stdout = sys.__stdout__ = open(1, "w", newline="\n", closefd=False, **_TEXT)
+            _open_standard_files()
             error = self.run_once()
             if error is not None:
                 self.emit("e", index, self.describe(error))
@@ -127,10 +127,16 @@ class Program:
         return json.dumps([type(error).__name__[:100], message, line])
 
 
-def run(job: dict[str, Any], emit: Emit, hits: Any, report: Callable[[], None], files: Any) -> None:
+def run(
+    job: dict[str, Any],
+    emit: Emit,
+    hits: Any,
+    report: Callable[[], None],
+    files: tuple[int, int] | None,
+) -> None:
     """Run the job in this process, which ends soon after.
 
-    `hits` is the coverage buffer or None; `report` is called when the program tampers with coverage;
+    `hits` is the coverage buffer or None; `report` is called when the program tampers with it;
     `files` are those of `memory_files`, None for a call-based job.
     """
     program = _compile(job["source"], emit)
@@ -144,7 +150,7 @@ def run(job: dict[str, Any], emit: Emit, hits: Any, report: Callable[[], None], 
     if files is None:
         program.calls(job["fn_name"], job["inputs"])
     else:
-        program.runs(job["inputs"], *files, job["output_bytes"])
+        program.runs(job["inputs"], files, job["output_bytes"])
     emit("z", 0, "null")
 
 
@@ -166,7 +172,10 @@ def _compile(source: str, emit: Emit) -> Program | None:
     return Program(code, lines, emit)
 
 
-_TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
+def _open_standard_files() -> None:
+    text: Any = {"encoding": "utf-8", "errors": "surrogateescape", "closefd": False}
+    sys.stdin = sys.__stdin__ = open(0, **text)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", newline="\n", **text)  # noqa: SIM115
 
 
 def _module(name: str) -> dict[str, Any]:

@@ -17,6 +17,9 @@ STACK_BYTES = 64 * MIB
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _SIGKILL = 9
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_WRITES = 0b1_1111_1111_0010
+"""Every right of its first version save executing, reading files and listing folders."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,10 +46,12 @@ _X86_64 = Machine(0xC000003E, 56, 435, (
     112, 109, 157,                 # setsid setpgid prctl
     319, 425, 323, 298, 321,       # memfd_create io_uring_setup userfaultfd perf_event_open bpf
     248, 249, 250,                 # add_key request_key keyctl
-    272, 308, 165, 428, 429, 430, 442,  # unshare setns mount open_tree move_mount fsopen mount_setattr
+    272, 308, 165,                 # unshare setns mount
+    428, 429, 430, 442,            # open_tree move_mount fsopen mount_setattr
     86, 265, 88, 266, 133, 259,    # link linkat symlink symlinkat mknod mknodat
     90, 91, 268, 452,              # chmod fchmod fchmodat fchmodat2
-    141, 203, 144, 251, 294, 253,  # setpriority sched_setaffinity sched_setscheduler ioprio_set inotify_init1 inotify_init
+    141, 203, 144, 251,            # setpriority sched_setaffinity sched_setscheduler ioprio_set
+    294, 253,                      # inotify_init1 inotify_init
     135, 300, 304, 303,            # personality fanotify_init open_by_handle_at name_to_handle_at
     446, 447,                      # landlock_restrict_self memfd_secret
 ))
@@ -59,10 +64,12 @@ _AARCH64 = Machine(0xC00000B7, 220, 435, (
     157, 154, 167,                 # setsid setpgid prctl
     279, 425, 282, 241, 280,       # memfd_create io_uring_setup userfaultfd perf_event_open bpf
     217, 218, 219,                 # add_key request_key keyctl
-    97, 268, 40, 428, 429, 430, 442,  # unshare setns mount open_tree move_mount fsopen mount_setattr
+    97, 268, 40,                   # unshare setns mount
+    428, 429, 430, 442,            # open_tree move_mount fsopen mount_setattr
     37, 36, 33,                    # linkat symlinkat mknodat
     52, 53, 452,                   # fchmod fchmodat fchmodat2
-    140, 122, 119, 30, 26,         # setpriority sched_setaffinity sched_setscheduler ioprio_set inotify_init1
+    140, 122, 119, 30,             # setpriority sched_setaffinity sched_setscheduler ioprio_set
+    26,                            # inotify_init1
     92, 262, 265, 264,             # personality fanotify_init open_by_handle_at name_to_handle_at
     446, 447,                      # landlock_restrict_self memfd_secret
 ))
@@ -75,7 +82,7 @@ class _Filter(ctypes.Structure):
 
 
 def seccomp_program(machine: Machine) -> bytes:
-    """The BPF program: deny by number, allow threads but no processes, kill a foreign architecture."""
+    """The BPF program: deny by number; threads but no processes; no foreign architecture."""
     load, equal, at_least, bits, give = 0x20, 0x15, 0x35, 0x45, 0x06
     kill, allow, errno = 0x80000000, 0x7FFF0000, 0x00050000
     instructions: list[bytes] = []
@@ -120,7 +127,10 @@ class Confinement:
         self.first_uid = first_uid
 
     def enter(self, run: int, cpu_seconds: int, memory_bytes: int, file_bytes: int) -> None:
-        """Confine the calling process for good; `run` is its number, for a uid that no other run had."""
+        """Confine the calling process for good.
+
+        `run` is its number, for a uid that no other run had. Raises OSError if the kernel refuses.
+        """
         limit = resource.setrlimit
         limit(resource.RLIMIT_CORE, (0, 0))
         limit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
@@ -142,9 +152,22 @@ class Confinement:
         prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         if prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "no_new_privs")
+        if self.first_uid is None:
+            _deny_writing()
         if prctl(_PR_SET_SECCOMP, 2, ctypes.byref(self._filter), 0, 0):
             raise OSError(ctypes.get_errno(), "seccomp filter")
         limit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def _deny_writing() -> None:
+    """Where the user is not one of its own: no changes to the file system (Landlock, if there)."""
+    rights = ctypes.c_uint64(_LANDLOCK_WRITES)
+    size = ctypes.c_size_t(ctypes.sizeof(rights))
+    rules = _libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(rights), size, 0)
+    if rules < 0:
+        return  # an older kernel, or switched off
+    _libc.syscall(_LANDLOCK_RESTRICT_SELF, rules, 0)
+    os.close(rules)
 
 
 def adopt_orphans() -> None:

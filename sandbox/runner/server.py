@@ -12,6 +12,7 @@ It ends when the socket closes; so it never outlives the host, however that ende
 import argparse
 import contextlib
 import gc
+import importlib
 import json
 import mmap
 import os
@@ -34,6 +35,11 @@ MOST_RECORDS_BYTES = 64 << 20
 SWEEPS = 50
 OUTPUT_LIMIT_STATUS = 93
 BEGUN, TAMPERED = b"+", b"!"
+PRELOADED = (
+    *("array", "bisect", "collections", "copy", "datetime", "decimal", "enum", "fractions"),
+    *("functools", "heapq", "itertools", "math", "operator", "re", "statistics", "string", "time"),
+    "typing",
+)
 _LENGTH = struct.Struct("<Q")
 
 
@@ -42,7 +48,7 @@ class Closed(Exception):
 
 
 class Area:
-    """Memory shared with the child: a byte per statement, then the records and how long they are."""
+    """Memory shared with the child: a byte per statement, the records' length, the records."""
 
     def __init__(self) -> None:
         self.memory = mmap.mmap(-1, HITS_BYTES + _LENGTH.size + MOST_RECORDS_BYTES)
@@ -83,6 +89,8 @@ class Server:
         self.connection = connection
         self.confinement = Confinement(first_uid)
         self.area = Area()
+        with open("/proc/self/statm", encoding="ascii") as sizes:
+            self.own_bytes = int(sizes.read().split()[0]) * mmap.PAGESIZE
         self.runs = 0
         # What a child must not be able to take back: that its program began, that it tampered.
         self.pipe, self.pipe_end = os.pipe()
@@ -146,7 +154,7 @@ class Server:
         return ending, hits, records
 
     def _wait(self, pid: int, deadline: float) -> str:
-        """Until the child ends ("exit"), the deadline passes ("timeout") or the host goes ("closed")."""
+        """Until the child ends: "exit", the deadline passes: "timeout", the host goes: "closed"."""
         process = os.pidfd_open(pid)
         try:
             poll = select.poll()
@@ -217,7 +225,7 @@ class Server:
             if job["fn_name"] is None:
                 files = child.memory_files()
                 file_bytes = max(output_bytes, len(body))
-            memory_bytes = limits["memory_mib"] * MIB + len(self.area.memory)
+            memory_bytes = self.own_bytes + limits["memory_mib"] * MIB
             self.confinement.enter(self.runs, limits["cpu_seconds"], memory_bytes, file_bytes)
             hits = self.area.hits if limits["coverage"] else None
             self._signal(BEGUN)
@@ -234,15 +242,16 @@ class Server:
 
 
 def _preload() -> None:
-    """Import what programs import, so that a child finds it; nothing that starts or wants threads."""
-    import array, bisect, collections, copy, datetime, decimal, enum, fractions, functools  # noqa: E401, F401, I001
-    import heapq, itertools, math, operator, re, statistics, string, time, typing  # noqa: E401, F401
+    """Import what programs import, so that a child finds it; nothing that brings in threads."""
+    for name in PRELOADED:
+        importlib.import_module(name)
 
 
 def _forget_the_runner() -> None:
-    """Leave none of our modules where a program's imports would find them."""
-    for name in [name for name in sys.modules if name.split(".")[0] == __package__]:
-        del sys.modules[name]
+    """Leave none of our modules, nor those that open the machine, where imports would find them."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in (__package__, "ctypes", "_ctypes", "gc", "mmap"):
+            del sys.modules[name]
     del sys.path[0]
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv[:] = [""]

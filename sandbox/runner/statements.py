@@ -1,10 +1,10 @@
 """Statements of a program: which bytes each one owns, and a line number of its own for each.
 
 Line events tell statements apart only where no two share a line. So every statement (and every
-`except` and `case` clause) is given a synthetic line number, its id, before compilation: a line event
-then *is* a statement event. A function's docstring, `global` and bare annotations make no code: a
-`pass` of the same number beside them does. `else:` and `finally:` count as executed when the first
-statement of their suite is.
+`except` and `case` clause) is given a synthetic line number, its id, before compilation: a line
+event then *is* a statement event. A function's docstring, `global` and bare annotations make no
+code: a `pass` of the same number beside them does. `else:` and `finally:` count as executed when
+the first statement of their suite is.
 """
 
 import ast
@@ -218,7 +218,7 @@ def _marker(identity: int) -> ast.stmt:
     return ast.Pass(lineno=identity, end_lineno=identity, col_offset=0, end_col_offset=0)
 
 
-_NO_PARTS = frozenset({"ctx", "op", "ops", "id", "attr", "name", "arg"})
+_NO_PARTS = frozenset({"ctx", "op", "ops", "id", "attr", "arg"})
 _part_fields: dict[type, tuple[str, ...]] = {
     ast.Constant: (),
     ast.Name: (),

@@ -1,4 +1,4 @@
-"""Coverage into shared memory: each statement's first execution sets one byte, and then costs nothing."""
+"""Coverage into shared memory: a statement's first execution sets a byte; the next cost nothing."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def arm(code: CodeType, hits: Any) -> None:
     monitoring.register_callback(tool, event, line)
     for each in _nested(code):
         monitoring.set_local_events(tool, each, event)
-    del sys.monitoring
+    delattr(sys, "monitoring")
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -61,42 +61,39 @@ def _arm_settrace(filename: str, hits: Any) -> None:
 def watch_for_tampering(filename: str, report: Callable[[], None]) -> None:
     """Call `report` when the program itself reaches for what coverage rests on.
 
-    An audit hook, which nothing can remove: frames, the garbage collector's lists, tracing, ctypes.
-    Library code that does the same (named tuples, enums) is not meant.
+    An audit hook, which nothing can remove: frames, the garbage collector's lists, tracing, ctypes,
+    code in disguise. Library code that does the same (named tuples, enums) is not meant.
     """
-    frame_of, reporting = sys._getframe, []
+    frame_of, busy = sys._getframe, []
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _TELLING or reporting:
+        if (event not in _TELLING and not event.startswith("ctypes.")) or busy:
             return
         if event == "import" and arguments[0] not in _TELLING_MODULES:
             return
-        if event == "object.__getattr__" and arguments[1] not in _TELLING_ATTRIBUTES:
+        if event == "compile" and not str(arguments[1]).startswith(("/", "<frozen ", filename)):
             return
-        reporting.append(event)
+        if event.startswith("object.") and arguments[1] not in _TELLING_ATTRIBUTES:
+            return
+        busy.append(event)
         try:
             frame = frame_of(1)
-            # The import machinery's own frames stand between the statement and this hook.
-            while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib"):
+            while event == "import" and frame.f_back and _is_importer(frame):
                 frame = frame.f_back
-            if frame.f_code.co_filename == filename or not frame.f_code.co_filename.startswith("/"):
+            if not frame.f_code.co_filename.startswith(("/", "<frozen ")):
                 report()
         finally:
-            reporting.clear()
+            busy.clear()
 
     sys.addaudithook(hook)
 
 
+def _is_importer(frame: Any) -> bool:
+    return frame.f_code.co_filename.startswith("<frozen importlib")
+
+
 _TELLING_MODULES = frozenset(
-    {
-        "ctypes",
-        "_ctypes",
-        "gc",
-        "_testcapi",
-        "_testinternalcapi",
-        "_xxsubinterpreters",
-        "_interpreters",
-    }
+    {"ctypes", "_ctypes", "gc", "_testcapi", "_testinternalcapi", "_interpreters"}
 )
 _TELLING_ATTRIBUTES = frozenset(
     {"__code__", "__closure__", "tb_frame", "f_back", "gi_frame", "ag_frame", "cr_frame"}
@@ -104,6 +101,7 @@ _TELLING_ATTRIBUTES = frozenset(
 _TELLING = frozenset(
     {
         "import",
+        "compile",
         "object.__getattr__",
         "object.__setattr__",
         "code.__new__",
@@ -117,7 +115,6 @@ _TELLING = frozenset(
         "sys.settrace",
         "sys.setprofile",
         "sys.monitoring.register_callback",
-        "ctypes.dlopen",
         "sys.addaudithook",
     }
 )

@@ -1,4 +1,4 @@
-"""Real vLLM engines and a real DeepSpeed learner: what was broadcast is what the fleet samples from."""
+"""Real vLLM engines and learner: what was broadcast is what the fleet samples from."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 import ast
 import random
 from collections import Counter
-from functools import partial
 from itertools import islice
 from statistics import mean
 
@@ -38,6 +37,7 @@ def test_every_solution_passes_its_five_to_ten_tests(problems):
         assert 5 <= len(problem.tests) <= 10
         assert call(problem) == [test.output for test in problem.tests]
         assert all(type(test.output) is int for test in problem.tests)
+        assert len({str(test.input) for test in problem.tests}) == len(problem.tests)
         assert all(len(test.input) == 1 and 2 <= len(test.input[0]) <= 6 for test in problem.tests)
 
 
@@ -99,13 +99,17 @@ def test_tiers_are_as_long_as_documented(problems, tier, conditionals, lines):
 @given(st.randoms(use_true_random=False), st.sampled_from(TIERS))
 def test_a_tier_has_its_number_of_easy_hard_and_rare_clauses(rng, tier):
     spec = clauses.sample_spec(rng, tier)
-    shape = clauses.TIER_SHAPES[tier]
-    assert len(spec.clauses) in shape.clauses
-    assert len(spec.then) in shape.then
+    count, on_total, hards, rares = {
+        "introductory": ((2,), (0, 1), 0, (0,)),
+        "interview": ((4,), (1, 2), 1, (0, 1)),
+        "competition": ((6, 7), (2, 3), 3, (1, 2)),
+    }[tier]
+    assert len(spec.clauses) in count
+    assert len(spec.then) in on_total
     rare = [clause for clause in spec.clauses if clause.rare]
     hard = [clause for clause in spec.clauses if clause.kind in HARD and not clause.rare]
-    assert len(rare) in shape.rare
-    assert len(hard) == shape.hard
+    assert len(rare) in rares
+    assert len(hard) == hards
     own = {"introductory": (), "interview": HARD_INTERVIEW, "competition": HARD_COMPETITION}
     assert all(clause.kind in own[tier] for clause in hard)
     assert all(clause.variable == "x" for clause in spec.each)
@@ -177,8 +181,16 @@ def test_a_specification_whose_solution_hangs_is_thrown_away(monkeypatch):
     kind = clauses.ClauseKind("drain", ("while {v} > {K}:", "    {v} -= 1"), ())
     spec = clauses.Spec(each=(clauses.Clause(kind, "x", 3, 2, rare=False),), then=())
     assert synthetic._tests(random.Random(0), spec) is not None
-    monkeypatch.setattr(synthetic, "run_on", partial(run_on, budget=5))
+    outputs = []
+
+    def hurried(program, inputs):
+        outputs.extend(run_on(program, inputs, budget=25))
+        return outputs
+
+    monkeypatch.setattr(synthetic, "run_on", hurried)
     assert synthetic._tests(random.Random(0), spec) is None
+    assert None in outputs
+    assert len(set(outputs)) >= synthetic.MIN_DISTINCT_OUTPUTS
 
 
 def test_a_mistake_that_hangs_is_caught_and_hangs_nobody():

@@ -1,0 +1,112 @@
+"""Configurations: profiles parse, overrides apply, mistakes are named before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.config import ConfigError, RunConfig, differing_keys, keys, load_config
+
+PROFILES = sorted((Path(__file__).resolve().parents[2] / "deploy" / "profiles").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
+def test_every_shipped_profile_parses_and_names_only_differences(profile: Path) -> None:
+    config = load_config(profile)
+    assert config.name == "smoke" or profile.stem != "local"
+    defaults = yaml.safe_load(RunConfig().to_yaml())
+    for key, value in _leaves(yaml.safe_load(profile.read_text())):
+        assert _at(defaults, key) != value, f"{profile.name}: {key} repeats the default {value!r}"
+
+
+def test_a_resolved_configuration_reads_back_as_itself(tmp_path: Path) -> None:
+    config = load_config(PROFILES[0], ["--rollout.temperature", "0.9"])
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    assert load_config(path) == config
+    assert load_config(path).digest() == config.digest()
+
+
+def test_overrides_win_over_the_profile_in_both_spellings() -> None:
+    words = ["--rollout.temperature", "0.9", "--learner.fgo=false", "--loop.eval-every", "5"]
+    config = load_config(PROFILES[0], words)
+    assert (config.rollout.temperature, config.learner.fgo, config.loop.eval_every) == (0.9, 0, 5)
+    assert differing_keys(load_config(PROFILES[0]), config) == [
+        "learner.fgo",
+        "loop.eval_every",
+        "rollout.temperature",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rollout.temprature", "1"], ["rollout.temprature: unknown key", "rollout.temperature"]),
+        (["--temperature", "1"], ["temperature: unknown key", "rollout.temperature"]),
+        (["--rolout.workers", "1"], ["rolout", "did you mean rollout?"]),
+        (["--rollout.temperature", "hot"], ["rollout.temperature", "valid number", "'hot'"]),
+        (["--rollout.temperature", "-1"], ["rollout.temperature", "greater than 0", "-1"]),
+        (["--learner.zero.stage", "7"], ["learner.zero.stage", "7"]),
+        (["--rollout.temperature"], ["--rollout.temperature: a value must follow"]),
+        (["rollout.temperature=1"], ["expected an override like"]),
+        (["--name.deeper", "1"], ["name"]),
+        (["--name", "../escape"], ["name"]),
+    ],
+)
+def test_a_mistake_names_its_key_and_the_nearest_one(words: list[str], said: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, words)
+    for part in said:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rollout: [1, 2]", "rollout"),
+        ("- a\n- b", "expected a mapping"),
+        ("rollout: {temperature: 1", "not readable as YAML"),
+        ("rollout:\n  tempo: 1\nlop: {}", "lop: unknown key; did you mean loop?"),
+    ],
+)
+def test_a_broken_profile_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert said in str(caught.value)
+    assert "broken.yaml" in str(caught.value)
+
+
+def test_a_missing_profile_names_the_shipped_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no such file; shipped profiles: .*local\.yaml"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_every_field_has_a_docstring() -> None:
+    undocumented = [name for name, field in _fields(RunConfig) if not field.description]
+    assert not undocumented
+    assert len(list(keys(RunConfig))) > 50
+
+
+def _fields(model, prefix=""):
+    for name, field in model.model_fields.items():
+        yield prefix + name, field
+        if hasattr(field.annotation, "model_fields"):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+
+
+def _leaves(tree, prefix=()):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*prefix, name))
+        else:
+            yield (*prefix, name), value
+
+
+def _at(tree, key):
+    for part in key:
+        tree = tree[part]
+    return tree

@@ -1,0 +1,59 @@
+"""Warm sandbox slots for the tests: one per backend, for the whole session."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from curriculum.problem import Test
+from sandbox import Job, Limits, Sandbox, SandboxConfig, SandboxError, Verdict
+
+LIMITS = Limits(wall_seconds=10, cpu_seconds=8, memory_mib=512, output_kib=512)
+DOCKER = pytest.param("docker", marks=pytest.mark.docker)
+
+
+def open_sandbox(backend: str, **settings: Any) -> Sandbox:
+    """A slot of the backend; skips, with the remedy, where no engine answers."""
+    from sandbox import engine
+
+    if backend == "docker":
+        try:
+            engine.connect(timeout=10).close()
+        except SandboxError as error:
+            pytest.skip(str(error))
+    config = SandboxConfig(backend=backend, **{"limits": LIMITS, **settings})  # type: ignore[arg-type]
+    return Sandbox(config, slot=0, run="tests")
+
+
+@pytest.fixture(scope="session", params=[DOCKER, "process"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with open_sandbox(request.param) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def docker_sandbox() -> Iterator[Sandbox]:
+    with open_sandbox("docker") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def call(sandbox: Sandbox) -> Callable[..., Verdict]:
+    """Run a program whose `f` is called on each (arguments, expected) pair."""
+
+    def run(source: str, *tests: tuple[list[Any], Any], **fields: Any) -> Verdict:
+        made = tuple(Test(input=arguments, output=expected) for arguments, expected in tests)
+        return sandbox.run(Job(id="t", source=source, fn_name="f", tests=made, **fields))
+
+    return run
+
+
+@pytest.fixture
+def program(sandbox: Sandbox) -> Callable[..., Verdict]:
+    """Run a program on each (stdin, expected stdout) pair."""
+
+    def run(source: str, *tests: tuple[Any, Any], **fields: Any) -> Verdict:
+        made = tuple(Test(input=given, output=expected) for given, expected in tests)
+        return sandbox.run(Job(id="t", source=source, fn_name=None, tests=made, **fields))
+
+    return run

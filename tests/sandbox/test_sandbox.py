@@ -1,0 +1,323 @@
+"""Jobs in, verdicts out, on both backends."""
+
+import os
+import signal
+import time
+
+import pytest
+from pydantic import ValidationError
+
+from curriculum.problem import Test
+from sandbox import Job, Limits, Outcome, SandboxConfig, SandboxError, TestOutcome, choose_backend
+from tests.sandbox.conftest import open_sandbox
+
+DOUBLE = "def f(x):\n    if x > 3:\n        return x * 2\n    return -x\n"
+
+
+def outcomes(verdict):
+    return [test.outcome.value for test in verdict.tests]
+
+
+def test_a_function_passes_its_tests(call):
+    verdict = call(DOUBLE, ([5], 10), ([1], -1))
+    assert verdict.outcome is Outcome.passed
+    assert outcomes(verdict) == ["passed", "passed"]
+    assert verdict.executed_lines == (1, 2, 3, 4)
+    assert verdict.error is None
+    assert verdict.wall_seconds > 0
+    assert verdict.cpu_seconds > 0
+
+
+def test_a_wrong_output_fails_its_test_and_the_others_still_run(call):
+    verdict = call(DOUBLE, ([5], 11), ([1], -1))
+    assert verdict.outcome is Outcome.failed
+    assert outcomes(verdict) == ["failed", "passed"]
+    assert verdict.error == "expected 11, got 10"
+
+
+def test_methods_keywords_and_tuples_reach_the_program(sandbox):
+    source = (
+        "class Solution:\n    def f(self, pair, *, n):\n"
+        "        return type(pair).__name__, n, {1, 2}, {3: pair}\n"
+    )
+    test = Test(input=[(1, 2)], kwargs={"n": 7}, output=["tuple", 7, {1, 2}, {"3": [1, 2]}])
+    verdict = sandbox.run(Job(id="m", source=source, fn_name="f", tests=(test,)))
+    assert verdict.outcome is Outcome.passed, verdict.error
+
+
+def test_a_program_reads_stdin_and_prints(program):
+    source = "import sys\nn = int(input())\nprint(sum(map(int, sys.stdin.read().split())) + n)\n"
+    verdict = program(source, ("1\n2 3\n", "6"), ("4\n", "4\n"), ("5\n5", "11"))
+    assert outcomes(verdict) == ["passed", "passed", "failed"]
+    assert verdict.error == "line 1: expected '11', got '10'"
+
+
+@pytest.mark.parametrize("reader", ["open(0)", "sys.stdin", "os.fdopen(0)", "sys.stdin.buffer"])
+def test_every_way_to_read_stdin_works_in_every_test(program, reader):
+    source = f"import os, sys\nprint(len(list({reader})))\n"
+    assert program(source, ("a\nb\n", "2"), ("a\n", "1"), ("", "0")).outcome is Outcome.passed
+
+
+def test_stdin_may_be_a_list_of_lines(program):
+    verdict = program("print(input() + input())", (["a", "b"], ["ab"]))
+    assert verdict.outcome is Outcome.passed
+
+
+def test_main_guard_runs_in_programs_and_not_in_called_ones(program, call):
+    guard = "if __name__ == '__main__': print('main')\n"
+    assert program(guard, ("", "main")).outcome is Outcome.passed
+    verdict = call(guard + "def f():\n    return __name__\n", ([], "solution"))
+    assert verdict.outcome is Outcome.passed
+    assert verdict.executed_lines == (1, 2, 3)
+
+
+def test_threads_are_waited_for(program):
+    source = (
+        "import threading, sys\nsys.setrecursionlimit(10**6)\nthreading.stack_size(1 << 26)\n"
+        "def main():\n    def deep(n): return n and 1 + deep(n - 1)\n    print(deep(20000))\n"
+        "threading.Thread(target=main).start()\n"
+    )
+    verdict = program(source, ("", "20000"))
+    assert verdict.outcome is Outcome.passed, verdict.error
+    assert verdict.executed_lines == (1, 2, 3, 4, 5, 6, 7)
+
+
+def test_exit_without_an_error_is_no_error(program):
+    assert program("print(1)\nexit()\n", ("", "1")).outcome is Outcome.passed
+    assert program("print(1)\nraise SystemExit(2)\n", ("", "1")).error == "SystemExit: 2"
+
+
+def test_a_runtime_error_names_type_message_and_line(call):
+    verdict = call("def f(x):\n    y = 1\n    return y // x\n", ([1], 1), ([0], 0), ([1], 1))
+    assert verdict.outcome is Outcome.runtime_error
+    assert outcomes(verdict) == ["passed", "runtime_error", "passed"]
+    assert verdict.tests[1].line == verdict.error_line == 3
+    assert verdict.error.startswith("ZeroDivisionError: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("def f(:\n", 1),
+        ("x = 1\nreturn 2\n", 2),
+        ("a = 1; break\n", 1),
+        ("\x00", None),
+        ("\ud800", None),
+    ],
+)
+def test_what_does_not_compile_is_a_compile_error_with_its_line(call, source, line):
+    verdict = call(source, ([], None), ([], None))
+    assert verdict.outcome is Outcome.compile_error
+    assert outcomes(verdict) == ["not_run", "not_run"]
+    assert verdict.statements == ()
+    assert line is None or verdict.error_line == line
+
+
+def test_a_crash_while_loading_runs_no_test(call):
+    verdict = call("x = 1\nboom\n", ([], None), ([], None))
+    assert verdict.outcome is Outcome.runtime_error
+    assert outcomes(verdict) == ["runtime_error", "not_run"]
+    assert verdict.error == "NameError: name 'boom' is not defined"
+    assert verdict.error_line == 2
+
+
+def test_a_missing_function_is_a_runtime_error(call):
+    assert call("g = 1\n", ([], None)).error == "NameError: the program defines no function 'f'"
+
+
+def test_raising_where_nothing_is_expected_is_no_pass(call, program):
+    assert call("def f(): raise ValueError\n", ([], None)).outcome is Outcome.runtime_error
+    assert program("raise ValueError\n", ("", "")).outcome is Outcome.runtime_error
+
+
+def test_a_timeout_keeps_the_results_and_the_coverage_so_far(call):
+    source = "def f(x):\n    while x:\n        pass\n    return 1\n"
+    limits = Limits(wall_seconds=0.5)
+    verdict = call(source, ([0], 1), ([1], 1), ([0], 1), limits=limits)
+    assert verdict.outcome is Outcome.timeout
+    assert outcomes(verdict) == ["passed", "timeout", "not_run"]
+    assert verdict.executed_lines == (1, 2, 3, 4)
+    assert 0.5 <= verdict.wall_seconds < 3
+
+
+def test_processor_time_is_limited_apart_from_wall_time(call):
+    source = "def f():\n    while True: pass\n"
+    verdict = call(source, ([], 1), limits=Limits(wall_seconds=60, cpu_seconds=1))
+    assert verdict.outcome is Outcome.timeout
+    assert verdict.error == "processor time limit"
+
+
+@pytest.mark.parametrize(
+    "body", ["x = 'a' * 10**10", "x = []\n    while True: x.append('a' * 10**6)"]
+)
+def test_too_much_memory_is_told_apart(call, body):
+    verdict = call(f"def f():\n    {body}\n", ([], 1))
+    assert verdict.outcome is Outcome.out_of_memory
+    assert 2 in verdict.executed_lines
+
+
+@pytest.mark.parametrize(
+    "death", ["os._exit(0)", "os.abort()", "ctypes.string_at(0)", "signal.raise_signal(9)"]
+)
+def test_a_sudden_death_is_no_pass_and_keeps_coverage(call, death):
+    source = f"import os, ctypes, signal\ndef f(x):\n    if x:\n        {death}\n    return 1\n"
+    verdict = call(source, ([0], 1), ([1], 1), ([0], 1))
+    assert verdict.outcome in (Outcome.runtime_error, Outcome.out_of_memory)
+    assert outcomes(verdict)[0] == "passed"
+    assert outcomes(verdict)[2] == "not_run"
+    assert verdict.executed_lines == (1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("body", ["return 'x' * 10**6", "print('x' * 10**8)\n    return 1"])
+def test_output_beyond_the_limit(call, body):
+    verdict = call(f"def f():\n    {body}\n", ([], 1))
+    expected = Outcome.passed if "print" in body else Outcome.runtime_error
+    assert verdict.outcome is expected  # what a called function prints goes nowhere
+    assert expected is Outcome.passed or "more than its limit" in verdict.error
+
+
+def test_printing_beyond_the_limit(program):
+    assert program("print('x' * 10**6)", ("", "x" * 10**6)).outcome is Outcome.runtime_error
+
+
+def test_stopping_at_the_first_failure_is_recorded(call):
+    tests = (([5], 10), ([1], 0), ([5], 10))
+    verdict = call(DOUBLE, *tests, stop_at_first_failure=True)
+    assert verdict.outcome is Outcome.failed
+    assert outcomes(verdict) == ["passed", "failed", "not_run"]
+    assert verdict.stopped_early
+    first = call(DOUBLE, ([5], 11), ([1], -1), stop_at_first_failure=True)
+    assert first.executed_lines == (1, 2, 3)
+    whole = call(DOUBLE, ([5], 10), ([1], -1), stop_at_first_failure=True)
+    assert whole.outcome is Outcome.passed
+    assert whole.executed_lines == (1, 2, 3, 4)
+    assert not whole.stopped_early
+
+
+def test_verdicts_repeat(call):
+    source = "import random\ndef f():\n    return [random.random(), [*{'a', 'b', 'c', 'd'}]]\n"
+    one, other = call(source, ([], None)), call(source, ([], None))
+    assert one.error == other.error
+
+
+def test_an_empty_test_list_is_an_error():
+    with pytest.raises(ValidationError, match="at least one test"):
+        Job(id="x", source="", fn_name=None, tests=())
+
+
+def test_limits_of_zero_are_errors():
+    for field in ("wall_seconds", "cpu_seconds", "memory_mib", "output_kib"):
+        with pytest.raises(ValidationError, match=field):
+            Limits(**{field: 0})
+
+
+def test_an_input_that_cannot_be_sent_names_its_test(sandbox):
+    tests = (Test(input=[1], output=1), Test(input=[object()], output=1))
+    with pytest.raises(ValueError, match=r"tests\[1\].input: .* type object cannot be sent"):
+        sandbox.run(Job(id="x", source=DOUBLE, fn_name="f", tests=tests))
+    with pytest.raises(ValueError, match=r"tests\[0\].input must be text"):
+        sandbox.run(Job(id="x", source=DOUBLE, fn_name=None, tests=tests))
+
+
+def test_without_coverage_there_are_no_statements():
+    with open_sandbox("process", coverage=False) as bare:
+        tests = (Test(input=[5], output=10),)
+        verdict = bare.run(Job(id="x", source=DOUBLE, fn_name="f", tests=tests))
+    assert verdict.outcome is Outcome.passed
+    assert verdict.statements == ()
+
+
+@pytest.mark.parametrize("backend", [pytest.param("docker", marks=pytest.mark.docker), "process"])
+def test_a_runner_is_recycled_after_its_jobs(backend):
+    tests = (Test(input=[], output=None),)
+    job = Job(
+        id="x", source="import os\ndef f():\n    return os.getppid()\n", fn_name="f", tests=tests
+    )
+    uid = Job(
+        id="y", source="import os\ndef f():\n    return os.getuid()\n", fn_name="f", tests=tests
+    )
+    with open_sandbox(backend, recycle_after=3) as slot:
+        runners, seen = set(), set()
+        for _ in range(4):
+            slot.run(job)
+            seen.add(slot.run(uid).error)
+            runners.add(id(slot._runner) if slot._runner else None)
+    assert len(seen) == (4 if backend == "docker" else 1)
+    assert None in runners  # closed after the third job, started again for the fourth
+
+
+@pytest.mark.parametrize("backend", [pytest.param("docker", marks=pytest.mark.docker), "process"])
+def test_a_killed_runner_is_replaced_and_the_job_still_gets_its_verdict(backend):
+    tests = (Test(input=[5], output=10),)
+    with open_sandbox(backend) as slot:
+        for _ in range(2):
+            assert slot._runner is not None
+            if backend == "docker":
+                slot._runner.container.kill()
+            else:
+                slot._runner.process.send_signal(signal.SIGKILL)
+            time.sleep(0.05)
+            verdict = slot.run(Job(id="x", source=DOUBLE, fn_name="f", tests=tests))
+            assert verdict.outcome is Outcome.passed
+
+
+def test_a_wedged_runner_is_given_up_and_told_as_infrastructure_error():
+    tests = (Test(input=[5], output=10),)
+    job = Job(id="x", source=DOUBLE, fn_name="f", tests=tests, limits=Limits(wall_seconds=0.2))
+    with open_sandbox("process", watchdog_seconds=0.3) as slot:
+        started = slot._backend.start
+
+        def start_stopped(number, run):
+            runner = started(number, run)
+            os.kill(runner.process.pid, signal.SIGSTOP)
+            return runner
+
+        slot.close()
+        slot._backend.start = start_stopped
+        began = time.monotonic()
+        verdict = slot.run(job)
+        del slot._backend.start
+        assert verdict.outcome is Outcome.infra_error
+        assert outcomes(verdict) == ["not_run"]
+        assert "did not answer in time" in verdict.error
+        assert time.monotonic() - began < 5
+        assert slot.run(job).outcome is Outcome.passed
+
+
+def test_an_interrupted_job_leaves_no_stale_answer(monkeypatch):
+    tests = (Test(input=[5], output=10),)
+    job = Job(id="x", source=DOUBLE, fn_name="f", tests=tests)
+    with open_sandbox("process") as slot:
+        channel = slot._runner.channel
+        monkeypatch.setattr(
+            channel, "_receive", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            slot.run(job)
+        assert slot.run(job).outcome is Outcome.passed
+
+
+def test_an_unreachable_engine_is_one_clear_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(SandboxError, match=r"no Docker engine answers.*docker_engine\.sh start"):
+        choose_backend(SandboxConfig(backend="docker", recycle_after=77))
+
+
+def test_auto_falls_back_to_processes_and_says_so(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    choice = choose_backend(SandboxConfig(backend="auto", recycle_after=78))
+    assert choice.backend.name == "process"
+    assert "no Docker engine answers" in choice.reason
+    assert sum("WITHOUT ISOLATION" in message for message in caplog.messages) == 1
+
+
+def test_a_missing_interpreter_is_one_clear_error():
+    with pytest.raises(SandboxError, match="cannot start /none/python"):
+        open_sandbox("process", python="/none/python").start()
+    with pytest.raises(SandboxError, match="did not start with"):
+        open_sandbox("process", python="/bin/false").start()
+
+
+def test_results_are_plain_enums():
+    assert TestOutcome.passed == "passed"
+    assert {outcome.value for outcome in TestOutcome} <= {*map(str, Outcome), "not_run"}
