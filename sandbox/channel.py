@@ -59,7 +59,10 @@ class Channel:
         (length,) = _HELLO.unpack(self._receive(_HELLO.size, deadline))
         if length > MOST_ENDING_BYTES:
             raise RunnerLost("the runner's hello is malformed")
-        return json.loads(self._receive(length, deadline))
+        try:
+            return dict(json.loads(self._receive(length, deadline)))
+        except (ValueError, TypeError) as error:
+            raise RunnerLost("the runner's hello is malformed") from error
 
     def exchange(self, limits: dict[str, Any], job: bytes, deadline: float) -> Reply:
         """Send one job and wait for its reply; raises RunnerLost at the deadline at the latest."""

@@ -46,7 +46,7 @@ def remove(container: Any) -> None:
     except APIError as error:
         if error.status_code != 409:  # not: its removal is under way
             logger.warning("could not remove container %s: %s", container.name, error)
-    except DockerException as error:
+    except (DockerException, OSError) as error:
         logger.warning("could not remove container %s: %s", container.name, error)
 
 
@@ -118,7 +118,7 @@ class DockerBackend:
             raise SandboxError(
                 f"the engine could not start a sandbox container: {error.explanation or error}"
             ) from error
-        except DockerException as error:
+        except (DockerException, OSError) as error:  # OSError: the engine did not answer
             raise RunnerLost(f"the engine did not start a sandbox container: {error}") from error
 
     def _accept(self, listener: socket.socket, container: Any, token: str) -> Channel:

@@ -20,7 +20,7 @@ def connect(timeout: int = 60) -> Any:
     try:
         client = docker.from_env(timeout=timeout)
         client.ping()
-    except DockerException as error:
+    except (DockerException, OSError) as error:
         raise SandboxError(f"no Docker engine answers ({_reason(error)}): {REMEDY}") from error
     return client
 

@@ -58,9 +58,16 @@ class Sandbox:
 
     def start(self) -> None:
         """Start the runner now; raises SandboxError, with the remedy, if that cannot work."""
+        try:
+            self._ensure_runner()
+        except RunnerLost as error:
+            raise SandboxError(f"slot {self.slot}: no runner could be started: {error}") from error
+
+    def _ensure_runner(self) -> Runner:
         if self._runner is None:
             self._runner = self._backend.start(self.slot, self.run_name)
             self._jobs_run = 0
+        return self._runner
 
     def close(self) -> None:
         """End the runner and all it runs; the slot can be used again."""
@@ -113,9 +120,8 @@ class Sandbox:
         wait = limits.wall_seconds + self.config.watchdog_seconds
         for attempt in itertools.count(1):
             try:
-                self.start()
-                assert self._runner is not None
-                reply = self._runner.channel.exchange(head, body, time.monotonic() + wait)
+                channel = self._ensure_runner().channel
+                reply = channel.exchange(head, body, time.monotonic() + wait)
                 break
             except (RunnerLost, SandboxError) as error:
                 logger.warning("slot %d: %s; starting a fresh runner", self.slot, error)

@@ -1,0 +1,166 @@
+"""The front door: a cluster of one, the run as a Ray job, everything gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from deploy import local_cluster
+from deploy.local_cluster import MARKER, STATE, ClusterError, Ports, running_cluster, start_cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
+OPTIONS = ["--port", "16379", "--dashboard-port", "18265", "--metrics-port", "18080"]
+
+SMALL = Path(__file__).with_name("small.yaml")
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(f"{SMALL.read_text()}runs_dir: {tmp_path / 'runs'}\n")
+    return path
+
+
+@pytest.fixture
+def no_cluster() -> Iterator[None]:
+    if running_cluster():
+        pytest.skip("a local cluster of this checkout is running: make local-cluster-down")
+    yield
+    subprocess.run([sys.executable, "-m", "deploy", "local-cluster", "down"], cwd=ROOT, check=True)
+
+
+def up(profile: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy", "local-cluster", "up", "--config", str(profile), *OPTIONS],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def marked_processes() -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if MARKER in process.environ():
+                found.append(" ".join(process.cmdline())[:80])
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_busy_port_is_named_with_its_option_and_nothing_starts(no_cluster: None) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", PORTS.dashboard))
+        taken.listen()
+        with pytest.raises(ClusterError, match=r"port 18265 is in use.*--dashboard-port"):
+            start_cluster(PORTS, sandbox_units=1)
+    assert not STATE.exists()
+    assert not marked_processes()
+
+
+def test_a_stale_state_file_is_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"id": "gone", "ports": {"cluster": 1}, "temp_dir": "/nowhere"}))
+    monkeypatch.setattr(local_cluster, "STATE", state)
+    assert running_cluster() is None
+    state.write_text("{ half")
+    assert running_cluster() is None
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(900)
+def test_the_run_as_a_job_is_seen_in_dashboard_and_prometheus_and_ends_clean(
+    no_cluster: None, profile: Path
+) -> None:
+    process = up(profile)
+    actors: set[str] = set()
+    metrics = ""
+    jobs = []
+    while process.poll() is None:
+        time.sleep(1)
+        cluster = running_cluster()
+        if cluster is None:
+            continue
+        listed = cluster.get("/api/v0/actors?detail=1")
+        if listed:
+            rows = listed["data"]["result"]["result"]
+            actors |= {row["name"] for row in rows if row["state"] == "ALIVE"}
+        jobs = cluster.get("/api/jobs/") or jobs
+        try:
+            with urllib.request.urlopen(cluster.metrics, timeout=5) as reply:
+                page = reply.read().decode()
+                metrics = page if "ray_stepcoder_reward" in page else metrics
+        except OSError:
+            continue
+    output = process.stdout.read() if process.stdout else ""
+    assert process.returncode == 0, output
+    assert {"rollout-0", "sandbox-0", "learner-0"} <= actors
+    assert [job["status"] for job in jobs] == ["RUNNING"] or jobs[0]["status"] == "SUCCEEDED"
+    assert "ray_stepcoder_reward" in metrics
+    assert "overall" in output
+    assert "make local-cluster-down" in output
+
+    folder = Path(yaml.safe_load(profile.read_text())["runs_dir"]) / "small"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["finished"] is True
+    assert result["weights"]["verified"] is True
+    assert result["weights"]["broadcasts"] == result["steps"] + result["weights"]["first_pushes"]
+    assert result["samples"] == {"asked": 48, "trained": 48, "dropped": 0}
+    assert set(result["versions"]) >= {"vllm", "ray", "deepspeed", "torch"}
+    for when in ("before", "after"):
+        rates = result["eval"][when]["pass_at_1"]
+        assert set(rates) == {"overall", "introductory", "interview", "competition"}
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    for line in lines:
+        assert line["learner/rollout_trainer_logprob_diff"] < 1e-4
+        assert line["learner/ratio_max_deviation_first_minibatch"] == 0
+    assert (folder / "rollouts.jsonl").exists()
+    assert list((folder / "tensorboard").iterdir())
+
+    again = up(profile)
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0
+    assert "has finished with this configuration" in said
+
+    down = [sys.executable, "-m", "deploy", "local-cluster", "down"]
+    subprocess.run(down, cwd=ROOT, check=True, timeout=120)
+    assert not marked_processes()
+    assert not STATE.exists()
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(600)
+def test_ctrl_c_in_the_middle_leaves_nothing_behind(no_cluster: None, profile: Path) -> None:
+    process = up(profile)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(("warm start: step", "ready")):
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 130, output
+    assert "interrupted" in output
+    assert "Traceback" not in output
+    assert not marked_processes()
+    assert not STATE.exists()
+    runs = Path(yaml.safe_load(profile.read_text())["runs_dir"])
+    assert not (runs / "small" / "result.json").exists()
+    half_written = [path for path in runs.rglob("*") if path.suffix == ".partial"]
+    assert not half_written
+    assert os.path.exists(profile)

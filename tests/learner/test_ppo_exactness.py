@@ -1,0 +1,183 @@
+"""The same gradient whatever the micro-batches, ranks and ZeRO stage, and as in plain PyTorch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from learner.batch import plan_epoch
+from learner.config import LearnerConfig
+from learner.ppo import PPOLearner
+from tests.learner.conftest import LENGTHS, random_trajectories
+from tests.learner.ranks import weights
+from tests.learner.reference import ReferencePPO
+
+ROOT = Path(__file__).resolve().parents[2]
+UPDATES = (1, 2)
+LINEAR = {"lr": 0.3, "betas": (0.0, 0.0), "eps": 1.0, "max_grad_norm": 0.5}
+"""With eps far above the gradient AdamW moves by lr * gradient: weights compare as gradients do."""
+
+
+def settings(**changes) -> dict:
+    """Two epochs of minibatches that do not divide the batch, with every clip in play."""
+    return {
+        "policy": LINEAR,
+        "critic": LINEAR,
+        "epochs": 2,
+        "minibatch_size": 4,
+        "token_budget": 40,
+        "value_clip": 0.05,
+        "clip_low": 0.1,
+        "clip_high": 0.15,
+        "kl_clip": 0.02,
+        "logprob_chunk": 7,
+        **changes,
+    }
+
+
+def run_here(model_dir: Path, **changes) -> tuple[dict, dict]:
+    learner = PPOLearner(LearnerConfig(**settings(**changes)), model_dir, 0.8)
+    metrics = {}
+    for seed in UPDATES:
+        metrics = learner.update(random_trajectories(seed))
+    return weights(learner), metrics
+
+
+def run_ranks(out: Path, model_dir: Path, world_size: int, runs: Sequence[dict]) -> dict[str, dict]:
+    """Run `runs` on real ranks (tests.learner.ranks) and return what each wrote."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    job = {"world_size": world_size, "port": port, "model_dir": str(model_dir), "out": str(out)}
+    (out / "job.json").write_text(json.dumps({**job, "runs": runs}))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "tests.learner.ranks", str(out / "job.json")]
+    processes = [
+        subprocess.Popen(
+            [*command, str(rank)],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(world_size)
+    ]
+    try:
+        outputs = [process.communicate(timeout=240)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output[-4000:]
+    return {run["name"]: torch.load(out / f"{run['name']}.pt") for run in runs}
+
+
+def assert_same(found: dict, wanted: dict, tolerance: float) -> None:
+    for model in ("policy", "critic"):
+        assert found[model].keys() == wanted[model].keys()
+        for name, weight in wanted[model].items():
+            torch.testing.assert_close(
+                found[model][name], weight, atol=tolerance, rtol=tolerance, msg=f"{model} {name}"
+            )
+
+
+@pytest.fixture(scope="module")
+def plain(model_dir: Path) -> dict:
+    """Weights after two updates by plain PyTorch, and how far the weights moved."""
+    config = LearnerConfig(**settings())
+    reference = ReferencePPO(config, model_dir, 0.8)
+    lengths = [prompt + response for prompt, response in LENGTHS]
+    before = {name: w.detach().clone() for name, w in reference.policy.named_parameters()}
+    for update, seed in enumerate(UPDATES):
+        steps = [
+            step.samples
+            for epoch in range(config.epochs)
+            for step in plan_epoch(lengths, 4, 40, 0, 1, f"{config.seed}/{update}/{epoch}")
+        ]
+        reference.update(random_trajectories(seed), steps)
+    backbone = {f"backbone.{n}": w.detach() for n, w in reference.backbone.named_parameters()}
+    head = {f"value_head.{n}": w.detach() for n, w in reference.head.named_parameters()}
+    policy = {name: w.detach() for name, w in reference.policy.named_parameters()}
+    moved = max(float((policy[name] - before[name]).abs().max()) for name in policy)
+    assert moved > 0.01, "the comparison would not notice a wrong gradient"
+    return {"policy": policy, "critic": {**backbone, **head}}
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_every_stage_on_one_rank_matches_plain_pytorch(
+    stage: int, plain: dict, model_dir: Path
+) -> None:
+    found, _ = run_here(model_dir, zero={"stage": stage})
+    assert_same(found, plain, 2e-6)
+
+
+@pytest.mark.parametrize("budget", [1, 25, 10_000])
+def test_the_micro_batches_do_not_change_the_gradient(
+    budget: int, plain: dict, model_dir: Path
+) -> None:
+    found, _ = run_here(model_dir, token_budget=budget)
+    assert_same(found, plain, 2e-6)
+
+
+@pytest.mark.integration
+def test_two_ranks_in_every_stage_match_plain_pytorch(
+    plain: dict, model_dir: Path, tmp_path: Path
+) -> None:
+    runs = [
+        {
+            "name": f"stage-{stage}",
+            "config": settings(zero={"stage": stage, "export_bucket_mib": 1}),
+            "updates": UPDATES,
+        }
+        for stage in range(4)
+    ]
+    _, metrics = run_here(model_dir)
+    for result in run_ranks(tmp_path, model_dir, 2, runs).values():
+        assert_same(result, plain, 2e-6)
+        for name, value in metrics.items():
+            if not name.startswith("seconds"):
+                assert result["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+@pytest.mark.integration
+def test_two_ranks_run_when_one_has_nothing_to_do(model_dir: Path, tmp_path: Path) -> None:
+    alone = {"minibatch_size": 1, "epochs": 1}
+    run = {"name": "alone", "config": settings(**alone), "updates": UPDATES}
+    wanted, _ = run_here(model_dir, **alone)
+    assert_same(run_ranks(tmp_path, model_dir, 2, [run])["alone"], wanted, 2e-6)
+
+
+@pytest.mark.integration
+def test_a_fresh_process_resumes_bit_for_bit(model_dir: Path, tmp_path: Path) -> None:
+    adam = {"lr": 1e-3}
+    config = settings(policy=adam, critic=adam, seed=5)
+    learner = PPOLearner(LearnerConfig(**config), model_dir, 0.8)
+    for seed in (1, 2):
+        learner.update(random_trajectories(seed))
+    learner.save_checkpoint(tmp_path / "checkpoint")
+    metrics = {}
+    for seed in (3, 4):
+        metrics = learner.update(random_trajectories(seed))
+    run = {
+        "name": "resumed",
+        "config": config,
+        "load": str(tmp_path / "checkpoint"),
+        "updates": (3, 4),
+    }
+    resumed = run_ranks(tmp_path, model_dir, 1, [run])["resumed"]
+    straight = weights(learner)
+    for model in ("policy", "critic"):
+        for name, weight in straight[model].items():
+            assert torch.equal(weight, resumed[model][name]), name
+    for name, value in metrics.items():
+        if not name.startswith("seconds"):
+            assert resumed["metrics"][name] == value, name
