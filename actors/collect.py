@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.config import RolloutConfig
+from actors.errors import RunFailed
 from actors.rollout import Completion, Request
 from actors.rollout_fleet import RolloutFleet
 from actors.sandbox_pool import SandboxPool
@@ -81,7 +82,7 @@ class Collector:
 
         Raises:
             TimeoutError: the round took longer than `deadline_s`; says how far it came.
-            ValueError: a prompt leaves no room for its completion within the context.
+            RunFailed: a prompt leaves no room for its completion within the context.
         """
         ids = itertools.count(first_id)
         asked: dict[int, tuple[Subtask, Request]] = {}
@@ -103,10 +104,10 @@ class Collector:
                     judging.append(asyncio.create_task(work))
                 samples = await asyncio.gather(*judging)
         except TimeoutError as error:
-            judged = sum(task.done() for task in judging)
+            judged = sum(task.done() and not task.cancelled() for task in judging)
             raise TimeoutError(
                 f"{len(asked)} samples asked, {completions} generated, {judged} judged within "
-                f"{deadline_s:.0f} s{': ' if str(error) else ''}{error}"
+                f"{deadline_s:g} s{': ' if str(error) else ''}{error}"
             ) from None
         finally:
             for task in judging:
@@ -117,7 +118,7 @@ class Collector:
     def _request(self, sample_id: int, prompt: tuple[int, ...], subtask: Subtask) -> Request:
         room = self.config.max_model_len - len(prompt)
         if room < 1:
-            raise ValueError(
+            raise RunFailed(
                 f"problem {subtask.problem.id}: its prompt has {len(prompt)} tokens, and "
                 f"rollout.max_model_len is {self.config.max_model_len}: raise it or leave it out"
             )

@@ -100,7 +100,7 @@ class RolloutWorker:
         from actors.rollout_weights import EXTENSION
 
         config = self.config
-        sized = (
+        sized: dict[str, Any] = (
             {"gpu_memory_utilization": config.gpu_memory_utilization}
             if gpu
             else _cpu_arguments(config)
