@@ -62,7 +62,7 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
 
 
 def _cpus(placement: PlacementConfig, rollout: RolloutConfig) -> int:
-    return rollout.workers * rollout.threads + placement.learner_ranks * placement.learner_threads
+    return rollout.workers * rollout.threads + placement.learner_ranks
 
 
 def check_placement(
@@ -80,7 +80,7 @@ def check_placement(
     asked = {
         "CPU": (
             _cpus(placement, rollout),
-            "rollout.workers x rollout.threads + placement.learner_ranks x learner_threads",
+            "rollout.workers x rollout.threads + placement.learner_ranks",
         ),
         RESOURCE: (
             pool.workers,

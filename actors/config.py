@@ -104,7 +104,7 @@ class PlacementConfig(BaseModel):
     learner_ranks: int = Field(default=1, ge=1)
     """DeepSpeed ranks, one GPU (or one CPU process) each."""
     learner_threads: int = Field(default=1, ge=1)
-    """Threads of a CPU learner rank, and the CPUs it asks of Ray."""
+    """Threads of a CPU learner rank. On-policy, it works while the engines wait."""
     sft_threads: int = Field(default=2, ge=1)
     """Threads of the warm start, which runs while nothing else does (CPU)."""
     min_free_memory_gib: float = Field(default=4.0, ge=0)

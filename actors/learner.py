@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError
 
+from actors.calls import answers
 from actors.config import PlacementConfig
 from learner.config import LearnerConfig
 from learner.trajectory import Trajectory
@@ -95,7 +95,7 @@ class LearnerGroup:
         self.workers = [
             actor.options(
                 name=f"learner-{rank}",
-                num_cpus=placement.learner_threads,
+                num_cpus=1,
                 num_gpus=1 if gpu else 0,
                 max_restarts=0,
                 runtime_env={"env_vars": learner_env(placement.learner_threads, gpu)},
@@ -103,50 +103,45 @@ class LearnerGroup:
             for rank in range(placement.learner_ranks)
         ]
 
-    def start(self, model_dir: Path, temperature: float) -> list[Any]:
-        """Begin loading on every rank; returns the calls, so that the fleet can load meanwhile."""
-        master = ray.get(self.workers[0].address.remote(), timeout=self.deadline_s)
-        return [
-            w.start.remote(self.config, str(model_dir), temperature, master) for w in self.workers
-        ]
+    async def start(self, model_dir: Path, temperature: float) -> list[dict[str, str]]:
+        """Load on every rank; returns the versions each runs."""
+        master = await self._wait("address", [self.workers[0].address.remote()])
+        return await self._all("start", self.config, str(model_dir), temperature, master[0])
 
-    def connect(self, backend: str, workers: Sequence[Any], ranks_per_worker: int) -> None:
+    async def connect(self, backend: str, workers: Sequence[Any], ranks_per_worker: int) -> None:
         """Join the rollout fleet's broadcast group."""
-        self._all("connect", backend, list(workers), ranks_per_worker)
+        await self._all("connect", backend, list(workers), ranks_per_worker)
 
-    def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
+    async def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
         """One PPO update; the metrics are rank 0's, already reduced over ranks."""
-        return self._all("update", trajectories)[0]
+        return (await self._all("update", ray.put(trajectories)))[0]
 
-    def broadcast(self, version: int) -> None:
+    async def broadcast(self, version: int) -> None:
         """Send the policy's weights to the whole fleet."""
-        self._all("broadcast", version)
+        await self._all("broadcast", version)
 
-    def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
+    async def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
         """The learner's log-probabilities of these sequences' tokens."""
-        return self._all("token_logprobs", sequences)[0]
+        return (await self._all("token_logprobs", sequences))[0]
 
-    def save_checkpoint(self, folder: Path) -> None:
+    async def save_checkpoint(self, folder: Path) -> None:
         """Write every rank's part of a checkpoint into `folder`."""
-        self._all("save_checkpoint", str(folder))
+        await self._all("save_checkpoint", str(folder))
 
-    def load_checkpoint(self, folder: Path) -> None:
+    async def load_checkpoint(self, folder: Path) -> None:
         """Continue every rank from `folder`."""
-        self._all("load_checkpoint", str(folder))
+        await self._all("load_checkpoint", str(folder))
 
-    def save_pretrained(self, folder: Path) -> None:
+    async def save_pretrained(self, folder: Path) -> None:
         """Write the policy as a Hugging Face folder."""
-        self._all("save_pretrained", str(folder))
+        await self._all("save_pretrained", str(folder))
 
-    def _all(self, method: str, *arguments: Any) -> list[Any]:
-        put = [ray.put(argument) for argument in arguments]
-        calls = [getattr(worker, method).remote(*put) for worker in self.workers]
-        try:
-            return ray.get(calls, timeout=self.deadline_s)
-        except GetTimeoutError:
-            raise TimeoutError(
-                f"learner: no answer to {method} from every rank within {self.deadline_s:.0f} s"
-            ) from None
+    async def _all(self, method: str, *arguments: Any) -> list[Any]:
+        calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]
+        return await self._wait(method, calls)
+
+    async def _wait(self, method: str, calls: list[Any]) -> list[Any]:
+        return await answers(f"learner: {method}", calls, self.deadline_s)
 
 
 def learner_env(threads: int, gpu: bool) -> dict[str, str]:

@@ -31,17 +31,17 @@ class WeightProbe:
     checks: int = 0
     """Probes that passed."""
 
-    def verify(self, version: int) -> float:
+    async def verify(self, version: int) -> float:
         """Compare once; returns the largest difference [nats].
 
         Raises:
             RunFailed: a worker's log-probabilities differ by more than the tolerance: it would
                 sample from other weights than the ones being trained.
         """
-        reference = self.learner.token_logprobs(self.sequences)
+        reference = await self.learner.token_logprobs(self.sequences)
         differences = [
             largest_difference(reference, answer)
-            for answer in self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
+            for answer in await self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
         ]
         for index, difference in enumerate(differences):
             if not difference <= self.tolerance:

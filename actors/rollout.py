@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.config import RolloutConfig
+from actors.errors import RunFailed
 
 ENGINE_ENV = {
     # The engine core lives in one process beside the actor; a second hop would only add copies.
@@ -89,7 +90,7 @@ class RolloutWorker:
         """Load the engine; returns the versions of vllm and torch as this process runs them.
 
         Raises:
-            RuntimeError: vLLM could not load the model; the message names folder and cause.
+            RunFailed: vLLM could not load the model; the message names folder and cause.
         """
         import torch
         import vllm
@@ -122,7 +123,7 @@ class RolloutWorker:
                 )
             )
         except Exception as error:
-            raise RuntimeError(
+            raise RunFailed(
                 f"{self.name}: vLLM could not load {model_dir}: {type(error).__name__}: {error}"
             ) from error
         return {"vllm": vllm.__version__, "torch": torch.__version__}

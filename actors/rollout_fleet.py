@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 
+from actors.calls import answers
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout import Completion, Request, RolloutWorker, engine_env
@@ -34,9 +34,10 @@ class RolloutFleet:
             for i in range(config.workers)
         ]
 
-    def start(self, model_dir: Path, weights_backend: str) -> list[Any]:
-        """Begin loading every engine; returns the calls, so that the learner can load meanwhile."""
-        return [w.start.remote(str(model_dir), weights_backend, self.gpu) for w in self.workers]
+    async def start(self, model_dir: Path, weights_backend: str) -> list[dict[str, str]]:
+        """Load every engine; returns the versions each runs."""
+        calls = [w.start.remote(str(model_dir), weights_backend, self.gpu) for w in self.workers]
+        return await answers("rollout: start", calls, self.config.start_timeout_s)
 
     async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
         """Yield every completion as it ends, from whichever worker.
@@ -93,17 +94,12 @@ class RolloutFleet:
         except (RayActorError, RayTaskError) as error:
             deliver(RunFailed(f"rollout-{index} failed while generating: {error}"))
 
-    def prompt_logprobs(
+    async def prompt_logprobs(
         self, sequences: list[list[int]], deadline_s: float
     ) -> list[list[list[float]]]:
         """Every worker's log-probabilities of these sequences' tokens, worker by worker."""
         calls = [w.prompt_logprobs.remote(sequences) for w in self.workers]
-        try:
-            return ray.get(calls, timeout=deadline_s)
-        except GetTimeoutError:
-            raise TimeoutError(
-                f"rollout: no probe from every worker within {deadline_s:.0f} s"
-            ) from None
+        return await answers("rollout: prompt_logprobs", calls, deadline_s)
 
     def stop(self) -> None:
         """Shut the engines down; waits at most 20 s."""

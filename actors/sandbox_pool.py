@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError
 
+from actors.calls import answers
 from actors.config import SandboxPoolConfig
 from sandbox import Job, Outcome, Sandbox, SandboxConfig, Verdict, reap_strays
 
@@ -100,6 +101,11 @@ class SandboxPool:
             for i in range(config.workers)
         ]
         return cls(workers, config)
+
+    async def start(self, deadline_s: float) -> tuple[str, str]:
+        """Warm every sandbox; returns the isolation in force and the reason for it."""
+        calls = [worker.start.remote() for worker in self.workers]
+        return (await answers("sandbox: start", calls, deadline_s))[0]
 
     async def run(self, job: Job) -> Verdict:
         """One verdict for one job; an infrastructure fault is retried, then returned as such.

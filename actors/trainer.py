@@ -7,7 +7,6 @@ Strictly on-policy: every sample is written by the weights it trains.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -90,7 +89,7 @@ class Trainer:
             self.say(step_line(step, self.loop.steps, row, time.monotonic() - started))
             last = step == self.loop.steps
             if last or _due(step, self.loop.checkpoint_every):
-                await asyncio.to_thread(self._checkpoint)
+                await self._checkpoint()
             if not last and _due(step, self.loop.eval_every):
                 await self._evaluate(f"step {step}")
         return await self._evaluate("after RL")
@@ -109,7 +108,7 @@ class Trainer:
 
         started = time.monotonic()
         trajectories = [trajectory(sample, self.rewards) for sample in judged]
-        learned = await asyncio.to_thread(self.learner.update, trajectories)
+        learned = await self.learner.update(trajectories)
         learn_s = time.monotonic() - started
 
         progress.step += 1
@@ -170,12 +169,12 @@ class Trainer:
         """Send the weights to the fleet, under the next version; returns the seconds it took."""
         version = self.progress.weight_version + 1
         started = time.monotonic()
-        await asyncio.to_thread(self.learner.broadcast, version)
+        await self.learner.broadcast(version)
         seconds = time.monotonic() - started
         self.progress.weight_version = version
         self.progress.broadcasts += 1
         if verify:
-            await asyncio.to_thread(self.probe.verify, version)
+            await self.probe.verify(version)
         return seconds
 
     async def _evaluate(self, when: str) -> Evaluation:
@@ -190,15 +189,15 @@ class Trainer:
         for stage, value in seconds.items():
             self.progress.seconds[stage] = self.progress.seconds.get(stage, 0.0) + value
 
-    def _checkpoint(self) -> None:
+    async def _checkpoint(self) -> None:
         """Write learner, schedule and progress as one checkpoint."""
         step = self.progress.step
         with self.folder.checkpoint(step, self.loop.keep_checkpoints) as partial:
-            self.learner.save_checkpoint(partial / "learner")
+            await self.learner.save_checkpoint(partial / "learner")
             state = {"progress": asdict(self.progress), "schedule": self.schedule.state_dict()}
             write_atomic(partial / "trainer.json", json.dumps(state))
 
-    def restore(self, checkpoint: Path) -> None:
+    async def restore(self, checkpoint: Path) -> None:
         """Continue from a checkpoint: learner, schedule and progress.
 
         Raises:
@@ -211,7 +210,7 @@ class Trainer:
             self.schedule.load_state_dict(state["schedule"])
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: not a readable checkpoint: {error!r}") from error
-        self.learner.load_checkpoint(checkpoint / "learner")
+        await self.learner.load_checkpoint(checkpoint / "learner")
         self.folder.truncate_metrics(self.progress.step)
 
 

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from deploy.config import ConfigError, RunConfig, load_config
 
@@ -42,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
 
 
-def _interrupt(*_: object) -> NoReturn:
+def _interrupt(*_: object) -> None:
     """`ray job stop` sends SIGTERM: end as on Ctrl-C, through every `finally`."""
-    raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def _expected_failures() -> tuple[type[BaseException], ...]:

@@ -64,13 +64,19 @@ answering_address() {
 }
 
 # start_ticks PID: when the process started, in clock ticks after boot; tells a reused id apart.
-start_ticks() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+# Nothing for a process that ended.
+start_ticks() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 !~ /[ZX]/ { print $20 }'; }
 
 # The id of the engine that `start` started, if it still lives; else nothing.
 own_engine() {
     [ -r "$STARTED" ] || return 0
     read -r pid ticks <"$STARTED" || return 0
     if [ "$(start_ticks "$pid")" = "$ticks" ]; then say "$pid"; fi
+}
+
+# An engine mounts its data folder on itself; one that died hard leaves that mount.
+unmount_data() {
+    while grep -q " $STATE/data " /proc/mounts; do umount "$STATE/data" 2>/dev/null || return 0; done
 }
 
 install_engine() {
@@ -121,8 +127,12 @@ start() {
     say "$pid $(start_ticks "$pid")" >"$STARTED"
     waited=0
     until answers "$SOCKET"; do
-        kill -0 "$pid" 2>/dev/null || fail "dockerd ended at once; the last lines of $LOG:
+        if ! kill -0 "$pid" 2>/dev/null; then
+            unmount_data
+            rm -f "$STARTED"
+            fail "dockerd ended at once; the last lines of $LOG:
 $(tail -n 5 "$LOG")"
+        fi
         waited=$((waited + 1))
         [ "$waited" -le "$WAIT_SECONDS" ] ||
             fail "dockerd (process $pid) did not answer within $WAIT_SECONDS s: see $LOG"
@@ -139,13 +149,14 @@ stop() {
         return
     fi
     run kill "$pid"
-    [ "$DRY_RUN" = no ] || return 0
+    if [ "$DRY_RUN" = yes ]; then return; fi
     waited=0
     while [ -n "$(own_engine)" ]; do
         waited=$((waited + 1))
         [ "$waited" -le "$WAIT_SECONDS" ] || fail "process $pid did not end within $WAIT_SECONDS s: see $LOG"
         sleep 1
     done
+    unmount_data
     rm -f "$STARTED" "$PIDFILE"
     say "engine stopped (process $pid); its images stay in $STATE/data"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from transformers import AutoTokenizer
 
 from actors.cluster import Cluster, connect
 from actors.collect import Collector
-from actors.errors import RunFailed
+from actors.evaluate import Evaluation
 from actors.learner import LearnerGroup
 from actors.metrics import MetricsLog
 from actors.probe import WeightProbe
@@ -54,20 +54,19 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     folder = RunFolder(config.runs_dir.absolute() / config.name)
     prepare_folder(folder, config, resume, overwrite)
     dataset = load_dataset(config.data)
+    on_term = signal.getsignal(signal.SIGTERM)
     cluster = connect(config.placement, config.rollout, config.pool)
     run: Run | None = None
     try:
+        # Joining Ray puts its own handler in place of the one for SIGTERM, which would end this
+        # process without stopping the sandboxes.
+        signal.signal(signal.SIGTERM, on_term)
         model_dir, sft_s = _policy(config, dataset, cluster)
         run = Run(config, folder, dataset, cluster, model_dir)
-        before = time.monotonic()
-        run.start()
-        start_s = time.monotonic() - before
-        checkpoint = folder.latest() if resume else None
-        if checkpoint is not None:
-            run.trainer.restore(checkpoint)
-            say(f"resumed from {checkpoint.name}")
-        after = asyncio.run(run.trainer.run())
-        result = run.result(asdict(after), sft_s, start_s, time.monotonic() - started)
+        timings = {"warm_start": sft_s}
+        after = asyncio.run(run.train(folder.latest() if resume else None, timings))
+        timings["total"] = time.monotonic() - started
+        result = run.result(asdict(after), timings)
         write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
         return result
     finally:
@@ -175,7 +174,17 @@ class Run:
             say=say,
         )
 
-    def start(self) -> None:
+    async def train(self, checkpoint: Path | None, timings: dict[str, float]) -> Evaluation:
+        """Load everything, continue from `checkpoint` if there is one, run the loop to its end."""
+        before = time.monotonic()
+        await self.start()
+        timings["start"] = time.monotonic() - before
+        if checkpoint is not None:
+            await self.trainer.restore(checkpoint)
+            say(f"resumed from {checkpoint.name}")
+        return await self.trainer.run()
+
+    async def start(self) -> None:
         """Load engines, learner and sandboxes together, then join the broadcast group.
 
         Raises:
@@ -186,29 +195,23 @@ class Run:
         backend = config.weights.backend
         if backend == "auto":
             backend = "nccl" if self.cluster.gpu else "gloo"
-        loading = {
-            "rollout": self.fleet.start(self.model_dir, backend),
-            "learner": self.learner.start(self.model_dir, config.rollout.temperature),
-            "sandbox": [worker.start.remote() for worker in self.pool.workers],
-        }
-        ready = {
-            role: _wait(role, calls, config.rollout.start_timeout_s)
-            for role, calls in loading.items()
-        }
-        for report in ready["rollout"] + ready["learner"]:
+        engines, ranks, sandboxes = await asyncio.gather(
+            self.fleet.start(self.model_dir, backend),
+            self.learner.start(self.model_dir, config.rollout.temperature),
+            self.pool.start(config.rollout.start_timeout_s),
+        )
+        for report in engines + ranks:
             self.versions |= report
-        self.isolation, reason = ready["sandbox"][0]
+        self.isolation, reason = sandboxes
         say(f"sandbox: {reason}")
-        self.learner.connect(backend, self.fleet.workers, config.rollout.tensor_parallel)
+        await self.learner.connect(backend, self.fleet.workers, config.rollout.tensor_parallel)
         say(
             f"ready: {config.rollout.workers} rollout worker(s), "
             f"{config.placement.learner_ranks} learner rank(s), "
             f"{config.pool.workers * config.pool.slots_per_worker} sandboxes ({self.isolation})"
         )
 
-    def result(
-        self, after: dict[str, Any], sft_s: float, start_s: float, total_s: float
-    ) -> dict[str, Any]:
+    def result(self, after: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
         """The run in numbers."""
         progress, probe = self.trainer.progress, self.trainer.probe
         assert progress.before is not None
@@ -232,12 +235,7 @@ class Run:
                 "max_logprob_diff": probe.worst,
             },
             "samples": progress.ledger,
-            "seconds": {
-                "total": total_s,
-                "warm_start": sft_s,
-                "start": start_s,
-                **progress.seconds,
-            },
+            "seconds": {**timings, **progress.seconds},
         }
 
     def stop(self) -> None:
@@ -245,19 +243,6 @@ class Run:
         self.pool.stop()
         self.fleet.stop()
         self.log.close()
-
-
-def _wait(role: str, calls: list[Any], deadline_s: float) -> list[Any]:
-    try:
-        return ray.get(calls, timeout=deadline_s)
-    except RayTaskError as error:
-        raise RunFailed(f"{role}: {error.cause}") from error
-    except RayActorError as error:
-        raise RunFailed(f"{role}: its actor could not start: {error}") from error
-    except GetTimeoutError:
-        raise TimeoutError(
-            f"{role}: not ready within {deadline_s:.0f} s (rollout.start_timeout_s)"
-        ) from None
 
 
 def probe_sequences(problems: Sequence[Problem], tokenizer: Any, longest: int) -> list[list[int]]:

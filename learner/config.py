@@ -59,7 +59,7 @@ class ZeroConfig(_Config):
     """0 replicates everything; 1 partitions optimizer state, 2 gradients too, 3 parameters too."""
     bucket_elements: int = Field(default=50_000_000, gt=0)
     """Elements reduced or gathered in one collective."""
-    export_bucket_mib: int = Field(default=256, gt=0)
+    export_bucket_mib: float = Field(default=256, gt=0)
     """Parameters gathered at once when full weights are exported under stage 3, in MiB."""
 
 

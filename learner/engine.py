@@ -116,7 +116,7 @@ class Engine:
         for name, parameter in self.module.named_parameters():
             # numel() is 0 while the parameter is partitioned.
             parameter_bytes = parameter.ds_numel * parameter.element_size()
-            if bucket and size + parameter_bytes > self._zero.export_bucket_mib << 20:
+            if bucket and size + parameter_bytes > self._zero.export_bucket_mib * 2**20:
                 yield bucket
                 bucket, size = [], 0
             bucket.append((name, parameter))

@@ -41,8 +41,12 @@ def start(model: Path, workers: int) -> Parts:
     rollout = RolloutConfig(workers=workers, max_new_tokens=24, max_num_seqs=32, kv_cache_mib=32)
     learner = LearnerGroup(LEARNING, PlacementConfig(), gpu=False, deadline_s=DEADLINE_S)
     fleet = RolloutFleet(rollout, gpu=False)
-    ray.get(fleet.start(model, "gloo") + learner.start(model, 1.0), timeout=DEADLINE_S)
-    learner.connect("gloo", fleet.workers, 1)
+
+    async def load() -> None:
+        await asyncio.gather(fleet.start(model, "gloo"), learner.start(model, 1.0))
+        await learner.connect("gloo", fleet.workers, 1)
+
+    asyncio.run(load())
     tokenizer = AutoTokenizer.from_pretrained(model)
     texts = [f"# each: cap {k}; flip negative\ndef f(a):\n    t = {k}" for k in range(2, 8)]
     sequences = [tokenizer.encode(text) for text in texts]
@@ -82,12 +86,10 @@ def tied_copy(model: Path, folder: Path) -> Path:
     return folder
 
 
-def generate(parts: Parts, samples: int = 6, first: int = 0) -> list[Completion]:
-    async def collect() -> list[Completion]:
-        requests = [Request(first + i, parts.prompt, 100 + i, 24, 1.0) for i in range(samples)]
-        return [completion async for completion in parts.fleet.generate(requests)]
-
-    return sorted(asyncio.run(collect()), key=lambda c: c.sample_id)
+async def collect(parts: Parts, samples: int = 6) -> list[Completion]:
+    requests = [Request(i, parts.prompt, 100 + i, 24, 1.0) for i in range(samples)]
+    completions = [completion async for completion in parts.fleet.generate(requests)]
+    return sorted(completions, key=lambda c: c.sample_id)
 
 
 def as_trajectories(parts: Parts, completions: list[Completion]) -> list[Trajectory]:
@@ -109,21 +111,25 @@ def as_trajectories(parts: Parts, completions: list[Completion]) -> list[Traject
 
 
 def test_every_broadcast_makes_the_fleet_agree_with_the_learner(parts: Parts) -> None:
-    parts.learner.broadcast(1)
-    assert parts.probe.verify(1) <= 1e-4
+    asyncio.run(check_broadcasts(parts))
+
+
+async def check_broadcasts(parts: Parts) -> None:
+    await parts.learner.broadcast(1)
+    assert await parts.probe.verify(1) <= 1e-4
     for version in (2, 3, 4):
-        completions = generate(parts)
+        completions = await collect(parts)
         assert {c.weight_version for c in completions} == {version - 1}
-        metrics = parts.learner.update(as_trajectories(parts, completions))
+        metrics = await parts.learner.update(as_trajectories(parts, completions))
         assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
         with pytest.raises(RunFailed, match=f"does not hold version {version}"):
-            parts.probe.verify(version)  # the learner has moved, the fleet has not
-        parts.learner.broadcast(version)
-        assert parts.probe.verify(version) <= 1e-4
+            await parts.probe.verify(version)  # the learner has moved, the fleet has not
+        await parts.learner.broadcast(version)
+        assert await parts.probe.verify(version) <= 1e-4
 
 
 def test_each_completion_streams_and_repeats_by_its_seed(parts: Parts) -> None:
-    first, again = generate(parts), generate(parts)
+    first, again = asyncio.run(collect(parts)), asyncio.run(collect(parts))
     assert [c.sample_id for c in first] == list(range(6))
     assert [c.token_ids for c in first] == [c.token_ids for c in again]
     assert len({c.token_ids for c in first}) > 1, "different seeds must sample differently"

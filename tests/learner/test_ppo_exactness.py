@@ -23,6 +23,8 @@ UPDATES = (1, 2)
 LINEAR = {"lr": 0.3, "betas": (0.0, 0.0), "eps": 1.0, "max_grad_norm": 0.5}
 """With eps far above the gradient AdamW moves by lr * gradient: weights compare as gradients do."""
 
+ONE_SAMPLE_A_STEP = {"minibatch_size": 1, "epochs": 1}
+
 
 def settings(**changes) -> dict:
     """Two epochs of minibatches that do not divide the batch, with every clip in play."""
@@ -128,32 +130,39 @@ def test_the_micro_batches_do_not_change_the_gradient(
     assert_same(found, plain, 2e-6)
 
 
-@pytest.mark.integration
-def test_two_ranks_in_every_stage_match_plain_pytorch(
-    plain: dict, model_dir: Path, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def two_ranks(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """Weights and metrics after two updates on two real ranks, by name of the run."""
+    stages = {f"stage-{n}": {"zero": {"stage": n, "export_bucket_mib": 1}} for n in range(4)}
+    changes = {**stages, "alone": ONE_SAMPLE_A_STEP}
     runs = [
-        {
-            "name": f"stage-{stage}",
-            "config": settings(zero={"stage": stage, "export_bucket_mib": 1}),
-            "updates": UPDATES,
-        }
-        for stage in range(4)
+        {"name": name, "config": settings(**change), "updates": UPDATES}
+        for name, change in changes.items()
     ]
-    _, metrics = run_here(model_dir)
-    for result in run_ranks(tmp_path, model_dir, 2, runs).values():
-        assert_same(result, plain, 2e-6)
-        for name, value in metrics.items():
-            if not name.startswith("seconds"):
-                assert result["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+    return run_ranks(tmp_path_factory.mktemp("two-ranks"), model_dir, 2, runs)
 
 
 @pytest.mark.integration
-def test_two_ranks_run_when_one_has_nothing_to_do(model_dir: Path, tmp_path: Path) -> None:
-    alone = {"minibatch_size": 1, "epochs": 1}
-    run = {"name": "alone", "config": settings(**alone), "updates": UPDATES}
-    wanted, _ = run_here(model_dir, **alone)
-    assert_same(run_ranks(tmp_path, model_dir, 2, [run])["alone"], wanted, 2e-6)
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_two_ranks_in_every_stage_match_plain_pytorch(
+    stage: int, plain: dict, two_ranks: dict[str, dict]
+) -> None:
+    assert_same(two_ranks[f"stage-{stage}"], plain, 2e-6)
+
+
+@pytest.mark.integration
+def test_two_ranks_report_the_metrics_of_one(model_dir: Path, two_ranks: dict[str, dict]) -> None:
+    _, metrics = run_here(model_dir)
+    for name, value in metrics.items():
+        if not name.startswith("seconds"):
+            found = two_ranks["stage-2"]["metrics"][name]
+            assert found == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+@pytest.mark.integration
+def test_a_rank_without_samples_runs_along(model_dir: Path, two_ranks: dict[str, dict]) -> None:
+    wanted, _ = run_here(model_dir, **ONE_SAMPLE_A_STEP)
+    assert_same(two_ranks["alone"], wanted, 2e-6)
 
 
 @pytest.mark.integration

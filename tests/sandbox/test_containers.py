@@ -137,7 +137,7 @@ def test_strays_of_dead_owners_are_reaped_and_those_of_the_living_are_not(client
             container.remove(force=True)
 
 
-def test_a_missing_image_is_one_clear_error():
+def test_a_missing_image_is_one_clear_error(docker_sandbox):
     with pytest.raises(SandboxError, match="no image 'nowhere/none:1'"):
         ensure_image(SandboxConfig(image="nowhere/none:1"))
 

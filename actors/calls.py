@@ -1,0 +1,48 @@
+"""Waiting for Ray calls: with a deadline, and with failures that name who failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from ray.exceptions import RayActorError, RayTaskError
+
+from actors.errors import RunFailed
+from sandbox import SandboxError
+
+ACTIONABLE = (RunFailed, SandboxError, OSError, ValueError, ArithmeticError)
+"""Causes that are about the run's inputs or surroundings rather than our code."""
+
+
+async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[Any]:
+    """The results of `calls` (Ray object references), in their order.
+
+    Raises:
+        TimeoutError: not all answered within `deadline_s` seconds; names `what` and how many did.
+        RunFailed: an actor died, or could not do it for a reason a person can act on.
+        RayTaskError: an actor's method failed otherwise: a bug, with the actor's stack trace.
+    """
+    waiting = [asyncio.ensure_future(_answer(what, call)) for call in calls]
+    try:
+        async with asyncio.timeout(deadline_s):
+            return list(await asyncio.gather(*waiting))
+    except TimeoutError:
+        done = sum(call.done() and not call.cancelled() for call in waiting)
+        raise TimeoutError(
+            f"{what}: {done} of {len(calls)} answered within {deadline_s:g} s"
+        ) from None
+    finally:
+        for call in waiting:
+            call.cancel()
+
+
+async def _answer(what: str, call: Any) -> Any:
+    try:
+        return await call
+    except RayActorError as error:
+        raise RunFailed(f"{what}: the actor died: {error}") from error
+    except RayTaskError as error:
+        if isinstance(error.cause, ACTIONABLE):
+            raise RunFailed(f"{what}: {error.cause}") from error
+        raise
