@@ -89,7 +89,7 @@ class WeightsConfig(BaseModel):
 
     backend: Literal["auto", "gloo", "nccl"] = "auto"
     """Transport: `nccl` between GPUs, `gloo` between CPUs; auto takes what the machine has."""
-    verify_tolerance: float = Field(1e-4, gt=0)
+    verify_tolerance: float = Field(default=1e-4, gt=0)
     """Largest difference allowed between the learner's and an engine's log-probabilities of
     the probe [nats]. 1e-4 suits float32; bfloat16 needs about 0.2."""
 

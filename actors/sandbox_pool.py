@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError
+from ray.exceptions import RayActorError
 
 from actors.calls import answers
 from actors.config import SandboxPoolConfig
@@ -28,7 +29,8 @@ class SandboxWorker:
     """Owns `slots` warm sandboxes and runs one job in each at a time.
 
     Lifecycle: `start()` warms every sandbox; `run()` waits for a free one; `stop()` closes them
-    all. When the process dies instead, each sandbox's runner exits with its socket.
+    all. When the process dies instead, each sandbox's runner exits with its socket, and the actor
+    that Ray starts in its place warms its own with the first job.
     """
 
     def __init__(self, config: SandboxConfig, slots: int, run: str, index: int) -> None:
@@ -37,6 +39,7 @@ class SandboxWorker:
         self._sandboxes: list[Sandbox] = []
         self._free: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
+        self._starting = threading.Lock()
 
     async def start(self) -> tuple[str, str]:
         """Clear away what dead runs left, build a missing image, warm every sandbox.
@@ -51,17 +54,23 @@ class SandboxWorker:
         return self._sandboxes[0].isolation, self._sandboxes[0].reason
 
     def _start(self) -> None:
-        reap_strays()
-        self._sandboxes = [self._open(i) for i in range(self._slots)]
-        for sandbox in self._sandboxes:
-            sandbox.start()
-            self._free.put(sandbox)
+        with self._starting:
+            if self._sandboxes:
+                return
+            reap_strays()
+            sandboxes = [self._open(i) for i in range(self._slots)]
+            for sandbox in sandboxes:
+                sandbox.start()
+            self._sandboxes = sandboxes
+            for sandbox in sandboxes:
+                self._free.put(sandbox)
 
     async def run(self, job: Job) -> Verdict:
         """Run one job in the next free sandbox."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, job)
 
     def _run(self, job: Job) -> Verdict:
+        self._start()
         sandbox = self._free.get()
         try:
             return sandbox.run(job)
@@ -131,7 +140,7 @@ class SandboxPool:
                 f"sandbox-{index} gave no verdict on job {job.id} within "
                 f"{self.config.job_timeout_s:.0f} s"
             ) from None
-        except ActorUnavailableError as error:
+        except RayActorError as error:
             return Verdict(job.id, Outcome.infra_error, tests=(), error=f"sandbox-{index}: {error}")
         finally:
             self._load[index] -= 1

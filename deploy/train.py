@@ -203,7 +203,7 @@ class Run:
         for report in engines + ranks:
             self.versions |= report
         self.isolation, reason = sandboxes
-        say(f"sandbox: {reason}")
+        say(isolation_line(self.isolation, reason))
         await self.learner.connect(backend, self.fleet.workers, config.rollout.tensor_parallel)
         say(
             f"ready: {config.rollout.workers} rollout worker(s), "
@@ -243,6 +243,16 @@ class Run:
         self.pool.stop()
         self.fleet.stop()
         self.log.close()
+
+
+def isolation_line(isolation: str, reason: str) -> str:
+    """One line on what stands between the programs and the machine; loud where nothing does."""
+    if isolation == "docker":
+        return f"sandbox: programs run in Docker containers ({reason})"
+    return (
+        "sandbox: WITHOUT ISOLATION: the policy's programs run as processes of this user and can "
+        f"read its files ({reason})"
+    )
 
 
 def probe_sequences(problems: Sequence[Problem], tokenizer: Any, longest: int) -> list[list[int]]:

@@ -1,0 +1,82 @@
+"""The sandbox pool on real Ray actors: every job gets one verdict, also when an actor is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+from actors.config import SandboxPoolConfig
+from actors.sandbox_pool import SandboxPool
+from curriculum.problem import Test
+from sandbox import Job, Limits, Outcome, SandboxConfig
+
+pytestmark = pytest.mark.integration
+
+TESTS = (Test(input=[3], output=9), Test(input=[-2], output=4))
+PROGRAMS = {
+    "right": ("def f(x):\n    return x * x", Outcome.passed),
+    "wrong": ("def f(x):\n    return x + x", Outcome.failed),
+    "raises": ("def f(x):\n    return x / 0", Outcome.runtime_error),
+    "broken": ("def f(x:\n    return x", Outcome.compile_error),
+    "endless": ("def f(x):\n    while True:\n        x += 1", Outcome.timeout),
+}
+
+
+DOCKER = pytest.param("docker", marks=pytest.mark.docker)
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module", params=["process", DOCKER])
+def pool(
+    request: pytest.FixtureRequest, ray_cluster: None, loop: asyncio.Runner
+) -> Iterator[SandboxPool]:
+    config = SandboxConfig(backend=request.param, limits=Limits(wall_seconds=1.0))
+    launched = SandboxPool.launch(config, SandboxPoolConfig(workers=2), "pool-test")
+    isolation, _ = loop.run(launched.start(120))
+    assert isolation == request.param
+    yield launched
+    launched.stop()
+    for worker in launched.workers:
+        ray.kill(worker)
+
+
+def job(name: str, source: str) -> Job:
+    limits = Limits(wall_seconds=1.0)
+    return Job(id=name, source=source, fn_name="f", tests=TESTS, limits=limits)
+
+
+def test_each_job_gets_its_own_verdict(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        jobs = [job(f"{name}-{i}", PROGRAMS[name][0]) for i in range(4) for name in PROGRAMS]
+        verdicts = await asyncio.gather(*(pool.run(each) for each in jobs))
+        for each, verdict in zip(jobs, verdicts, strict=True):
+            assert verdict.job_id == each.id
+            assert verdict.outcome is PROGRAMS[each.id.partition("-")[0]][1], verdict
+        assert len({verdict.slot for verdict in verdicts}) > 1, "more than one sandbox worked"
+
+    loop.run(run())
+
+
+def test_a_killed_actor_costs_no_verdict(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    pid = ray.get(pool.workers[0].__ray_call__.remote(lambda _: os.getpid()), timeout=30)
+
+    async def run() -> None:
+        source = "import time\n\ndef f(x):\n    time.sleep(0.1)\n    return x * x"
+        jobs = [asyncio.ensure_future(pool.run(job(f"{i}", source))) for i in range(12)]
+        await asyncio.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        verdicts = await asyncio.wait_for(asyncio.gather(*jobs), 120)
+        assert [verdict.job_id for verdict in verdicts] == [f"{i}" for i in range(12)]
+        assert {verdict.outcome for verdict in verdicts} == {Outcome.passed}
+
+    loop.run(run())
