@@ -25,6 +25,7 @@ from learner.engine import Engine, NonFiniteGradientError
 from learner.experience import Experience, Scores, make_experience, make_masks
 from learner.loss import policy_loss, value_loss
 from learner.model import load_critic, load_policy, write_pretrained
+from learner.tally import Tally
 from learner.trajectory import Trajectory
 
 
@@ -93,7 +94,7 @@ class PPOLearner:
         experience = make_experience(trajectories, masks, scores, self._config)
         scored = time.perf_counter()
 
-        tally = _Tally(self._device)
+        tally = Tally(self._device)
         for epoch in range(self._config.epochs):
             steps = self._plan(lengths, epoch) if epoch else first_epoch
             if epoch:
@@ -189,7 +190,7 @@ class PPOLearner:
         micro_batches: Sequence[TokenBatch],
         experience: Experience,
         trajectories: Sequence[Trajectory],
-        tally: "_Tally",
+        tally: Tally,
     ) -> None:
         """One step of critic and policy, exactly normalised by the tokens of all micro-batches on
         all ranks.
@@ -331,39 +332,3 @@ class PPOLearner:
 
 def _count(mask: Tensor) -> int:
     return max(1, int(mask.sum()))
-
-
-class _Tally:
-    """Sums over the optimizer steps of one update."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.steps = 0
-        self._losses = torch.zeros(2, device=device)
-        self._clipped = torch.zeros((), device=device)
-        self._first_deviation = torch.zeros((), device=device)
-        self._norms = [0.0, 0.0]
-        self._policy_tokens = 0
-
-    def add_ratios(self, clipped: Tensor, max_deviation: Tensor) -> None:
-        self._clipped += clipped
-        if self.steps == 0:
-            self._first_deviation = torch.maximum(self._first_deviation, max_deviation)
-
-    def add_step(self, losses: Tensor, norms: Sequence[float], policy_tokens: int) -> None:
-        self.steps += 1
-        self._losses += losses
-        self._norms = [total + norm for total, norm in zip(self._norms, norms, strict=True)]
-        self._policy_tokens += policy_tokens
-
-    def metrics(self) -> dict[str, float]:
-        sums = sum_over_ranks(torch.cat([self._losses, self._clipped[None]])).tolist()
-        deviation = max_over_ranks(self._first_deviation)
-        return {
-            "policy_loss": sums[0] / self.steps,
-            "value_loss": sums[1] / self.steps,
-            "clip_share": sums[2] / max(1, self._policy_tokens),
-            "ratio_max_deviation_first_minibatch": float(deviation),
-            "policy_grad_norm": self._norms[0] / self.steps,
-            "critic_grad_norm": self._norms[1] / self.steps,
-            "optimizer_steps": float(self.steps),
-        }

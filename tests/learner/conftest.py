@@ -1,11 +1,8 @@
 """A tiny random policy on disk and trajectories for it."""
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
