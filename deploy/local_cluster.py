@@ -38,7 +38,7 @@ MARKER = "STEPCODER_CLUSTER"
 HOST = "127.0.0.1"
 START_S = 90.0
 """Longest wait for the cluster to answer [seconds]."""
-STOP_S = 20.0
+STOP_S = 8.0
 """Longest wait for its processes to end by themselves [seconds]."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from pathlib import Path
@@ -86,7 +87,8 @@ def follow(cluster: LocalCluster, job: str) -> bool:
 
 async def _print_logs(client, job: str) -> None:  # type: ignore[no-untyped-def]
     async for text in client.tail_job_logs(job):
-        print(text, end="", flush=True)
+        kept = [line for line in text.splitlines(keepends=True) if " job_manager.py:" not in line]
+        print("".join(kept), end="", flush=True)
 
 
 def _wait_for_end(client, job: str, deadline_s: float = 60) -> str:  # type: ignore[no-untyped-def]
@@ -101,4 +103,5 @@ def _wait_for_end(client, job: str, deadline_s: float = 60) -> str:  # type: ign
 def _client(cluster: LocalCluster):  # type: ignore[no-untyped-def]
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
     return JobSubmissionClient(cluster.dashboard)
