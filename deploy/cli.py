@@ -163,6 +163,7 @@ def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _cluster_down(options: argparse.Namespace, words: Sequence[str]) -> int:
     _no_more(words)
+    os.environ["RAY_AUTH_MODE"] = "token"
     from deploy.local_cluster import down
 
     return down()

@@ -1,7 +1,8 @@
 """A Ray cluster of one machine, and a run on it as a Ray job: `make local-cluster`.
 
-Everything the cluster starts carries a marker in its environment, `STEPCODER_CLUSTER=<id>`;
-stopping means ending the processes with that marker and no others, whatever else Ray runs here.
+Everything the cluster starts is in its session or carries a marker in its environment,
+`STEPCODER_CLUSTER=<id>` (a job's processes open sessions of their own; Ray's agents overwrite their
+environment). Stopping means ending those and no others, whatever else Ray runs here.
 
 Ray's ports answer on every interface of the machine, so the cluster keeps Ray's token
 authentication on; clients of this user find the token by themselves, a browser asks for it.
@@ -38,7 +39,7 @@ MARKER = "STEPCODER_CLUSTER"
 HOST = "127.0.0.1"
 START_S = 90.0
 """Longest wait for the cluster to answer [seconds]."""
-STOP_S = 8.0
+STOP_S = 3.0
 """Longest wait for its processes to end by themselves [seconds]."""
 
 
@@ -61,6 +62,10 @@ class LocalCluster:
 
     id: str
     """Value of the marker in its processes' environment."""
+    session: int
+    """Session id of the processes that Ray itself starts."""
+    started: float
+    """When it was started [seconds since the epoch]; a session id can be used again later."""
     ports: Ports
     """Where it listens."""
     temp_dir: str
@@ -82,15 +87,18 @@ class LocalCluster:
         return f"http://{HOST}:{self.ports.metrics}/metrics"
 
     def processes(self) -> list[psutil.Process]:
-        """Every living process that carries this cluster's marker."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARKER) == self.id and process.pid != os.getpid():
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        """Every living process of this cluster."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            if process.create_time() < self.started - 1 or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            if os.getsid(process.pid) == self.session:
+                return True
+            return process.environ().get(MARKER) == self.id
+        except (psutil.Error, OSError):
+            return False
 
     def get(self, path: str) -> Any:
         """The dashboard's JSON at `path`; None where it does not answer."""
@@ -111,7 +119,7 @@ def running_cluster() -> LocalCluster | None:
     """The cluster of the state file, if any of its processes live."""
     try:
         state = json.loads(STATE.read_text())
-        cluster = LocalCluster(state["id"], Ports(**state["ports"]), state["temp_dir"])
+        cluster = LocalCluster(**{**state, "ports": Ports(**state["ports"])})
     except (OSError, KeyError, TypeError, json.JSONDecodeError):
         return None
     return cluster if cluster.processes() else None
@@ -127,7 +135,7 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
     for option, port in {**options, "--metrics-port": ports.metrics}.items():
         _require_free(port, option)
     name = f"{os.getpid():x}{int(time.time()) & 0xFFFFFF:06x}"
-    cluster = LocalCluster(name, ports, f"/tmp/stepcoder-{name}")
+    temp_dir = f"/tmp/stepcoder-{name}"
     STATE.parent.mkdir(parents=True, exist_ok=True)
     log = STATE.with_name("ray.log")
     command = [
@@ -137,23 +145,29 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
         "--dashboard-host", HOST,
         "--dashboard-port", str(ports.dashboard),
         "--metrics-export-port", str(ports.metrics),
+        # Nobody need know these; Ray's fixed defaults would collide with another cluster.
+        "--dashboard-agent-listen-port", str(_any_free_port()),
+        "--ray-client-server-port", str(_any_free_port()),
+        "--min-worker-port", "0", "--max-worker-port", "0",
         "--num-cpus", str(max(2, os.cpu_count() or 1)),
         "--resources", json.dumps({RESOURCE: sandbox_units}),
         "--object-store-memory", str(300 << 20),
-        "--temp-dir", cluster.temp_dir,
+        "--temp-dir", temp_dir,
         "--disable-usage-stats",
     ]  # fmt: skip
-    write_atomic(STATE, json.dumps(asdict(cluster)))
+    started = time.time()
     with log.open("w") as output:
         head = subprocess.Popen(
             command,
-            env=cluster_env(cluster),
+            env=cluster_env(name),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    cluster = LocalCluster(name, head.pid, started, ports, temp_dir)
     try:
+        write_atomic(STATE, json.dumps(asdict(cluster)))
         deadline = time.monotonic() + START_S
         while not cluster.answers():
             if head.poll() is not None or time.monotonic() > deadline:
@@ -166,11 +180,11 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
     return cluster
 
 
-def cluster_env(cluster: LocalCluster) -> dict[str, str]:
+def cluster_env(marker: str) -> dict[str, str]:
     """Environment of the cluster and of its clients."""
     return {
         **os.environ,
-        MARKER: cluster.id,
+        MARKER: marker,
         "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -202,10 +216,13 @@ def stop_cluster(cluster: LocalCluster) -> int:
     processes = cluster.processes()
     for process in processes:
         _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=STOP_S)
-    for process in {*alive, *cluster.processes()}:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=5)
+    psutil.wait_procs(processes, timeout=STOP_S)
+    # A dying raylet may still start an agent anew, so look again until there is nothing.
+    deadline = time.monotonic() + START_S
+    while (remaining := cluster.processes()) and time.monotonic() < deadline:
+        for process in remaining:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(remaining, timeout=5)
     shutil.rmtree(cluster.temp_dir, ignore_errors=True)
     STATE.unlink(missing_ok=True)
     return len(processes)
@@ -214,6 +231,12 @@ def stop_cluster(cluster: LocalCluster) -> int:
 def _signal(process: psutil.Process, number: int) -> None:
     with contextlib.suppress(psutil.Error):
         process.send_signal(number)
+
+
+def _any_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
 
 
 def _require_free(port: int, option: str) -> None:
@@ -283,6 +306,9 @@ def down() -> int:
         STATE.unlink(missing_ok=True)
         print("no local cluster of this checkout is running")
         return 0
+    from deploy.local_job import stop_running_jobs
+
+    stop_running_jobs(cluster)
     print(f"stopped {stop_cluster(cluster)} processes of the local cluster")
     return 0
 

@@ -49,7 +49,7 @@ def submit(cluster: LocalCluster, command: str, name: str) -> str:
         ClusterError: the cluster does not take jobs.
     """
     colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
-    settings = cluster_env(cluster)
+    settings = cluster_env(cluster.id)
     keys = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH")
     client, deadline = _client(cluster), time.monotonic() + SUBMIT_S
     while True:
@@ -83,6 +83,16 @@ def follow(cluster: LocalCluster, job: str) -> bool:
     if status != "SUCCEEDED":
         print(f"job {job}: {status.lower()}: {client.get_job_info(job).message}", file=sys.stderr)
     return status == "SUCCEEDED"
+
+
+def stop_running_jobs(cluster: LocalCluster) -> None:
+    """Stop the cluster's jobs, so that their actors and containers end in order."""
+    for job in cluster.get("/api/jobs/") or []:
+        if job["status"] in ("PENDING", "RUNNING"):
+            print(f"stopping job {job['submission_id']} ...", flush=True)
+            client = _client(cluster)
+            client.stop_job(job["submission_id"])
+            _wait_for_end(client, job["submission_id"])
 
 
 async def _print_logs(client, job: str) -> None:  # type: ignore[no-untyped-def]

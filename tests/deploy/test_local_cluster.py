@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,14 @@ import pytest
 import yaml
 
 from deploy import local_cluster
-from deploy.local_cluster import MARKER, STATE, ClusterError, Ports, running_cluster, start_cluster
+from deploy.local_cluster import (
+    STATE,
+    ClusterError,
+    LocalCluster,
+    Ports,
+    running_cluster,
+    start_cluster,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
@@ -52,30 +60,34 @@ def up(profile: Path) -> subprocess.Popen[str]:
     )
 
 
-def marked_processes() -> list[str]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if MARKER in process.environ():
-                found.append(" ".join(process.cmdline())[:80])
-        except psutil.Error:
-            continue
-    return found
+def ray_processes() -> set[tuple[int, str]]:
+    """Every process of any Ray on this machine, whatever it did to its name or environment."""
+    return {
+        (process.pid, process.info["name"])
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"].startswith(("ray", "gcs_server", "VLLM"))
+        or (
+            any("/ray/" in word or word == "deploy" for word in process.info["cmdline"] or ())
+            and process.pid not in {os.getpid(), os.getppid()}
+        )
+    }
 
 
 def test_a_busy_port_is_named_with_its_option_and_nothing_starts(no_cluster: None) -> None:
+    before = ray_processes()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", PORTS.dashboard))
         taken.listen()
         with pytest.raises(ClusterError, match=r"port 18265 is in use.*--dashboard-port"):
             start_cluster(PORTS, sandbox_units=1)
     assert not STATE.exists()
-    assert not marked_processes()
+    assert ray_processes() <= before
 
 
 def test_a_stale_state_file_is_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = tmp_path / "state.json"
-    state.write_text(json.dumps({"id": "gone", "ports": {"cluster": 1}, "temp_dir": "/nowhere"}))
+    gone = LocalCluster("gone", 1, time.time(), Ports(), "/nowhere")
+    state.write_text(json.dumps(asdict(gone)))
     monkeypatch.setattr(local_cluster, "STATE", state)
     assert running_cluster() is None
     state.write_text("{ half")
@@ -87,6 +99,7 @@ def test_a_stale_state_file_is_no_cluster(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_run_as_a_job_is_seen_in_dashboard_and_prometheus_and_ends_clean(
     no_cluster: None, profile: Path
 ) -> None:
+    before = ray_processes()
     process = up(profile)
     actors: set[str] = set()
     metrics = ""
@@ -140,24 +153,27 @@ def test_the_run_as_a_job_is_seen_in_dashboard_and_prometheus_and_ends_clean(
 
     down = [sys.executable, "-m", "deploy", "local-cluster", "down"]
     subprocess.run(down, cwd=ROOT, check=True, timeout=120)
-    assert not marked_processes()
+    assert ray_processes() <= before
     assert not STATE.exists()
 
 
 @pytest.mark.integration
 @pytest.mark.timeout(600)
 def test_ctrl_c_in_the_middle_leaves_nothing_behind(no_cluster: None, profile: Path) -> None:
+    before = ray_processes()
     process = up(profile)
     assert process.stdout is not None
+    said = []
     for line in process.stdout:
+        said.append(line)
         if line.startswith(("warm start: step", "ready")):
             break
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=180)
-    assert process.returncode == 130, output
+    assert process.returncode == 130, "".join(said) + output
     assert "interrupted" in output
     assert "Traceback" not in output
-    assert not marked_processes()
+    assert ray_processes() <= before
     assert not STATE.exists()
     runs = Path(yaml.safe_load(profile.read_text())["runs_dir"])
     assert not (runs / "small" / "result.json").exists()
