@@ -6,8 +6,9 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from deploy.config import ConfigError, RunConfig, load_config
 
@@ -97,11 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name, function, help):  # type: ignore[no-untyped-def] # noqa: ANN
+def _command(
+    commands: Any,
+    name: str,
+    function: Callable[[argparse.Namespace, Sequence[str]], int],
+    summary: str,
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
-        help=help,
-        description=help[0].upper() + help[1:] + ".",
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -154,7 +160,8 @@ def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
     os.environ["RAY_AUTH_MODE"] = "token"  # Ray's client reads it once, when it is imported
-    from deploy.local_cluster import Ports, up
+    from deploy.local_cluster import Ports
+    from deploy.local_command import up
 
     config = _resolve(options, words)
     ports = Ports(options.port, options.dashboard_port, options.metrics_port)
@@ -164,13 +171,13 @@ def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
 def _cluster_down(options: argparse.Namespace, words: Sequence[str]) -> int:
     _no_more(words)
     os.environ["RAY_AUTH_MODE"] = "token"
-    from deploy.local_cluster import down
+    from deploy.local_command import down
 
     return down()
 
 
 def _cluster_status(options: argparse.Namespace, words: Sequence[str]) -> int:
     _no_more(words)
-    from deploy.local_cluster import status
+    from deploy.local_command import status
 
     return status()

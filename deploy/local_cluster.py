@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -21,7 +20,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -31,7 +29,6 @@ import psutil
 
 from actors.run_folder import write_atomic
 from actors.sandbox_pool import RESOURCE
-from deploy.config import RunConfig
 from deploy.versions import ROOT
 
 STATE = ROOT / "runs" / ".cluster" / "state.json"
@@ -249,76 +246,3 @@ def _require_free(port: int, option: str) -> None:
                 f"port {port} is in use: end the program that listens there, or choose another "
                 f"with {option} (make local-cluster ARGS='{option} {port + 1}')"
             ) from None
-
-
-# ---------------------------------------------------------------------------- the commands
-
-
-def up(
-    config: RunConfig, profile: Path | None, overrides: Sequence[str], ports: Ports, fresh: bool
-) -> int:
-    """Start the cluster unless it runs, submit the run unless it has finished, follow it."""
-    from deploy.local_job import Finished, decide, follow, submit
-
-    folder = config.runs_dir.absolute() / config.name
-    mode = decide(config, folder, fresh)
-    if mode is Finished:
-        print(
-            f"{folder} has finished with this configuration; --fresh (make local-cluster "
-            f"ARGS=--fresh) runs it again"
-        )
-        from deploy.result_table import print_result, read_result
-
-        print_result(read_result(folder), folder)
-        return 0
-    cluster = running_cluster()
-    ours = cluster is None
-    try:
-        if cluster is None:
-            print("starting a one-node Ray cluster ...", flush=True)
-            cluster = start_cluster(ports, config.pool.workers)
-        _where(cluster)
-        words = [*(["--config", str(profile.absolute())] if profile else []), *overrides]
-        words += ["--name", config.name, "--runs_dir", str(config.runs_dir.absolute()), *mode]
-        command = shlex.join([sys.executable, "-m", "deploy", "train", *words])
-        job = submit(cluster, command, config.name)
-        succeeded = follow(cluster, job)
-    except BaseException:
-        if ours and cluster is not None:
-            print("stopping the cluster ...", file=sys.stderr, flush=True)
-            stop_cluster(cluster)
-        raise
-    print(f"\nwhere to look\n  run folder   {folder}")
-    _where(cluster)
-    print("  stop it      make local-cluster-down")
-    return 0 if succeeded else 1
-
-
-def _where(cluster: LocalCluster) -> None:
-    token = "its token: .venv/bin/ray get-auth-token"
-    print(f"  dashboard    {cluster.dashboard}   ({token})\n  prometheus   {cluster.metrics}")
-
-
-def down() -> int:
-    """Stop what `up` started."""
-    cluster = running_cluster()
-    if cluster is None:
-        STATE.unlink(missing_ok=True)
-        print("no local cluster of this checkout is running")
-        return 0
-    from deploy.local_job import stop_running_jobs
-
-    stop_running_jobs(cluster)
-    print(f"stopped {stop_cluster(cluster)} processes of the local cluster")
-    return 0
-
-
-def status() -> int:
-    """Say what runs; exit status 1 where nothing does."""
-    cluster = running_cluster()
-    if cluster is None:
-        print("no local cluster of this checkout is running; start one with make local-cluster")
-        return 1
-    print(f"local cluster {cluster.id}: {len(cluster.processes())} processes")
-    _where(cluster)
-    return 0

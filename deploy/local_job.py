@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from actors.run_folder import RunFolder
 from deploy.config import ConfigError, RunConfig, differing_keys, load_config
@@ -95,13 +96,13 @@ def stop_running_jobs(cluster: LocalCluster) -> None:
             _wait_for_end(client, job["submission_id"])
 
 
-async def _print_logs(client, job: str) -> None:  # type: ignore[no-untyped-def]
+async def _print_logs(client: Any, job: str) -> None:
     async for text in client.tail_job_logs(job):
         kept = [line for line in text.splitlines(keepends=True) if " job_manager.py:" not in line]
         print("".join(kept), end="", flush=True)
 
 
-def _wait_for_end(client, job: str, deadline_s: float = 60) -> str:  # type: ignore[no-untyped-def]
+def _wait_for_end(client: Any, job: str, deadline_s: float = 60) -> str:
     deadline = time.monotonic() + deadline_s
     while not (status := client.get_job_status(job)).is_terminal():
         if time.monotonic() > deadline:
@@ -110,7 +111,7 @@ def _wait_for_end(client, job: str, deadline_s: float = 60) -> str:  # type: ign
     return str(status.value)
 
 
-def _client(cluster: LocalCluster):  # type: ignore[no-untyped-def]
+def _client(cluster: LocalCluster) -> Any:
     from ray.job_submission import JobSubmissionClient
 
     logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
