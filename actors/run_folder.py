@@ -31,29 +31,14 @@ class RunFolder:
         self.tensorboard = root / "tensorboard"
         self.checkpoints = root / "checkpoints"
 
-    def open(self, resume: bool) -> None:
-        """Create the folder for a new run, or check that there is one to resume.
-
-        Raises:
-            FileExistsError: a new run would overwrite another one's files.
-            FileNotFoundError: there is no checkpoint to resume from.
-        """
-        if resume:
-            if self.latest() is None:
-                raise FileNotFoundError(
-                    f"--resume: no checkpoint in {self.checkpoints}; start the run without --resume"
-                )
-            return
-        if self.metrics.exists() or self.checkpoints.exists():
-            raise FileExistsError(
-                f"{self.root} holds another run: choose another --name, continue it with "
-                f"--resume, or replace it with --overwrite"
-            )
-        self.root.mkdir(parents=True, exist_ok=True)
+    def in_use(self) -> bool:
+        """Whether a run has left figures or checkpoints here."""
+        return self.metrics.exists() or self.checkpoints.exists()
 
     def clear(self) -> None:
-        """Remove what an earlier run of this name left here."""
+        """Make the folder anew, without what an earlier run of this name left in it."""
         shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True)
 
     @contextmanager
     def checkpoint(self, step: int, keep: int) -> Iterator[Path]:

@@ -38,7 +38,8 @@ class RunConfig(BaseModel):
     runs_dir: Path = Path("runs")
     """Where run folders and the cache of warm starts lie."""
     seed: int = Field(default=0, ge=0, lt=2**30)
-    """Seed of the schedule, the sampling and the learner."""
+    """Seed of the schedule, the sampling and the learner (which adds its own `learner.seed`). The
+    warm start has `sft.seed`, so that runs of several seeds share one."""
     model: ModelConfig = ModelConfig()
     """The policy: a Hugging Face folder, or a small Llama warm-started here."""
     data: DataConfig = DataConfig()

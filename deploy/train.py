@@ -52,7 +52,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     if config.model.path is not None:
         check_model_folder(Path(config.model.path))
     folder = RunFolder(config.runs_dir.absolute() / config.name)
-    prepare_folder(folder, config, resume, overwrite)
+    check_folder(folder, config, resume, overwrite)
     dataset = load_dataset(config.data)
     on_term = signal.getsignal(signal.SIGTERM)
     cluster = connect(config.placement, config.rollout, config.pool)
@@ -62,6 +62,9 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         # process without stopping the sandboxes.
         signal.signal(signal.SIGTERM, on_term)
         model_dir, sft_s = _policy(config, dataset, cluster)
+        if not resume:
+            folder.clear()
+        write_atomic(folder.config, config.to_yaml())
         run = Run(config, folder, dataset, cluster, model_dir)
         timings = {"warm_start": sft_s}
         after = asyncio.run(run.train(folder.latest() if resume else None, timings))
@@ -75,18 +78,16 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         ray.shutdown()
 
 
-def prepare_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: bool) -> None:
-    """Open the run folder and write the resolved configuration into it.
+def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: bool) -> None:
+    """Refuse to start into a folder that this run must not use; changes nothing.
 
     Raises:
         ConfigError: it holds another run, or the run to resume had another configuration.
     """
-    if overwrite:
-        folder.clear()
-    try:
-        folder.open(resume)
-    except (FileExistsError, FileNotFoundError) as error:
-        raise ConfigError(str(error)) from None
+    if resume and folder.latest() is None:
+        raise ConfigError(
+            f"--resume: no checkpoint in {folder.checkpoints}; start the run without --resume"
+        )
     if resume:
         changed = [
             key
@@ -98,7 +99,11 @@ def prepare_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite
                 f"--resume: this configuration differs from {folder.config} at "
                 f"{', '.join(changed)}; resume with the same, or start another run with --name"
             )
-    write_atomic(folder.config, config.to_yaml())
+    elif folder.in_use() and not overwrite:
+        raise ConfigError(
+            f"{folder.root} holds another run: choose another --name, continue it with --resume, "
+            f"or replace it with --overwrite"
+        )
 
 
 def _policy(config: RunConfig, dataset: DataSet, cluster: Cluster) -> tuple[Path, float]:
@@ -143,7 +148,8 @@ class Run:
         self.isolation = "unknown"
         deadline = config.loop.step_timeout_s
         self.pool = SandboxPool.launch(config.sandbox, config.pool, config.name)
-        self.learner = LearnerGroup(config.learner, config.placement, cluster.gpu, deadline)
+        learner = config.learner.model_copy(update={"seed": config.seed + config.learner.seed})
+        self.learner = LearnerGroup(learner, config.placement, cluster.gpu, deadline)
         self.fleet = RolloutFleet(config.rollout, cluster.gpu)
         tokenizer = AutoTokenizer.from_pretrained(model_dir)
         self.log = MetricsLog(folder, config.name)

@@ -11,7 +11,7 @@ import pytest
 from actors.run_folder import RunFolder
 from deploy.cli import main
 from deploy.config import ConfigError, load_config
-from deploy.train import check_model_folder, prepare_folder
+from deploy.train import check_folder, check_model_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,25 +66,26 @@ def test_train_with_a_missing_model_folder_leaves_nothing_behind(tmp_path: Path)
 def test_a_run_folder_in_use_is_kept(tmp_path: Path) -> None:
     config = load_config(None, ["--runs_dir", str(tmp_path)])
     folder = RunFolder(tmp_path / config.name)
-    prepare_folder(folder, config, resume=False, overwrite=False)
+    check_folder(folder, config, resume=False, overwrite=False)
+    folder.clear()
     folder.metrics.write_text("{}\n")
     with pytest.raises(ConfigError, match="holds another run"):
-        prepare_folder(folder, config, resume=False, overwrite=False)
-    assert folder.metrics.read_text() == "{}\n"
-    prepare_folder(folder, config, resume=False, overwrite=True)
-    assert not folder.metrics.exists()
+        check_folder(folder, config, resume=False, overwrite=False)
+    check_folder(folder, config, resume=False, overwrite=True)
+    assert folder.metrics.read_text() == "{}\n", "checking changes nothing"
 
 
 def test_resume_needs_a_checkpoint_and_the_same_configuration(tmp_path: Path) -> None:
     config = load_config(None, ["--runs_dir", str(tmp_path)])
     folder = RunFolder(tmp_path / config.name)
     with pytest.raises(ConfigError, match="no checkpoint"):
-        prepare_folder(folder, config, resume=True, overwrite=False)
-    prepare_folder(folder, config, resume=False, overwrite=False)
+        check_folder(folder, config, resume=True, overwrite=False)
+    folder.clear()
+    folder.config.write_text(config.to_yaml())
     with folder.checkpoint(3, keep=2) as partial:
         (partial / "file").write_text("x")
     longer = load_config(None, ["--runs_dir", str(tmp_path), "--loop.steps", "7"])
-    prepare_folder(folder, longer, resume=True, overwrite=False)
+    check_folder(folder, longer, resume=True, overwrite=False)
     hotter = load_config(None, ["--runs_dir", str(tmp_path), "--rollout.temperature", "0.5"])
     with pytest.raises(ConfigError, match=r"differs from .* at rollout\.temperature"):
-        prepare_folder(folder, hotter, resume=True, overwrite=False)
+        check_folder(folder, hotter, resume=True, overwrite=False)
