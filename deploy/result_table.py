@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,10 +24,10 @@ STAGES = {
 def print_result(result: dict[str, Any], folder: Path, console: Console | None = None) -> None:
     """Print the result of a finished run."""
     console = console or Console(width=100, highlight=False)
+    for title, table in (_passes(result), _outcomes(result), _seconds(result)):
+        console.print(f"\n[bold]{title}[/bold]")
+        console.print(table)
     console.print()
-    console.print(_passes(result))
-    console.print(_outcomes(result))
-    console.print(_seconds(result))
     weights = result["weights"]
     console.print(
         f"weights: {weights['broadcasts']} broadcasts, verified by {weights['probes']} probes "
@@ -39,46 +40,39 @@ def print_result(result: dict[str, Any], folder: Path, console: Console | None =
     console.print(f"run folder: {folder}")
 
 
-def _passes(result: dict[str, Any]) -> Table:
+def _table(first: str, *others: str) -> Table:
+    table = Table(first, box=box.ROUNDED)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _passes(result: dict[str, Any]) -> tuple[str, Table]:
     before, after = result["eval"]["before"], result["eval"]["after"]
-    table = Table(
-        title=f"pass@1, held-out, from the empty prefix ({before['problems']} problems, "
-        f"{before['samples']} samples)",
-        title_justify="left",
-        title_style="bold",
-    )
-    for heading in ("tier", "before RL", "after RL", "gain"):
-        table.add_column(heading, justify="left" if heading == "tier" else "right")
+    table = _table("tier", "before RL", "after RL", "gain")
     for tier in (*TIERS, "overall"):
         if tier in before["pass_at_1"]:
             old, new = before["pass_at_1"][tier], after["pass_at_1"][tier]
             style = "bold" if tier == "overall" else None
             table.add_row(tier, f"{old:.3f}", f"{new:.3f}", f"{new - old:+.3f}", style=style)
-    return table
+    asked = f"{before['problems']} problems, {before['samples']} samples"
+    return f"pass@1 on held-out problems, from the empty prefix ({asked})", table
 
 
-def _outcomes(result: dict[str, Any]) -> Table:
+def _outcomes(result: dict[str, Any]) -> tuple[str, Table]:
     before, after = result["eval"]["before"], result["eval"]["after"]
-    table = Table(title="outcomes in evaluation", title_justify="left", title_style="bold")
-    for heading in ("outcome", "before RL", "after RL"):
-        table.add_column(heading, justify="left" if heading == "outcome" else "right")
+    table = _table("outcome", "before RL", "after RL")
     for outcome, share in before["outcomes"].items():
         if share or after["outcomes"][outcome]:
             table.add_row(
                 outcome.replace("_", " "), f"{share:.1%}", f"{after['outcomes'][outcome]:.1%}"
             )
-    return table
+    return "outcomes in evaluation", table
 
 
-def _seconds(result: dict[str, Any]) -> Table:
+def _seconds(result: dict[str, Any]) -> tuple[str, Table]:
     seconds, steps = result["seconds"], max(1, result["steps"])
-    table = Table(
-        title=f"seconds per stage ({result['steps']} steps; whole run {clock(seconds['total'])})",
-        title_justify="left",
-        title_style="bold",
-    )
-    for heading in ("stage", "per step", "whole run", "share of run"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    table = _table("stage", "per step", "whole run", "share of run")
 
     def row(name: str, total: float, per_step: bool) -> None:
         each = f"{total / steps:.2f}" if per_step else ""
@@ -89,7 +83,8 @@ def _seconds(result: dict[str, Any]) -> Table:
     for stage, name in STAGES.items():
         row(name, seconds.get(stage, 0.0), True)
     row("evaluation", seconds.get("evaluate", 0.0), False)
-    return table
+    whole = clock(seconds["total"])
+    return f"seconds per stage ({result['steps']} steps, whole run {whole})", table
 
 
 def read_result(folder: Path) -> dict[str, Any]:
