@@ -63,6 +63,18 @@ def test_stdin_may_be_a_list_of_lines(program):
     assert verdict.outcome is Outcome.passed
 
 
+def test_expected_lines_may_be_a_list_too(program):
+    source = "print(input())\nprint('b ')\n"
+    assert program(source, (["a"], ["a", "b"]), ("7\n", [7, "b"])).outcome is Outcome.passed
+    assert program(source, (["a"], ["a"]), (["a"], ["a b"])).outcome is Outcome.failed
+
+
+@pytest.mark.parametrize("output", [None, 5, [["a"]], {"a": 1}])
+def test_expected_text_that_is_none_is_one_clear_error(program, output):
+    with pytest.raises(ValueError, match=r"tests\[0\]\.output must be text or a list of lines"):
+        program("print(1)", ("", output))
+
+
 def test_main_guard_runs_in_programs_and_not_in_called_ones(program, call):
     guard = "if __name__ == '__main__': print('main')\n"
     assert program(guard, ("", "main")).outcome is Outcome.passed
