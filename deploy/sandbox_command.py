@@ -15,12 +15,13 @@ from rich.text import Text
 
 from curriculum.problem import Test
 from deploy.config import ConfigError
-from sandbox import Job, Limits, Outcome, Sandbox, SandboxConfig, TestOutcome, Verdict
+from sandbox import Assertions, Job, Limits, Outcome, Sandbox, SandboxConfig, TestOutcome, Verdict
 from sandbox.grading import executed_lines
 
 SHAPES = (
     'a list of {"input", "output", "kwargs"?}, or {"fn_name"?, "tests": [such a list]}, '
-    'or {"fn_name"?, "inputs": [...], "outputs": [...]}'
+    'or {"fn_name"?, "inputs": [...], "outputs": [...]}, '
+    'or {"test_list": ["assert ...", ...], "test_setup_code"?}, or {"test", "entry_point"}'
 )
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _STYLES = {
@@ -35,7 +36,8 @@ class TestFile(NamedTuple):
     __test__ = False
 
     fn_name: str | None
-    tests: tuple[Test, ...]
+    tests: tuple[Test, ...] = ()
+    assertions: Assertions | None = None
 
 
 def run_program(
@@ -57,12 +59,17 @@ def run_program(
     """
     source = _read(program)
     found = read_tests(tests)
-    name = fn_name or found.fn_name
+    name = None if found.assertions else fn_name or found.fn_name
     with Sandbox(config or SandboxConfig(), run="command") as sandbox:
         try:
-            verdict = sandbox.run(
-                Job(id=str(program), source=source, fn_name=name, tests=found.tests)
+            job = Job(
+                id=str(program),
+                source=source,
+                fn_name=name,
+                tests=found.tests,
+                assertions=found.assertions,
             )
+            verdict = sandbox.run(job)
         except ValueError as error:
             raise ConfigError(f"{tests}: {error}") from None
     if as_json:
@@ -73,7 +80,7 @@ def run_program(
 
 
 def read_tests(path: Path) -> TestFile:
-    """The tests in a JSON file, in one of three shapes (`SHAPES`).
+    """The tests in a JSON file, in one of the shapes in `SHAPES`.
 
     Raises ConfigError, naming file and test, for anything else, and for a test without output.
     """
@@ -82,6 +89,8 @@ def read_tests(path: Path) -> TestFile:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
     fn_name, records = None, content
+    if isinstance(content, dict) and {"test_list", "entry_point"} & content.keys():
+        return TestFile(None, assertions=_assertions(path, content))
     if isinstance(content, dict):
         fn_name = content.get("fn_name")
         records = _paired(path, content) if "inputs" in content else content.get("tests")
@@ -90,6 +99,18 @@ def read_tests(path: Path) -> TestFile:
     if not records:
         raise ConfigError(f"{path}: no tests in it; a program without tests has no verdict")
     return TestFile(fn_name, tuple(_test(path, i, record) for i, record in enumerate(records)))
+
+
+def _assertions(path: Path, content: dict[str, Any]) -> Assertions:
+    """Assertions as MBPP (`test_list`) or HumanEval (`test`, `entry_point`) has them."""
+    try:
+        if "entry_point" in content:
+            return Assertions.of_check(content.get("test", ""), content["entry_point"])
+        setup = content.get("test_setup_code", "")
+        return Assertions(statements=content["test_list"], setup=setup)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"{path}: {first['msg']}") from None
 
 
 def _paired(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -150,6 +171,8 @@ def print_verdict(verdict: Verdict, source: str, console: Console) -> None:
         f"{verdict.wall_seconds * 1e3:.1f} ms wall, {verdict.cpu_seconds * 1e3:.1f} ms CPU, "
         f"isolation: {verdict.isolation}"
     )
+    if not verdict.trusted_tests:
+        console.print("the tests are code that ran beside the program: it could forge this verdict")
     if verdict.coverage_tampered:
         console.print("the program reached for the tracer: don't trust its marks", style="yellow")
 

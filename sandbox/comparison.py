@@ -75,6 +75,11 @@ def _show(value: Any) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer too long for decimal text
         return f"a {type(value).__name__} too large to show"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """The text if it is short, else its beginning and its length."""
     if len(text) <= SHOWN_CHARS:
         return text
     return f"{text[:SHOWN_CHARS]}... ({len(text)} characters)"

@@ -35,12 +35,13 @@ class InputCache:
 def _encode(fn_name: str | None, test: Test, index: int) -> str:
     given = test.input
     if fn_name is None:
+        if not isinstance(given, Sequence) or not all(isinstance(line, str) for line in given):
+            kind = type(given).__name__
+            raise ValueError(f"tests[{index}].input must be text for stdin, not {kind}")
         if not _is_text(test.output):
             kind = type(test.output).__name__
             raise ValueError(f"tests[{index}].output must be text or a list of lines, not {kind}")
-        if isinstance(given, Sequence) and all(isinstance(line, str) for line in given):
-            return json.dumps(given if isinstance(given, str) else "\n".join(given))
-        raise ValueError(f"tests[{index}].input must be text for stdin, not {type(given).__name__}")
+        return json.dumps(given if isinstance(given, str) else "\n".join(given))
     if not isinstance(given, (list, tuple)):
         kind = type(given).__name__
         raise ValueError(f"tests[{index}].input must be a list of arguments, not {kind}")

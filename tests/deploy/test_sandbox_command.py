@@ -96,6 +96,18 @@ def test_every_shape_of_tests_is_read(write, capsys, tests, source) -> None:
     assert main(write(tests, source)) == 0, capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        {"test_list": ["assert f(5) == r"], "test_setup_code": "r = 10"},
+        {"test": "def check(candidate):\n    assert candidate(5) == 10\n", "entry_point": "f"},
+    ],
+)
+def test_assertions_run_and_are_called_forgeable(write, capsys, tests) -> None:
+    assert main(write(tests)) == 0
+    assert "it could forge this verdict" in capsys.readouterr().out
+
+
 def test_a_compile_error_shows_its_line(write, capsys) -> None:
     assert main(write([{"input": "", "output": ""}], "x = 1\nx = (\n")) == 1
     printed = capsys.readouterr().out
@@ -115,6 +127,8 @@ def test_a_compile_error_shows_its_line(write, capsys) -> None:
         ({"tests": None}, "not tests; they are"),
         (3, "not tests; they are"),
         ("{", "not JSON"),
+        ({"test_list": []}, "at least 1 item"),
+        ({"test_list": ["assert ("]}, "statement 0 is not Python"),
         ([{"input": 3, "output": ""}], "tests[0].input must be text for stdin"),
     ],
 )

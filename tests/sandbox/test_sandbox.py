@@ -45,6 +45,14 @@ def test_methods_keywords_and_tuples_reach_the_program(sandbox):
     assert verdict.outcome is Outcome.passed, verdict.error
 
 
+def test_called_programs_may_annotate_as_starter_code_does(call, program):
+    source = (
+        "class Solution:\n    def f(self, x: List[int]) -> Optional[int]:\n        return x[0]\n"
+    )
+    assert call(source, ([[4]], 4)).outcome is Outcome.passed
+    assert program("x: List = 1\n", ("", "")).error == "NameError: name 'List' is not defined"
+
+
 def test_a_program_reads_stdin_and_prints(program):
     source = "import sys\nn = int(input())\nprint(sum(map(int, sys.stdin.read().split())) + n)\n"
     verdict = program(source, ("1\n2 3\n", "6"), ("4\n", "4\n"), ("5\n5", "11"))
