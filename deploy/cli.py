@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sandbox_commands(commands) -> None:  # type: ignore[no-untyped-def] # noqa: ANN
-    sandbox = commands.add_parser("sandbox", help="run one program in the sandbox")
+    sandbox = commands.add_parser("sandbox", help="run one program, or measure the sandbox")
     actions = sandbox.add_subparsers(title="actions", metavar="ACTION", required=True)
     run = _command(actions, "run", _sandbox_run, "run a program on its tests, tell what happened")
     run.add_argument("program", type=Path, help="the program, a file of Python")
@@ -110,6 +110,18 @@ def _sandbox_commands(commands) -> None:  # type: ignore[no-untyped-def] # noqa:
     run.add_argument("--json", action="store_true", help="print the verdict as JSON")
     run.add_argument("--backend", default="auto", help="auto, docker or process (auto)")
     run.add_argument("--seconds", type=float, help="time limit over all tests (10)")
+    bench = _command(actions, "bench", _sandbox_bench, "measure the sandbox: one table, one file")
+    bench.add_argument("--rounds", type=int, default=7, help="turns of each comparison (7)")
+    bench.add_argument(
+        "--soak",
+        type=int,
+        nargs="?",
+        const=20_000,
+        default=0,
+        metavar="N",
+        help="also N programs in a row (20000) while containers are killed",
+    )
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder (runs/bench)")
 
 
 def _command(commands, name, function, help):  # type: ignore[no-untyped-def] # noqa: ANN
@@ -175,6 +187,15 @@ def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:
     return run_program(
         options.program, options.tests, fn_name=options.fn, as_json=options.json, config=config
     )
+
+
+def _sandbox_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
+    _no_more(words)
+    from deploy.sandbox_command import run_bench
+
+    if options.rounds < 1 or options.soak < 0:
+        raise ConfigError("--rounds must be at least 1 and --soak at least 0")
+    return run_bench(options.rounds, options.soak, options.out)
 
 
 def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`stepcoder sandbox run`: one program on its tests, told to a person or to a program."""
+"""`stepcoder sandbox`: one program on its tests, told to a person or a program; the benchmark."""
 
 from __future__ import annotations
 
@@ -77,6 +77,24 @@ def run_program(
     else:
         print_verdict(verdict, source, console or Console(highlight=False))
     return 0 if verdict.outcome is Outcome.passed else 1
+
+
+def run_bench(rounds: int, soak_programs: int, folder: Path) -> int:
+    """Measure the sandbox; prints one table, writes `<folder>/sandbox.json`.
+
+    Returns the exit status: 0 if every figure reached its target, else 1. Raises SandboxError
+    where no Docker engine answers.
+    """
+    from deploy.bench_record import print_figures, write_record
+    from sandbox.bench import measure
+
+    figures = []
+    console = Console(stderr=True, highlight=False)
+    for figure in measure(rounds, soak_programs, lambda what: console.print(f"{what} ...")):
+        figures.append(figure)
+    print_figures("sandbox", figures)
+    print(f"written: {write_record('sandbox', figures, folder)}")
+    return 0 if all(figure.ok for figure in figures) else 1
 
 
 def read_tests(path: Path) -> TestFile:
