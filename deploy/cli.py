@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.config import ConfigError, RunConfig, load_config
+from deploy.data_command import add_data_command
 
 EXAMPLES = """\
 examples:
@@ -19,6 +20,7 @@ examples:
   stepcoder train --config deploy/profiles/local.yaml --name smoke --resume --loop.steps 90
   stepcoder config --config deploy/profiles/local.yaml --learner.fgo false
   stepcoder sandbox run program.py --tests tests.json --fn solve
+  stepcoder data stats problems.jsonl   and convert, show, synth, verify
   stepcoder local-cluster up            the smoke run on a cluster of one (make local-cluster)
   ray job submit -- python -m deploy train --config deploy/profiles/local.yaml
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; actors and sandboxes are stopped", INTERRUPTED)
+        return _fail("interrupted; what this command started is stopped", INTERRUPTED)
     except _expected_failures() as error:
         return _fail(str(error), 1)
 
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument("folder", type=Path, help="the run's folder, such as runs/smoke")
 
     _sandbox_commands(commands)
+    add_data_command(commands)
 
     cluster = commands.add_parser(
         "local-cluster", help="a Ray cluster of one machine, and the smoke run on it"
