@@ -1,7 +1,7 @@
 """What the benchmark runs: small programs of the usual kinds, with tests made by trusted runs.
 
-Their weight, one to two milliseconds each without any isolation, is that of the easier problems
-of the usual data sets; heavier programs make every way of running them look alike.
+They are light, about a third of a millisecond each without any isolation, so that what is measured
+is what running them costs; heavier programs make every way of running them look alike.
 """
 
 from typing import Any
