@@ -78,7 +78,7 @@ def read_apps_plus(path: Path | str, mapping: Mapping | None = None) -> list[Pro
 def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Problem | BadRecord]:
     """Stream such a file; a record that is wrong comes as a `BadRecord`, and the next follows.
 
-    A file named `.jsonl` or `.jsonl.gz` is read line by line, any other one as a whole. Doubled
+    JSONL named `.jsonl` or `.gz` is read line by line, any other one as a whole. Doubled
     ids are the reader's to find. Raises `BadRecord` where the file cannot be read on.
     """
     mapping = mapping if mapping is not None else Mapping()
@@ -100,7 +100,7 @@ def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Probl
 
 def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (id given by the file's form, record) for each of the three forms."""
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
+    if path.suffix == ".gz" or (path.suffix == ".jsonl" and _begins_with_an_object(path)):
         yield from ((None, record) for _, record in json_lines(path))
         return
     try:
@@ -123,6 +123,11 @@ def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
         yield from document.items()
     else:
         yield None, document
+
+
+def _begins_with_an_object(path: Path) -> bool:
+    _, first = next(json_lines(path), (0, None))
+    return isinstance(first, dict)
 
 
 def _json_lines(path: Path, lines: list[str]) -> Iterator[tuple[None, Any]]:
