@@ -157,7 +157,7 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
     try:
         with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
             for problem in problems:
-                file.write(_dumps(problem) + "\n")
+                file.write(dump_problem(problem) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -195,7 +195,8 @@ def _loads(text: str, path: Path | str, where: str) -> Any:
         raise BadRecord(path, where, "json", str(error)) from None
 
 
-def _dumps(problem: Problem) -> str:
+def dump_problem(problem: Problem) -> str:
+    """One line of our JSONL, without its end; raises `ValueError` as `write_problems`."""
     record = problem.model_dump()
     for index, test in enumerate(record["tests"]):
         for field, value in test.items():

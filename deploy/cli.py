@@ -18,7 +18,7 @@ examples:
   stepcoder train --config deploy/profiles/local.yaml --name hot --rollout.temperature 1.2
   stepcoder train --config deploy/profiles/local.yaml --name smoke --resume --loop.steps 90
   stepcoder config --config deploy/profiles/local.yaml --learner.fgo false
-  stepcoder data stats problems.jsonl   and convert, show, synth
+  stepcoder data stats problems.jsonl   and convert, show, synth, verify
   stepcoder local-cluster up            the smoke run on a cluster of one (make local-cluster)
   ray job submit -- python -m deploy train --config deploy/profiles/local.yaml
 

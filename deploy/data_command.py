@@ -1,4 +1,4 @@
-"""`stepcoder data`: convert, count, look at and make data sets."""
+"""`stepcoder data`: convert, count, look at, make and verify data sets."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ examples:
   stepcoder data convert APPS -o interview.jsonl --split train --tiers interview,competition
   stepcoder data stats problems.jsonl
   stepcoder data show problems.jsonl mbpp/1
+  stepcoder data verify problems.jsonl -o kept.jsonl --report report.json
 """
 
 Command = Callable[[argparse.Namespace, Sequence[str]], int]
@@ -26,7 +27,7 @@ Command = Callable[[argparse.Namespace, Sequence[str]], int]
 
 def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     """Add `data` and its actions to the command line's parser."""
-    data = commands.add_parser("data", help="convert, count, show and make data sets")
+    data = commands.add_parser("data", help="convert, count, show, make and verify data sets")
     actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     convert = _action(actions, "convert", _convert, "read a data set of any form, write our JSONL")
@@ -46,6 +47,19 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ign
     _output_option(synth)
     synth.add_argument("--per-tier", type=int, default=100, help="problems of each tier (100)")
     synth.add_argument("--seed", type=int, default=1, help="decides every problem (1)")
+
+    verify = _action(
+        actions, "verify", _verify, "keep the problems whose solutions pass their tests"
+    )
+    _source_options(verify)
+    _output_option(verify)
+    verify.add_argument("--report", type=Path, help="where the report goes, as JSON")
+    verify.add_argument("--runs", type=int, default=3, help="runs of each solution (3)")
+    verify.add_argument("--slots", type=int, help="sandboxes at a time (one per processor)")
+    verify.add_argument(
+        "--backend", choices=["auto", "docker", "process"], default="auto", help="sandbox (auto)"
+    )
+    verify.add_argument("--wall-seconds", type=float, default=10.0, help="limit of one run (10)")
 
 
 def _action(actions, name: str, function: Command, help: str) -> argparse.ArgumentParser:
@@ -181,3 +195,13 @@ def _show(options: argparse.Namespace, _: Sequence[str]) -> int:
             print_problem(problem, kinds)
             return 0
     raise ConfigError(f"{options.source}: no problem {options.id!r} in it")
+
+
+def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:
+    from deploy.verification_run import verify_file
+
+    if options.runs < 1 or (options.slots is not None and options.slots < 1):
+        raise ConfigError("--runs and --slots must be at least 1")
+    if not 0 < options.wall_seconds <= 3600:
+        raise ConfigError(f"--wall-seconds: {options.wall_seconds} is not within 0 and 3600")
+    return verify_file(options)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from curriculum.problem import Problem
 from curriculum.statistics import ALL, Counts, median
@@ -71,6 +73,23 @@ def histogram(start_points: dict[int, int]) -> list[str]:
         label = f"{number}+" if number == LAST_BIN else str(number)
         lines.append(f"{label:>12}   {bar:<{BAR_WIDTH}} {problems}")
     return lines
+
+
+def print_report(report: dict[str, Any], output: Path, console: Console | None = None) -> None:
+    """What `stepcoder data verify` found, by cause, with an example of each."""
+    console = console or Console(width=100, highlight=False)
+    table = Table(title=f"{report['kept']} of {report['problems']} problems kept in {output}")
+    table.add_column("cause")
+    table.add_column("problems", justify="right")
+    table.add_column("such as")
+    for cause, number in report["causes"].items():
+        shown = report["examples"].get(cause)
+        example = f"{shown[0]['id']}: {_short(shown[0]['detail'])}" if shown else ""
+        table.add_row(cause, str(number), Text(example))
+    for name, number in report["bad_records"]["fields"].items():
+        example = _short(report["bad_records"]["examples"][name][0])
+        table.add_row(f"bad record: {name}", str(number), Text(example))
+    console.print(table)
 
 
 def print_problem(problem: Problem, kinds: frozenset[str], console: Console | None = None) -> None:
