@@ -95,7 +95,7 @@ def mixed(tmp_path: Path) -> Path:
         "good": "def f(x):\n    return 2 * x\n",
         "wrong": "def f(x):\n    return x\n",
         "broken": "def f(x)\n    return x\n",
-        "needs": "def f(x: List[int]):\n    return 2 * x\n",
+        "needs": "def f(x: Deque[int]):\n    return 2 * x\n",
         "library": "import no_such_library\ndef f(x):\n    return 2 * x\n",
         "fine": "def f(x):\n    return x + x\n",
     }
