@@ -5,7 +5,7 @@ VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
 
-.PHONY: help install local-cluster local-cluster-down test test-unit lint format typecheck lock engine engine-down image clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox lint format typecheck lock engine engine-down image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ test: install ## every test (the Docker ones where an engine answers)
 
 test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 	@exec $(VENV)/python -m pytest -m "not integration and not docker" $(ARGS)
+
+bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--soak for the long run)
+	@exec $(VENV)/python -m deploy sandbox bench $(ARGS)
 
 lint: install ## ruff (lint and format) and pyright
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/pyright

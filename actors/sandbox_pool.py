@@ -10,7 +10,7 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,16 @@ from ray.exceptions import RayActorError
 
 from actors.calls import answers
 from actors.config import SandboxPoolConfig
-from sandbox import Job, Outcome, Sandbox, SandboxConfig, Verdict, reap_strays
+from sandbox import (
+    Job,
+    Outcome,
+    Sandbox,
+    SandboxConfig,
+    TestOutcome,
+    TestResult,
+    Verdict,
+    reap_strays,
+)
 
 RESOURCE = "sandbox"
 """The custom Ray resource that marks a node as an execution node."""
@@ -85,7 +94,12 @@ class SandboxWorker:
 
 
 class SandboxPool:
-    """The driver's handle on the sandbox workers: least-loaded dispatch, deadlines, retries."""
+    """The driver's handle on the sandbox workers: least-loaded dispatch, deadlines, retries.
+
+    Example:
+        async for verdict in pool.stream(jobs):
+            print(verdict.job_id, verdict.outcome)
+    """
 
     def __init__(self, workers: Sequence[Any], config: SandboxPoolConfig) -> None:
         self.workers = list(workers)
@@ -116,34 +130,73 @@ class SandboxPool:
         calls = [worker.start.remote() for worker in self.workers]
         return (await answers("sandbox: start", calls, deadline_s))[0]
 
+    async def stream(self, jobs: Iterable[Job]) -> AsyncIterator[Verdict]:
+        """The jobs' verdicts, each as soon as it is there, in no order; exactly one per job.
+
+        Leaving the loop early (with `aclosing`, or by an exception in the consumer's task) cancels
+        what has not ended. Raises what `run` raises.
+        """
+        waiting = {asyncio.ensure_future(self.run(job)) for job in jobs}
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    yield each.result()
+        finally:
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
     async def run(self, job: Job) -> Verdict:
         """One verdict for one job; an infrastructure fault is retried, then returned as such.
+
+        A retry goes to a worker that has not failed this job, while there is one. Cancelling frees
+        the slot; a program already running ends within its own limits, its verdict unread.
 
         Raises:
             TimeoutError: no verdict within `job_timeout_s`, though sandboxes have deadlines.
         """
+        failed: set[int] = set()
         async with self._slots:
             for attempt in range(self.config.retries + 1):
-                verdict = await self._attempt(job)
+                index = self._least_loaded(failed)
+                verdict = await self._attempt(job, index)
                 if verdict.outcome is not Outcome.infra_error or attempt == self.config.retries:
                     return verdict
+                failed.add(index)
         raise AssertionError("unreachable: the last attempt returns")
 
-    async def _attempt(self, job: Job) -> Verdict:
-        index = min(range(len(self.workers)), key=self._load.__getitem__)
+    def _least_loaded(self, failed: set[int]) -> int:
+        """The worker with the fewest jobs under way, of those not in `failed` if there are any."""
+        able = [i for i in range(len(self.workers)) if i not in failed]
+        return min(able or range(len(self.workers)), key=self._load.__getitem__)
+
+    async def _attempt(self, job: Job, index: int) -> Verdict:
+        call = self.workers[index].run.remote(job)
+        answer = asyncio.ensure_future(call)
+        # The load counts until the worker is done, which outlasts a wait that is cancelled.
         self._load[index] += 1
+        answer.add_done_callback(lambda ended: self._ended(index, ended))
         try:
-            call = self.workers[index].run.remote(job)
-            return await asyncio.wait_for(asyncio.shield(call), self.config.job_timeout_s)
+            return await asyncio.wait_for(asyncio.shield(answer), self.config.job_timeout_s)
         except TimeoutError:
             raise TimeoutError(
                 f"sandbox-{index} gave no verdict on job {job.id} within "
                 f"{self.config.job_timeout_s:.0f} s"
             ) from None
         except RayActorError as error:
-            return Verdict(job.id, Outcome.infra_error, tests=(), error=f"sandbox-{index}: {error}")
-        finally:
-            self._load[index] -= 1
+            return Verdict(
+                job.id,
+                Outcome.infra_error,
+                tests=(TestResult(TestOutcome.not_run),) * len(job.cases),
+                error=f"sandbox-{index}: {error}",
+                trusted_tests=job.assertions is None,
+            )
+
+    def _ended(self, index: int, answer: asyncio.Future[Verdict]) -> None:
+        self._load[index] -= 1
+        if not answer.cancelled():
+            answer.exception()  # seen: nobody may be waiting for it any more
 
     def stop(self) -> None:
         """Close every sandbox; waits at most 20 s for the containers to go."""

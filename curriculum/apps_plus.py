@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.problem import TIERS, BadRecord, Problem, parse_problem
+from curriculum.sources.json_lines import json_lines
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "question": ("question", "prompt", "problem", "description", "problem_description"),
     "canonical_solution": ("canonical_solution", "solution", "solutions"),
     "starter_code": ("starter_code", "starter"),
+    "preamble": ("preamble", "prefix"),
     "fn_name": ("fn_name", "function_name", "entry_point"),
     "inputs": ("inputs",),
     "outputs": ("outputs",),
@@ -25,7 +27,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 """Accepted keys of each field, best first. Case, spaces and hyphens do not matter."""
 
-OPTIONAL = frozenset({"id", "starter_code", "fn_name", "source"})
+OPTIONAL = frozenset({"id", "starter_code", "preamble", "fn_name", "source"})
 
 
 @dataclass
@@ -62,22 +64,45 @@ def read_apps_plus(path: Path | str, mapping: Mapping | None = None) -> list[Pro
     mapping = mapping if mapping is not None else Mapping()
     problems: list[Problem] = []
     index_of: dict[str, int] = {}
-    for index, (key, record) in enumerate(_records(path)):
-        where = f"record {index}"
-        if not isinstance(record, dict):
-            raise BadRecord(path, where, "record", f"an object is wanted, not {_kind(record)}")
-        default_id = key if key is not None else f"{path.stem}/{index}"
-        problem = _Reader(path, where, mapping).problem(record, default_id)
+    for index, problem in enumerate(iter_apps_plus(path, mapping)):
+        if isinstance(problem, BadRecord):
+            raise problem
         first = index_of.setdefault(problem.id, index)
         if first != index:
-            raise BadRecord(path, where, "id", f"{problem.id!r} was used by record {first}")
+            reason = f"{problem.id!r} was used by record {first}"
+            raise BadRecord(path, f"record {index}", "id", reason)
         problems.append(problem)
-    log.info("%s: %d problems; %s", path, len(problems), mapping)
     return problems
+
+
+def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Problem | BadRecord]:
+    """Stream such a file; a record that is wrong comes as a `BadRecord`, and the next follows.
+
+    JSONL named `.jsonl` or `.gz` is read line by line, any other one as a whole. Doubled
+    ids are the reader's to find. Raises `BadRecord` where the file cannot be read on.
+    """
+    mapping = mapping if mapping is not None else Mapping()
+    count = 0
+    for index, (key, record) in enumerate(_records(path)):
+        where = f"record {index}"
+        try:
+            if isinstance(record, BadRecord):
+                raise record
+            if not isinstance(record, dict):
+                raise BadRecord(path, where, "record", f"an object is wanted, not {_kind(record)}")
+            default_id = key if key is not None else f"{path.stem}/{index}"
+            yield _Reader(path, where, mapping).problem(record, default_id)
+            count += 1
+        except BadRecord as error:
+            yield error
+    log.info("%s: %d problems; %s", path, count, mapping)
 
 
 def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (id given by the file's form, record) for each of the three forms."""
+    if path.suffix == ".gz" or (path.suffix == ".jsonl" and _begins_with_an_object(path)):
+        yield from ((None, record) for _, record in json_lines(path))
+        return
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -100,12 +125,17 @@ def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
         yield None, document
 
 
+def _begins_with_an_object(path: Path) -> bool:
+    _, first = next(json_lines(path), (0, None))
+    return isinstance(first, dict)
+
+
 def _json_lines(path: Path, lines: list[str]) -> Iterator[tuple[None, Any]]:
     for index, line in enumerate(lines):
         try:
             yield None, json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise BadRecord(path, f"record {index}", "json", str(error)) from None
+            yield None, BadRecord(path, f"record {index}", "json", str(error))
 
 
 class _Reader:
@@ -122,6 +152,7 @@ class _Reader:
                 "id": self._id(fields.get("id"), default_id),
                 "question": self._text("question", fields["question"]),
                 "starter_code": self._text("starter_code", fields.get("starter_code") or ""),
+                "preamble": self._preamble(fields.get("preamble") or ""),
                 "canonical_solution": self._solution(fields["canonical_solution"]),
                 "fn_name": fields.get("fn_name") or None,
                 "tests": tests,
@@ -191,6 +222,10 @@ class _Reader:
         if not text.strip():
             raise self._bad("canonical_solution", "empty")
         return text
+
+    def _preamble(self, value: Any) -> str:
+        text = self._text("preamble", value)
+        return text if not text or text.endswith("\n") else f"{text}\n"
 
     def _tier(self, value: Any) -> Any:
         tier = value.strip().lower() if isinstance(value, str) else value

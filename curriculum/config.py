@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from curriculum.problem import Tier
 from curriculum.start_points import START_POINT_KINDS, StartPointKind
 
 
@@ -13,14 +14,35 @@ class CurriculumConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    mode: Literal["cccs", "none"] = "cccs"
-    """cccs: start near the end of each solution and move to its beginning; none: whole tasks."""
+    mode: Literal["cccs", "none", "linear", "adaptive"] = "cccs"
+    """cccs: start near the end of each solution and move to its beginning; none: whole tasks;
+    linear: give less with every visit; adaptive: give as much as each problem needs now."""
     alpha: float = Field(default=0.7, gt=0, le=1)
     """Weight of the newest visit in a problem's moving average of pass rates."""
     threshold: float = Field(default=0.5, ge=0, lt=1)
     """The paper's rho: a problem whose average rises above it moves one stage on."""
     start_point_kinds: tuple[StartPointKind, ...] = START_POINT_KINDS
-    """Statements that count as start points."""
+    """Statements that count as start points; `linear` and `adaptive` cut before any statement."""
+    linear_visits: int = Field(default=20, gt=0)
+    """Mode `linear`: visits of a problem after which it is asked whole."""
+    full_task_share: float = Field(default=0.25, ge=0, le=1)
+    """Mode `adaptive`: share of the visits at which a problem is asked whole all the same."""
+    floor: float = Field(default=0.1, ge=0, lt=1)
+    """Mode `adaptive`: a problem whose average falls below it is given more."""
+    longest_rest: int = Field(default=8, ge=0)
+    """Mode `adaptive`: most visits in a row left out of a problem always or never solved."""
+    tier_weights: dict[Tier, float] = Field(default_factory=dict)
+    """How often a tier's problems come, relative to the others (1 where not named), above 0. Every
+    problem comes at least once in an epoch."""
+
+    @model_validator(mode="after")
+    def _weights_are_positive(self) -> "CurriculumConfig":
+        for tier, weight in self.tier_weights.items():
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"tier_weights.{tier}: {weight} is not above 0")
+        if self.floor > self.threshold:
+            raise ValueError(f"floor {self.floor} lies above threshold {self.threshold}")
+        return self
 
     @property
     def cut_kinds(self) -> frozenset[str]:

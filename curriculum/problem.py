@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from curriculum.exact_values import from_json, to_json
+
 Tier = Literal["introductory", "interview", "competition"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
@@ -41,8 +43,8 @@ class Test(BaseModel):
 class Problem(BaseModel):
     """One programming problem with a solution known to be right.
 
-    The canonical solution is a whole program: run after nothing, it defines `fn_name` (call-based)
-    or reads stdin and writes stdout (`fn_name` is None).
+    The canonical solution is a whole program: run after the preamble, it defines `fn_name`
+    (call-based) or reads stdin and writes stdout (`fn_name` is None).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -53,6 +55,9 @@ class Problem(BaseModel):
     """What the model is asked, as text (a comment block where the model continues Python)."""
     starter_code: str = ""
     """Code every answer begins with; most useful when the canonical solution begins with it."""
+    preamble: str = ""
+    """Imports and helpers that every program of this problem runs behind, whole lines; neither cut
+    nor shown to the policy."""
     canonical_solution: str
     """The source the curriculum cuts."""
     fn_name: str | None = Field(default=None, min_length=1)
@@ -63,6 +68,18 @@ class Problem(BaseModel):
     """Tier by which results are reported."""
     source: str
     """The data set it came from."""
+
+    @property
+    def program(self) -> str:
+        """The canonical solution behind its preamble: a program that passes the tests."""
+        return self.preamble + self.canonical_solution
+
+    @field_validator("preamble")
+    @classmethod
+    def _whole_lines(cls, preamble: str) -> str:
+        if preamble and not preamble.endswith("\n"):
+            raise ValueError("must end with a newline: the solution follows on a line of its own")
+        return preamble
 
     @field_validator("tests")
     @classmethod
@@ -93,8 +110,9 @@ def read_problems(path: Path | str) -> list[Problem]:
     """
     problems: list[Problem] = []
     line_of: dict[str, int] = {}
-    for line, text in _numbered_lines(path):
-        problem = parse_problem(_loads(text, path, f"line {line}"), path, f"line {line}")
+    for line, problem in iter_problems(path):
+        if isinstance(problem, BadRecord):
+            raise problem
         first = line_of.setdefault(problem.id, line)
         if first != line:
             raise BadRecord(path, f"line {line}", "id", f"{problem.id!r} was used on line {first}")
@@ -102,18 +120,44 @@ def read_problems(path: Path | str) -> list[Problem]:
     return problems
 
 
+def iter_problems(path: Path | str) -> Iterator[tuple[int, "Problem | BadRecord"]]:
+    """Stream such a file: each line's number (from 1) and its problem, or what is wrong with it.
+
+    Doubled ids are the reader's to find. Raises `BadRecord` where the file cannot be read on, and
+    `OSError` when it cannot be read at all.
+    """
+    for line, text in _numbered_lines(path):
+        try:
+            yield line, _problem_of(_loads(text, path, f"line {line}"), path, f"line {line}")
+        except BadRecord as error:
+            yield line, error
+
+
+def _problem_of(record: Any, path: Path | str, where: str) -> Problem:
+    if isinstance(record, dict) and isinstance(record.get("tests"), list):
+        for index, test in enumerate(record["tests"]):
+            if not isinstance(test, dict):
+                continue
+            for field in test.keys() & {"input", "kwargs", "output"}:
+                try:
+                    test[field] = from_json(test[field])
+                except ValueError as error:
+                    raise BadRecord(path, where, f"tests.{index}.{field}", str(error)) from None
+    return parse_problem(record, path, where)
+
+
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
     """Write problems as JSONL: the whole file or, on any error, nothing.
 
-    Same problems, same bytes. Raises `ValueError` for a test value that would come back from JSON
-    as something else (a tuple, a set, a dict with keys that are not strings).
+    Same problems, same bytes. Tuples, sets and dicts with any keys come back as they were
+    (`curriculum.exact_values`); raises `ValueError` for a test value with no such form.
     """
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
             for problem in problems:
-                file.write(_dumps(problem) + "\n")
+                file.write(dump_problem(problem) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -151,23 +195,15 @@ def _loads(text: str, path: Path | str, where: str) -> Any:
         raise BadRecord(path, where, "json", str(error)) from None
 
 
-def _dumps(problem: Problem) -> str:
-    for index, test in enumerate(problem.tests):
-        for field in ("input", "kwargs", "output"):
-            odd = _not_json(getattr(test, field))
-            if odd is not None:
+def dump_problem(problem: Problem) -> str:
+    """One line of our JSONL, without its end; raises `ValueError` as `write_problems`."""
+    record = problem.model_dump()
+    for index, test in enumerate(record["tests"]):
+        for field, value in test.items():
+            try:
+                test[field] = to_json(value)
+            except TypeError as error:
                 raise ValueError(
-                    f"problem {problem.id!r}: tests[{index}].{field}: JSON cannot keep {odd!r}"
-                )
-    return json.dumps(problem.model_dump())
-
-
-def _not_json(value: Any) -> Any | None:
-    """Return the first part of a value that JSON would change, or None."""
-    if value is None or isinstance(value, str | int | float):
-        return None
-    if isinstance(value, list):
-        return next((odd for item in value if (odd := _not_json(item)) is not None), None)
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return _not_json(list(value.values()))
-    return value
+                    f"problem {problem.id!r}: tests[{index}].{field}: {error}"
+                ) from None
+    return json.dumps(record)

@@ -49,5 +49,6 @@ def encode_prompt(subtask: Subtask, tokenizer: Tokenizer) -> list[int]:
 
 
 def assemble(subtask: Subtask, completion: str) -> Program:
-    """Put a completion behind the subtask's prefix."""
-    return Program(subtask.prefix + completion, len(subtask.prefix.encode()))
+    """Put a completion behind the problem's preamble and the subtask's prefix."""
+    given = subtask.problem.preamble + subtask.prefix
+    return Program(given + completion, len(given.encode()))

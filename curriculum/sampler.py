@@ -1,11 +1,15 @@
 """The order in which problems are visited."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 
 class EpochSampler:
     """Endless shuffled epochs over `range(count)`; every index once per epoch.
+
+    With weights, an index comes as often as its weight is of the smallest one, on average over the
+    epochs, and at least once in each.
 
     Epoch e of a seed has one order, whatever was drawn before, so three numbers are its whole
     state and a restored sampler goes on as the saved one would have.
@@ -16,14 +20,18 @@ class EpochSampler:
         [0, 1, 2]
     """
 
-    def __init__(self, count: int, seed: int):
+    def __init__(self, count: int, seed: int, weights: Sequence[float] | None = None):
         if count < 1:
             raise ValueError("there is nothing to sample from")
+        weights = weights if weights is not None else [1.0] * count
+        if len(weights) != count or min(weights) <= 0:
+            raise ValueError(f"{count} weights above 0 are wanted")
+        self._times = [weight / min(weights) for weight in weights]
         self._count = count
         self._seed = seed
         self._epoch = 0
         self._position = 0
-        self._order = self._shuffled()
+        self._order = self._shuffled(self._seed, self._epoch)
 
     @property
     def epoch(self) -> int:
@@ -37,9 +45,9 @@ class EpochSampler:
             part = self._order[self._position : self._position + n - len(taken)]
             taken += part
             self._position += len(part)
-            if self._position == self._count:
+            if self._position == len(self._order):
                 self._epoch, self._position = self._epoch + 1, 0
-                self._order = self._shuffled()
+                self._order = self._shuffled(self._seed, self._epoch)
         return taken
 
     def state_dict(self) -> dict[str, Any]:
@@ -49,12 +57,17 @@ class EpochSampler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken; its seed replaces this sampler's."""
         seed, epoch, position = state["seed"], state["epoch"], state["position"]
-        if epoch < 0 or not 0 <= position < self._count:
+        order = self._shuffled(seed, epoch)
+        if epoch < 0 or not 0 <= position < len(order):
             raise ValueError(f"no epoch {epoch}, position {position} over {self._count} problems")
         self._seed, self._epoch, self._position = seed, epoch, position
-        self._order = self._shuffled()
+        self._order = order
 
-    def _shuffled(self) -> list[int]:
-        order = list(range(self._count))
-        random.Random(f"{self._seed}/{self._epoch}").shuffle(order)
+    def _shuffled(self, seed: int, epoch: int) -> list[int]:
+        luck = random.Random(f"{seed}/{epoch}/weights")
+        order: list[int] = []
+        for index, times in enumerate(self._times):
+            whole = int(times)
+            order += [index] * (whole + (luck.random() < times - whole))
+        random.Random(f"{seed}/{epoch}").shuffle(order)
         return order

@@ -40,9 +40,36 @@ def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
     if not kinds:
         return ()
     counted = tuple(node for kind in kinds for node in _NODES[kind])
+    nodes = [node for node in ast.walk(_parse(source)) if isinstance(node, counted)]
+    return _before_lines(source, sorted(node.lineno for node in nodes))
+
+
+def statement_points(source: str) -> tuple[int, ...]:
+    """Offsets, ascending and distinct, before every statement that begins a line of its own.
+
+    A decorated statement begins at its first decorator. Offsets stand before white space, like
+    those of `start_points`, and the same is raised.
+    """
+    lines: set[int] = set()
+    text = _NEWLINE.split(source)
+    for node in ast.walk(_parse(source)):
+        if not isinstance(node, ast.stmt):
+            continue
+        decorators = getattr(node, "decorator_list", [])
+        line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+        # `elif` is a statement after the text "el"; one behind `;` may even follow a string's end
+        before = text[node.lineno - 1].encode()[: node.col_offset]
+        if not before.strip() or before.strip() == b"el" or decorators:
+            lines.add(line)
+    return tuple(sorted(set(_before_lines(source, sorted(lines)))))
+
+
+def _parse(source: str) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "\d" in somebody's solution is not our user's concern
-        tree = ast.parse(source)
+        warnings.simplefilter("ignore")  # "\\d" in somebody's solution is not our user's concern
+        return ast.parse(source)
+
+
+def _before_lines(source: str, lines: list[int]) -> tuple[int, ...]:
     line_starts = [0, *(match.end() for match in _NEWLINE.finditer(source))]
-    lines = sorted(node.lineno for node in ast.walk(tree) if isinstance(node, counted))
     return tuple(len(source[: line_starts[line - 1]].rstrip(_BLANK)) for line in lines)

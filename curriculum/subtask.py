@@ -72,6 +72,18 @@ def cut_at(problem: Problem, stage: int, points: tuple[int, ...]) -> Subtask:
     return Subtask(problem, stage, stage_count(len(points)), solution[:end], solution[end:])
 
 
+def cut_before(problem: Problem, index: int, points: tuple[int, ...]) -> Subtask:
+    """Cut a problem at one of some offsets in its solution, each of which is a stage.
+
+    For `FULL_TASK` as `cut_at`. Raises `ValueError` for an index that `points` does not have.
+    """
+    if not FULL_TASK <= index < len(points):
+        raise ValueError(f"{len(points)} points have no index {index}")
+    end = points[index] if index >= 0 else len(starter_prefix(problem))
+    solution = problem.canonical_solution
+    return Subtask(problem, index, len(points), solution[:end], solution[end:])
+
+
 def starter_prefix(problem: Problem) -> str:
     """The starter code, where the canonical solution begins with it; otherwise nothing.
 

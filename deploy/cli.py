@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.config import ConfigError, RunConfig, load_config
+from deploy.data_command import add_data_command
 
 EXAMPLES = """\
 examples:
@@ -18,6 +19,8 @@ examples:
   stepcoder train --config deploy/profiles/local.yaml --name hot --rollout.temperature 1.2
   stepcoder train --config deploy/profiles/local.yaml --name smoke --resume --loop.steps 90
   stepcoder config --config deploy/profiles/local.yaml --learner.fgo false
+  stepcoder sandbox run program.py --tests tests.json --fn solve
+  stepcoder data stats problems.jsonl   and convert, show, synth, verify
   stepcoder local-cluster up            the smoke run on a cluster of one (make local-cluster)
   ray job submit -- python -m deploy train --config deploy/profiles/local.yaml
 
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; actors and sandboxes are stopped", INTERRUPTED)
+        return _fail("interrupted; what this command started is stopped", INTERRUPTED)
     except _expected_failures() as error:
         return _fail(str(error), 1)
 
@@ -83,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     result = _command(commands, "result", _result, "print the result table of a finished run")
     result.add_argument("folder", type=Path, help="the run's folder, such as runs/smoke")
 
+    _sandbox_commands(commands)
+    add_data_command(commands)
+
     cluster = commands.add_parser(
         "local-cluster", help="a Ray cluster of one machine, and the smoke run on it"
     )
@@ -96,6 +102,30 @@ def _parser() -> argparse.ArgumentParser:
     _command(actions, "down", _cluster_down, "stop exactly what `up` started")
     _command(actions, "status", _cluster_status, "say what runs and where to look")
     return parser
+
+
+def _sandbox_commands(commands: Any) -> None:
+    sandbox = commands.add_parser("sandbox", help="run one program, or measure the sandbox")
+    actions = sandbox.add_subparsers(title="actions", metavar="ACTION", required=True)
+    run = _command(actions, "run", _sandbox_run, "run a program on its tests, tell what happened")
+    run.add_argument("program", type=Path, help="the program, a file of Python")
+    run.add_argument("--tests", type=Path, required=True, metavar="P", help="its tests, in JSON")
+    run.add_argument("--fn", metavar="NAME", help="function to call (none: stdin to stdout)")
+    run.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    run.add_argument("--backend", default="auto", help="auto, docker or process (auto)")
+    run.add_argument("--seconds", type=float, help="time limit over all tests (10)")
+    bench = _command(actions, "bench", _sandbox_bench, "measure the sandbox: one table, one file")
+    bench.add_argument("--rounds", type=int, default=7, help="turns of each comparison (7)")
+    bench.add_argument(
+        "--soak",
+        type=int,
+        nargs="?",
+        const=20_000,
+        default=0,
+        metavar="N",
+        help="also N programs in a row (20000) while containers are killed",
+    )
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder (runs/bench)")
 
 
 def _command(
@@ -156,6 +186,25 @@ def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
         raise ConfigError(f"{options.folder}: no finished run there (no result.json)") from None
     print_result(result, options.folder)
     return 0
+
+
+def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:
+    _no_more(words)
+    from deploy.sandbox_command import limits_config, run_program
+
+    config = limits_config(options.backend, options.seconds)
+    return run_program(
+        options.program, options.tests, fn_name=options.fn, as_json=options.json, config=config
+    )
+
+
+def _sandbox_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
+    _no_more(words)
+    from deploy.sandbox_command import run_bench
+
+    if options.rounds < 1 or options.soak < 0:
+        raise ConfigError("--rounds must be at least 1 and --soak at least 0")
+    return run_bench(options.rounds, options.soak, options.out)
 
 
 def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:

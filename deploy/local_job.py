@@ -31,7 +31,9 @@ def decide(config: RunConfig, folder: Path, fresh: bool) -> list[str]:
     files = RunFolder(folder)
     if fresh or not files.config.exists():
         return ["--overwrite"]
-    changed = differing_keys(load_config(files.config), config)
+    changed = [
+        key for key in differing_keys(load_config(files.config), config) if key != "runs_dir"
+    ]
     if changed:
         raise ConfigError(
             f"{folder} holds a run of another configuration (differs at {', '.join(changed)}): "

@@ -8,11 +8,12 @@ Works with neither Ray nor torch. See README.md beside this file.
 
 from sandbox.backend import Choice, SandboxError, choose_backend
 from sandbox.config import Limits, SandboxConfig
-from sandbox.job import Job
+from sandbox.job import Assertions, Job
 from sandbox.sandbox import Sandbox
 from sandbox.verdict import Outcome, Statement, TestOutcome, TestResult, Verdict
 
 __all__ = [
+    "Assertions",
     "Choice",
     "Job",
     "Limits",

@@ -4,8 +4,10 @@ Return values (`same_value`):
 - `==` of Python for None, booleans, integers, strings, bytes; a boolean equals 0 or 1.
 - An expected float: any number within `TOLERANCE` of it, relative or absolute; NaN equals NaN. An
   expected integer: a returned float must equal it exactly.
+- The sign of a zero does not count.
 - Sequences (list, tuple) element by element. A set equals a set, or the list of its members
-  (data sets are JSON, which has no sets); members compare by `==`.
+  (data sets are JSON, which has no sets); members compare by `==`, and sets of numbers only, by
+  the rules of numbers, each in its order of size.
 - Dicts by keys, which count in their JSON form (`1` and `"1"` are one key), and their values.
 - A one-element list `[x]` as expectation also accepts `x` (a quirk of APPS).
 
@@ -14,11 +16,13 @@ Printed text (`same_text`):
 - Within a line, tokens between whitespace: equal as text; or the expected one is written with a
   point or exponent and the printed one is a number within `TOLERANCE` of it; or the expected one is
   a plain integer and the printed one that integer with a zero fraction (`2.0`).
+- The sign of a zero does not count. `nan` and `inf` may be written in capitals.
 """
 
 import json
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 from sandbox.runner.values import MAX_PLAIN_INT, Members, Pairs, dumps_exact, hashable
@@ -30,6 +34,8 @@ LONGEST_NUMBER = 400
 _FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d{1,3})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
+_ZERO = re.compile(r"-?0(\.0*)?", re.ASCII)
+_NOT_FINITE = frozenset({"nan", "-nan", "inf", "+inf", "-inf", "infinity", "-infinity"})
 _ZERO_FRACTION = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
 
 
@@ -69,6 +75,11 @@ def _show(value: Any) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer too long for decimal text
         return f"a {type(value).__name__} too large to show"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """The text if it is short, else its beginning and its length."""
     if len(text) <= SHOWN_CHARS:
         return text
     return f"{text[:SHOWN_CHARS]}... ({len(text)} characters)"
@@ -96,6 +107,8 @@ def _same(expected: Any, returned: Any) -> bool:
 
 def _same_members(expected: Any, returned: Any) -> bool:
     """Whether a claimed set is the expected one; a set of its own holds expected members only."""
+    if all(map(_is_number, expected)) and any(isinstance(member, float) for member in expected):
+        return _same_numbers(expected, returned)
     try:
         wanted = frozenset(map(hashable, expected))
     except TypeError:
@@ -112,6 +125,27 @@ def _same_members(expected: Any, returned: Any) -> bool:
             return False
         seen.add(member)
     return len(seen) == len(wanted)
+
+
+def _same_numbers(expected: Any, returned: Any) -> bool:
+    """Whether two sets, one with floats, are the same; nothing claimed is hashed here."""
+    if len(expected) != len(returned):
+        return False
+    if not all(map(_is_number, returned)):
+        return False
+    wanted, got = sorted(expected, key=_by_size), sorted(returned, key=_by_size)
+    if any(one == other for one, other in pairwise(got)):  # claimed twice: not a set
+        return False
+    return all(map(_same, wanted, got))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _by_size(number: float) -> tuple[bool, float]:
+    """NaN, which has no size, comes last."""
+    return (True, 0) if number != number else (False, number)
 
 
 def _same_items(expected: dict[Any, Any], returned: Any) -> bool:
@@ -169,7 +203,11 @@ def _same_line(expected: str, printed: str) -> bool:
 def _same_token(expected: str, printed: str) -> bool:
     if expected == printed:
         return True
+    if expected.lower() in _NOT_FINITE and printed.lower() in _NOT_FINITE:
+        return _near(float(expected), float(printed))
     if _INTEGER.fullmatch(expected):
+        if _ZERO.fullmatch(expected) and _ZERO.fullmatch(printed):
+            return True
         whole = _ZERO_FRACTION.fullmatch(printed)
         return whole is not None and whole[1] == expected
     if len(printed) > LONGEST_NUMBER:

@@ -10,7 +10,7 @@ from typing import Any
 
 from curriculum.problem import Test
 from sandbox.channel import Ending, Reply
-from sandbox.comparison import difference, same_text, same_value
+from sandbox.comparison import difference, same_text, same_value, shortened
 from sandbox.job import Job
 from sandbox.runner import values
 from sandbox.runner.server import OUTPUT_LIMIT_STATUS
@@ -46,8 +46,8 @@ class Run:
     load_error: TestResult | None = None
 
 
-def judge(reply: Reply, job: Job, tests: Sequence[Test], cpu_seconds: int) -> Run:
-    """Compare what a program put out on `tests` (all or some of the job's) with the expected."""
+def judge(reply: Reply, job: Job, tests: Sequence[Test | str], cpu_seconds: int) -> Run:
+    """Compare what a program put out on `tests` (all or some of `job.cases`) with the expected."""
     run = Run(reply.ending, hits=reply.hits)
     ended = False
     try:
@@ -99,7 +99,7 @@ def executed_lines(source: bytes, found: Sequence[Statement]) -> tuple[int, ...]
     return tuple(sorted(lines))
 
 
-def _read(record: bytes, run: Run, job: Job, tests: Sequence[Test]) -> bool:
+def _read(record: bytes, run: Run, job: Job, tests: Sequence[Test | str]) -> bool:
     """Take in one record; True for the end record."""
     kind, _, rest = record.partition(b" ")
     index_text, _, text = rest.partition(b" ")
@@ -125,8 +125,23 @@ def _read(record: bytes, run: Run, job: Job, tests: Sequence[Test]) -> bool:
         return False
     if index != len(run.tests) or index >= len(tests):
         raise Malformed
-    run.tests.append(_result(kind, content, job.fn_name, tests[index].output))
+    case = tests[index]
+    if isinstance(case, str):
+        run.tests.append(_asserted(kind, content, case))
+    else:
+        run.tests.append(_result(kind, content, job.fn_name, case.output))
     return False
+
+
+def _asserted(kind: bytes, content: Any, assertion: str) -> TestResult:
+    """What the child says of an assertion: its word is all there is."""
+    if kind == b"e":
+        return _raised(content)
+    if kind == b"a":
+        return _PASSED
+    if kind == b"f":
+        return TestResult(TestOutcome.failed, f"does not hold: {shortened(assertion.strip())}")
+    raise Malformed
 
 
 def _result(kind: bytes, content: Any, fn_name: str | None, expected: Any) -> TestResult:

@@ -3,6 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from curriculum.problem import Test
 from sandbox.runner import values
@@ -34,9 +35,13 @@ class InputCache:
 def _encode(fn_name: str | None, test: Test, index: int) -> str:
     given = test.input
     if fn_name is None:
-        if isinstance(given, Sequence) and all(isinstance(line, str) for line in given):
-            return json.dumps(given if isinstance(given, str) else "\n".join(given))
-        raise ValueError(f"tests[{index}].input must be text for stdin, not {type(given).__name__}")
+        if not isinstance(given, Sequence) or not all(isinstance(line, str) for line in given):
+            kind = type(given).__name__
+            raise ValueError(f"tests[{index}].input must be text for stdin, not {kind}")
+        if not _is_text(test.output):
+            kind = type(test.output).__name__
+            raise ValueError(f"tests[{index}].output must be text or a list of lines, not {kind}")
+        return json.dumps(given if isinstance(given, str) else "\n".join(given))
     if not isinstance(given, (list, tuple)):
         kind = type(given).__name__
         raise ValueError(f"tests[{index}].input must be a list of arguments, not {kind}")
@@ -44,3 +49,10 @@ def _encode(fn_name: str | None, test: Test, index: int) -> str:
         return values.dumps_exact([list(given), test.kwargs])
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"tests[{index}].input: {error}") from error
+
+
+def _is_text(output: Any) -> bool:
+    """Text, or lines of it; a data set's lines may be bare numbers."""
+    if isinstance(output, (list, tuple)):
+        return all(isinstance(line, (str, int, float)) for line in output)
+    return isinstance(output, str)

@@ -1,9 +1,40 @@
 """What goes into the sandbox."""
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curriculum.problem import Test
 from sandbox.config import Limits
+
+
+class Assertions(BaseModel):
+    """Tests that are code, as HumanEval and MBPP have them, run beside the program.
+
+    They hold what is expected, so that it enters the container: a hostile program can read it or
+    state that all is well. Verdicts on them say `trusted_tests: false`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    statements: tuple[str, ...] = Field(min_length=1)
+    """Python, each a test of its own; run among the program's names. It passes if it does not
+    raise, and fails if it raises AssertionError itself."""
+    setup: str = ""
+    """Python, run once between the program and the first statement."""
+
+    @classmethod
+    def of_check(cls, test: str, entry_point: str) -> "Assertions":
+        """HumanEval's form: `test` defines `check(candidate)`; one test in all."""
+        return cls(setup=test, statements=(f"check({entry_point})",))
+
+    @field_validator("setup")
+    @classmethod
+    def _setup_compiles(cls, setup: str) -> str:
+        return _compiled(setup, "setup")
+
+    @field_validator("statements")
+    @classmethod
+    def _statements_compile(cls, statements: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_compiled(text, f"statement {i}") for i, text in enumerate(statements))
 
 
 class Job(BaseModel):
@@ -16,18 +47,35 @@ class Job(BaseModel):
     source: str
     """The whole program, Python."""
     fn_name: str | None
-    """Function (or method of a class `Solution`) that the tests call; None: stdin to stdout."""
-    tests: tuple[Test, ...]
-    """At least one: a program that was not tested did not pass."""
+    """Function (or method of a class `Solution`) that the tests call; None: stdin to stdout, or
+    assertions."""
+    tests: tuple[Test, ...] = ()
+    """At least one, or `assertions`: a program that was not tested did not pass."""
+    assertions: Assertions | None = None
+    """Instead of `tests`, where the data set has nothing better; see there what that costs."""
     limits: Limits | None = None
     """None: the sandbox's own."""
     stop_at_first_failure: bool = False
     """Run each test in a process of its own and none after one that did not pass. Otherwise all
     tests run, in one process, so that coverage is the union over all of them."""
 
-    @field_validator("tests")
-    @classmethod
-    def _not_empty(cls, tests: tuple[Test, ...]) -> tuple[Test, ...]:
-        if not tests:
+    @property
+    def cases(self) -> tuple[Test, ...] | tuple[str, ...]:
+        """What a verdict has one result for each: the tests, or the assertions' statements."""
+        return self.tests if self.assertions is None else self.assertions.statements
+
+    @model_validator(mode="after")
+    def _tested_one_way(self) -> "Job":
+        if not self.cases:
             raise ValueError("a job without tests has no verdict: give at least one test")
-        return tests
+        if self.assertions is not None and (self.tests or self.fn_name is not None):
+            raise ValueError("assertions call the program themselves: leave out tests and fn_name")
+        return self
+
+
+def _compiled(text: str, what: str) -> str:
+    try:
+        compile(text, what, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{what} is not Python: {error}") from None
+    return text

@@ -1,6 +1,7 @@
 """A sandbox slot: one warm runner, one program at a time, one verdict per job."""
 
 import itertools
+import json
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -82,28 +83,34 @@ class Sandbox:
         `Outcome.infra_error`. Raises ValueError, naming the test, if an input cannot be sent.
         """
         limits = job.limits or self.config.limits
-        inputs = self._inputs.encoded(job.fn_name, job.tests)
+        inputs = self._encoded(job)
         try:
             if job.stop_at_first_failure:
                 return self._verdict(job, self._one_by_one(job, inputs, limits))
             body = _body(job, inputs)
             reply = self._exchange(body, limits)
-            return self._verdict(job, [judge(reply, job, job.tests, limits.cpu_seconds)])
+            return self._verdict(job, [judge(reply, job, job.cases, limits.cpu_seconds)])
         except (RunnerLost, SandboxError) as error:
-            not_run = (TestResult(TestOutcome.not_run),) * len(job.tests)
+            not_run = (TestResult(TestOutcome.not_run),) * len(job.cases)
             return Verdict(
                 job.id,
                 Outcome.infra_error,
                 not_run,
                 error=f"the sandbox failed {TRIES} times: {error}",
+                trusted_tests=job.assertions is None,
                 isolation=self._backend.name,
                 slot=self.slot,
             )
 
+    def _encoded(self, job: Job) -> list[str]:
+        if job.assertions is None:
+            return self._inputs.encoded(job.fn_name, job.tests)
+        return [json.dumps(statement) for statement in job.assertions.statements]
+
     def _one_by_one(self, job: Job, inputs: Sequence[str], limits: Limits) -> list[Run]:
         runs: list[Run] = []
         wall, cpu = limits.wall_seconds, float(limits.cpu_seconds)
-        for test, encoded in zip(job.tests, inputs, strict=True):
+        for test, encoded in zip(job.cases, inputs, strict=True):
             left = limits.model_copy(
                 update={"wall_seconds": max(wall, 0.001), "cpu_seconds": max(round(cpu), 1)}
             )
@@ -138,7 +145,7 @@ class Sandbox:
 
     def _verdict(self, job: Job, runs: list[Run]) -> Verdict:
         tests = [test for run in runs for test in run.tests]
-        skipped = len(job.tests) - len(tests)
+        skipped = len(job.cases) - len(tests)
         tests += [TestResult(TestOutcome.not_run)] * skipped
         first = runs[0]
         outcome, error, line = overall(tests[: len(tests) - skipped]), None, None
@@ -164,6 +171,7 @@ class Sandbox:
             wall_seconds=sum(run.ending.wall for run in runs),
             cpu_seconds=sum(run.ending.cpu for run in runs),
             coverage_tampered=any(run.ending.tampered for run in runs) or is_suspicious(job.source),
+            trusted_tests=job.assertions is None,
             isolation=self._backend.name,
             stopped_early=skipped > 0,
             slot=self.slot,
@@ -171,7 +179,9 @@ class Sandbox:
 
 
 def _body(job: Job, inputs: Sequence[str]) -> bytes:
-    from json import dumps
-
-    head = f'{{"source": {dumps(job.source)}, "fn_name": {dumps(job.fn_name)}, "inputs": ['
-    return (head + ", ".join(inputs) + "]}").encode()
+    fields = {
+        "source": job.source,
+        "fn_name": job.fn_name,
+        "setup": job.assertions.setup if job.assertions else None,
+    }
+    return f'{json.dumps(fields)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()

@@ -80,6 +80,9 @@ class Verdict:
     """Processor time of the program's process, compilation included."""
     coverage_tampered: bool = False
     """The program reached for what coverage rests on; don't trust `statements`."""
+    trusted_tests: bool = True
+    """False: the tests were assertions, which the program could read and whose results it could
+    state itself (see `sandbox.job.Assertions`)."""
     isolation: Literal["docker", "process"] = "process"
     """What stood between the program and the machine."""
     stopped_early: bool = False

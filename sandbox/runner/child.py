@@ -7,6 +7,8 @@ what came out. Records are lines `KIND INDEX JSON` in shared memory, which survi
     c 0 [type, message, line]              it does not compile
     r i value                              call-based test i returned
     o i text                               program test i ended and had printed this
+    a i null                               assertion i held
+    f i null                               assertion i did not
     e i [type, message, line or null]      test i raised; i = -1: while the program was loaded
     z 0 null                               the end: every test was run
 """
@@ -18,13 +20,29 @@ import os
 import random
 import sys
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from . import statements, tracing, values
 
 FILENAME = "<program>"
+TESTS_FILENAME = "<tests>"
 MESSAGE_CHARS = 500
+GIVEN_NAMES = (
+    "Any",
+    "Callable",
+    "Dict",
+    "Iterable",
+    "Iterator",
+    "List",
+    "Optional",
+    "Set",
+    "Tuple",
+)
+GIVEN = {name: getattr(typing, name) for name in (*GIVEN_NAMES, "Union")}
+"""Names of `typing` that a called program has without importing them: the starter code of the data
+sets annotates with them, unimported, as LeetCode does."""
 
 
 class OutputLimit(BaseException):
@@ -50,6 +68,7 @@ class Program:
     def calls(self, name: str, inputs: list[Any]) -> None:
         """Load the program once and call its function on each `[arguments, keywords]`."""
         namespace = _module("solution")
+        namespace.update(GIVEN)
         try:
             exec(self.code, namespace)
             if callable(namespace.get(name)):
@@ -73,6 +92,30 @@ class Program:
                 self.emit("e", index, self.describe(error))
             else:
                 self.emit("r", index, result)
+
+    def holds(self, setup: str, assertions: list[str]) -> None:
+        """Load the program once and run assertions among its names."""
+        namespace = _module("solution")
+        try:
+            exec(self.code, namespace)
+            exec(_tests_code(setup), namespace)
+        except OutputLimit:
+            raise
+        except BaseException as error:
+            self.emit("e", -1, self.describe(error))
+            return
+        for index, text in enumerate(assertions):
+            try:
+                exec(_tests_code(text), namespace)
+            except OutputLimit:
+                raise
+            except BaseException as error:
+                if isinstance(error, AssertionError) and _raised_by_tests(error):
+                    self.emit("f", index, "null")
+                else:
+                    self.emit("e", index, self.describe(error))
+            else:
+                self.emit("a", index, "null")
 
     def runs(self, inputs: list[str], files: tuple[int, int], output_bytes: int) -> None:
         """Run the program from its first line on each stdin."""
@@ -137,7 +180,7 @@ def run(
     """Run the job in this process, which ends soon after.
 
     `hits` is the coverage buffer or None; `report` is called when the program tampers with it;
-    `files` are those of `memory_files`, None for a call-based job.
+    `files` are those of `memory_files`, None unless the program reads stdin.
     """
     program = _compile(job["source"], emit)
     if program is None:
@@ -147,7 +190,9 @@ def run(
     if hits is not None:
         tracing.watch_for_tampering(FILENAME, report)
         tracing.arm(program.code, hits)
-    if files is None:
+    if job["setup"] is not None:
+        program.holds(job["setup"], job["inputs"])
+    elif files is None:
         program.calls(job["fn_name"], job["inputs"])
     else:
         program.runs(job["inputs"], files, job["output_bytes"])
@@ -170,6 +215,18 @@ def _compile(source: str, emit: Emit) -> Program | None:
         return None
     emit("p", 0, json.dumps(numbering.spans))
     return Program(code, lines, emit)
+
+
+def _tests_code(text: str) -> types.CodeType:
+    return compile(text, TESTS_FILENAME, "exec", dont_inherit=True)
+
+
+def _raised_by_tests(error: BaseException) -> bool:
+    """Whether the innermost statement is the tests' own."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return step is not None and step.tb_frame.f_code.co_filename == TESTS_FILENAME
 
 
 def _open_standard_files() -> None:

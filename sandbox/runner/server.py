@@ -222,7 +222,7 @@ class Server:
             self.area.most = min(MOST_RECORDS_BYTES, output_bytes + 16 * len(body))
             job["output_bytes"] = output_bytes
             files, file_bytes = None, output_bytes
-            if job["fn_name"] is None:
+            if job["fn_name"] is None and job["setup"] is None:
                 files = child.memory_files()
                 file_bytes = max(output_bytes, len(body))
             memory_bytes = self.own_bytes + limits["memory_mib"] * MIB

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import aclosing
 
 import pytest
 import ray
@@ -13,7 +14,7 @@ import ray
 from actors.config import SandboxPoolConfig
 from actors.sandbox_pool import SandboxPool
 from curriculum.problem import Test
-from sandbox import Job, Limits, Outcome, SandboxConfig
+from sandbox import Job, Limits, Outcome, SandboxConfig, Verdict
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +28,7 @@ PROGRAMS = {
 }
 
 
+SLEEPS = "import time\n\ndef f(x):\n    time.sleep(9)\n    return x * x"
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 
 
@@ -65,6 +67,79 @@ def test_each_job_gets_its_own_verdict(pool: SandboxPool, loop: asyncio.Runner) 
         assert len({verdict.slot for verdict in verdicts}) > 1, "more than one sandbox worked"
 
     loop.run(run())
+
+
+def test_verdicts_stream_as_they_are_ready(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        slow = job("slow", "import time\n\ndef f(x):\n    time.sleep(0.3)\n    return x * x")
+        jobs = [slow, *(job(f"{i}", PROGRAMS["right"][0]) for i in range(6))]
+        seen = [verdict.job_id async for verdict in pool.stream(jobs)]
+        assert sorted(seen) == sorted(each.id for each in jobs)
+        assert seen[-1] == "slow"
+        assert [verdict async for verdict in pool.stream([])] == []
+
+    loop.run(run())
+
+
+def test_cancelled_waits_free_their_slots(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        endless = [asyncio.ensure_future(pool.run(job(f"{i}", SLEEPS))) for i in range(20)]
+        await asyncio.sleep(0.3)
+        for each in endless:
+            each.cancel()
+        ended = await asyncio.wait_for(asyncio.gather(*endless, return_exceptions=True), 5)
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended)
+        verdict = await asyncio.wait_for(pool.run(job("next", PROGRAMS["right"][0])), 20)
+        assert verdict.outcome is Outcome.passed
+
+    loop.run(run())
+
+
+def test_leaving_a_stream_cancels_the_rest(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        jobs = [job("quick", PROGRAMS["right"][0]), *(job(f"{i}", SLEEPS) for i in range(20))]
+        async with aclosing(pool.stream(jobs)) as verdicts:
+            async for verdict in verdicts:
+                assert verdict.job_id == "quick"
+                break
+        verdict = await asyncio.wait_for(pool.run(job("next", PROGRAMS["right"][0])), 20)
+        assert verdict.outcome is Outcome.passed
+
+    loop.run(run())
+
+
+class Scripted:
+    """A worker in this process that answers with the outcome it was given, and counts."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.asked = 0
+        self.outcome = outcome
+        self.run = self
+
+    async def remote(self, given: Job) -> Verdict:
+        self.asked += 1
+        return Verdict(given.id, self.outcome, tests=())
+
+
+@pytest.mark.parametrize("able", [0, 1, 2])
+def test_an_infrastructure_fault_is_retried_on_another_worker(able: int) -> None:
+    outcomes = [Outcome.infra_error if i != able else Outcome.passed for i in range(3)]
+    workers = [Scripted(outcome) for outcome in outcomes]
+    config = SandboxPoolConfig(workers=3, retries=2)
+    verdict = asyncio.run(run_one(workers, config))
+    assert verdict.outcome is Outcome.passed
+    assert max(worker.asked for worker in workers) == 1
+
+
+def test_a_fault_that_stays_is_told_as_such() -> None:
+    workers = [Scripted(Outcome.infra_error) for _ in range(2)]
+    verdict = asyncio.run(run_one(workers, SandboxPoolConfig(workers=2, retries=2)))
+    assert verdict.outcome is Outcome.infra_error
+    assert sorted(worker.asked for worker in workers) == [1, 2]
+
+
+async def run_one(workers: list[Scripted], config: SandboxPoolConfig) -> Verdict:
+    return await SandboxPool(workers, config).run(job("one", PROGRAMS["right"][0]))
 
 
 def test_a_killed_actor_costs_no_verdict(pool: SandboxPool, loop: asyncio.Runner) -> None:

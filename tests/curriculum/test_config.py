@@ -5,7 +5,16 @@ from curriculum.config import CurriculumConfig, DataConfig
 
 
 @pytest.mark.parametrize(
-    "bad", [{"alpha": 0}, {"alpha": 1.1}, {"threshold": 1}, {"mode": "linear"}, {"rho": 0.5}]
+    "bad",
+    [
+        {"alpha": 0},
+        {"alpha": 1.1},
+        {"threshold": 1},
+        {"mode": "square"},
+        {"rho": 0.5},
+        {"tier_weights": {"interview": 0}},
+        {"floor": 0.6},
+    ],
 )
 def test_curriculum_settings_out_of_bounds_are_refused(bad):
     with pytest.raises(ValidationError, match=next(iter(bad))):

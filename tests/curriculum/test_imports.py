@@ -12,7 +12,7 @@ OURS = ("actors", "deploy", "learner", "sandbox")
 def test_curriculum_imports_nothing_heavy():
     program = (
         "import sys, pkgutil, importlib, curriculum\n"
-        "for module in pkgutil.iter_modules(curriculum.__path__, 'curriculum.'):\n"
+        "for module in pkgutil.walk_packages(curriculum.__path__, 'curriculum.'):\n"
         "    importlib.import_module(module.name)\n"
         f"print([name for name in {HEAVY + OURS!r} if name in sys.modules])"
     )

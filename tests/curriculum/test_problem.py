@@ -117,8 +117,8 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path):
         read_problems(tmp_path / "a.jsonl")
 
 
-@pytest.mark.parametrize("odd", [(1, 2), {1, 2}, {1: 2}, [[(3,)]], {"a": [b"x"]}])
-def test_values_that_json_would_change_are_refused_and_leave_no_file(tmp_path, make_problem, odd):
+@pytest.mark.parametrize("odd", [b"x", 1j, {"a": [b"x"]}, {b"x": 1}, ({2j},)])
+def test_values_that_have_no_json_form_are_refused_and_leave_no_file(tmp_path, make_problem, odd):
     path = tmp_path / "a.jsonl"
     write_problems(path, [make_problem(0)])
     before = path.read_bytes()
@@ -127,6 +127,13 @@ def test_values_that_json_would_change_are_refused_and_leave_no_file(tmp_path, m
         write_problems(path, problems)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_preamble_is_whole_lines_and_stands_before_the_solution(make_problem):
+    problem = make_problem(preamble="import math\n")
+    assert problem.program == f"import math\n{problem.canonical_solution}"
+    with pytest.raises(ValidationError, match="must end with a newline"):
+        make_problem(preamble="import math")
 
 
 def test_bad_records_can_be_pickled():

@@ -113,3 +113,12 @@ def test_the_remainder_completes_the_canonical_solution(make_problem):
     problem = make_problem(points=5)
     for task in every_cut(problem):
         assert assemble(task, task.remainder).source == problem.canonical_solution
+
+
+def test_a_preamble_is_run_but_not_shown(make_problem):
+    problem = make_problem(points=1, preamble="import math  # ü\n")
+    task = cut(problem, 0, ALL)
+    assert "math" not in prompt_text(task)
+    program = assemble(task, task.remainder)
+    assert program.source == problem.program
+    assert program.source.encode()[program.completion_start :] == task.remainder.encode()

@@ -18,7 +18,9 @@ import psutil
 import pytest
 import yaml
 
+from actors.run_folder import RunFolder
 from deploy import local_cluster
+from deploy.config import ConfigError, load_config
 from deploy.local_cluster import (
     STATE,
     ClusterError,
@@ -27,6 +29,7 @@ from deploy.local_cluster import (
     running_cluster,
     start_cluster,
 )
+from deploy.local_job import Finished, decide
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
@@ -92,6 +95,29 @@ def test_a_stale_state_file_is_no_cluster(tmp_path: Path, monkeypatch: pytest.Mo
     assert running_cluster() is None
     state.write_text("{ half")
     assert running_cluster() is None
+
+
+def test_what_is_done_is_skipped_and_another_run_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_config(SMALL, ["--runs_dir", "runs"])
+    folder = tmp_path / "runs" / config.name
+    assert decide(config, folder, fresh=False) == ["--overwrite"]
+    files = RunFolder(folder)
+    files.clear()
+    # The job is given the absolute path of the folder that its follower names as it likes.
+    files.config.write_text(load_config(SMALL, ["--runs_dir", str(tmp_path / "runs")]).to_yaml())
+    assert decide(config, folder, fresh=False) == ["--overwrite"]
+    with files.checkpoint(2, keep=1) as partial:
+        (partial / "weights").write_text("x")
+    assert decide(config, folder, fresh=False) == ["--resume"]
+    files.result.write_text("{}")
+    assert decide(config, folder, fresh=False) is Finished
+    assert decide(config, folder, fresh=True) == ["--overwrite"]
+    other = load_config(SMALL, ["--runs_dir", "runs", "--loop.steps", "9"])
+    with pytest.raises(ConfigError, match=r"another configuration \(differs at loop\.steps\)"):
+        decide(other, folder, fresh=False)
 
 
 @pytest.mark.integration

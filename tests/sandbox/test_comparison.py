@@ -30,6 +30,15 @@ SAME_VALUES = [
     (True, 1),
     (None, None),
     (b"x", b"x"),
+    (0, -0.0),
+    (-0.0, 0.0),
+    ([[-0.0, float("nan")]], [[0, float("nan")]]),
+    ([0.3, 7], {0.1 + 0.2, 7}),
+    ({0.3, 2.5}, {0.1 + 0.2, 2.5}),
+    ([float("nan"), 1.5], {float("nan"), 1.5}),
+    ([0.5, "a"], {"a", 0.5}),
+    (2**80, float(2**80)),
+    ([["a"]], ["a"]),
     ([], []),
 ]
 DIFFERENT_VALUES = [
@@ -66,6 +75,15 @@ DIFFERENT_VALUES = [
     ({}, []),
     ([{}], []),
     (b"x", "x"),
+    (2**80 + 1, float(2**80)),
+    ([0.3, 7.0], {0.1 + 0.2, 8}),
+    ([0.5, "a"], {0.5, "b"}),
+    ([0.5, 0.7], {0.5, None}),
+    ([0.5, 0.5], {0.5}),
+    ([0.5, float("nan")], {0.5, 1}),
+    ([1, 2], [[1, 2]]),
+    (3, [3]),
+    ([[3]], 3),
 ]
 
 
@@ -87,6 +105,7 @@ def test_different_values(expected, returned):
 def test_claimed_sets_and_dicts_with_duplicates_are_not_the_expected_ones():
     assert not same_value({1, 2, 3}, values.loads_result('{"\\u0000set": [1, 1, 1]}'))
     assert not same_value([1, 2, 3], values.loads_result('{"\\u0000set": [1, 2, 3, 3]}'))
+    assert not same_value([0.5, 0.5], values.loads_result('{"\\u0000set": [0.5, 0.5]}'))
     assert not same_value({"1": 2}, values.loads_result('{"\\u0000dict": [[1, 3], ["1", 2]]}'))
     assert not same_value({(1,): 2}, values.loads_result('{"\\u0000dict": [[[1], 2], [[1], 2]]}'))
 
@@ -107,6 +126,15 @@ SAME_TEXTS = [
     ("1e3", "1000"),
     ("2", "2.0"),
     ("", "\n \n"),
+    ("0", "-0.0"),
+    ("0", "-0"),
+    ("-0", "0"),
+    ("-0.0", "0"),
+    ("0.00", "-0.0"),
+    ("nan", "NaN"),
+    ("-nan", "nan"),
+    ("inf", "Infinity"),
+    ("9" * 5000, "9" * 5000),
 ]
 DIFFERENT_TEXTS = [
     ("1 2\n3", "1 2 3"),
@@ -124,6 +152,12 @@ DIFFERENT_TEXTS = [
     ("x", ""),
     ("", "x"),
     ("1.5", "1.5x"),
+    ("inf", "-inf"),
+    ("nan", "inf"),
+    ("0", "-0.1"),
+    ("0", "00"),
+    ("1", "-1.0"),
+    ("9" * 5000, "9" * 4999 + "8"),
     ("1.5", "1_5e-1"),
     ("1.5", "１.5"),
     ("1.5", "1." + "5" * 500),

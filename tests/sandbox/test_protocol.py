@@ -36,7 +36,7 @@ RECORD = st.one_of(
     st.binary(max_size=40),
     st.builds(
         lambda kind, index, value: f"{kind} {index} {json.dumps(value)}".encode(),
-        st.sampled_from("pcreoz"),
+        st.sampled_from("pcreoafz"),
         st.integers(-2, 3),
         st.recursive(
             st.none() | st.integers() | st.text(max_size=3) | st.floats(),

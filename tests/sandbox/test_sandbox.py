@@ -45,6 +45,14 @@ def test_methods_keywords_and_tuples_reach_the_program(sandbox):
     assert verdict.outcome is Outcome.passed, verdict.error
 
 
+def test_called_programs_may_annotate_as_starter_code_does(call, program):
+    source = (
+        "class Solution:\n    def f(self, x: List[int]) -> Optional[int]:\n        return x[0]\n"
+    )
+    assert call(source, ([[4]], 4)).outcome is Outcome.passed
+    assert program("x: List = 1\n", ("", "")).error == "NameError: name 'List' is not defined"
+
+
 def test_a_program_reads_stdin_and_prints(program):
     source = "import sys\nn = int(input())\nprint(sum(map(int, sys.stdin.read().split())) + n)\n"
     verdict = program(source, ("1\n2 3\n", "6"), ("4\n", "4\n"), ("5\n5", "11"))
@@ -61,6 +69,18 @@ def test_every_way_to_read_stdin_works_in_every_test(program, reader):
 def test_stdin_may_be_a_list_of_lines(program):
     verdict = program("print(input() + input())", (["a", "b"], ["ab"]))
     assert verdict.outcome is Outcome.passed
+
+
+def test_expected_lines_may_be_a_list_too(program):
+    source = "print(input())\nprint('b ')\n"
+    assert program(source, (["a"], ["a", "b"]), ("7\n", [7, "b"])).outcome is Outcome.passed
+    assert program(source, (["a"], ["a"]), (["a"], ["a b"])).outcome is Outcome.failed
+
+
+@pytest.mark.parametrize("output", [None, 5, [["a"]], {"a": 1}])
+def test_expected_text_that_is_none_is_one_clear_error(program, output):
+    with pytest.raises(ValueError, match=r"tests\[0\]\.output must be text or a list of lines"):
+        program("print(1)", ("", output))
 
 
 def test_main_guard_runs_in_programs_and_not_in_called_ones(program, call):

@@ -1,0 +1,85 @@
+"""What a data set holds: tiers, lengths, start points and stages, counted."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from curriculum.problem import TIERS, Problem
+from curriculum.subtask import cut_at, solution_points, stage_count
+
+ALL = "all"
+"""The name of the row over all tiers."""
+
+
+@dataclass
+class Counts:
+    """The counts of one tier, or of all."""
+
+    problems: int = 0
+    unparsable: int = 0
+    """Problems whose canonical solution Python cannot parse; they have no start points here."""
+    call_based: int = 0
+    """Problems tested by calls of a function; the others read stdin."""
+    tests: list[int] = field(default_factory=list)
+    """Tests of each problem."""
+    lines: list[int] = field(default_factory=list)
+    """Lines of each canonical solution, blank ones left out."""
+    start_points: Counter[int] = field(default_factory=Counter)
+    """Number of start points to number of problems."""
+    stages: Counter[int] = field(default_factory=Counter)
+    """Number of curriculum stages to number of problems."""
+    revealed: list[float] = field(default_factory=list)
+    """Share of the solution's characters that the first stage gives, where there is one."""
+
+    def add(self, problem: Problem, kinds: frozenset[str]) -> None:
+        """Count one problem, cut at statements of these kinds."""
+        self.problems += 1
+        self.call_based += problem.fn_name is not None
+        self.tests.append(len(problem.tests))
+        solution = problem.canonical_solution
+        self.lines.append(sum(bool(line.strip()) for line in solution.splitlines()))
+        try:
+            points = solution_points(problem, kinds)
+        except (SyntaxError, ValueError, RecursionError):
+            self.unparsable += 1
+            return
+        stages = stage_count(len(points))
+        self.start_points[len(points)] += 1
+        self.stages[stages] += 1
+        if stages:
+            first = cut_at(problem, stages - 1, points)
+            self.revealed.append(len(first.prefix) / len(solution))
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able figures, the same for the same problems."""
+        return {
+            "problems": self.problems,
+            "unparsable": self.unparsable,
+            "call_based": self.call_based,
+            "tests_median": median(self.tests),
+            "lines_median": median(self.lines),
+            "start_points": _ascending(self.start_points),
+            "stages": _ascending(self.stages),
+            "revealed_median": round(median(self.revealed), 3),
+        }
+
+
+def count(problems: Iterable[Problem], kinds: frozenset[str]) -> dict[str, Counts]:
+    """Counts per tier that occurs, in the order of the tiers, and of all together (`ALL`)."""
+    counts = {tier: Counts() for tier in TIERS}
+    total = Counts()
+    for problem in problems:
+        counts[problem.difficulty].add(problem, kinds)
+        total.add(problem, kinds)
+    return {tier: found for tier, found in counts.items() if found.problems} | {ALL: total}
+
+
+def median(values: list[int] | list[float]) -> float:
+    """The median; 0 of nothing."""
+    return statistics.median(values) if values else 0
+
+
+def _ascending(counter: Counter[int]) -> dict[str, int]:
+    return {str(key): counter[key] for key in sorted(counter)}
