@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.exceptions import RayActorError, RayTaskError
 
-from actors.errors import RunFailed
+from actors.errors import ActorLost, RunFailed
 from sandbox import SandboxError
 
 ACTIONABLE = (RunFailed, SandboxError, OSError, ValueError, ArithmeticError)
@@ -19,8 +19,9 @@ async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[An
     """The results of `calls` (Ray object references), in their order.
 
     Raises:
-        TimeoutError: not all answered within `deadline_s` seconds; names `what` and how many did.
-        RunFailed: an actor died, or could not do it for a reason a person can act on.
+        TimeoutError: not all answered within `deadline_s` seconds; names `what` and who did not.
+        ActorLost: an actor died.
+        RunFailed: an actor could not do it for a reason a person can act on.
         RayTaskError: an actor's method failed otherwise: a bug, with the actor's stack trace.
     """
     waiting = [asyncio.ensure_future(_answer(what, call)) for call in calls]
@@ -28,9 +29,10 @@ async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[An
         async with asyncio.timeout(deadline_s):
             return list(await asyncio.gather(*waiting))
     except TimeoutError:
-        done = sum(call.done() and not call.cancelled() for call in waiting)
+        silent = [str(i) for i, call in enumerate(waiting) if not call.done() or call.cancelled()]
         raise TimeoutError(
-            f"{what}: {done} of {len(calls)} answered within {deadline_s:g} s"
+            f"{what}: {len(calls) - len(silent)} of {len(calls)} answered within {deadline_s:g} s; "
+            f"nothing from number {', '.join(silent)}"
         ) from None
     finally:
         for call in waiting:
@@ -41,8 +43,13 @@ async def _answer(what: str, call: Any) -> Any:
     try:
         return await call
     except RayActorError as error:
-        raise RunFailed(f"{what}: the actor died: {error}") from error
+        raise ActorLost(f"{what}: the actor died: {error}") from error
     except RayTaskError as error:
         if isinstance(error.cause, ACTIONABLE):
             raise RunFailed(f"{what}: {error.cause}") from error
         raise
+
+
+def no_options(index: int) -> dict[str, Any]:
+    """Ray options of an actor that nobody places: none."""
+    return {}

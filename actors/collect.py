@@ -7,10 +7,12 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
+from actors.ledger import GENERATED, JUDGED, Ledger
 from actors.rollout import Completion, Request
 from actors.rollout_fleet import RolloutFleet
 from actors.sandbox_pool import SandboxPool
@@ -50,6 +52,8 @@ class Collected:
     """From the first request to the last completion [seconds]."""
     sandbox_s: float
     """From the last completion to the last verdict: what judging adds to the round [seconds]."""
+    peak_judging: int
+    """Completions waiting for their verdict, at most."""
 
 
 class Collector:
@@ -73,12 +77,17 @@ class Collector:
         self._bytes = token_bytes(tokenizer)
 
     async def collect(
-        self, subtasks: Sequence[Subtask], samples_each: int, first_id: int, deadline_s: float
+        self,
+        subtasks: Sequence[Subtask],
+        samples_each: int,
+        first_id: int,
+        deadline_s: float,
+        ledger: Ledger | None = None,
     ) -> Collected:
         """Generate `samples_each` completions of every subtask and judge them all.
 
         Sample ids run from `first_id`; each seeds its own sampling, so that a resumed run asks
-        for the same random streams.
+        for the same random streams. `ledger` is told of each sample that is generated or judged.
 
         Raises:
             TimeoutError: the round took longer than `deadline_s`; says how far it came.
@@ -91,17 +100,22 @@ class Collector:
             for _ in range(samples_each):
                 request = self._request(next(ids), prompt, subtask)
                 asked[request.sample_id] = (subtask, request)
-        completions = 0
+        completions = peak = 0
         started = last = time.monotonic()
         judging: list[asyncio.Task[Sample]] = []
+        unjudged: set[asyncio.Task[Sample]] = set()
         try:
             async with asyncio.timeout(deadline_s):
                 requests = [request for _, request in asked.values()]
                 async for completion in self.fleet.generate(requests):
                     completions += 1
                     last = time.monotonic()
-                    work = self._judge(*asked[completion.sample_id], completion)
-                    judging.append(asyncio.create_task(work))
+                    work = self._judge(*asked[completion.sample_id], completion, ledger)
+                    task = asyncio.create_task(work)
+                    judging.append(task)
+                    unjudged.add(task)
+                    task.add_done_callback(unjudged.discard)
+                    peak = max(peak, len(unjudged))
                 samples = await asyncio.gather(*judging)
         except TimeoutError as error:
             judged = sum(task.done() and not task.cancelled() for task in judging)
@@ -113,7 +127,7 @@ class Collector:
             for task in judging:
                 task.cancel()
         samples.sort(key=lambda sample: sample.sample_id)
-        return Collected(tuple(samples), last - started, time.monotonic() - last)
+        return Collected(tuple(samples), last - started, time.monotonic() - last, peak)
 
     def _request(self, sample_id: int, prompt: tuple[int, ...], subtask: Subtask) -> Request:
         room = self.config.max_model_len - len(prompt)
@@ -130,7 +144,15 @@ class Collector:
             temperature=self.config.temperature,
         )
 
-    async def _judge(self, subtask: Subtask, request: Request, completion: Completion) -> Sample:
+    async def _judge(
+        self,
+        subtask: Subtask,
+        request: Request,
+        completion: Completion,
+        ledger: Ledger | None,
+    ) -> Sample:
+        if ledger is not None:
+            ledger.reached(request.sample_id, GENERATED)
         ids = completion.token_ids
         program = assemble(subtask, completion_text(ids, self._bytes))
         problem = subtask.problem
@@ -141,6 +163,9 @@ class Collector:
             tests=problem.tests,
             limits=self.limits,
         )
+        verdict = await self.pool.run(job)
+        if ledger is not None:
+            ledger.reached(request.sample_id, JUDGED)
         return Sample(
             sample_id=request.sample_id,
             subtask=subtask,
@@ -148,5 +173,20 @@ class Collector:
             completion=completion,
             program=program,
             token_lengths=tuple(text_lengths(ids, self._bytes)),
-            verdict=await self.pool.run(job),
+            verdict=verdict,
         )
+
+
+def rollout_figures(collected: Collected) -> dict[str, float]:
+    """What generation and judging of a round cost, for the metrics."""
+    tokens = sum(len(sample.completion.token_ids) for sample in collected.samples)
+    verdicts = [sample.verdict for sample in collected.samples]
+    return {
+        "rollout/tokens": float(tokens),
+        "rollout/tokens_per_s": tokens / max(collected.rollout_s, 1e-9),
+        "rollout/cut_short": fmean(
+            sample.completion.finish_reason == "length" for sample in collected.samples
+        ),
+        "sandbox/program_ms": 1e3 * fmean(verdict.wall_seconds for verdict in verdicts),
+        "sandbox/peak_queue": float(collected.peak_judging),
+    }

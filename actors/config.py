@@ -37,8 +37,18 @@ class RolloutConfig(BaseModel):
     """KV cache of a CPU engine [MiB]; a GPU engine sizes its own."""
     threads: int = Field(default=1, ge=1)
     """OpenMP threads of a CPU engine. More than the free cores is far slower than one."""
+    stop: tuple[str, ...] = ()
+    """Strings after which a completion ends though the policy has not ended it, such as a code
+    fence. They stay in the completion; `prompt` says what of it becomes the program."""
     start_timeout_s: float = Field(default=300, gt=0)
-    """Longest wait for an engine to load [seconds]."""
+    """Longest wait for an engine to load, the first time or after a fault [seconds]."""
+    heartbeat_s: float = Field(default=5, gt=0)
+    """Time between questions to every engine whether it still lives [seconds]."""
+    hang_timeout_s: float = Field(default=60, gt=0)
+    """An engine that answers nothing for so long is killed and started again [seconds]."""
+    retries: int = Field(default=3, ge=0)
+    """Times a sample is asked again of another engine after the one that had it died. A prompt
+    that kills every engine must end the run rather than go round for ever."""
 
 
 class SandboxPoolConfig(BaseModel):
@@ -78,6 +88,11 @@ class LoopConfig(BaseModel):
     broadcast are always probed."""
     sample_every: int = Field(default=5, ge=1)
     """Steps between samples of rollouts written to `rollouts.jsonl`."""
+    max_staleness: int = Field(default=0, ge=0)
+    """Updates by which a sample's weights may be older than those it trains. 0 is strictly
+    on-policy; from 1 on the fleet writes the next rounds while the learner learns."""
+    learner_restarts: int = Field(default=3, ge=0)
+    """Times in a row the learner may be started again from the same checkpoint."""
     step_timeout_s: float = Field(default=900, gt=0)
     """Longest wait for one step's generation and verdicts, or for one update [seconds]."""
 
@@ -89,6 +104,8 @@ class WeightsConfig(BaseModel):
 
     backend: Literal["auto", "gloo", "nccl"] = "auto"
     """Transport: `nccl` between GPUs, `gloo` between CPUs; auto takes what the machine has."""
+    timeout_s: float = Field(default=120, gt=0)
+    """Longest wait for any peer in the rendezvous, a broadcast or a control call [seconds]."""
     verify_tolerance: float = Field(default=1e-4, gt=0)
     """Largest difference allowed between the learner's and an engine's log-probabilities of
     the probe [nats]. 1e-4 suits float32; bfloat16 needs about 0.2."""
@@ -107,5 +124,8 @@ class PlacementConfig(BaseModel):
     """Threads of a CPU learner rank. On-policy, it works while the engines wait."""
     sft_threads: int = Field(default=2, ge=1)
     """Threads of the warm start, which runs while nothing else does (CPU)."""
+    timeout_s: float = Field(default=60, gt=0)
+    """Longest wait for the cluster to grant the run its places [seconds]. Raise it where nodes
+    are started on demand."""
     min_free_memory_gib: float = Field(default=4.0, ge=0)
     """Free memory without which a run does not start [GiB]."""

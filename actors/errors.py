@@ -1,5 +1,9 @@
-"""Failures that a person can act on, as opposed to bugs."""
+"""What the actors raise when a run cannot go on, or when a part of it must be replaced."""
 
 
 class RunFailed(RuntimeError):
-    """The run cannot go on; the message says what failed, where, and what to do."""
+    """A run cannot go on; the message says which part failed, why, and what to do."""
+
+
+class ActorLost(RunFailed):
+    """An actor's process or node is gone, or no longer answers; another may take its place."""

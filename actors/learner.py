@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from actors.calls import answers
+from actors.calls import answers, no_options
 from actors.config import PlacementConfig
+from actors.errors import ActorLost, RunFailed
 from learner.config import LearnerConfig
 from learner.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class BroadcastGroup:
+    """The engines of one broadcast and how they are reached."""
+
+    backend: str
+    """`gloo` or `nccl`."""
+    workers: tuple[Any, ...]
+    """Handles of the rollout actors."""
+    members: tuple[tuple[str, int], ...]
+    """Each worker's name and how often it was started again: together they identify an engine."""
+    ranks_per_worker: int
+    """Engine processes of one actor."""
+    deadline_s: float
+    """Longest wait for any of them [seconds]."""
+
+    def __str__(self) -> str:
+        return ", ".join(name for name, _ in self.members)
 
 
 class LearnerWorker:
     """One rank of the learner.
 
-    Lifecycle: `start()` joins the ranks and loads policy, critic and reference; `connect()` joins
-    the rollout fleet's broadcast group; then `update()` and `broadcast()` alternate.
+    Lifecycle: `start()` joins the ranks and loads policy, critic and reference; then `update()` and
+    `broadcast()` alternate.
     """
 
     def __init__(self, rank: int, world_size: int) -> None:
@@ -26,6 +47,7 @@ class LearnerWorker:
         self.world_size = world_size
         self._learner: Any = None
         self._sender: Any = None
+        self._members: tuple[tuple[str, int], ...] = ()
 
     def address(self) -> str:
         """This node's address and a free port: rank 0's is every rank's meeting point."""
@@ -50,21 +72,41 @@ class LearnerWorker:
         self._learner = PPOLearner(config, Path(model_dir), rollout_temperature=temperature)
         return {"deepspeed": deepspeed.__version__, "torch": torch.__version__}
 
-    def connect(self, backend: str, workers: Sequence[Any], ranks_per_worker: int) -> None:
-        """Join the broadcast group of these rollout workers."""
-        from actors.rollout_broadcast import LearnerSource, open_sender
-
-        source = LearnerSource(self._learner)
-        self._sender = open_sender(backend, workers, source, self.rank, ranks_per_worker)
-
     def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
         """One PPO update; every rank gets the whole batch and takes its share."""
         return self._learner.update(trajectories)
 
-    def broadcast(self, version: int) -> None:
-        """Send the policy's weights to the fleet as `version`."""
-        self._sender.client.version = version
-        self._sender.send_weights()
+    def broadcast(self, version: int, group: BroadcastGroup) -> int:
+        """Send the policy's weights to the engines of `group` as `version`; returns the bytes.
+
+        The engines are met anew whenever they are not those of the broadcast before.
+
+        Raises:
+            RunFailed: an engine was lost or missed the deadline; no engine of the group can be
+                trusted to hold whole weights.
+        """
+        from ray.exceptions import RayError
+
+        from actors.rollout_broadcast import LearnerSource, open_sender, send
+
+        try:
+            if self._sender is None or self._members != group.members:
+                self._sender = None
+                self._sender = open_sender(
+                    group.backend,
+                    group.workers,
+                    LearnerSource(self._learner),
+                    self.rank,
+                    group.ranks_per_worker,
+                    group.deadline_s,
+                )
+                self._members = group.members
+            return send(self._sender, version)
+        except (RuntimeError, TimeoutError, RayError) as error:
+            self._sender = None  # closes its connections, which frees engines that still wait
+            raise RunFailed(
+                f"weight broadcast of version {version} to {group}: {type(error).__name__}: {error}"
+            ) from error
 
     def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
         """Log-probability of each token from the second on: the learner's half of the probe."""
@@ -84,41 +126,66 @@ class LearnerWorker:
 
 
 class LearnerGroup:
-    """All learner ranks as one: every call goes to all of them and waits with a deadline."""
+    """All learner ranks as one: every call goes to all of them and waits with a deadline.
+
+    Every call raises `ActorLost` when a rank dies or does not answer in time, and `RunFailed` when
+    it could not do what was asked.
+    """
 
     def __init__(
-        self, config: LearnerConfig, placement: PlacementConfig, gpu: bool, deadline_s: float
+        self,
+        config: LearnerConfig,
+        placement: PlacementConfig,
+        gpu: bool,
+        deadline_s: float,
+        options: Callable[[int], dict[str, Any]] = no_options,
     ) -> None:
+        """Create the actors.
+
+        Args:
+            config: what they learn with.
+            placement: how many ranks, and their threads.
+            gpu: whether each takes a GPU.
+            deadline_s: longest wait for any call [seconds].
+            options: further Ray options of rank `i`, such as where it is placed.
+        """
         self.config = config
         self.deadline_s = deadline_s
         actor = ray.remote(LearnerWorker)
-        self.workers = [
+        self.workers: list[Any] = [
             actor.options(
                 name=f"learner-{rank}",
                 num_cpus=1,
                 num_gpus=1 if gpu else 0,
-                max_restarts=0,
+                max_restarts=-1,
                 runtime_env={"env_vars": learner_env(placement.learner_threads, gpu)},
+                **options(rank),
             ).remote(rank, placement.learner_ranks)
             for rank in range(placement.learner_ranks)
         ]
 
     async def start(self, model_dir: Path, temperature: float) -> list[dict[str, str]]:
         """Load on every rank; returns the versions each runs."""
+        self._started_with = (model_dir, temperature)
         master = await self._wait("address", [self.workers[0].address.remote()])
         return await self._all("start", self.config, str(model_dir), temperature, master[0])
 
-    async def connect(self, backend: str, workers: Sequence[Any], ranks_per_worker: int) -> None:
-        """Join the rollout fleet's broadcast group."""
-        await self._all("connect", backend, list(workers), ranks_per_worker)
+    async def restart(self) -> None:
+        """End every rank, the living ones too, and load them all again from the first model.
+
+        One lost rank takes the others with it: they may be waiting for it inside a collective.
+        """
+        for worker in self.workers:
+            ray.kill(worker, no_restart=False)
+        await self.start(*self._started_with)
 
     async def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
         """One PPO update; the metrics are rank 0's, already reduced over ranks."""
         return (await self._all("update", ray.put(trajectories)))[0]
 
-    async def broadcast(self, version: int) -> None:
-        """Send the policy's weights to the whole fleet."""
-        await self._all("broadcast", version)
+    async def broadcast(self, version: int, group: BroadcastGroup) -> int:
+        """Send the policy's weights to the engines of `group`; returns the bytes of one copy."""
+        return (await self._all("broadcast", version, group))[0]
 
     async def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
         """The learner's log-probabilities of these sequences' tokens."""
@@ -141,7 +208,10 @@ class LearnerGroup:
         return await self._wait(method, calls)
 
     async def _wait(self, method: str, calls: list[Any]) -> list[Any]:
-        return await answers(f"learner: {method}", calls, self.deadline_s)
+        try:
+            return await answers(f"learner: {method}", calls, self.deadline_s)
+        except TimeoutError as error:
+            raise ActorLost(str(error)) from error
 
 
 def learner_env(threads: int, gpu: bool) -> dict[str, str]:

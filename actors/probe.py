@@ -39,20 +39,19 @@ class WeightProbe:
                 sample from other weights than the ones being trained.
         """
         reference = await self.learner.token_logprobs(self.sequences)
-        differences = [
-            largest_difference(reference, answer)
-            for answer in await self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
-        ]
-        for index, difference in enumerate(differences):
+        fleet = await self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
+        differences = {name: largest_difference(reference, got) for name, got in fleet.items()}
+        for name, difference in differences.items():
             if not difference <= self.tolerance:
                 raise RunFailed(
-                    f"weights: rollout-{index} does not hold version {version}: its log-probs "
+                    f"weights: {name} does not hold version {version}: its log-probs "
                     f"differ from the learner's by {difference:.2e}, more than "
                     f"weights.verify_tolerance {self.tolerance:.0e}"
                 )
         self.checks += 1
-        self.worst = max(self.worst, *differences)
-        return max(differences)
+        worst = max(differences.values())
+        self.worst = max(self.worst, worst)
+        return worst
 
 
 def largest_difference(

@@ -2,7 +2,8 @@
 
 Lifecycle: `start()` loads the engine from a Hugging Face folder; `generate()` streams completions,
 each as it ends; the weight-sync methods are called by the broadcast (`rollout_broadcast.py`), which
-pauses generation, replaces the weights and resumes. `stop()` shuts the engine down.
+pauses generation, replaces the weights and resumes: completions under way keep what they have and
+go on with the new weights. `stop()` shuts the engine down.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ class Completion:
     logprobs: tuple[float, ...]
     """Log-probability of each generated id under the sampling distribution [nats]."""
     finish_reason: str
-    """`stop` (the policy ended it) or `length`."""
+    """`stop` (the policy or a stop string ended it) or `length`."""
     weight_version: int
-    """Version of the weights that wrote it."""
+    """Version of the oldest weights that wrote any of it."""
 
 
 def engine_env(config: RolloutConfig, gpu: bool) -> dict[str, str]:
@@ -86,7 +87,7 @@ class RolloutWorker:
         self._request_ids = itertools.count()
         self._engine: Any = None
 
-    def start(self, model_dir: str, weights_backend: str, gpu: bool) -> dict[str, str]:
+    async def start(self, model_dir: str, weights_backend: str, gpu: bool) -> dict[str, str]:
         """Load the engine; returns the versions of vllm and torch as this process runs them.
 
         Raises:
@@ -98,7 +99,7 @@ class RolloutWorker:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        from actors.rollout_weights import EXTENSION
+        from actors.rollout_extension import EXTENSION
 
         config = self.config
         sized: dict[str, Any] = (
@@ -126,10 +127,38 @@ class RolloutWorker:
             raise RunFailed(
                 f"{self.name}: vLLM could not load {model_dir}: {type(error).__name__}: {error}"
             ) from error
+        await self._engine.update_weight_version(str(self.weight_version))
         return {"vllm": vllm.__version__, "torch": torch.__version__}
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
-        """Yield each completion as it ends, in whatever order they end."""
+    async def heartbeat(self) -> int:
+        """The weight version, as the engine's own loop tells it between two steps.
+
+        Raises:
+            RuntimeError: the engine is not loaded or has died.
+        """
+        if self._engine is None:
+            raise RuntimeError(f"{self.name}: the engine is not loaded")
+        return int(await self._engine.get_weight_version())
+
+    def pids(self) -> list[int]:
+        """Process ids of this actor and of its engine."""
+        import psutil
+
+        actor = psutil.Process()
+        return [actor.pid, *(child.pid for child in actor.children(recursive=True))]
+
+    async def generate(
+        self, requests: Sequence[Request], version: int
+    ) -> AsyncIterator[Completion]:
+        """Yield each completion as it ends, in whatever order they end.
+
+        Raises:
+            RuntimeError: this engine's weights are older than `version`; nothing is generated.
+        """
+        if self.weight_version < version:
+            raise RuntimeError(
+                f"{self.name} holds weights {self.weight_version}, and {version} were asked for"
+            )
         tasks = [asyncio.create_task(self._complete(request)) for request in requests]
         try:
             for task in asyncio.as_completed(tasks):
@@ -148,7 +177,8 @@ class RolloutWorker:
             seed=request.seed,
             logprobs=0,
             flat_logprobs=True,
-            detokenize=False,
+            stop=list(self.config.stop),
+            detokenize=bool(self.config.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         output = await self._final(request.prompt_ids, params)
@@ -158,7 +188,7 @@ class RolloutWorker:
             token_ids=tuple(generated.token_ids),
             logprobs=_chosen_logprobs(generated),
             finish_reason=generated.finish_reason,
-            weight_version=self.weight_version,
+            weight_version=min(int(span.version) for span in generated.weight_versions),
         )
 
     async def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -214,7 +244,7 @@ class RolloutWorker:
 
     async def finish_weight_update(self, version: int) -> None:
         """Make the weights current under this version number and resume."""
-        await self._engine.finish_weight_update()
+        await self._engine.finish_weight_update(weight_version=str(version))
         self.weight_version = version
         await self._engine.resume_generation()
 

@@ -1,7 +1,9 @@
 """The learner's end of the weight broadcast: one code path for `gloo` (CPU) and `nccl` (GPU).
 
-    sender = open_sender("gloo", workers, LearnerSource(learner), rank=0)     # rendezvous, once
-    sender.send_weights()                                                     # every update
+    sender = open_sender("gloo", workers, LearnerSource(learner), rank=0, deadline_s=60)
+    send(sender, version=7)
+
+The group's members are fixed at the rendezvous: when the fleet changes, a new sender is opened.
 
 The engines' end and the wire format are in `rollout_weights.py`.
 """
@@ -31,7 +33,6 @@ from vllm.distributed.weight_transfer.base import (
 from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
 
 from actors.rollout_weights import (
-    DEADLINE_S,
     GlooInit,
     GlooUpdate,
     broadcast,
@@ -50,6 +51,7 @@ class GlooSenderInit(TrainerInitInfo):
     master_address: str
     master_port: int
     world_size: int
+    deadline_s: float
 
 
 class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
@@ -58,6 +60,7 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
     init_info_cls = GlooSenderInit
     group: ProcessGroup | None = None
     store: TCPStore | None = None
+    deadline_s: float = 0.0
 
     @classmethod
     def trainer_init(
@@ -65,6 +68,7 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
     ) -> GlooSender:
         """Open the group on rank 0 while the engines join it."""
         sender = cls(client=client, source=source, is_sender=init_info.is_sender)
+        sender.deadline_s = deadline_s = init_info.deadline_s
         if not sender.is_sender:
             return sender
         sender.store = store = TCPStore(
@@ -72,17 +76,18 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
             init_info.master_port,
             is_master=True,
             wait_for_workers=False,
-            timeout=timedelta(seconds=DEADLINE_S),
+            timeout=timedelta(seconds=deadline_s),
         )
         invitation = GlooInit(
             master_address=init_info.master_address,
             master_port=store.port,
             rank_offset=1,
             world_size=init_info.world_size,
+            deadline_s=deadline_s,
         )
         joined = _in_background(client.init_weight_transfer_engine, asdict(invitation))
-        sender.group = join(store, 0, init_info.world_size)
-        joined.result(DEADLINE_S)
+        sender.group = join(store, 0, init_info.world_size, deadline_s)
+        joined.result(deadline_s)
         return sender
 
     def send_weights(self) -> None:
@@ -103,8 +108,8 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
         received = _in_background(self.client.update_weights, asdict(update))
         stream = iter(self.source)
         for bucket in buckets(meta):
-            broadcast(self.group, _pack(bucket, stream))
-        received.result(DEADLINE_S)
+            broadcast(self.group, _pack(bucket, stream), self.deadline_s)
+        received.result(self.deadline_s)
         self.client.finish_weight_update()
 
 
@@ -148,13 +153,16 @@ class FleetClient:
     """vLLM's weight-sync control plane over the whole fleet of rollout actors.
 
     Each engine gets its own `rank_offset`, so that several engines share one broadcast group.
-    Every call waits at most `DEADLINE_S` and then raises with the method's name. `version` is the
+    Every call waits at most `deadline_s` and then raises with the method's name. `version` is the
     number the next update will carry; the senders' own interface has no place for it.
     """
 
-    def __init__(self, workers: Sequence[Any], ranks_per_worker: int = 1) -> None:
+    def __init__(
+        self, workers: Sequence[Any], ranks_per_worker: int = 1, deadline_s: float = 120
+    ) -> None:
         self.workers = list(workers)
         self.ranks_per_worker = ranks_per_worker
+        self.deadline_s = deadline_s
         self.version = 0
 
     def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
@@ -192,11 +200,13 @@ class FleetClient:
 
     def _wait(self, method: str, calls: list[Any]) -> None:
         try:
-            ray.get(calls, timeout=DEADLINE_S)
+            ray.get(calls, timeout=self.deadline_s)
         except GetTimeoutError:
+            answered, _ = ray.wait(calls, num_returns=len(calls), timeout=0)
+            silent = [i for i, call in enumerate(calls) if call not in answered]
             raise TimeoutError(
-                f"weight broadcast: no answer to {method} from every rollout worker "
-                f"within {DEADLINE_S:.0f} s"
+                f"weight broadcast: no answer to {method} from member(s) {silent} of "
+                f"{len(calls)} rollout workers within {self.deadline_s:g} s"
             ) from None
 
 
@@ -217,17 +227,47 @@ class LearnerSource(WeightSource):
 
     def __init__(self, learner: NamedWeights) -> None:
         self._learner = learner
+        self._stream: Iterator[tuple[str, torch.Tensor]] = iter(())
 
     def metadata(self) -> list[ParamMeta]:
         """Name, dtype and full shape of every parameter, without gathering."""
         return [ParamMeta(*row) for row in self._learner.weight_shapes()]
 
     def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
-        return self._learner.named_weights()
+        self._stream = self._learner.named_weights()
+        return self._stream
+
+    def drain(self) -> None:
+        """Run the stream to its end: under ZeRO-3 the other ranks gather on, sent or not."""
+        for _ in self._stream:
+            pass
+
+
+def send(sender: TrainerWeightTransferEngine[Any], version: int) -> int:
+    """Broadcast the source's current weights as `version`; returns the bytes of one copy.
+
+    Raises:
+        RuntimeError, TimeoutError, ray.exceptions.RayError: an engine is gone, failed, or missed
+            the deadline. The group is unusable then, and its engines may hold half an update.
+    """
+    source = sender.source
+    assert isinstance(source, LearnerSource)
+    assert isinstance(sender.client, FleetClient)
+    sender.client.version = version
+    try:
+        sender.send_weights()
+    finally:
+        source.drain()
+    return sum(byte_size(p.dtype, p.shape) for p in source.metadata())
 
 
 def open_sender(
-    backend: str, workers: Sequence[Any], source: WeightSource, rank: int, ranks_per_worker: int = 1
+    backend: str,
+    workers: Sequence[Any],
+    source: WeightSource,
+    rank: int,
+    ranks_per_worker: int = 1,
+    deadline_s: float = 120,
 ) -> TrainerWeightTransferEngine[Any]:
     """Rendezvous this learner rank with the fleet.
 
@@ -237,18 +277,19 @@ def open_sender(
         source: the policy's weights; every learner rank iterates its own in step.
         rank: this learner's rank; 0 sends.
         ranks_per_worker: engine processes per actor (tensor x pipeline parallel size).
+        deadline_s: longest wait for any peer, here and in every broadcast [seconds].
     """
     world_size = 1 + len(workers) * ranks_per_worker
     address = ray.util.get_node_ip_address()
     if backend == "gloo":
-        info: TrainerInitInfo = GlooSenderInit(address, 0, world_size, rank=rank)
+        info: TrainerInitInfo = GlooSenderInit(address, 0, world_size, deadline_s, rank=rank)
     elif backend == "nccl":
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
 
         info = NCCLTrainerInitInfo(address, _free_port(), world_size, rank=rank)
     else:
         raise ValueError(f"weights.backend {backend!r}: choose gloo or nccl")
-    client = FleetClient(workers, ranks_per_worker)
+    client = FleetClient(workers, ranks_per_worker, deadline_s)
     return WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
 
 

@@ -3,104 +3,340 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
-from actors.calls import answers
+from actors.calls import ACTIONABLE, answers, no_options
 from actors.config import RolloutConfig
-from actors.errors import RunFailed
+from actors.errors import ActorLost, RunFailed
 from actors.rollout import Completion, Request, RolloutWorker, engine_env
+from actors.rollout_member import Member, deal
+
+_REVIVALS = 3
+"""Times in a row that loading may fail while no other engine is there, before the run ends."""
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A worker's stream is over; what it left undone, and why."""
+
+    unfinished: tuple[Request, ...] = ()
+    cause: Exception | None = None
 
 
 class RolloutFleet:
-    """Launches the workers, spreads requests over them and merges their streams."""
+    """Launches the workers, spreads requests over them, and replaces engines that fail.
 
-    def __init__(self, config: RolloutConfig, gpu: bool) -> None:
+    An engine that dies, hangs or misses a weight update is killed and loaded again while the
+    others take over its requests. It gets no request until `bring_up`, which `WeightSync` sets,
+    has given it the current weights. All methods belong to one event loop.
+    """
+
+    def __init__(
+        self,
+        config: RolloutConfig,
+        gpu: bool,
+        options: Callable[[int], dict[str, Any]] = no_options,
+    ) -> None:
+        """Create the actors.
+
+        Args:
+            config: how many, and how they sample.
+            gpu: whether engines run on GPUs.
+            options: further Ray options of worker `i`, such as where it is placed.
+        """
         self.config = config
         self.gpu = gpu
+        self.version = 0
+        """Weights that every new completion must be written with."""
+        self.restarts = 0
+        """Engines started again so far."""
+        self.bring_up: Callable[[Member], Awaitable[None]] | None = None
+        self.say: Callable[[str], None] = lambda line: None
         actor = ray.remote(RolloutWorker)
-        self.workers = [
-            actor.options(
-                name=f"rollout-{i}",
-                num_cpus=config.threads,
-                num_gpus=config.tensor_parallel if gpu else 0,
-                max_restarts=0,
-                max_concurrency=4096,
-                runtime_env={"env_vars": engine_env(config, gpu)},
-            ).remote(config, f"rollout-{i}")
+        self.members = [
+            Member(
+                f"rollout-{i}",
+                actor.options(
+                    name=f"rollout-{i}",
+                    num_cpus=config.threads,
+                    num_gpus=config.tensor_parallel if gpu else 0,
+                    max_restarts=-1,
+                    max_concurrency=4096,
+                    runtime_env={"env_vars": engine_env(config, gpu)},
+                    **options(i),
+                ).remote(config, f"rollout-{i}"),
+            )
             for i in range(config.workers)
         ]
+        self._start_arguments: tuple[str, str, bool] = ("", "", gpu)
+        self._queues: set[asyncio.Queue[Any]] = set()
+        self._revivals: set[asyncio.Task[None]] = set()
+        self._broken: RunFailed | None = None
+        self._stopped = False
 
     async def start(self, model_dir: Path, weights_backend: str) -> list[dict[str, str]]:
-        """Load every engine; returns the versions each runs."""
-        calls = [w.start.remote(str(model_dir), weights_backend, self.gpu) for w in self.workers]
-        return await answers("rollout: start", calls, self.config.start_timeout_s)
-
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
-        """Yield every completion as it ends, from whichever worker.
-
-        Requests with the same prompt go to the same worker, which then holds its prefix once.
+        """Load every engine; returns the versions of packages that each runs.
 
         Raises:
-            RunFailed: a worker died; the message names it.
+            RunFailed: an engine could not load the model.
+            TimeoutError: not all loaded within `rollout.start_timeout_s`.
         """
-        finished: asyncio.Queue[Completion | Exception | None] = asyncio.Queue()
-        streams = [
-            asyncio.create_task(self._stream(index, share, finished.put_nowait))
-            for index, share in enumerate(self._shares(requests))
-        ]
+        self._start_arguments = (str(model_dir), weights_backend, self.gpu)
+        calls = [m.actor.start.remote(*self._start_arguments) for m in self.members]
+        reports = await answers("rollout: start", calls, self.config.start_timeout_s)
+        for member in self.members:
+            member.loaded = True
+        return reports
+
+    def loaded(self) -> list[Member]:
+        """Members whose engine answers."""
+        return [member for member in self.members if member.loaded]
+
+    def ready(self) -> list[Member]:
+        """Members whose engine answers and holds the current weights."""
+        return [member for member in self.loaded() if member.version == self.version]
+
+    def holds(self, member: Member, version: int) -> None:
+        """`member` was brought to `version`."""
+        member.version = version
+        self._tell()
+
+    @property
+    def outstanding(self) -> int:
+        """Tokens that the fleet may still have to read and write."""
+        return sum(member.tokens for member in self.members)
+
+    # ------------------------------------------------------------------------- generation
+
+    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
+        """Yield every completion once, as it ends, from whichever worker.
+
+        Requests with one prompt go to the same worker, which then holds its prefix once. What a
+        failed engine leaves undone is asked of another with the same seeds.
+
+        Raises:
+            RunFailed: no engine is left, or a request has outlived `rollout.retries` engines.
+        """
+        waiting = _by_prompt(requests)
+        attempts: Counter[int] = Counter()
+        running = 0
+        finished: asyncio.Queue[Completion | _Ended | None] = asyncio.Queue()
+        streams: set[asyncio.Task[None]] = set()
+        self._queues.add(finished)
         try:
-            running = len(streams)
-            while running:
+            while waiting or running:
+                if self._broken:
+                    raise self._broken
+                for member, share in deal(waiting, self.ready(), 2 * self.config.max_num_seqs):
+                    stream = asyncio.create_task(self._stream(member, share, finished.put_nowait))
+                    streams.add(stream)
+                    stream.add_done_callback(streams.discard)
+                    running += 1
                 item = await finished.get()
-                if isinstance(item, Exception):
-                    raise item
-                if item is None:
-                    running -= 1
-                else:
+                if isinstance(item, Completion):
                     yield item
+                elif isinstance(item, _Ended):
+                    running -= 1
+                    self._count_attempts(item, attempts)
+                    waiting.extendleft(reversed(_by_prompt(item.unfinished)))
         finally:
+            self._queues.discard(finished)
             for stream in streams:
                 stream.cancel()
 
-    def _shares(self, requests: Sequence[Request]) -> list[list[Request]]:
-        """Deal prompts to workers by expected tokens, the longest first."""
-        by_prompt: dict[tuple[int, ...], list[Request]] = {}
-        for request in requests:
-            by_prompt.setdefault(request.prompt_ids, []).append(request)
-        shares: list[list[Request]] = [[] for _ in self.workers]
-        load = [0] * len(self.workers)
-        for group in sorted(by_prompt.values(), key=lambda g: -len(g) * g[0].max_tokens):
-            lightest = min(range(len(load)), key=load.__getitem__)
-            shares[lightest].extend(group)
-            load[lightest] += sum(len(r.prompt_ids) + r.max_tokens for r in group)
-        return shares
+    def _count_attempts(self, ended: _Ended, attempts: Counter[int]) -> None:
+        if isinstance(ended.cause, RunFailed):
+            raise ended.cause
+        for request in ended.unfinished:
+            attempts[request.sample_id] += 1
+            if attempts[request.sample_id] > self.config.retries:
+                raise RunFailed(
+                    f"sample {request.sample_id} ({len(request.prompt_ids)} prompt tokens) has "
+                    f"outlived {attempts[request.sample_id]} engines (rollout.retries); the last "
+                    f"one: {ended.cause}"
+                )
 
     async def _stream(
         self,
-        index: int,
+        member: Member,
         requests: list[Request],
-        deliver: Callable[[Completion | Exception | None], None],
+        deliver: Callable[[Completion | _Ended], None],
     ) -> None:
+        """Run `requests` on `member`; delivers its completions and then how it ended."""
+        incarnation = member.incarnation
+        left = {request.sample_id: request for request in requests}
+        call = member.actor.generate.options(num_returns="streaming")
+        stream = call.remote(requests, self.version)
+        cause: Exception | None = None
         try:
-            if requests:
-                stream = self.workers[index].generate.options(num_returns="streaming")
-                async for reference in stream.remote(requests):
-                    deliver(await reference)
-            deliver(None)
-        except (RayActorError, RayTaskError) as error:
-            deliver(RunFailed(f"rollout-{index} failed while generating: {error}"))
+            async for reference in stream:
+                completion: Completion = await reference
+                if request := left.pop(completion.sample_id, None):
+                    member.drop(request)
+                    deliver(completion)
+            if left:
+                cause = RuntimeError("its stream ended early")
+        except RayTaskError as error:
+            cause = error
+            if isinstance(error.cause, ACTIONABLE):
+                cause = RunFailed(f"{member.name}: {error.cause}")
+        except RayError as error:
+            cause = error
+        except asyncio.CancelledError:
+            ray.cancel(stream)
+            raise
+        finally:
+            for request in left.values():
+                member.drop(request)
+        if cause is not None and not isinstance(cause, RunFailed):
+            self.fail(member, incarnation, cause)
+        deliver(_Ended(tuple(left.values()), cause))
 
     async def prompt_logprobs(
         self, sequences: list[list[int]], deadline_s: float
-    ) -> list[list[list[float]]]:
-        """Every worker's log-probabilities of these sequences' tokens, worker by worker."""
-        calls = [w.prompt_logprobs.remote(sequences) for w in self.workers]
-        return await answers("rollout: prompt_logprobs", calls, deadline_s)
+    ) -> dict[str, list[list[float]]]:
+        """The log-probabilities of these sequences' tokens, of every ready worker by name.
+
+        A worker that cannot answer is replaced and left out; waits for one that can.
+
+        Raises:
+            TimeoutError: none could within `deadline_s`.
+            RunFailed: none is left.
+        """
+        found: dict[str, list[list[float]]] = {}
+
+        async def ask(member: Member) -> None:
+            incarnation = member.incarnation
+            try:
+                call = member.actor.prompt_logprobs.remote(sequences)
+                found[member.name] = (await answers(member.name, [call], deadline_s))[0]
+            except (RunFailed, RayError) as error:
+                self.fail(member, incarnation, error)
+
+        async with asyncio.timeout(deadline_s):
+            while not found:
+                if not self.ready():
+                    await self.changed()
+                await asyncio.gather(*map(ask, self.ready()))
+        return found
+
+    # ------------------------------------------------------------------------- faults
+
+    def fail(self, member: Member, incarnation: int, cause: BaseException | str) -> None:
+        """Kill `member`'s engine and load another, unless that has begun already."""
+        if member.incarnation != incarnation or self._stopped:
+            return
+        member.incarnation += 1
+        member.loaded = False
+        member.version = 0
+        self.restarts += 1
+        self.say(f"{member.name} failed and is started again: {_first_line(cause)}")
+        ray.kill(member.actor, no_restart=False)
+        revival = asyncio.create_task(self._revive(member))
+        self._revivals.add(revival)
+        revival.add_done_callback(self._revivals.discard)
+
+    async def _revive(self, member: Member) -> None:
+        failures = 0
+        incarnation = member.incarnation
+        while True:
+            try:
+                call = member.actor.start.remote(*self._start_arguments)
+                await answers(f"{member.name}: restart", [call], self.config.start_timeout_s)
+                break
+            except (RunFailed, TimeoutError, RayError) as error:
+                failures += 1
+                if failures >= _REVIVALS and not self.loaded():
+                    self._broken = RunFailed(f"no rollout engine is left: {error}")
+                    self._tell()
+                    return
+                ray.kill(member.actor, no_restart=False)
+                await asyncio.sleep(1)
+        member.loaded = True
+        if self.bring_up is not None:
+            try:
+                await self.bring_up(member)
+            except ActorLost:
+                return  # the learner's death: who restarts it pushes its weights to everyone
+            except RunFailed as error:
+                self._broken = error
+        if member.incarnation == incarnation:
+            self.say(f"{member.name} is back, with weights {member.version}")
+        self._tell()
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """While inside, ask every engine now and then whether it lives."""
+        watch = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            for task in (watch, *self._revivals):
+                task.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.heartbeat_s)
+            await self.check()
+
+    async def check(self) -> None:
+        """Ask every engine whether it lives; one that does not answer is replaced."""
+        await asyncio.gather(*(self._ask(member) for member in self.loaded()))
+
+    async def _ask(self, member: Member) -> None:
+        incarnation, version = member.incarnation, self.version
+        try:
+            call = member.actor.heartbeat.remote()
+            await answers(f"{member.name}: heartbeat", [call], self.config.hang_timeout_s)
+        except (RunFailed, TimeoutError, RayError) as error:
+            if version == self.version:  # an update meanwhile has deadlines of its own
+                self.fail(member, incarnation, error)
+
+    async def changed(self) -> None:
+        """Wait until an engine became ready, or none will any more.
+
+        Raises:
+            RunFailed: none will.
+        """
+        news: asyncio.Queue[Any] = asyncio.Queue()
+        self._queues.add(news)
+        try:
+            if not self._broken:
+                await news.get()
+            if self._broken:
+                raise self._broken
+        finally:
+            self._queues.discard(news)
+
+    def _tell(self) -> None:
+        """Wake everyone who waits for the fleet."""
+        for queue in self._queues:
+            queue.put_nowait(None)
 
     def stop(self) -> None:
         """Shut the engines down; waits at most 20 s."""
-        ray.wait([w.stop.remote() for w in self.workers], num_returns=len(self.workers), timeout=20)
+        self._stopped = True
+        calls = [member.actor.stop.remote() for member in self.loaded()]
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=20)
+
+
+def _by_prompt(requests: Sequence[Request]) -> deque[list[Request]]:
+    """Groups of requests with one prompt, the most expensive group first."""
+    groups: dict[tuple[int, ...], list[Request]] = {}
+    for request in requests:
+        groups.setdefault(request.prompt_ids, []).append(request)
+    return deque(sorted(groups.values(), key=lambda group: -len(group) * group[0].max_tokens))
+
+
+def _first_line(cause: BaseException | str) -> str:
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__

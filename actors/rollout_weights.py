@@ -3,8 +3,8 @@
 On GPUs the data plane is vLLM's `nccl` backend. vLLM has none that works on CPUs, so this module
 registers `gloo` with the same factory. The learner's end is `rollout_broadcast.py`.
 
-Importing this module registers the backend. vLLM imports it in each engine process because the
-engine is started with `worker_extension_cls=EXTENSION`.
+Importing this module registers the backend; vLLM imports it in each engine process through
+`rollout_extension.py`.
 
 The payload of one update is the checkpoint-format stream of `(name, tensor)` pairs, flattened into
 buckets of at most `BUCKET_BYTES`, one broadcast each: neither side holds a second whole copy.
@@ -29,15 +29,6 @@ from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 
 BUCKET_BYTES = 64 << 20
 """Upper bound of one broadcast [bytes]; a single larger tensor travels alone."""
-
-DEADLINE_S = 120.0
-"""Longest wait for any peer in the rendezvous, a broadcast or a control call [seconds]."""
-
-EXTENSION = f"{__name__}.RegisterBackends"
-
-
-class RegisterBackends:
-    """Named as vLLM's `worker_extension_cls`: importing it in a worker registers `gloo` there."""
 
 
 # ------------------------------------------------------------------------------ wire format
@@ -75,17 +66,17 @@ def views(buffer: torch.Tensor, bucket: list[ParamMeta]) -> Iterator[tuple[str, 
         start = end
 
 
-def broadcast(group: ProcessGroup, tensor: torch.Tensor) -> None:
-    """Broadcast from rank 0 (the learner), waiting at most `DEADLINE_S`."""
+def broadcast(group: ProcessGroup, tensor: torch.Tensor, deadline_s: float) -> None:
+    """Broadcast from rank 0 (the learner), waiting at most `deadline_s` seconds."""
     options = BroadcastOptions()
     options.rootRank = 0
     options.rootTensor = 0
-    group.broadcast([tensor], options).wait(timedelta(seconds=DEADLINE_S))
+    group.broadcast([tensor], options).wait(timedelta(seconds=deadline_s))
 
 
-def join(store: TCPStore, rank: int, world_size: int) -> ProcessGroup:
+def join(store: TCPStore, rank: int, world_size: int, deadline_s: float) -> ProcessGroup:
     """Join the broadcast group at `store` as `rank`; blocks until all `world_size` are there."""
-    deadline = timedelta(seconds=DEADLINE_S)
+    deadline = timedelta(seconds=deadline_s)
     return init_gloo_process_group(PrefixStore("weights", store), rank, world_size, deadline)
 
 
@@ -100,6 +91,7 @@ class GlooInit(WeightTransferInitInfo):
     master_port: int
     rank_offset: int
     world_size: int
+    deadline_s: float
 
 
 @dataclass
@@ -125,18 +117,21 @@ class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
     update_info_cls = GlooUpdate
     group: ProcessGroup | None = None
     store: TCPStore | None = None
+    deadline_s: float = 0.0
 
     def init_transfer_engine(self, init_info: GlooInit) -> None:
-        """Join the learner's group; blocks until every member is there."""
+        """Join the learner's group, leaving an earlier one; blocks until every member is there."""
+        self.shutdown()
+        self.deadline_s = init_info.deadline_s
         parallel = self.parallel_config
         rank = init_info.rank_offset + parallel.data_parallel_index * parallel.world_size
         self.store = store = TCPStore(
             init_info.master_address,
             init_info.master_port,
             is_master=False,
-            timeout=timedelta(seconds=DEADLINE_S),
+            timeout=timedelta(seconds=self.deadline_s),
         )
-        self.group = join(store, rank + parallel.rank, init_info.world_size)
+        self.group = join(store, rank + parallel.rank, init_info.world_size, self.deadline_s)
 
     def start_weight_update(self) -> None:
         """Put the model into layerwise-reload mode."""
@@ -155,7 +150,7 @@ class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
         for bucket in buckets(update_info.meta()):
             total = sum(byte_size(p.dtype, p.shape) for p in bucket)
             buffer = torch.empty(total, dtype=torch.uint8)
-            broadcast(self.group, buffer)
+            broadcast(self.group, buffer, self.deadline_s)
             self.model.load_weights(views(buffer, bucket))  # type: ignore[operator]
 
     def finish_weight_update(self) -> None:
@@ -167,7 +162,7 @@ class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
 
     def shutdown(self) -> None:
         """Leave the group."""
-        self.group = None
+        self.group = self.store = None
 
 
 def _repack_tied_heads(model: torch.nn.Module) -> None:

@@ -10,14 +10,14 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
 
-from actors.calls import answers
+from actors.calls import answers, no_options
 from actors.config import SandboxPoolConfig
 from sandbox import (
     Job,
@@ -108,7 +108,13 @@ class SandboxPool:
         self._slots = asyncio.Semaphore(len(self.workers) * config.slots_per_worker)
 
     @classmethod
-    def launch(cls, sandbox: SandboxConfig, config: SandboxPoolConfig, run: str) -> SandboxPool:
+    def launch(
+        cls,
+        sandbox: SandboxConfig,
+        config: SandboxPoolConfig,
+        run: str,
+        options: Callable[[int], dict[str, Any]] = no_options,
+    ) -> SandboxPool:
         """Create the actors (named `sandbox-0`, ...); they warm up on `start()`."""
         actor = ray.remote(SandboxWorker)
         env = {key: os.environ[key] for key in ("DOCKER_HOST",) if key in os.environ}
@@ -120,6 +126,7 @@ class SandboxPool:
                 max_restarts=-1,
                 max_concurrency=4 * config.slots_per_worker,
                 runtime_env={"env_vars": env},
+                **options(i),
             ).remote(sandbox, config.slots_per_worker, run, i)
             for i in range(config.workers)
         ]

@@ -2,30 +2,39 @@
 
     sample subtasks -> generate -> judge each completion as it ends -> observe -> PPO -> broadcast
 
-Strictly on-policy: every sample is written by the weights it trains.
+With `loop.max_staleness: 0` it is strictly on-policy: every sample is written by the weights it
+trains. From 1 on, the fleet writes the next rounds while the learner learns.
+
+A rollout engine or a sandbox that dies is replaced below this module (`rollout_fleet.py`,
+`sandbox_pool.py`). When the learner dies, it is started again here, and the run goes back to its
+last checkpoint.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from actors.collect import Collected, Collector, Sample
+from actors.collect import Collected, Collector, Sample, rollout_figures
 from actors.config import LoopConfig
-from actors.errors import RunFailed
+from actors.errors import ActorLost, RunFailed
 from actors.evaluate import Evaluation, evaluate
 from actors.learner import LearnerGroup
+from actors.ledger import Ledger
 from actors.metrics import MetricsLog
 from actors.probe import WeightProbe
 from actors.progress import evaluation_line, step_line
 from actors.rollout_record import rollout_records
 from actors.run_folder import RunFolder, append_jsonl, write_atomic
 from actors.trajectories import outcome_mix, split_faults, trajectory
+from actors.weight_sync import WeightSync
 from curriculum.problem import Problem
 from curriculum.schedule import Schedule
 from learner.config import RewardConfig
@@ -44,11 +53,11 @@ class Progress:
     broadcasts: int = 0
     """Weight broadcasts, first pushes included."""
     starts: int = 0
-    """Times the run was started or resumed: each pushes the weights once."""
+    """Times the run was started, resumed or went back: each pushes the weights once."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage, summed over steps [seconds]."""
     ledger: dict[str, int] = field(default_factory=dict)
-    """Samples by fate: asked, trained, dropped."""
+    """Samples by stage reached and by fate (`Ledger`)."""
     before: dict[str, Any] | None = None
     """The evaluation before the first step."""
 
@@ -64,46 +73,76 @@ class Trainer:
     heldout: Sequence[Problem]
     collector: Collector
     learner: LearnerGroup
+    sync: WeightSync
     probe: WeightProbe
     folder: RunFolder
     log: MetricsLog
     say: Callable[[str], None]
     progress: Progress = field(default_factory=Progress)
+    ledger: Ledger = field(default_factory=Ledger)
+    learner_restarts: int = 0
+    """Times the learner was started again."""
+    _rounds: deque[asyncio.Task[Collected]] = field(default_factory=deque)
 
     async def run(self) -> Evaluation:
         """Train from the current step to the last; returns the evaluation after it.
 
         Raises:
             TimeoutError: a stage missed its deadline; the message names it.
-            RunFailed: an actor failed, or an engine does not hold the weights it was sent.
+            RunFailed: a part failed for good, or an engine does not hold the weights it was sent.
         """
+        lost: ActorLost | None = None
+        losses: list[int] = []
+        try:
+            while True:
+                try:
+                    if lost is not None:
+                        await self._go_back(lost, losses)
+                    return await self._train()
+                except ActorLost as error:
+                    lost = error
+        finally:
+            await self._cancel_rounds()
+
+    async def _train(self) -> Evaluation:
         self.progress.starts += 1
         await self._broadcast(verify=True)
         if self.progress.before is None:
             self.progress.before = asdict(await self._evaluate("before RL"))
+            await self._checkpoint()  # from here on there is one to go back to
         while self.progress.step < self.loop.steps:
             started = time.monotonic()
             row = await self._step()
             step = self.progress.step
             self.log.write(step, row | {"seconds/step": time.monotonic() - started})
             self.say(step_line(step, self.loop.steps, row, time.monotonic() - started))
-            last = step == self.loop.steps
-            if last or _due(step, self.loop.checkpoint_every):
+            if self._saves_at(step):
                 await self._checkpoint()
-            if not last and _due(step, self.loop.eval_every):
+            if step < self.loop.steps and _due(step, self.loop.eval_every):
                 await self._evaluate(f"step {step}")
         return await self._evaluate("after RL")
 
     async def _step(self) -> dict[str, float]:
         """One RL step; returns its figures."""
         progress = self.progress
-        subtasks = self.schedule.sample(self.loop.prompts_per_step)
-        collected = await self.collector.collect(
-            subtasks, self.samples_per_prompt, progress.next_sample, self.loop.step_timeout_s
-        )
-        progress.next_sample += len(collected.samples)
+        self._ask_ahead()
+        started = time.monotonic()
+        collected = await self._rounds[0]
+        self._rounds.popleft()
+        waited_s = time.monotonic() - started
+
         judged, faults = split_faults(collected.samples)
-        self._settle(asked=len(collected.samples), trained=len(judged), dropped=len(faults))
+        if not judged:
+            raise RunFailed(
+                f"step {progress.step + 1}: the sandbox could judge none of {len(faults)} "
+                f"programs; the first said: {faults[0].verdict.error}"
+            )
+        staleness = [progress.weight_version - s.completion.weight_version for s in judged]
+        if max(staleness) > self.loop.max_staleness:
+            raise RunFailed(
+                f"step {progress.step + 1}: a sample is {max(staleness)} updates old, and "
+                f"loop.max_staleness is {self.loop.max_staleness}"
+            )
         self._observe(judged)
 
         started = time.monotonic()
@@ -111,14 +150,21 @@ class Trainer:
         learned = await self.learner.update(trajectories)
         learn_s = time.monotonic() - started
 
+        counts = self.ledger.close(
+            (sample.sample_id for sample in judged),
+            {fault.sample_id: fault.verdict.outcome.value for fault in faults},
+        )
         progress.step += 1
         last = progress.step == self.loop.steps
         broadcast_s = await self._broadcast(last or _due(progress.step, self.loop.verify_every))
+        for fate, samples in counts.items():
+            self.log.count(fate, samples)
         if progress.step % self.loop.sample_every == 1 or self.loop.sample_every == 1 or last:
             append_jsonl(self.folder.rollouts, rollout_records(progress.step, judged, trajectories))
         seconds = {
             "rollout": collected.rollout_s,
             "sandbox": collected.sandbox_s,
+            "wait": waited_s,
             "learn": learn_s,
             "broadcast": broadcast_s,
         }
@@ -129,11 +175,76 @@ class Trainer:
             **{f"outcome/{name}": share for name, share in outcome_mix(judged).items()},
             **{f"curriculum/{name}": value for name, value in self.schedule.metrics().items()},
             **{f"learner/{name}": value for name, value in learned.items()},
-            **_rollout_figures(collected),
+            **rollout_figures(collected),
             **{f"seconds/{name}": value for name, value in seconds.items()},
-            "dropped": float(len(faults)),
-            "weight_version": float(progress.weight_version),
+            **{f"ledger/{fate}": float(samples) for fate, samples in counts.items()},
+            "overlap": max(0.0, 1 - waited_s / (collected.rollout_s + collected.sandbox_s)),
+            "staleness/mean": fmean(staleness),
+            "staleness/max": float(max(staleness)),
+            "restarts/rollout": float(self.sync.fleet.restarts),
+            "restarts/learner": float(self.learner_restarts),
+            "weights/version": float(progress.weight_version),
+            "weights/bytes": float(self.sync.bytes),
         }
+
+    def _ask_ahead(self) -> None:
+        """Ask every round that may be under way now.
+
+        The capacity rule: a round is asked when at most `max_staleness` updates lie between the
+        weights it begins with and the step that trains on it, so that none is born too old. No
+        round is asked across a checkpoint or an evaluation: nothing is under way there.
+        """
+        progress = self.progress
+        barrier = next(n for n in range(progress.step + 1, self.loop.steps + 1) if self._pauses(n))
+        end = min(progress.step + self.loop.max_staleness + 1, barrier)
+        for _ in range(progress.step + len(self._rounds), end):
+            subtasks = self.schedule.sample(self.loop.prompts_per_step)
+            first = progress.next_sample
+            progress.next_sample += len(subtasks) * self.samples_per_prompt
+            self.ledger.asked(range(first, progress.next_sample))
+            work = self.collector.collect(
+                subtasks, self.samples_per_prompt, first, self.loop.step_timeout_s, self.ledger
+            )
+            self._rounds.append(asyncio.create_task(work))
+
+    def _saves_at(self, step: int) -> bool:
+        return step == self.loop.steps or _due(step, self.loop.checkpoint_every)
+
+    def _pauses(self, step: int) -> bool:
+        return self._saves_at(step) or _due(step, self.loop.eval_every)
+
+    async def _cancel_rounds(self) -> None:
+        for work in self._rounds:
+            work.cancel()
+        await asyncio.gather(*self._rounds, return_exceptions=True)
+        self._rounds.clear()
+
+    async def _go_back(self, lost: ActorLost, losses: list[int]) -> None:
+        """Start the learner again and continue from the last checkpoint.
+
+        Args:
+            lost: what happened to the learner.
+            losses: the checkpoints' steps gone back to so far; this one is added.
+
+        Raises:
+            RunFailed: it was lost too often since the same checkpoint.
+        """
+        checkpoint = self.folder.latest()
+        step = int(checkpoint.name.removeprefix("step-")) if checkpoint else -1
+        losses.append(step)
+        if losses.count(step) > self.loop.learner_restarts:
+            raise RunFailed(
+                f"the learner was lost {losses.count(step)} times since "
+                f"{checkpoint or 'the start'} (loop.learner_restarts): {lost}"
+            ) from lost
+        where = checkpoint.name if checkpoint else "the start"
+        self.say(f"the learner is started again, back to {where}: {str(lost).splitlines()[0]}")
+        self.learner_restarts += 1
+        await self._cancel_rounds()
+        self.ledger.forget()
+        await self.learner.restart()
+        if checkpoint is not None:
+            await self.restore(checkpoint)
 
     def _observe(self, judged: Sequence[Sample]) -> None:
         """Tell the schedule how each subtask went, once per problem and stage."""
@@ -150,26 +261,12 @@ class Trainer:
                 weight_version=samples[0].completion.weight_version,
             )
 
-    def _settle(self, asked: int, trained: int, dropped: int) -> None:
-        """Close the step's ledger: every sample asked is trained on or dropped with a count.
-
-        Raises:
-            RunFailed: nothing is left to train on.
-        """
-        if not trained:
-            raise RunFailed(
-                f"step {self.progress.step + 1}: the sandbox could judge none of {asked} programs; "
-                f"see the last verdicts with `ray logs` and check the Docker engine"
-            )
-        for fate, samples in (("asked", asked), ("trained", trained), ("dropped", dropped)):
-            self.progress.ledger[fate] = self.progress.ledger.get(fate, 0) + samples
-            self.log.count(fate, samples)
-
     async def _broadcast(self, verify: bool) -> float:
         """Send the weights to the fleet, under the next version; returns the seconds it took."""
-        version = self.progress.weight_version + 1
         started = time.monotonic()
-        await self.learner.broadcast(version)
+        # A run that went back must not use the number of weights that some engine once held.
+        version = max(self.progress.weight_version, self.sync.fleet.version) + 1
+        await self.sync.push(version)
         seconds = time.monotonic() - started
         self.progress.weight_version = version
         self.progress.broadcasts += 1
@@ -190,7 +287,9 @@ class Trainer:
             self.progress.seconds[stage] = self.progress.seconds.get(stage, 0.0) + value
 
     async def _checkpoint(self) -> None:
-        """Write learner, schedule and progress as one checkpoint."""
+        """Write learner, schedule and progress as one checkpoint; no sample may be under way."""
+        self.ledger.check_empty()
+        self.progress.ledger = self.ledger.totals
         step = self.progress.step
         with self.folder.checkpoint(step, self.loop.keep_checkpoints) as partial:
             await self.learner.save_checkpoint(partial / "learner")
@@ -207,6 +306,7 @@ class Trainer:
         try:
             state = json.loads(path.read_text())
             self.progress = Progress(**state["progress"])
+            self.ledger = Ledger(self.progress.ledger)
             self.schedule.load_state_dict(state["schedule"])
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: not a readable checkpoint: {error!r}") from error
@@ -216,16 +316,3 @@ class Trainer:
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _rollout_figures(collected: Collected) -> dict[str, float]:
-    tokens = sum(len(sample.completion.token_ids) for sample in collected.samples)
-    verdicts = [sample.verdict for sample in collected.samples]
-    return {
-        "rollout/tokens": float(tokens),
-        "rollout/tokens_per_s": tokens / max(collected.rollout_s, 1e-9),
-        "rollout/cut_short": fmean(
-            sample.completion.finish_reason == "length" for sample in collected.samples
-        ),
-        "sandbox/program_ms": 1e3 * fmean(verdict.wall_seconds for verdict in verdicts),
-    }

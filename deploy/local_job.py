@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +77,11 @@ def follow(cluster: LocalCluster, job: str) -> bool:
     On Ctrl-C the job is stopped first, so that its actors and containers end in order.
     """
     client = _client(cluster)
-    try:
-        asyncio.run(_print_logs(client, job))
-    except KeyboardInterrupt:
+    if asyncio.run(_interrupted_before_end(_print_logs(client, job))):
         print(f"stopping job {job} ...", file=sys.stderr, flush=True)
         client.stop_job(job)
         _wait_for_end(client, job)
-        raise
+        raise KeyboardInterrupt
     status = _wait_for_end(client, job)
     if status != "SUCCEEDED":
         print(f"job {job}: {status.lower()}: {client.get_job_info(job).message}", file=sys.stderr)
@@ -96,6 +96,28 @@ def stop_running_jobs(cluster: LocalCluster) -> None:
             client = _client(cluster)
             client.stop_job(job["submission_id"])
             _wait_for_end(client, job["submission_id"])
+
+
+async def _interrupted_before_end(work: Coroutine[Any, Any, None]) -> bool:
+    """Run `work`; returns whether Ctrl-C came before its end.
+
+    The signal sets an event of its own: asyncio would cancel `work`, and a client in the middle of
+    a message can swallow that, after which Ctrl-C has done nothing.
+    """
+    interrupt = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, interrupt.set)
+    running = asyncio.create_task(work)
+    stop = asyncio.create_task(interrupt.wait())
+    try:
+        await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not interrupt.is_set():
+            await running
+        return interrupt.is_set()
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        running.cancel()
+        stop.cancel()
 
 
 async def _print_logs(client: Any, job: str) -> None:

@@ -19,12 +19,14 @@ from actors.collect import Collector
 from actors.evaluate import Evaluation
 from actors.learner import LearnerGroup
 from actors.metrics import MetricsLog
+from actors.placement import reserve
 from actors.probe import WeightProbe
 from actors.rollout_fleet import RolloutFleet
 from actors.run_folder import RunFolder, write_atomic
 from actors.sandbox_pool import SandboxPool
 from actors.trainer import Trainer
 from actors.warm_start import warm_start
+from actors.weight_sync import WeightSync
 from curriculum.dataset import DataSet, load_dataset
 from curriculum.problem import Problem
 from curriculum.schedule import make_schedule
@@ -147,10 +149,15 @@ class Run:
         self.versions = package_versions()
         self.isolation = "unknown"
         deadline = config.loop.step_timeout_s
-        self.pool = SandboxPool.launch(config.sandbox, config.pool, config.name)
+        self.placement = place = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
+        self.pool = SandboxPool.launch(config.sandbox, config.pool, config.name, place.sandbox)
         learner = config.learner.model_copy(update={"seed": config.seed + config.learner.seed})
-        self.learner = LearnerGroup(learner, config.placement, cluster.gpu, deadline)
-        self.fleet = RolloutFleet(config.rollout, cluster.gpu)
+        self.learner = LearnerGroup(learner, config.placement, cluster.gpu, deadline, place.learner)
+        self.fleet = RolloutFleet(config.rollout, cluster.gpu, place.rollout)
+        self.fleet.say = say
+        self.backend = config.weights.backend
+        if self.backend == "auto":
+            self.backend = "nccl" if cluster.gpu else "gloo"
         tokenizer = AutoTokenizer.from_pretrained(model_dir)
         self.log = MetricsLog(folder, config.name)
         self.trainer = Trainer(
@@ -168,6 +175,7 @@ class Run:
                 config.seed,
             ),
             learner=self.learner,
+            sync=WeightSync(self.learner, self.fleet, config.weights, self.backend),
             probe=WeightProbe(
                 self.learner,
                 self.fleet,
@@ -188,21 +196,19 @@ class Run:
         if checkpoint is not None:
             await self.trainer.restore(checkpoint)
             say(f"resumed from {checkpoint.name}")
-        return await self.trainer.run()
+        async with self.fleet.watched():
+            return await self.trainer.run()
 
     async def start(self) -> None:
-        """Load engines, learner and sandboxes together, then join the broadcast group.
+        """Load engines, learner and sandboxes together.
 
         Raises:
             RunFailed: a part failed to load; the message is the part's own.
             TimeoutError: a part did not load in time.
         """
         config = self.config
-        backend = config.weights.backend
-        if backend == "auto":
-            backend = "nccl" if self.cluster.gpu else "gloo"
         engines, ranks, sandboxes = await asyncio.gather(
-            self.fleet.start(self.model_dir, backend),
+            self.fleet.start(self.model_dir, self.backend),
             self.learner.start(self.model_dir, config.rollout.temperature),
             self.pool.start(config.rollout.start_timeout_s),
         )
@@ -210,7 +216,6 @@ class Run:
             self.versions |= report
         self.isolation, reason = sandboxes
         say(isolation_line(self.isolation, reason))
-        await self.learner.connect(backend, self.fleet.workers, config.rollout.tensor_parallel)
         say(
             f"ready: {config.rollout.workers} rollout worker(s), "
             f"{config.placement.learner_ranks} learner rank(s), "
@@ -240,7 +245,11 @@ class Run:
                 "probes": probe.checks,
                 "max_logprob_diff": probe.worst,
             },
-            "samples": progress.ledger,
+            "samples": self.trainer.ledger.totals,
+            "restarts": {
+                "rollout": self.fleet.restarts,
+                "learner": self.trainer.learner_restarts,
+            },
             "seconds": {**timings, **progress.seconds},
         }
 
@@ -249,6 +258,7 @@ class Run:
         self.pool.stop()
         self.fleet.stop()
         self.log.close()
+        self.placement.release()
 
 
 def isolation_line(isolation: str, reason: str) -> str:

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from actors.config import PlacementConfig, RolloutConfig
 from actors.errors import RunFailed
-from actors.learner import LearnerGroup
-from actors.probe import WeightProbe
-from actors.rollout import Completion, Request
-from actors.rollout_fleet import RolloutFleet
-from learner.config import LearnerConfig, OptimizerConfig
-from learner.trajectory import Trajectory
+from actors.rollout import CPU_ENV, ENGINE_ENV
+from tests.actors.fleet_parts import Parts, start
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_S = 180.0
-LEARNING = LearnerConfig(
-    policy=OptimizerConfig(lr=1e-2), critic=OptimizerConfig(lr=1e-3), minibatch_size=8
-)
-
-
-@dataclass
-class Parts:
-    learner: LearnerGroup
-    fleet: RolloutFleet
-    probe: WeightProbe
-    prompt: tuple[int, ...]
-
-
-def start(model: Path, workers: int) -> Parts:
-    rollout = RolloutConfig(workers=workers, max_new_tokens=24, max_num_seqs=32, kv_cache_mib=32)
-    learner = LearnerGroup(LEARNING, PlacementConfig(), gpu=False, deadline_s=DEADLINE_S)
-    fleet = RolloutFleet(rollout, gpu=False)
-
-    async def load() -> None:
-        await asyncio.gather(fleet.start(model, "gloo"), learner.start(model, 1.0))
-        await learner.connect("gloo", fleet.workers, 1)
-
-    asyncio.run(load())
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    texts = [f"# each: cap {k}; flip negative\ndef f(a):\n    t = {k}" for k in range(2, 8)]
-    sequences = [tokenizer.encode(text) for text in texts]
-    probe = WeightProbe(learner, fleet, sequences, tolerance=1e-4, deadline_s=DEADLINE_S)
-    return Parts(learner, fleet, probe, tuple(sequences[0]))
-
-
-def stop(parts: Parts) -> None:
-    parts.fleet.stop()
-    for actor in (*parts.fleet.workers, *parts.learner.workers):
-        ray.kill(actor)
+BROADCASTS = 20
 
 
 @pytest.fixture(scope="module", params=["untied", "tied"])
@@ -75,7 +35,7 @@ def parts(
     model = tied_copy(tiny_model, tmp_path_factory.mktemp("tied")) if tied else tiny_model
     started = start(model, workers=1 if tied else 2)
     yield started
-    stop(started)
+    started.stop()
 
 
 def tied_copy(model: Path, folder: Path) -> Path:
@@ -86,51 +46,96 @@ def tied_copy(model: Path, folder: Path) -> Path:
     return folder
 
 
-async def collect(parts: Parts, samples: int = 6) -> list[Completion]:
-    requests = [Request(i, parts.prompt, 100 + i, 24, 1.0) for i in range(samples)]
-    completions = [completion async for completion in parts.fleet.generate(requests)]
-    return sorted(completions, key=lambda c: c.sample_id)
+@ray.remote(num_cpus=0)
+class FreshEngine:
+    """Loads an exported model into a new engine each time it is asked."""
 
+    def greedy(self, folder: str, prompts: list[list[int]]) -> list[Any]:
+        """Greedy ids and their log-probabilities, by prompt."""
+        from vllm import LLM, SamplingParams
+        from vllm.inputs import TokensPrompt
 
-def as_trajectories(parts: Parts, completions: list[Completion]) -> list[Trajectory]:
-    return [
-        Trajectory(
-            sample_id=f"{c.sample_id:04d}",
-            problem_id="p",
-            stage=0,
-            prompt_ids=parts.prompt,
-            response_ids=c.token_ids,
-            rollout_logprobs=c.logprobs,
-            policy_mask=(True,) * len(c.token_ids),
-            reward=1.0 if c.sample_id % 2 else -1.0,
-            weight_version=c.weight_version,
-            outcome="passed",
+        engine = LLM(
+            folder,
+            dtype="float32",
+            max_model_len=512,
+            enforce_eager=True,
+            kv_cache_memory_bytes=32 << 20,
+            block_size=32,
+            logprobs_mode="processed_logprobs",
         )
-        for c in completions
-    ]
+        params = SamplingParams(temperature=0, max_tokens=16, logprobs=0, detokenize=False)
+        outputs = engine.generate([TokensPrompt(prompt_token_ids=p) for p in prompts], params)
+        found = [output.outputs[0] for output in outputs]
+        return [
+            (
+                list(each.token_ids),
+                [p[t].logprob for p, t in zip(each.logprobs, each.token_ids, strict=True)],
+            )
+            for each in found
+        ]
 
 
-def test_every_broadcast_makes_the_fleet_agree_with_the_learner(parts: Parts) -> None:
-    asyncio.run(check_broadcasts(parts))
+def test_after_each_broadcast_every_worker_equals_a_fresh_engine(
+    parts: Parts, tmp_path: Path
+) -> None:
+    env = {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": "1"}
+    fresh = FreshEngine.options(runtime_env={"env_vars": env}).remote()
+    prompts = [list(prompt) for prompt in parts.prompts]
+
+    async def check() -> None:
+        for version in range(1, BROADCASTS + 1):
+            await parts.sync.push(version)
+            folder = tmp_path / f"v{version}"
+            await parts.learner.save_pretrained(folder)
+            expected = ray.get(fresh.greedy.remote(str(folder), prompts), timeout=120)
+            for member in parts.fleet.members:
+                got = await greedy(member.actor, parts, version)
+                assert [ids for ids, _ in got] == [ids for ids, _ in expected]
+                for (_, mine), (_, theirs) in zip(got, expected, strict=True):
+                    assert mine == pytest.approx(theirs, abs=1e-5)
+            requests = parts.requests(8, first=8 * version)
+            completions = await parts.collect(requests)
+            await parts.learner.update(parts.trajectories(requests, completions))
+
+    parts.run(check())
+    ray.kill(fresh)
 
 
-async def check_broadcasts(parts: Parts) -> None:
-    await parts.learner.broadcast(1)
-    assert await parts.probe.verify(1) <= 1e-4
-    for version in (2, 3, 4):
-        completions = await collect(parts)
-        assert {c.weight_version for c in completions} == {version - 1}
-        metrics = await parts.learner.update(as_trajectories(parts, completions))
-        assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
-        with pytest.raises(RunFailed, match=f"does not hold version {version}"):
-            await parts.probe.verify(version)  # the learner has moved, the fleet has not
-        await parts.learner.broadcast(version)
-        assert await parts.probe.verify(version) <= 1e-4
+async def greedy(actor: Any, parts: Parts, version: int) -> list[Any]:
+    from actors.rollout import Request
+
+    requests = [Request(i, prompt, i, 16, 0.0) for i, prompt in enumerate(parts.prompts)]
+    stream = actor.generate.options(num_returns="streaming").remote(requests, version)
+    found = [await reference async for reference in stream]
+    assert {completion.weight_version for completion in found} == {version}
+    found.sort(key=lambda completion: completion.sample_id)
+    return [(list(c.token_ids), list(c.logprobs)) for c in found]
+
+
+def test_the_probe_tells_when_the_learner_has_moved_and_the_fleet_has_not(parts: Parts) -> None:
+    async def check() -> None:
+        version = parts.fleet.version
+        for _ in range(2):
+            version += 1
+            await parts.sync.push(version)
+            assert await parts.probe.verify(version) <= 1e-4
+            requests = parts.requests(6)
+            completions = await parts.collect(requests)
+            assert {c.weight_version for c in completions} == {version}
+            trajectories = parts.trajectories(requests, completions)
+            metrics = await parts.learner.update(trajectories)
+            assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
+            with pytest.raises(RunFailed, match=f"does not hold version {version}"):
+                await parts.probe.verify(version)
+
+    parts.run(check())
 
 
 def test_each_completion_streams_and_repeats_by_its_seed(parts: Parts) -> None:
-    first, again = asyncio.run(collect(parts)), asyncio.run(collect(parts))
-    assert [c.sample_id for c in first] == list(range(6))
+    requests = parts.requests(12)
+    first, again = parts.run(parts.collect(requests)), parts.run(parts.collect(requests))
+    assert [c.sample_id for c in first] == list(range(12))
     assert [c.token_ids for c in first] == [c.token_ids for c in again]
     assert len({c.token_ids for c in first}) > 1, "different seeds must sample differently"
     for completion in first:

@@ -24,7 +24,9 @@ def client(docker_sandbox):
 
 
 def ours(client, run):
-    return client.containers.list(all=True, filters={"label": f"{owner.RUN_LABEL}={run}"})
+    return client.containers.list(
+        all=True, filters={"label": f"{owner.RUN_LABEL}={run}"}, ignore_removed=True
+    )
 
 
 def wait_until(condition, seconds=15):
@@ -80,7 +82,9 @@ def test_closing_leaves_no_container(client):
     with open_sandbox("docker") as slot:
         name = slot._runner.container.name
         assert slot.run(JOB).outcome is Outcome.passed
-    wait_until(lambda: not client.containers.list(all=True, filters={"name": name}))
+    wait_until(
+        lambda: not client.containers.list(all=True, filters={"name": name}, ignore_removed=True)
+    )
 
 
 OWNER = """

@@ -1,0 +1,121 @@
+"""Real engines that are killed, hung or starved: every request still gets exactly one completion."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+
+from actors.rollout_member import Member
+from tests.actors.fleet_parts import Parts, start
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def parts(ray_cluster: None, tiny_model: Path) -> Iterator[Parts]:
+    started = start(tiny_model, workers=2, heartbeat_s=0.5, hang_timeout_s=15)
+    started.run(started.sync.push(1))
+    yield started
+    started.stop()
+
+
+def pids(member: Member) -> list[int]:
+    """The actor's process and its engine's."""
+    return ray.get(member.actor.pids.remote(), timeout=30)
+
+
+async def until(condition, deadline_s: float = 120) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.1)
+
+
+async def strike(parts: Parts, hit, first: int) -> tuple[list, list]:
+    """Generate, call `hit` after the first completion; returns what came and what was expected."""
+    requests = parts.requests(48, first=first, max_tokens=200)
+    expected = await parts.collect(requests)
+    completions = []
+    async with parts.fleet.watched():
+        async for completion in parts.fleet.generate(requests):
+            if not completions:
+                hit()
+            completions.append(completion)
+        await until(lambda: len(parts.fleet.ready()) == 2)
+    return sorted(completions, key=lambda c: c.sample_id), expected
+
+
+def check_same(completions: list, expected: list) -> None:
+    assert [c.sample_id for c in completions] == [c.sample_id for c in expected]
+    assert [c.token_ids for c in completions] == [c.token_ids for c in expected]
+
+
+@pytest.mark.parametrize("victim", ["actor", "engine"])
+def test_a_killed_worker_costs_no_sample_and_comes_back_current(parts: Parts, victim: str) -> None:
+    member = parts.fleet.members[0]
+    actor, engine = pids(member)[0], pids(member)[-1]
+    restarts = parts.fleet.restarts
+
+    async def check() -> None:
+        target = actor if victim == "actor" else engine
+        completions, expected = await strike(parts, lambda: os.kill(target, signal.SIGKILL), 1000)
+        check_same(completions, expected)
+        assert parts.fleet.restarts == restarts + 1
+        await until(lambda: not psutil.pid_exists(engine), 20)
+        requests = parts.requests(8)
+        completions = await parts.collect(requests)
+        await parts.learner.update(parts.trajectories(requests, completions))
+        await parts.sync.push(parts.fleet.version + 1)
+        assert await parts.probe.verify(parts.fleet.version) <= 1e-4
+        assert {m.version for m in parts.fleet.members} == {parts.fleet.version}
+
+    parts.run(check())
+
+
+def test_a_hung_engine_is_replaced(parts: Parts) -> None:
+    member = parts.fleet.members[1]
+    engine = pids(member)[-1]
+    restarts = parts.fleet.restarts
+
+    async def check() -> None:
+        completions, expected = await strike(parts, lambda: os.kill(engine, signal.SIGSTOP), 2000)
+        check_same(completions, expected)
+        assert parts.fleet.restarts == restarts + 1
+        await until(lambda: not psutil.pid_exists(engine), 20)
+
+    parts.run(check())
+
+
+def test_an_engine_that_dies_in_a_broadcast_comes_back_with_the_new_weights(parts: Parts) -> None:
+    member = parts.fleet.members[0]
+
+    async def check() -> None:
+        version = parts.fleet.version + 1
+        push = asyncio.create_task(parts.sync.push(version))
+        os.kill(pids(member)[0], signal.SIGKILL)
+        await push
+        await until(lambda: len(parts.fleet.ready()) == 2)
+        assert await parts.probe.verify(version) <= 1e-4
+
+    parts.run(check())
+
+
+def test_a_request_that_outlives_too_many_engines_ends_the_run(parts: Parts) -> None:
+    from actors.errors import RunFailed
+    from actors.rollout_fleet import _Ended
+
+    request = parts.requests(1)[0]
+    from collections import Counter
+
+    attempts: Counter[int] = Counter()
+    ended = _Ended((request,), RuntimeError("engine gone"))
+    for _ in range(parts.fleet.config.retries):
+        parts.fleet._count_attempts(ended, attempts)
+    with pytest.raises(RunFailed, match=r"sample 0 .* outlived 4 engines .*engine gone"):
+        parts.fleet._count_attempts(ended, attempts)
