@@ -70,7 +70,7 @@ class Ledger:
             if known != JUDGED:
                 raise RunFailed(f"ledger: sample {sample} is {fate} after it was {known}")
             counts.update((ASKED, GENERATED, JUDGED, fate))
-        self._totals += counts
+        self._totals.update(counts)
         return dict(counts)
 
     def forget(self) -> None:

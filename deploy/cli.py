@@ -89,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     _sandbox_commands(commands)
     add_data_command(commands)
 
+    chaos = _command(commands, "chaos", _chaos, "a run on simulated nodes while things are killed")
+    _config_options(chaos)
+    chaos.add_argument("--every", type=float, default=10, metavar="S", help="seconds per kill (10)")
+    chaos.add_argument("--seed", type=int, default=1, help="what is killed, and when (1)")
+    chaos.add_argument("--kinds", metavar="A,B", help="what may be killed (everything)")
+    chaos.add_argument("--limit", type=float, default=3600, help="longest run in seconds (3600)")
+
     cluster = commands.add_parser(
         "local-cluster", help="a Ray cluster of one machine, and the smoke run on it"
     )
@@ -186,6 +193,17 @@ def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
         raise ConfigError(f"{options.folder}: no finished run there (no result.json)") from None
     print_result(result, options.folder)
     return 0
+
+
+def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:
+    config = _resolve(options, words)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    from deploy.chaos import KINDS, chaos, passed, print_record
+
+    kinds = options.kinds.split(",") if options.kinds else KINDS
+    record = chaos(config, options.every, kinds, options.seed, options.limit)
+    print_record(record)
+    return 0 if passed(record) else 1
 
 
 def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:

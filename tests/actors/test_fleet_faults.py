@@ -1,17 +1,21 @@
-"""Real engines that are killed, hung or starved: every request still gets exactly one completion."""
+"""Real engines that are killed or hang: every request still gets exactly one completion."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import ray
 
+from actors.errors import RunFailed
+from actors.rollout import Completion
+from actors.rollout_fleet import _Ended
 from actors.rollout_member import Member
 from tests.actors.fleet_parts import Parts, start
 
@@ -31,17 +35,19 @@ def pids(member: Member) -> list[int]:
     return ray.get(member.actor.pids.remote(), timeout=30)
 
 
-async def until(condition, deadline_s: float = 120) -> None:
+async def until(condition: Callable[[], bool], deadline_s: float = 120) -> None:
     async with asyncio.timeout(deadline_s):
         while not condition():
             await asyncio.sleep(0.1)
 
 
-async def strike(parts: Parts, hit, first: int) -> tuple[list, list]:
+async def strike(
+    parts: Parts, hit: Callable[[], None], first: int
+) -> tuple[list[Completion], list[Completion]]:
     """Generate, call `hit` after the first completion; returns what came and what was expected."""
     requests = parts.requests(48, first=first, max_tokens=200)
     expected = await parts.collect(requests)
-    completions = []
+    completions: list[Completion] = []
     async with parts.fleet.watched():
         async for completion in parts.fleet.generate(requests):
             if not completions:
@@ -51,7 +57,7 @@ async def strike(parts: Parts, hit, first: int) -> tuple[list, list]:
     return sorted(completions, key=lambda c: c.sample_id), expected
 
 
-def check_same(completions: list, expected: list) -> None:
+def check_same(completions: list[Completion], expected: list[Completion]) -> None:
     assert [c.sample_id for c in completions] == [c.sample_id for c in expected]
     assert [c.token_ids for c in completions] == [c.token_ids for c in expected]
 
@@ -107,12 +113,7 @@ def test_an_engine_that_dies_in_a_broadcast_comes_back_with_the_new_weights(part
 
 
 def test_a_request_that_outlives_too_many_engines_ends_the_run(parts: Parts) -> None:
-    from actors.errors import RunFailed
-    from actors.rollout_fleet import _Ended
-
     request = parts.requests(1)[0]
-    from collections import Counter
-
     attempts: Counter[int] = Counter()
     ended = _Ended((request,), RuntimeError("engine gone"))
     for _ in range(parts.fleet.config.retries):

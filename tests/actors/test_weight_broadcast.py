@@ -66,7 +66,7 @@ class FreshEngine:
         )
         params = SamplingParams(temperature=0, max_tokens=16, logprobs=0, detokenize=False)
         outputs = engine.generate([TokensPrompt(prompt_token_ids=p) for p in prompts], params)
-        found = [output.outputs[0] for output in outputs]
+        found: list[Any] = [output.outputs[0] for output in outputs]
         return [
             (
                 list(each.token_ids),
@@ -80,7 +80,7 @@ def test_after_each_broadcast_every_worker_equals_a_fresh_engine(
     parts: Parts, tmp_path: Path
 ) -> None:
     env = {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": "1"}
-    fresh = FreshEngine.options(runtime_env={"env_vars": env}).remote()
+    fresh: Any = FreshEngine.options(runtime_env={"env_vars": env}).remote()
     prompts = [list(prompt) for prompt in parts.prompts]
 
     async def check() -> None:
