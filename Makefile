@@ -5,7 +5,7 @@ VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox lint format typecheck lock engine engine-down image clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-fleet chaos lint format typecheck lock engine engine-down image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -27,6 +27,12 @@ test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 
 bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--soak for the long run)
 	@exec $(VENV)/python -m deploy sandbox bench $(ARGS)
+
+bench-fleet: install ## measure the orchestration: one table and runs/bench/fleet.json
+	@exec $(VENV)/python -m deploy fleet bench $(ARGS)
+
+chaos: install ## the smoke profile on simulated nodes while things are killed (ARGS="--every 5 --seed 2")
+	@exec $(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml $(ARGS)
 
 lint: install ## ruff (lint and format) and pyright
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/pyright

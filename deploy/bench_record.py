@@ -16,6 +16,21 @@ from rich.table import Table
 from deploy.versions import git_commit, package_versions
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number beside what it must reach."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: str
+    """What it is measured against."""
+    target: float | None
+    moonshot: float | None
+    ok: bool
+    samples: tuple[float, ...] = ()
+
+
 def write_record(bench: str, figures: Sequence[Any], folder: Path) -> Path:
     """Write `<folder>/<bench>.json`, whole or not at all; returns its path.
 

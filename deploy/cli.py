@@ -89,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     _sandbox_commands(commands)
     add_data_command(commands)
 
+    fleet = commands.add_parser("fleet", help="measure what the orchestration costs")
+    actions = fleet.add_subparsers(title="actions", metavar="ACTION", required=True)
+    bench = _command(actions, "bench", _fleet_bench, "measure the fleet: one table, one file")
+    bench.add_argument("--rounds", type=int, default=5, help="turns of each comparison (5)")
+    bench.add_argument("--workers", default="1,2,4,8", help="fleet sizes (1,2,4,8)")
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder (runs/bench)")
+
     chaos = _command(commands, "chaos", _chaos, "a run on simulated nodes while things are killed")
     _config_options(chaos)
     chaos.add_argument("--every", type=float, default=10, metavar="S", help="seconds per kill (10)")
@@ -193,6 +200,20 @@ def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
         raise ConfigError(f"{options.folder}: no finished run there (no result.json)") from None
     print_result(result, options.folder)
     return 0
+
+
+def _fleet_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
+    _no_more(words)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    from deploy.bench_record import print_figures, write_record
+    from deploy.fleet_bench import measure
+
+    sizes = [int(size) for size in options.workers.split(",")]
+    say = lambda what: print(f"{what} ...", file=sys.stderr, flush=True)  # noqa: E731
+    figures = list(measure(options.rounds, sizes, say))
+    print_figures("fleet", figures)
+    print(f"written: {write_record('fleet', figures, options.out)}")
+    return 0 if all(figure.ok for figure in figures) else 1
 
 
 def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:

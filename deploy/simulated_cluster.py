@@ -29,7 +29,7 @@ class SimulatedCluster:
     @property
     def address(self) -> str:
         """What RAY_ADDRESS must hold to join."""
-        return self.cluster.address
+        return str(self.cluster.address)
 
     def add(self, name: str, cpus: int = 0, resources: dict[str, float] | None = None) -> None:
         """Start the worker node `name`."""

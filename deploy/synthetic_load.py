@@ -132,7 +132,8 @@ def steady_trainer(
     made = RunFolder(folder)
     made.clear()
     config = RolloutConfig(max_model_len=4096, max_new_tokens=COMPLETION_TOKENS)
-    parts: Any = fleet, SteadyPool(), train_tokenizer(texts, 400)
+    fakes: dict[str, Any] = {"fleet": fleet, "pool": SteadyPool()}
+    tokenizer = train_tokenizer(texts, 400)
     stand_ins: dict[str, Any] = {
         "learner": SteadyLearner(learn_s),
         "sync": SteadySync(fleet),
@@ -144,7 +145,7 @@ def steady_trainer(
         samples_per_prompt=samples_per_prompt,
         schedule=make_schedule(problems, CurriculumConfig(), seed=1),
         heldout=heldout,
-        collector=Collector(*parts, config, Limits(), seed=1),
+        collector=Collector(**fakes, tokenizer=tokenizer, config=config, limits=Limits(), seed=1),
         folder=made,
         log=MetricsLog(made, folder.name),
         say=lambda line: None,

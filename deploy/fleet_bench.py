@@ -1,0 +1,307 @@
+"""`stepcoder fleet bench`: what the orchestration costs, each figure against what it stands on.
+
+| figure | measured against |
+|---|---|
+| `rollout_vs_bare_vllm` | the same engine in the same process, asked without Ray |
+| `broadcast_vs_reload` | the engine's own `reload_weights` from shared memory |
+| `broadcast_tiny_ms` | |
+| `step_vs_slowest_stage` | the slower of two equal stages that overlap |
+| `trainer_overhead` | the step's length |
+
+Ratios are of turns taken one after the other in one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors.config import LoopConfig, PlacementConfig, RolloutConfig, WeightsConfig
+from actors.learner import LearnerGroup
+from actors.rollout import Request
+from actors.rollout_fleet import RolloutFleet
+from actors.rollout_member import Member
+from actors.weight_sync import WeightSync
+from curriculum.synthetic import synthetic_problems
+from deploy.bench_record import Figure
+from deploy.simulated_cluster import simulated_cluster
+from deploy.synthetic_load import steady_trainer
+from learner.config import LearnerConfig, ModelConfig
+
+SEQUENCES, TOKENS = 96, 128
+HUNDRED_MILLION = ModelConfig(hidden_size=768, layers=13, heads=12, intermediate_size=2048)
+STAGE_S = 1.0
+STEPS = 10
+DEADLINE_S = 900.0
+
+
+@dataclass
+class Fleet:
+    """A learner and its engines on one event loop."""
+
+    learner: LearnerGroup
+    fleet: RolloutFleet
+    sync: WeightSync
+    loop: asyncio.Runner
+    prompts: list[tuple[int, ...]]
+
+    def push(self) -> float:
+        """One broadcast; its duration [seconds]."""
+        self.loop.run(self.sync.push(self.fleet.version + 1))
+        return self.sync.seconds
+
+    def requests(self) -> list[Request]:
+        """The load: `SEQUENCES` completions of at most `TOKENS` tokens."""
+        return [
+            Request(i, self.prompts[i % len(self.prompts)], i, TOKENS, 1.0)
+            for i in range(SEQUENCES)
+        ]
+
+    def stop(self) -> None:
+        """End the actors."""
+        self.fleet.stop()
+        self.loop.close()
+        for actor in (*(m.actor for m in self.fleet.members), *self.learner.workers):
+            ray.kill(actor)
+
+
+def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> Iterator[Figure]:
+    """Every figure, each as soon as it is known; `say` hears what comes next.
+
+    Args:
+        rounds: turns of each comparison.
+        workers: fleet sizes at which the growth of the figures is shown.
+        say: called with what is being measured.
+    """
+    say("the loop on stages of a set length")
+    yield overlap()
+    yield overhead()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
+        tiny = create_model(ModelConfig(), Path(scratch) / "tiny")
+        large = create_model(HUNDRED_MILLION, Path(scratch) / "large")
+        for count in workers:
+            say(f"{count} rollout worker(s), each on its own simulated node")
+            with nodes(count), started(tiny, count) as fleet:
+                yield from grown(fleet, count, rounds)
+        say("a model of 100 million parameters")
+        with nodes(1), started(large, 1) as fleet:
+            yield broadcast_against_reload(fleet, rounds)
+
+
+# ----------------------------------------------------------------------------- the loop
+
+
+def overlap() -> Figure:
+    """Length of a step at `max_staleness: 1` where generating and learning take the same time."""
+    rows, _ = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16, max_staleness=1))
+    steps = [row["seconds/step"] for row in rows[1:]]
+    ratio = statistics.median(steps) / STAGE_S
+    samples = tuple(step / STAGE_S for step in steps)
+    return Figure(
+        "step_vs_slowest_stage", ratio, "x", f"stages of {STAGE_S:g} s", 1.15, None, ratio <= 1.15,
+        samples,
+    )  # fmt: skip
+
+
+def overhead() -> Figure:
+    """Share of an on-policy step that belongs to no stage: sampling, masks, ledger, metrics."""
+    rows, _ = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16))
+    stages = ("seconds/wait", "seconds/learn", "seconds/broadcast")
+    shares = [1 - sum(row[name] for name in stages) / row["seconds/step"] for row in rows[1:]]
+    share = statistics.median(shares)
+    return Figure(
+        "trainer_overhead", share, "", f"steps of {2 * STAGE_S:g} s, 128 samples", 0.02, None,
+        share <= 0.02, tuple(shares),
+    )  # fmt: skip
+
+
+def run_loop(loop: LoopConfig) -> tuple[list[dict[str, float]], float]:
+    """Run the real Trainer over stand-in stages; its metrics by step, and the seconds it took."""
+    import json
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = steady_trainer(Path(folder) / "bench", loop, 8, STAGE_S, STAGE_S)
+        before = time.monotonic()
+        asyncio.run(trainer.run())
+        seconds = time.monotonic() - before
+        lines = trainer.folder.metrics.read_text().splitlines()
+    return [json.loads(line) for line in lines], seconds
+
+
+# ----------------------------------------------------------------------------- real engines
+
+
+def create_model(shape: ModelConfig, folder: Path) -> Path:
+    """A Hugging Face folder with random weights and a tokenizer for the bundled tasks."""
+    from learner.model import create_llama
+    from learner.tokenizer import train_tokenizer
+
+    texts = (f"{p.question}\n{p.canonical_solution}" for p in synthetic_problems(1, 40))
+    tokenizer = train_tokenizer(texts, shape.vocab_size)
+    create_llama(shape, tokenizer, seed=1).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+class nodes:
+    """Simulated nodes for one learner and `count` engines, joined while inside."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __enter__(self) -> None:
+        self._cluster = simulated_cluster()
+        cluster = self._cluster.__enter__()
+        cluster.add("learner-node", cpus=1)
+        for i in range(self.count):
+            cluster.add(f"rollout-node-{i}", cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+
+    def __exit__(self, *error: object) -> None:
+        ray.shutdown()
+        self._cluster.__exit__(None, None, None)
+
+
+class started:
+    """A learner and `count` engines of `model`, ended on leaving."""
+
+    def __init__(self, model: Path, count: int) -> None:
+        config = RolloutConfig(workers=count, max_num_seqs=SEQUENCES, max_new_tokens=TOKENS)
+        learning = LearnerConfig(critic_layers=1)
+        learner = LearnerGroup(learning, PlacementConfig(), gpu=False, deadline_s=DEADLINE_S)
+        fleet = RolloutFleet(config, gpu=False)
+        sync = WeightSync(learner, fleet, WeightsConfig(), "gloo")
+        self.model = model
+        self.parts = Fleet(learner, fleet, sync, asyncio.Runner(), [])
+
+    def __enter__(self) -> Fleet:
+        from transformers import AutoTokenizer
+
+        parts = self.parts
+
+        async def load() -> None:
+            await asyncio.gather(
+                parts.fleet.start(self.model, "gloo"), parts.learner.start(self.model, 1.0)
+            )
+
+        parts.loop.run(load())
+        tokenizer = AutoTokenizer.from_pretrained(self.model)
+        problems = synthetic_problems(seed=2, per_tier=4)
+        parts.prompts = [tuple(tokenizer.encode(p.question)) for p in problems]
+        parts.push()
+        return parts
+
+    def __exit__(self, *error: object) -> None:
+        self.parts.stop()
+
+
+def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
+    """What depends on the number of workers, and at one worker the figures with a target."""
+    broadcasts = [1e3 * fleet.push() for _ in range(3 * rounds)]
+    rates = []
+    ratios = []
+    for _ in range(rounds):
+        rate = fleet.loop.run(through_ray(fleet))
+        rates.append(rate)
+        if count == 1:
+            bare: Any = ray.get(
+                fleet.fleet.members[0].actor.__ray_call__.remote(bare_rate, fleet.requests()),
+                timeout=DEADLINE_S,
+            )
+            ratios.append(rate / bare)
+    median_ms, rate = statistics.median(broadcasts), statistics.median(rates)
+    if count == 1:
+        ratio = statistics.median(ratios)
+        yield Figure(
+            "rollout_vs_bare_vllm", ratio, "x", "the same engine without Ray", 0.95, None,
+            ratio >= 0.95, tuple(ratios),
+        )  # fmt: skip
+        yield Figure(
+            "broadcast_tiny_ms", median_ms, "ms", "", 60, None, median_ms <= 60, tuple(broadcasts)
+        )
+    yield Figure(
+        f"rollout_tokens_per_s_at_{count}", rate, "tokens/s", f"{count} engine(s), "
+        f"{os.cpu_count()} cores", None, None, True, tuple(rates),
+    )  # fmt: skip
+    yield Figure(
+        f"broadcast_ms_at_{count}", median_ms, "ms", f"{count} engine(s)", None, None, True,
+        tuple(broadcasts),
+    )  # fmt: skip
+
+
+async def through_ray(fleet: Fleet) -> float:
+    """Tokens per second of the load through the fleet."""
+    started_at = time.monotonic()
+    tokens = 0
+    async for completion in fleet.fleet.generate(fleet.requests()):
+        tokens += len(completion.token_ids)
+    return tokens / (time.monotonic() - started_at)
+
+
+async def bare_rate(worker: Any, requests: Sequence[Request]) -> float:
+    """Tokens per second of the load asked of vLLM itself, in the process where its engine lives."""
+    from vllm import SamplingParams
+    from vllm.inputs import TokensPrompt
+    from vllm.sampling_params import RequestOutputKind
+
+    engine = worker._engine
+
+    async def complete(request: Request) -> int:
+        params = SamplingParams(
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+            logprobs=0,
+            flat_logprobs=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
+        tokens = 0
+        name = f"bare-{time.monotonic_ns()}-{request.sample_id}"
+        async for output in engine.generate(prompt, params, request_id=name):
+            tokens = len(output.outputs[0].token_ids)
+        return tokens
+
+    started_at = time.monotonic()
+    tokens = sum(await asyncio.gather(*map(complete, requests)))
+    return tokens / (time.monotonic() - started_at)
+
+
+def broadcast_against_reload(fleet: Fleet, rounds: int) -> Figure:
+    """Broadcast from the learner against the engine's own reload of the same weights."""
+    member = fleet.fleet.members[0]
+    reload_once(member)
+    ratios = []
+    for _ in range(rounds):
+        ratios.append(fleet.push() / reload_once(member))
+    ratio = statistics.median(ratios)
+    megabytes = fleet.sync.bytes / 1e6
+    return Figure(
+        "broadcast_vs_reload", ratio, "x", f"reload of {megabytes:.0f} MB from /dev/shm", 1.25,
+        None, ratio <= 1.25, tuple(ratios),
+    )  # fmt: skip
+
+
+def reload_once(member: Member) -> float:
+    """Seconds of the engine's own `reload_weights`, generation paused as in a broadcast."""
+    call = member.actor.__ray_call__.remote(_reload)
+    return ray.get(call, timeout=DEADLINE_S)
+
+
+async def _reload(worker: Any) -> float:
+    started_at = time.monotonic()
+    await worker._engine.pause_generation(mode="keep", clear_cache=True)
+    await worker._engine.collective_rpc("reload_weights")
+    await worker._engine.resume_generation()
+    return time.monotonic() - started_at
