@@ -57,9 +57,7 @@ class Monkey:
         """Kill something if it is time to, and bring back a node that was away long enough."""
         now = time.monotonic()
         if self._away and now >= self._away[1]:
-            self.cluster.start(self._away[0])
-            self.say(f"monkey: node {self._away[0]} is back")
-            self._away = None
+            self.settle()
         if not self._due or now < self._due:
             return
         self._due = now + self.every_s
@@ -70,9 +68,16 @@ class Monkey:
                 return
 
     def settle(self) -> None:
-        """Bring back a node that is away."""
-        if self._away:
+        """Bring back the node that is away, if one is."""
+        if self._away is None:
+            return
+        try:
             self.cluster.start(self._away[0])
+        except RuntimeError as error:
+            self.say(f"monkey: {error}; trying again")
+            self._away = (self._away[0], time.monotonic() + NODE_AWAY_S)
+        else:
+            self.say(f"monkey: node {self._away[0]} is back")
             self._away = None
 
     def _kill(self, kind: str, driver: subprocess.Popen[Any]) -> str | None:
@@ -193,8 +198,6 @@ def _run(
             if status != -signal.SIGKILL or monkey is None:
                 tail = (folder.with_suffix(".log")).read_text().splitlines()[-15:]
                 raise RunFailed(f"the run ended with status {status}:\n" + "\n".join(tail))
-        if monkey is not None:
-            monkey.settle()
     profile.unlink()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     result = json.loads((folder / "result.json").read_text())

@@ -29,6 +29,7 @@ import ray
 from actors.config import LoopConfig, PlacementConfig, RolloutConfig, WeightsConfig
 from actors.learner import LearnerGroup
 from actors.rollout import Request
+from actors.rollout_bench import bare_rate, reload_from_disk
 from actors.rollout_fleet import RolloutFleet
 from actors.rollout_member import Member
 from actors.weight_sync import WeightSync
@@ -248,36 +249,6 @@ async def through_ray(fleet: Fleet) -> float:
     return tokens / (time.monotonic() - started_at)
 
 
-async def bare_rate(worker: Any, requests: Sequence[Request]) -> float:
-    """Tokens per second of the load asked of vLLM itself, in the process where its engine lives."""
-    from vllm import SamplingParams
-    from vllm.inputs import TokensPrompt
-    from vllm.sampling_params import RequestOutputKind
-
-    engine = worker._engine
-
-    async def complete(request: Request) -> int:
-        params = SamplingParams(
-            temperature=request.temperature,
-            max_tokens=request.max_tokens,
-            seed=request.seed,
-            logprobs=0,
-            flat_logprobs=True,
-            detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
-        prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
-        tokens = 0
-        name = f"bare-{time.monotonic_ns()}-{request.sample_id}"
-        async for output in engine.generate(prompt, params, request_id=name):
-            tokens = len(output.outputs[0].token_ids)
-        return tokens
-
-    started_at = time.monotonic()
-    tokens = sum(await asyncio.gather(*map(complete, requests)))
-    return tokens / (time.monotonic() - started_at)
-
-
 def broadcast_against_reload(fleet: Fleet, rounds: int) -> Figure:
     """Broadcast from the learner against the engine's own reload of the same weights."""
     member = fleet.fleet.members[0]
@@ -295,13 +266,5 @@ def broadcast_against_reload(fleet: Fleet, rounds: int) -> Figure:
 
 def reload_once(member: Member) -> float:
     """Seconds of the engine's own `reload_weights`, generation paused as in a broadcast."""
-    call = member.actor.__ray_call__.remote(_reload)
+    call = member.actor.__ray_call__.remote(reload_from_disk)
     return ray.get(call, timeout=DEADLINE_S)
-
-
-async def _reload(worker: Any) -> float:
-    started_at = time.monotonic()
-    await worker._engine.pause_generation(mode="keep", clear_cache=True)
-    await worker._engine.collective_rpc("reload_weights")
-    await worker._engine.resume_generation()
-    return time.monotonic() - started_at

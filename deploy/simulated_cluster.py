@@ -37,10 +37,17 @@ class SimulatedCluster:
         self.start(name)
 
     def start(self, name: str) -> None:
-        """Start `name` with the shape it was added with."""
-        self.nodes[name] = self.cluster.add_node(
-            object_store_memory=OBJECT_STORE, **self.shapes[name]
-        )
+        """Start `name` with the shape it was added with.
+
+        Raises:
+            RuntimeError: the node did not come up; Ray gives a busy machine one minute.
+        """
+        shape = self.shapes[name]
+        try:
+            node = self.cluster.add_node(object_store_memory=OBJECT_STORE, **shape)
+        except Exception as error:  # Ray raises no narrower class here
+            raise RuntimeError(f"simulated node {name}: {error}") from error
+        self.nodes[name] = node
 
     def kill(self, name: str) -> None:
         """End `name` and everything on it at once, as a power failure would."""
