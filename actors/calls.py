@@ -39,6 +39,26 @@ async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[An
             call.cancel()
 
 
+async def lost(what: str, calls: Sequence[Any], grace_s: float) -> ActorLost | None:
+    """The death of an actor among these calls, if one comes to light within `grace_s` seconds."""
+    waiting = {asyncio.ensure_future(_answer(what, call)) for call in calls}
+    try:
+        async with asyncio.timeout(grace_s):
+            for call in asyncio.as_completed(waiting):
+                try:
+                    await call
+                except ActorLost as error:
+                    return error
+                except (RunFailed, RayTaskError):
+                    continue
+    except TimeoutError:
+        pass
+    finally:
+        for call in waiting:
+            call.cancel()
+    return None
+
+
 async def _answer(what: str, call: Any) -> Any:
     try:
         return await call

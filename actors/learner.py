@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
-from actors.calls import answers, no_options
+from actors.calls import answers, lost, no_options
 from actors.config import PlacementConfig
 from actors.errors import ActorLost, RunFailed
 from learner.config import LearnerConfig
 from learner.trajectory import Trajectory
+
+_GRACE_S = 10.0
+"""Time in which the death of another rank explains a rank's error [seconds]."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,6 @@ class LearnerWorker:
             RunFailed: an engine was lost or missed the deadline; no engine of the group can be
                 trusted to hold whole weights.
         """
-        from ray.exceptions import RayError
-
         from actors.rollout_broadcast import LearnerSource, open_sender, send
 
         try:
@@ -212,6 +214,13 @@ class LearnerGroup:
             return await answers(f"learner: {method}", calls, self.deadline_s)
         except TimeoutError as error:
             raise ActorLost(str(error)) from error
+        except ActorLost:
+            raise
+        except (RayTaskError, RunFailed):
+            # A collective fails on the living ranks before Ray has noticed which one died.
+            if len(calls) > 1 and (gone := await lost(f"learner: {method}", calls, _GRACE_S)):
+                raise gone from None
+            raise
 
 
 def learner_env(threads: int, gpu: bool) -> dict[str, str]:

@@ -145,8 +145,8 @@ class Trainer:
             )
         self._observe(judged)
 
-        started = time.monotonic()
         trajectories = [trajectory(sample, self.rewards) for sample in judged]
+        started = time.monotonic()
         learned = await self.learner.update(trajectories)
         learn_s = time.monotonic() - started
 

@@ -14,6 +14,7 @@ Ratios are of turns taken one after the other in one run.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import statistics
@@ -86,7 +87,7 @@ def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> 
     """
     say("the loop on stages of a set length")
     yield overlap()
-    yield overhead()
+    yield from overhead()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
         tiny = create_model(ModelConfig(), Path(scratch) / "tiny")
         large = create_model(HUNDRED_MILLION, Path(scratch) / "large")
@@ -114,27 +115,31 @@ def overlap() -> Figure:
     )  # fmt: skip
 
 
-def overhead() -> Figure:
-    """Share of an on-policy step that belongs to no stage: sampling, masks, ledger, metrics."""
-    rows, _ = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16))
+def overhead() -> Iterator[Figure]:
+    """What an on-policy step spends in no stage: sampling, masks, ledger, metrics."""
+    rows, cpu_s = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16))
     stages = ("seconds/wait", "seconds/learn", "seconds/broadcast")
     shares = [1 - sum(row[name] for name in stages) / row["seconds/step"] for row in rows[1:]]
     share = statistics.median(shares)
-    return Figure(
+    yield Figure(
         "trainer_overhead", share, "", f"steps of {2 * STAGE_S:g} s, 128 samples", 0.02, None,
         share <= 0.02, tuple(shares),
+    )  # fmt: skip
+    samples = sum(row["ledger/trained"] for row in rows)
+    yield Figure(
+        "driver_cpu_us_per_sample", 1e6 * cpu_s / samples, "us", "100 tokens a sample", None, None,
+        True,
     )  # fmt: skip
 
 
 def run_loop(loop: LoopConfig) -> tuple[list[dict[str, float]], float]:
-    """Run the real Trainer over stand-in stages; its metrics by step, and the seconds it took."""
-    import json
+    """Run the real Trainer over stand-in stages; its metrics by step, and its processor seconds."""
 
     with tempfile.TemporaryDirectory() as folder:
         trainer = steady_trainer(Path(folder) / "bench", loop, 8, STAGE_S, STAGE_S)
-        before = time.monotonic()
+        before = time.process_time()
         asyncio.run(trainer.run())
-        seconds = time.monotonic() - before
+        seconds = time.process_time() - before
         lines = trainer.folder.metrics.read_text().splitlines()
     return [json.loads(line) for line in lines], seconds
 
@@ -209,10 +214,11 @@ class started:
 def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
     """What depends on the number of workers, and at one worker the figures with a target."""
     broadcasts = [1e3 * fleet.push() for _ in range(3 * rounds)]
-    rates = []
-    ratios = []
+    rates, ratios, dispatch = [], [], []
     for _ in range(rounds):
+        cpu_s = time.process_time()
         rate = fleet.loop.run(through_ray(fleet))
+        dispatch.append(1e6 * (time.process_time() - cpu_s) / SEQUENCES)
         rates.append(rate)
         if count == 1:
             bare: Any = ray.get(
@@ -233,6 +239,10 @@ def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
     yield Figure(
         f"rollout_tokens_per_s_at_{count}", rate, "tokens/s", f"{count} engine(s), "
         f"{os.cpu_count()} cores", None, None, True, tuple(rates),
+    )  # fmt: skip
+    yield Figure(
+        f"dispatch_cpu_us_per_sample_at_{count}", statistics.median(dispatch), "us",
+        "the driver's processor time", None, None, True, tuple(dispatch),
     )  # fmt: skip
     yield Figure(
         f"broadcast_ms_at_{count}", median_ms, "ms", f"{count} engine(s)", None, None, True,

@@ -35,6 +35,7 @@ class Parts:
     probe: WeightProbe
     prompts: list[tuple[int, ...]]
     loop: asyncio.Runner
+    tokenizer: Any
     said: list[str] = field(default_factory=list)
 
     def run(self, work: Any) -> Any:
@@ -82,12 +83,14 @@ class Parts:
             ray.kill(actor)
 
 
-def start(model: Path, workers: int, ranks: int = 1, **rollout: Any) -> Parts:
+def start(
+    model: Path, workers: int, ranks: int = 1, learning: LearnerConfig = LEARNING, **rollout: Any
+) -> Parts:
     """Load a learner and `workers` engines from `model`."""
     settings = {"max_new_tokens": 24, "max_num_seqs": 32, "kv_cache_mib": 32, **rollout}
     config = RolloutConfig(workers=workers, **settings)
     placement = PlacementConfig(learner_ranks=ranks)
-    learner = LearnerGroup(LEARNING, placement, gpu=False, deadline_s=DEADLINE_S)
+    learner = LearnerGroup(learning, placement, gpu=False, deadline_s=DEADLINE_S)
     fleet = RolloutFleet(config, gpu=False)
     sync = WeightSync(learner, fleet, WeightsConfig(timeout_s=60), "gloo")
     loop = asyncio.Runner()
@@ -100,6 +103,6 @@ def start(model: Path, workers: int, ranks: int = 1, **rollout: Any) -> Parts:
     texts = [f"# each: cap {k}; flip negative\ndef f(a):\n    t = {k}" for k in range(2, 8)]
     sequences = [tokenizer.encode(text) for text in texts]
     probe = WeightProbe(learner, fleet, sequences, tolerance=1e-4, deadline_s=DEADLINE_S)
-    parts = Parts(learner, fleet, sync, probe, [tuple(ids) for ids in sequences], loop)
+    parts = Parts(learner, fleet, sync, probe, [tuple(ids) for ids in sequences], loop, tokenizer)
     fleet.say = parts.said.append
     return parts
