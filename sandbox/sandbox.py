@@ -123,12 +123,13 @@ class Sandbox:
 
     def _exchange(self, body: bytes, limits: Limits) -> Reply:
         """One job on the warm runner, or once more on a fresh one."""
-        head = {**limits.model_dump(), "coverage": self.config.coverage}
         wait = limits.wall_seconds + self.config.watchdog_seconds
         for attempt in itertools.count(1):
             try:
                 channel = self._ensure_runner().channel
-                reply = channel.exchange(head, body, time.monotonic() + wait)
+                reply = channel.exchange(
+                    limits, self.config.coverage, body, time.monotonic() + wait
+                )
                 break
             except (RunnerLost, SandboxError) as error:
                 logger.warning("slot %d: %s; starting a fresh runner", self.slot, error)

@@ -182,7 +182,7 @@ def run(
     `hits` is the coverage buffer or None; `report` is called when the program tampers with it;
     `files` are those of `memory_files`, None unless the program reads stdin.
     """
-    program = _compile(job["source"], emit)
+    program = compiled(job["source"], emit)
     if program is None:
         return
     random.seed(0)
@@ -199,7 +199,8 @@ def run(
     emit("z", 0, "null")
 
 
-def _compile(source: str, emit: Emit) -> Program | None:
+def compiled(source: str, emit: Emit) -> Program | None:
+    """The program, its statements emitted; None, with its error emitted, if it does not compile."""
     lines: list[int] = []
     try:
         tree = ast.parse(source)

@@ -135,9 +135,9 @@ def test_expected_outputs_never_reach_the_runner(sandbox, monkeypatch):
     sent = []
     exchange = Channel.exchange
 
-    def listen(self, limits, job, deadline):
+    def listen(self, limits, coverage, job, deadline):
         sent.append(repr(limits).encode() + job)
-        return exchange(self, limits, job, deadline)
+        return exchange(self, limits, coverage, job, deadline)
 
     monkeypatch.setattr(Channel, "exchange", listen)
     tests = (Test(input=[1], output=SECRET), Test(input=[2], output=[SECRET, SECRET]))
