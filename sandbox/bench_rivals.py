@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from sandbox.backend import SandboxError
 from sandbox.comparison import same_value
+from sandbox.errors import SandboxError
 from sandbox.job import Job
 
 DRIVER = """\

@@ -20,7 +20,6 @@ import os
 import random
 import sys
 import types
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -29,20 +28,6 @@ from . import statements, tracing, values
 FILENAME = "<program>"
 TESTS_FILENAME = "<tests>"
 MESSAGE_CHARS = 500
-GIVEN_NAMES = (
-    "Any",
-    "Callable",
-    "Dict",
-    "Iterable",
-    "Iterator",
-    "List",
-    "Optional",
-    "Set",
-    "Tuple",
-)
-GIVEN = {name: getattr(typing, name) for name in (*GIVEN_NAMES, "Union")}
-"""Names of `typing` that a called program has without importing them: the starter code of the data
-sets annotates with them, unimported, as LeetCode does."""
 
 
 class OutputLimit(BaseException):
@@ -68,7 +53,6 @@ class Program:
     def calls(self, name: str, inputs: list[Any]) -> None:
         """Load the program once and call its function on each `[arguments, keywords]`."""
         namespace = _module("solution")
-        namespace.update(GIVEN)
         try:
             exec(self.code, namespace)
             if callable(namespace.get(name)):

@@ -4,6 +4,7 @@ It is PID 1 of its container (or a process of its own), single-threaded, and tru
 child left. Host and server speak in turn:
 
     request   `REQUEST` (limits, length), JSON job (opaque here: the child reads it)
+    cancel    `CANCEL`, while the child runs
     reply     `REPLY` (the ending, lengths), statement hits (a byte each), records (bytes)
 
 It ends when the socket closes; so it never outlives the host, however that ended.
@@ -27,9 +28,11 @@ from .confinement import MIB, Confinement
 
 REQUEST = struct.Struct("<dIII?I")
 """Wall seconds, CPU seconds, MiB of memory, KiB of output, coverage; length of the job."""
-REPLY = struct.Struct("<?idd???II")
-"""Deadline passed; status as `os.wait4` gives it; wall and CPU seconds; begun, tampered, clean (see
-`sandbox.channel.Ending`); lengths of hits and records."""
+CANCEL = REQUEST.pack(0, 0, 0, 0, False, 0)
+"""No request: the program that runs now, if one does, is to be killed."""
+REPLY = struct.Struct("<?idd????II")
+"""Deadline passed; status as `os.wait4` gives it; wall and CPU seconds; begun, tampered, cancelled,
+clean (see `sandbox.channel.Ending`); lengths of hits and records."""
 HITS_BYTES = 1 << 16
 MOST_RECORDS_BYTES = 64 << 20
 SWEEPS = 50
@@ -108,7 +111,10 @@ class Server:
             self.own_bytes = int(sizes.read().split()[0]) * mmap.PAGESIZE
         try:
             while True:
-                *limits, length = REQUEST.unpack(self._receive(REQUEST.size))
+                head = self._receive(REQUEST.size)
+                if head == CANCEL:  # too late: that program had ended
+                    continue
+                *limits, length = REQUEST.unpack(head)
                 self.connection.sendall(self._run(Limits(*limits), self._receive(length)))
         except (Closed, ConnectionError):
             return
@@ -141,25 +147,29 @@ class Server:
         self.area.clear()
         signals = self._signals()
         wall, cpu = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
-        told = (BEGUN in signals, TAMPERED in signals, clean, len(hits), len(records))
+        told = (BEGUN in signals, TAMPERED in signals, why == "cancelled", clean)
+        told += (len(hits), len(records))
         return REPLY.pack(why == "timeout", status, wall, cpu, *told) + hits + records
 
     def _wait(self, pid: int, deadline: float) -> str:
-        """Until the child ends: "exit", the deadline passes: "timeout", the host goes: "closed"."""
+        """Until the child ends: "exit", the deadline passes: "timeout", or the host wants no more
+        of it: "cancelled", or goes: "closed"."""
         process = os.pidfd_open(pid)
         try:
             poll = select.poll()
             poll.register(process, select.POLLIN)
-            poll.register(self.connection, select.POLLRDHUP)
+            poll.register(self.connection, select.POLLIN | select.POLLRDHUP)
             while True:
                 left = deadline - time.perf_counter()
                 if left <= 0:
                     return "timeout"
-                ready = {descriptor for descriptor, _ in poll.poll(left * 1000 + 1)}
+                ready = dict(poll.poll(left * 1000 + 1))
                 if process in ready:
                     return "exit"
                 if ready:
-                    return "closed"
+                    said = ready[self.connection.fileno()]
+                    cancelled = said == select.POLLIN and self._receive(REQUEST.size) == CANCEL
+                    return "cancelled" if cancelled else "closed"
         finally:
             os.close(process)
 

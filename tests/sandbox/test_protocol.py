@@ -23,7 +23,7 @@ HEAD = b"p 0 [[0, 9, 0], [14, 22, 0]]\n"
 
 
 def reply(records, timed_out=False, status=0, hits=b""):
-    return Reply(Ending(timed_out, status, 0.1, 0.1, True, False, True), hits, records)
+    return Reply(Ending(timed_out, status, 0.1, 0.1, True, False, False, True), hits, records)
 
 
 def judged(records, **ending):
@@ -137,11 +137,12 @@ def pair():
 
 
 def head(begun=True, hits=0, records=0):
-    return REPLY.pack(False, 0, 1.0, 1.0, begun, False, True, hits, records)
+    return REPLY.pack(False, 0, 1.0, 1.0, begun, False, False, True, hits, records)
 
 
 def ask(channel, deadline, job=b"{}"):
-    return channel.exchange(Limits(), True, job, deadline)
+    channel.send(Limits(), True, job, deadline)
+    return channel.reply(deadline)
 
 
 def soon():
@@ -161,7 +162,7 @@ def test_a_reply_is_read_in_whatever_pieces_it_comes(pair):
     answer = ask(channel, time.monotonic() + 10)
     thread.join()
     assert (answer.hits, answer.records) == (b"\0\1", b"abc")
-    assert answer.ending == Ending(False, 0, 1.0, 1.0, True, False, True)
+    assert answer.ending == Ending(False, 0, 1.0, 1.0, True, False, False, True)
     asked = REQUEST.unpack(theirs.recv(REQUEST.size))
     assert asked == (10.0, 10, 1024, 4096, True, 2)
     assert theirs.recv(10) == b"{}"
