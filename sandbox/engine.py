@@ -21,6 +21,7 @@ def connect(timeout: int = 60) -> Any:
         client = docker.from_env(timeout=timeout)
         # The package keeps a connection for each address asked, and every container has its own.
         client.api.headers["Connection"] = "close"
+        client.close()  # the one over which it asked for the engine's version
         client.ping()
     except (DockerException, OSError) as error:
         raise SandboxError(f"no Docker engine answers ({_reason(error)}): {REMEDY}") from error
