@@ -1,5 +1,6 @@
 """The runner as PID 1 of a container with nothing in it worth having and nothing writable."""
 
+import json
 import os
 import secrets
 import shutil
@@ -91,7 +92,7 @@ class DockerBackend:
         try:
             return self.client.containers.run(
                 self.image,
-                [*command, "--socket", f"{INSIDE}/socket", "--first-uid", str(first_uid)],
+                [*command, json.dumps({"socket": f"{INSIDE}/socket", "first_uid": first_uid})],
                 name=f"stepcoder-{run}-{slot}-{secrets.token_hex(4)}",
                 detach=True,
                 auto_remove=True,

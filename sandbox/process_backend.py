@@ -1,5 +1,6 @@
 """The runner as a plain process: resource limits and a system call filter, but no container."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -49,12 +50,12 @@ class ProcessBackend:
     def start(self, slot: int, run: str) -> ProcessRunner:
         """Start a runner; `slot` and `run` name it in the process list."""
         ours, theirs = socket.socketpair()
-        descriptor = str(theirs.fileno())
+        told = json.dumps({"descriptor": theirs.fileno(), "first_uid": None})
         command = [self.python, *INTERPRETER_FLAGS, "-c", COMMAND, str(PACKAGE)]
         try:
             with theirs:
                 process = subprocess.Popen(
-                    [*command, "--descriptor", descriptor],
+                    [*command, told],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

@@ -13,7 +13,6 @@ what came out. Records are lines `KIND INDEX JSON` in shared memory, which survi
     z 0 null                               the end: every test was run
 """
 
-import ast
 import gc
 import json
 import os
@@ -187,7 +186,7 @@ def compiled(source: str, emit: Emit) -> Program | None:
     """The program, its statements emitted; None, with its error emitted, if it does not compile."""
     lines: list[int] = []
     try:
-        tree = ast.parse(source)
+        tree = statements.parse(source)
         numbering = statements.number(tree, source.encode())
         lines = numbering.lines
         code = compile(tree, FILENAME, "exec", dont_inherit=True)

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 import resource
 import struct
 from errno import ENOSYS, EPERM
@@ -148,7 +147,7 @@ class Confinement:
 
         Raises RuntimeError on a processor without a filter, OSError if the kernel refuses.
         """
-        name = platform.machine()
+        name = os.uname().machine
         if name not in MACHINES:
             known = ", ".join(MACHINES)
             raise RuntimeError(

@@ -10,7 +10,6 @@ child left. Host and server speak in turn:
 It ends when the socket closes; so it never outlives the host, however that ended.
 """
 
-import argparse
 import contextlib
 import json
 import mmap
@@ -243,23 +242,22 @@ class Server:
 
 
 def main() -> None:
-    """Connect to the host, say hello, serve."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder")
-    parser.add_argument("--socket", help="path of the host's socket (container)")
-    parser.add_argument("--descriptor", type=int, help="number of an inherited socket (process)")
-    parser.add_argument("--first-uid", type=int, help="run number n of a program gets this uid + n")
-    arguments = parser.parse_args()
-    if arguments.descriptor is not None:
-        connection = socket.socket(fileno=arguments.descriptor)
+    """Connect to the host, say hello, serve.
+
+    The second argument is a JSON object: `socket`, the path of the host's (in a container), or
+    `descriptor`, the number of an inherited one; and `first_uid` (run n gets this uid + n) or null.
+    """
+    told = json.loads(sys.argv[2])
+    if "descriptor" in told:
+        connection = socket.socket(fileno=told["descriptor"])
     else:
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(arguments.socket)
+        connection.connect(told["socket"])
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = Server(connection, arguments.first_uid)
+    server = Server(connection, told["first_uid"])
     hello = {
         "token": os.environ.pop("STEPCODER_TOKEN", ""),
         "python": sys.version.split()[0],
