@@ -25,7 +25,7 @@ test: install ## every test (the Docker ones where an engine answers)
 test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 	@exec $(VENV)/python -m pytest -m "not integration and not docker" $(ARGS)
 
-bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--soak for the long run)
+bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--quick for a look)
 	@exec $(VENV)/python -m deploy sandbox bench $(ARGS)
 
 bench-fleet: install ## measure the orchestration: one table and runs/bench/fleet.json

@@ -7,11 +7,13 @@ stays off the GPU nodes. `SandboxPool` sends each job to the worker with the few
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -20,6 +22,7 @@ from ray.exceptions import RayActorError
 from actors.calls import answers, no_options
 from actors.config import SandboxPoolConfig
 from sandbox import (
+    Cancelled,
     Job,
     Outcome,
     Sandbox,
@@ -32,6 +35,16 @@ from sandbox import (
 
 RESOURCE = "sandbox"
 """The custom Ray resource that marks a node as an execution node."""
+
+
+@dataclass
+class Call:
+    """One call of `SandboxWorker.run`, waiting or under way."""
+
+    job: Job
+    sandbox: Sandbox | None = None
+    """Where it runs; None while it waits for one."""
+    cancelled: bool = False
 
 
 class SandboxWorker:
@@ -49,6 +62,7 @@ class SandboxWorker:
         self._free: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
         self._starting = threading.Lock()
+        self._calls: dict[int, Call] = {}
 
     async def start(self) -> tuple[str, str]:
         """Clear away what dead runs left, build a missing image, warm every sandbox.
@@ -74,15 +88,36 @@ class SandboxWorker:
             for sandbox in sandboxes:
                 self._free.put(sandbox)
 
-    async def run(self, job: Job) -> Verdict:
-        """Run one job in the next free sandbox."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, job)
+    async def run(self, job: Job, number: int) -> Verdict | None:
+        """Run one job in the next free sandbox; None if it was cancelled.
 
-    def _run(self, job: Job) -> Verdict:
+        `number`, unique among the caller's, is for `cancel`.
+        """
+        call = self._calls[number] = Call(job)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
+        finally:
+            del self._calls[number]
+
+    async def cancel(self, number: int) -> None:
+        """Kill the program of that call, or never start it: its slot is free for another."""
+        call = self._calls.get(number)
+        if call is None:
+            return
+        call.cancelled = True
+        while number in self._calls and not (call.sandbox and call.sandbox.cancel(call.job)):
+            await asyncio.sleep(0.01)  # it is about to begin, or to end
+
+    def _run(self, call: Call) -> Verdict | None:
+        if call.cancelled:
+            return None
         self._start()
         sandbox = self._free.get()
         try:
-            return sandbox.run(job)
+            call.sandbox = sandbox
+            return None if call.cancelled else sandbox.run(call.job)
+        except Cancelled:
+            return None
         finally:
             self._free.put(sandbox)
 
@@ -105,6 +140,7 @@ class SandboxPool:
         self.workers = list(workers)
         self.config = config
         self._load = [0] * len(self.workers)
+        self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(len(self.workers) * config.slots_per_worker)
 
     @classmethod
@@ -157,8 +193,8 @@ class SandboxPool:
     async def run(self, job: Job) -> Verdict:
         """One verdict for one job; an infrastructure fault is retried, then returned as such.
 
-        A retry goes to a worker that has not failed this job, while there is one. Cancelling frees
-        the slot; a program already running ends within its own limits, its verdict unread.
+        A retry goes to a worker that has not failed this job, while there is one. Cancelling kills
+        the program and frees its slot.
 
         Raises:
             TimeoutError: no verdict within `job_timeout_s`, though sandboxes have deadlines.
@@ -179,14 +215,20 @@ class SandboxPool:
         return min(able or range(len(self.workers)), key=self._load.__getitem__)
 
     async def _attempt(self, job: Job, index: int) -> Verdict:
-        call = self.workers[index].run.remote(job)
-        answer = asyncio.ensure_future(call)
+        worker, number = self.workers[index], next(self._numbers)
+        answer = asyncio.ensure_future(worker.run.remote(job, number))
         # The load counts until the worker is done, which outlasts a wait that is cancelled.
         self._load[index] += 1
         answer.add_done_callback(lambda ended: self._ended(index, ended))
         try:
-            return await asyncio.wait_for(asyncio.shield(answer), self.config.job_timeout_s)
+            verdict = await asyncio.wait_for(asyncio.shield(answer), self.config.job_timeout_s)
+            assert verdict is not None, "only what nobody awaits any more is cancelled"
+            return verdict
+        except asyncio.CancelledError:
+            worker.cancel.remote(number)
+            raise
         except TimeoutError:
+            worker.cancel.remote(number)
             raise TimeoutError(
                 f"sandbox-{index} gave no verdict on job {job.id} within "
                 f"{self.config.job_timeout_s:.0f} s"
@@ -200,7 +242,7 @@ class SandboxPool:
                 trusted_tests=job.assertions is None,
             )
 
-    def _ended(self, index: int, answer: asyncio.Future[Verdict]) -> None:
+    def _ended(self, index: int, answer: asyncio.Future[Verdict | None]) -> None:
         self._load[index] -= 1
         if not answer.cancelled():
             answer.exception()  # seen: nobody may be waiting for it any more

@@ -133,11 +133,14 @@ def _sandbox_commands(commands: Any) -> None:
     bench.add_argument(
         "--soak",
         type=int,
-        nargs="?",
-        const=20_000,
-        default=0,
+        default=20_000,
         metavar="N",
-        help="also N programs in a row (20000) while containers are killed",
+        help="programs in a row while containers are killed (20000)",
+    )
+    bench.add_argument(
+        "--quick",
+        action="store_true",
+        help="2 rounds and 500 programs in a row, to sandbox-quick.json: a look, not the record",
     )
     bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder (runs/bench)")
 
@@ -241,8 +244,10 @@ def _sandbox_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
     _no_more(words)
     from deploy.sandbox_command import run_bench
 
-    if options.rounds < 1 or options.soak < 0:
-        raise ConfigError("--rounds must be at least 1 and --soak at least 0")
+    if options.quick:
+        return run_bench(2, 500, options.out, name="sandbox-quick")
+    if options.rounds < 1 or options.soak < 10:
+        raise ConfigError("--rounds must be at least 1 and --soak at least 10")
     return run_bench(options.rounds, options.soak, options.out)
 
 

@@ -6,14 +6,16 @@
 Works with neither Ray nor torch. See README.md beside this file.
 """
 
-from sandbox.backend import Choice, SandboxError, choose_backend
+from sandbox.backend import Choice, choose_backend
 from sandbox.config import Limits, SandboxConfig
+from sandbox.errors import Cancelled, SandboxError
 from sandbox.job import Assertions, Job
 from sandbox.sandbox import Sandbox
 from sandbox.verdict import Outcome, Statement, TestOutcome, TestResult, Verdict
 
 __all__ = [
     "Assertions",
+    "Cancelled",
     "Choice",
     "Job",
     "Limits",

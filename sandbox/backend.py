@@ -6,12 +6,9 @@ from typing import Literal, Protocol
 
 from sandbox.channel import Channel
 from sandbox.config import SandboxConfig
+from sandbox.errors import SandboxError
 
 logger = logging.getLogger("stepcoder.sandbox")
-
-
-class SandboxError(RuntimeError):
-    """The sandbox cannot be set up; the message says what to do about it."""
 
 
 class Runner(Protocol):

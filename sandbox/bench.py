@@ -3,18 +3,20 @@
 Rates are measured in turn, A B A B ..., in one run; a figure is the median of its rounds' ratios.
 """
 
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from curriculum.problem import Test
-from sandbox.bench_corpus import corpus, tight_loop
+from sandbox.bench_loop import tight_loop
 from sandbox.bench_rivals import Rivals
 from sandbox.config import Limits, SandboxConfig
 from sandbox.docker_backend import DockerBackend, DockerRunner
@@ -46,70 +48,103 @@ class Figure:
     samples: tuple[float, ...] = ()
 
 
-def measure(rounds: int, soak_programs: int, say: Callable[[str], None]) -> Iterable[Figure]:
-    """Every figure, each as soon as it is known; `say` hears what comes next.
+class Progress(Protocol):
+    """Where the benchmark is, for a person who waits."""
 
-    Raises SandboxError where no Docker engine answers.
+    def stage(self, what: str, steps: int) -> None:
+        """The next part begins; it has that many steps."""
+        ...
+
+    def step(self) -> None:
+        """One more step of it is done."""
+        ...
+
+
+def measure(
+    jobs: Sequence[Job], corpus: str, rounds: int, soak_programs: int, progress: Progress
+) -> Iterable[Figure]:
+    """Every figure, each as soon as it is known.
+
+    `jobs` are programs that pass, of the corpus of that name. Raises SandboxError where no Docker
+    engine answers.
     """
+    tests = sum(len(job.tests) for job in jobs)
+    yield Figure("corpus_programs", len(jobs), f"programs, {tests} tests", corpus, None, None, True)
     config = SandboxConfig(backend="docker")
     with Sandbox(config, slot=0, run="bench") as sandbox:
-        bare = SandboxConfig(backend="docker", coverage=False)
+        bare = config.model_copy(update={"coverage": False})
         with Sandbox(bare, slot=1, run="bench") as uncovered:
-            say("throughput against the other ways to run a program")
-            yield from throughput(sandbox, rounds)
-            say("the cost of coverage")
-            yield from coverage_cost(sandbox, uncovered, 4 * rounds)
-            say("deadlines")
-            yield deadlines(sandbox, 12 * rounds)
+            yield from throughput(sandbox, jobs, rounds, progress)
+            yield from coverage_cost(sandbox, uncovered, jobs, 4 * rounds, progress)
+            yield deadlines(sandbox, 12 * rounds, progress)
     if SUITE.is_dir():
-        say("the corpus of constructs against its oracle")
+        progress.stage("the corpus of constructs and the attacks", 2)
         yield from exactness()
-        say("the attacks")
+        progress.step()
         yield from attacks()
-    if soak_programs:
-        say(f"{soak_programs} programs in a row with containers killed at random")
-        yield from endurance(soak_programs)
+        progress.step()
+    yield from endurance(soak_programs, progress)
 
 
-def throughput(sandbox: Sandbox, rounds: int) -> Iterable[Figure]:
-    """Programs per second of one slot, coverage on, against four other ways."""
-    jobs, samples = corpus(), {name: [] for name in ("run", "exec", "subprocess", "in_process")}
+def throughput(
+    sandbox: Sandbox, jobs: Sequence[Job], rounds: int, progress: Progress
+) -> Iterable[Figure]:
+    """Programs per second of one slot, coverage on, against four other ways to run the same ones.
+
+    Against slow ways a few programs are enough, others in every round.
+    """
+    samples: dict[str, list[float]] = {"run": [], "exec": [], "subprocess": [], "in_process": []}
+    added: list[float] = []
+    order = random.Random(0).sample(jobs, len(jobs))
+    progress.stage("throughput against other ways to run a program", rounds * len(samples))
     with Rivals(DockerBackend(sandbox.config).image) as rivals:
         _rate(sandbox, jobs)
         for turn in range(rounds):
-            some = [jobs[(turn * 5 + i) % len(jobs)] for i in range(5)]
+            some = [order[(turn * 10 + i) % len(order)] for i in range(10)]
             for name, rival, few in (
-                ("run", rivals.docker_run, some[:2]),
-                ("exec", rivals.docker_exec, some),
-                ("subprocess", rivals.subprocess, some * 2),
+                ("run", rivals.docker_run, some[:3]),
+                ("exec", rivals.docker_exec, some[:5]),
+                ("subprocess", rivals.subprocess, some),
                 ("in_process", rivals.in_process, jobs),
             ):
                 # Ours before and after, so that a load that comes and goes falls on both.
-                first, other, second = _rate(sandbox, jobs), rival(few), _rate(sandbox, jobs)
-                samples[name].append(2 / (1 / first + 1 / second) / other)
+                often = list(few) * max(1, 50 // len(few))
+                first, other, second = _rate(sandbox, often), rival(few), _rate(sandbox, often)
+                ours = 2 / (1 / first + 1 / second)
+                samples[name].append(ours / other)
+                if name == "in_process":
+                    added.append((1 / ours - 1 / other) * 1e3)
+                progress.step()
     yield ratio("vs_docker_run", samples["run"], "docker run per program", 80, 120)
     yield ratio("vs_docker_exec", samples["exec"], "warm docker exec per program", 25, 40)
     yield ratio("vs_subprocess", samples["subprocess"], "fresh python -I per program", 10, 17)
     yield ratio("vs_in_process", samples["in_process"], "bare exec, no isolation", 0.30, 0.45)
+    cost = statistics.median(added)
+    told = "bare exec: what isolation and coverage add"
+    yield Figure("added_ms_per_program", cost, "ms", told, None, None, True, tuple(added))
 
 
-def coverage_cost(sandbox: Sandbox, uncovered: Sandbox, rounds: int) -> Iterable[Figure]:
+def coverage_cost(
+    sandbox: Sandbox, uncovered: Sandbox, jobs: Sequence[Job], rounds: int, progress: Progress
+) -> Iterable[Figure]:
     """Processor time of runner and programs with coverage over that without."""
-    jobs, loop = corpus(), [tight_loop()]
-    typical, tight = [], []
+    progress.stage("the cost of coverage", rounds)
+    loop, typical, tight = [tight_loop()], [], []
     for turn in range(rounds):
         # Whoever goes second meets warmer caches: in turn.
         pair = (sandbox, uncovered) if turn % 2 else (uncovered, sandbox)
         for work, samples in ((jobs, typical), (loop, tight)):
             used = {slot.slot: _used(slot, work) for slot in pair}
             samples.append(used[sandbox.slot] / used[uncovered.slot])
+        progress.step()
     against = "the same without coverage"
     yield ratio("coverage_cpu_ratio", typical, against, 1.08, 1.03, lower=True)
     yield ratio("coverage_tight_loop_ratio", tight, against, 1.03, 1.00, lower=True)
 
 
-def deadlines(sandbox: Sandbox, samples: int) -> Figure:
+def deadlines(sandbox: Sandbox, samples: int, progress: Progress) -> Figure:
     """From a program's deadline to its verdict, on the host's clock."""
+    progress.stage("deadlines", samples)
     over, limits = [], Limits(wall_seconds=DEADLINE_S)
     tests = (Test(input="", output=""),)
     for number in range(samples):
@@ -119,6 +154,7 @@ def deadlines(sandbox: Sandbox, samples: int) -> Figure:
         if sandbox.run(job).outcome is not Outcome.timeout:
             raise AssertionError("an endless program did not time out")
         over.append((time.perf_counter() - began - DEADLINE_S) * 1e3)
+        progress.step()
     late = sorted(over)[int(0.99 * (len(over) - 1) + 0.5)]
     name = "deadline_overshoot_p99_ms"
     return Figure(name, late, "ms", f"a limit of {DEADLINE_S} s", 150, 50, late <= 150, (*over,))
@@ -151,9 +187,10 @@ def attacks() -> Iterable[Figure]:
     yield count("attacks_succeeded", lost, "programs", at_least=None)
 
 
-def endurance(programs: int) -> Iterable[Figure]:
+def endurance(programs: int, progress: Progress) -> Iterable[Figure]:
     """See `sandbox.soak`; the memory may drift by 20 MB, caches filling up."""
-    seen = soak(programs)
+    progress.stage(f"{programs} programs in a row, containers killed at random", programs)
+    seen = soak(programs, told=progress.step)
     yield count("soak_programs", seen.programs, f"programs, {seen.kills} kills", at_least=20_000)
     yield count("verdicts_lost", seen.lost, "verdicts", at_least=None)
     yield count("verdicts_duplicated", seen.duplicated, "verdicts", at_least=None)

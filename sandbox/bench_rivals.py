@@ -7,33 +7,58 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from sandbox.backend import SandboxError
-from sandbox.comparison import same_value
+from sandbox.comparison import same_text, same_value
+from sandbox.errors import SandboxError
 from sandbox.job import Job
 
 DRIVER = """\
-import json, sys
-def run(job):
+import io, json, sys
+def run(source, fn_name, inputs):
+    code = compile(source, "program", "exec")
+    if fn_name is None:
+        outputs, usual = [], (sys.stdin, sys.stdout)
+        for text in inputs:
+            sys.stdin, sys.stdout = io.StringIO(text), io.StringIO()
+            try:
+                exec(code, {"__name__": "__main__"})
+                outputs.append(sys.stdout.getvalue())
+            finally:
+                sys.stdin, sys.stdout = usual
+        return outputs
     space = {"__name__": "solution"}
-    exec(compile(job["source"], "program", "exec"), space)
-    call = space["f"] if "f" in space else space["Solution"]().f
-    return [call(*given) for given in job["inputs"]]
+    exec(code, space)
+    if fn_name in space:
+        return [space[fn_name](*given, **named) for given, named in inputs]
+    return [getattr(space["Solution"](), fn_name)(*given, **named) for given, named in inputs]
 """
-ONCE = DRIVER + "print(json.dumps(run(json.load(sys.stdin))))\n"
+ONCE = DRIVER + "print(json.dumps(run(*json.load(sys.stdin))))\n"
 LOOP = (
     DRIVER
     + """\
 import time
-texts = sys.stdin.read().splitlines()
-for text in texts: run(json.loads(text))
-rounds, began = 5, time.perf_counter()
-for _ in range(rounds):
-    for text in texts: json.dumps(run(json.loads(text)))
-print(rounds * len(texts) / (time.perf_counter() - began))
+sys.path.insert(0, "/judge")
+from sandbox.comparison import same_text, same_value
+def judged(text, expected):
+    source, fn_name, inputs = json.loads(text)
+    same = same_text if fn_name is None else same_value
+    return all(map(same, expected, run(source, fn_name, inputs)))
+jobs = [json.loads(line) for line in sys.stdin]
+spent = []
+for _ in range(ROUNDS + 1):
+    began = time.perf_counter()
+    for text, expected in jobs:
+        if not judged(text, expected): sys.exit(text)
+    spent.append(time.perf_counter() - began)
+print(len(jobs) * ROUNDS / sum(spent[1:]))
 """
 )
+ROUNDS = 3
 DEADLINE_S = 120
+PACKAGE = Path(__file__).resolve().parent
+JUDGE = ("comparison.py", "runner")
+"""What of this package compares outputs, for the rival that does so beside the program."""
 
 
 class Rivals:
@@ -49,8 +74,9 @@ class Rivals:
     def __enter__(self) -> "Rivals":
         if shutil.which("docker") is None:
             raise SandboxError("no docker command line to measure against: install docker.io")
+        judge = [f"--volume={PACKAGE / name}:/judge/sandbox/{name}:ro" for name in JUDGE]
         _call(["docker", "run", "-d", "--rm", "--network", "none", "--name", self.container,
-               self.image, "python3", "-c", "import time; time.sleep(3600)"])  # fmt: skip
+               *judge, self.image, "python3", "-c", "import time; time.sleep(3600)"])  # fmt: skip
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,23 +96,32 @@ class Rivals:
         return _rate([getattr(sys, "_base_executable", sys.executable), "-I", "-c", ONCE], jobs)
 
     def in_process(self, jobs: Sequence[Job]) -> float:
-        """Programs per second with no isolation at all: one warm interpreter in a container."""
-        command = ["docker", "exec", "-i", self.container, "python3", "-I", "-c", LOOP]
-        return float(_call(command, "\n".join(map(_text, jobs))))
+        """Programs per second with no isolation at all: one warm interpreter in a container.
+
+        It decodes the same inputs, compiles and runs the same programs, and compares the outputs
+        with the same code, all in one process.
+        """
+        command = ["docker", "exec", "-i", self.container, "python3", "-I", "-c"]
+        lines = [json.dumps([_text(job), [test.output for test in job.tests]]) for job in jobs]
+        return float(_call([*command, f"ROUNDS = {ROUNDS}\n{LOOP}"], "\n".join(lines)))
 
 
 def _rate(command: list[str], jobs: Sequence[Job]) -> float:
     began = time.perf_counter()
     for job in jobs:
         outputs = json.loads(_call(command, _text(job)))
+        same = same_text if job.fn_name is None else same_value
         for test, output in zip(job.tests, outputs, strict=True):
-            if not same_value(test.output, output):
+            if not same(test.output, output):
                 raise AssertionError(f"{job.id}: {output!r} is not {test.output!r}")
     return len(jobs) / (time.perf_counter() - began)
 
 
 def _text(job: Job) -> str:
-    return json.dumps({"source": job.source, "inputs": [test.input for test in job.tests]})
+    inputs = [
+        test.input if job.fn_name is None else [test.input, test.kwargs] for test in job.tests
+    ]
+    return json.dumps([job.source, job.fn_name, inputs])
 
 
 def _call(command: list[str], given: str = "") -> str:

@@ -1,5 +1,6 @@
 """The socket to a runner, with a deadline on every wait."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -7,22 +8,20 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.runner.server import HITS_BYTES, MOST_RECORDS_BYTES, REPLY, REQUEST
+from sandbox.config import Limits
+from sandbox.errors import RunnerLost
+from sandbox.runner.server import CANCEL, HITS_BYTES, MOST_RECORDS_BYTES, REPLY, REQUEST
 
-MOST_ENDING_BYTES = 4096
+MOST_HELLO_BYTES = 4096
 _HELLO = struct.Struct("<I")
-
-
-class RunnerLost(Exception):
-    """The runner died, fell silent or broke the protocol: our fault, not the program's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a program's process ended, in the runner's (trusted) words."""
 
-    why: str
-    """"exit" or "timeout"."""
+    timed_out: bool
+    """Its deadline passed; otherwise it ended."""
     status: int
     """As `os.wait4` gives it."""
     wall: float
@@ -33,6 +32,8 @@ class Ending:
     """The program was reached; otherwise the failure is ours."""
     tampered: bool
     """The program was seen reaching for what coverage rests on."""
+    cancelled: bool
+    """The host asked for its death."""
     clean: bool
     """Nothing of the run was left behind."""
 
@@ -57,28 +58,40 @@ class Channel:
     def hello(self, deadline: float) -> dict[str, Any]:
         """The runner's first words; `deadline` is a `time.monotonic`."""
         (length,) = _HELLO.unpack(self._receive(_HELLO.size, deadline))
-        if length > MOST_ENDING_BYTES:
+        if length > MOST_HELLO_BYTES:
             raise RunnerLost("the runner's hello is malformed")
         try:
             return dict(json.loads(self._receive(length, deadline)))
         except (ValueError, TypeError) as error:
             raise RunnerLost("the runner's hello is malformed") from error
 
-    def exchange(self, limits: dict[str, Any], job: bytes, deadline: float) -> Reply:
-        """Send one job and wait for its reply; raises RunnerLost at the deadline at the latest."""
-        head = json.dumps(limits).encode()
-        self._send(REQUEST.pack(len(head), len(job)) + head + job, deadline)
-        ending, hits, records = REPLY.unpack(self._receive(REPLY.size, deadline))
-        if ending > MOST_ENDING_BYTES or hits > HITS_BYTES or records > MOST_RECORDS_BYTES:
+    def send(self, limits: Limits, coverage: bool, job: bytes, deadline: float) -> None:
+        """Send one job; raises RunnerLost at the deadline at the latest."""
+        head = REQUEST.pack(
+            limits.wall_seconds,
+            limits.cpu_seconds,
+            limits.memory_mib,
+            limits.output_kib,
+            coverage,
+            len(job),
+        )
+        self._send(head + job, deadline)
+
+    def reply(self, deadline: float) -> Reply:
+        """The reply to the job just sent; raises RunnerLost at the deadline at the latest."""
+        *told, hits, records = REPLY.unpack(self._receive(REPLY.size, deadline))
+        ending = Ending(*told)
+        if hits > HITS_BYTES or records > MOST_RECORDS_BYTES:
             raise RunnerLost("the runner's reply is malformed")
-        body = self._receive(ending + hits + records, deadline)
-        try:
-            told = Ending(**json.loads(body[:ending]))
-        except (ValueError, TypeError) as error:
-            raise RunnerLost("the runner's reply is malformed") from error
-        if not told.begun and told.why != "timeout":
+        body = self._receive(hits + records, deadline)
+        if not ending.begun and not ending.timed_out and not ending.cancelled:
             raise RunnerLost("the runner could not start the program's process")
-        return Reply(told, body[ending : ending + hits], body[ending + hits :])
+        return Reply(ending, body[:hits], body[hits:])
+
+    def cancel(self) -> None:
+        """Have the program of the job just sent killed; a reply comes as ever."""
+        with contextlib.suppress(OSError):  # a runner that is gone runs nothing
+            self._connection.sendall(CANCEL)
 
     def close(self) -> None:
         """Close the socket: the runner at the other end stops whatever it does and exits."""

@@ -40,8 +40,8 @@ class SandboxConfig(BaseModel):
     """Memory of a container, the kernel's limit; above the program's `limits.memory_mib`."""
     container_cpus: float = Field(default=1.0, gt=0)
     """Processors of a container."""
-    recycle_after: int = Field(default=1000, gt=0, le=100_000)
-    """Jobs after which a runner is replaced by a fresh one."""
+    recycle_after: int = Field(default=5000, gt=0, le=100_000)
+    """Jobs after which a runner is replaced by a fresh one, which takes some 0.4 s."""
     limits: Limits = Limits()
     """For jobs that bring none of their own."""
     coverage: bool = True

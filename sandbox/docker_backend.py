@@ -1,9 +1,11 @@
 """The runner as PID 1 of a container with nothing in it worth having and nothing writable."""
 
+import json
 import os
 import secrets
 import shutil
 import socket
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +14,10 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.types import LogConfig, Mount, Ulimit
 
 from sandbox import engine, owner
-from sandbox.backend import SandboxError, logger
-from sandbox.channel import Channel, RunnerLost
+from sandbox.backend import logger
+from sandbox.channel import Channel
 from sandbox.config import SandboxConfig
+from sandbox.errors import RunnerLost, SandboxError
 from sandbox.images import ensure_image
 from sandbox.process_backend import ENVIRONMENT, INTERPRETER_FLAGS
 from sandbox.runner import COMMAND
@@ -62,10 +65,9 @@ class DockerBackend:
 
     def start(self, slot: int, run: str) -> DockerRunner:
         """Start a container and wait for its runner; the container connects to a socket of ours."""
-        folder = engine.runner_folder()
-        container = None
+        container, folder = None, None
         try:
-            _lay_out(folder)
+            folder = _laid_out()
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(folder / "socket"))
                 (folder / "socket").chmod(0o600 if os.getuid() == 0 else 0o666)
@@ -78,7 +80,8 @@ class DockerBackend:
                 remove(container)
             raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
         return DockerRunner(container, channel)
 
     def _start_container(self, folder: Path, slot: int, run: str, token: str) -> Any:
@@ -89,7 +92,7 @@ class DockerBackend:
         try:
             return self.client.containers.run(
                 self.image,
-                [*command, "--socket", f"{INSIDE}/socket", "--first-uid", str(first_uid)],
+                [*command, json.dumps({"socket": f"{INSIDE}/socket", "first_uid": first_uid})],
                 name=f"stepcoder-{run}-{slot}-{secrets.token_hex(4)}",
                 detach=True,
                 auto_remove=True,
@@ -115,8 +118,10 @@ class DockerBackend:
                 log_config=LogConfig(type="none"),
             )
         except APIError as error:
+            reason = str(error.explanation or error)
+            remedy = ": `docker system prune` frees some" if "no space left" in reason else ""
             raise SandboxError(
-                f"the engine could not start a sandbox container: {error.explanation or error}"
+                f"the engine could not start a sandbox container: {reason}{remedy}"
             ) from error
         except (DockerException, OSError) as error:  # OSError: the engine did not answer
             raise RunnerLost(f"the engine did not start a sandbox container: {error}") from error
@@ -150,15 +155,25 @@ def _alive(container: Any) -> bool:
     return container.status in ("created", "running")
 
 
-def _lay_out(folder: Path) -> None:
-    """Copy the runner where the container can read it, whatever user the engine maps root to."""
-    source = Path(__file__).parent / "runner"
-    target = folder / "runner"
-    target.mkdir()
-    for module in source.glob("*.py"):
-        shutil.copyfile(module, target / module.name)
-    if os.getuid() != 0:
-        for path in (folder, target):
-            path.chmod(0o755)
-        for module in target.iterdir():
-            module.chmod(0o644)
+def _laid_out() -> Path:
+    """A new folder with the runner, readable by whatever user the engine maps root to."""
+    folder = None
+    try:
+        folder = engine.runner_folder()
+        target = folder / "runner"
+        target.mkdir()
+        for module in (Path(__file__).parent / "runner").glob("*.py"):
+            shutil.copyfile(module, target / module.name)
+        if os.getuid() != 0:
+            for path in (folder, target):
+                path.chmod(0o755)
+            for module in target.iterdir():
+                module.chmod(0o644)
+    except OSError as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise SandboxError(
+            f"no runner can be laid out in {tempfile.gettempdir()} ({error.strerror}): "
+            "free space there, or name another folder in TMPDIR"
+        ) from error
+    return folder

@@ -8,7 +8,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, NotFound
 
-from sandbox.backend import SandboxError
+from sandbox.errors import SandboxError
 from sandbox.owner import OWNER_LABEL, RUN_LABEL, is_gone
 
 REMEDY = "start one (deploy/docker_engine.sh start, as root), or set DOCKER_HOST to a running one"
@@ -19,6 +19,9 @@ def connect(timeout: int = 60) -> Any:
     """A client of the engine named by DOCKER_HOST, else of the one at the default socket."""
     try:
         client = docker.from_env(timeout=timeout)
+        # The package keeps a connection for each address asked, and every container has its own.
+        client.api.headers["Connection"] = "close"
+        client.close()  # the one over which it asked for the engine's version
         client.ping()
     except (DockerException, OSError) as error:
         raise SandboxError(f"no Docker engine answers ({_reason(error)}): {REMEDY}") from error

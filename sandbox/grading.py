@@ -59,7 +59,7 @@ def judge(reply: Reply, job: Job, tests: Sequence[Test | str], cpu_seconds: int)
         run.tests[:] = [run.load_error] if run.load_error else []
     elif not ended and len(run.tests) < len(tests):
         run.tests.append(_death(reply.ending, cpu_seconds))
-    elif not ended and reply.ending.why == "timeout":
+    elif not ended and reply.ending.timed_out:
         run.tests[-1] = TestResult(TestOutcome.timeout)
     del run.tests[len(tests) :]
     run.tests += [_NOT_RUN] * (len(tests) - len(run.tests))
@@ -192,7 +192,7 @@ def _spans(content: Any, size: int) -> list[tuple[int, int, int]]:
 
 def _death(ending: Ending, cpu_seconds: int) -> TestResult:
     """Why a process ended without saying so."""
-    if ending.why == "timeout":
+    if ending.timed_out:
         return TestResult(TestOutcome.timeout)
     if os.WIFSIGNALED(ending.status):
         number = os.WTERMSIG(ending.status)

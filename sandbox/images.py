@@ -11,9 +11,10 @@ from typing import Any
 
 from docker.errors import APIError, BuildError, ImageNotFound
 
-from sandbox.backend import SandboxError, logger
+from sandbox.backend import logger
 from sandbox.config import DEFAULT_IMAGE, SandboxConfig
 from sandbox.engine import connect
+from sandbox.errors import SandboxError
 
 RECIPE = Path(__file__).parent / "image"
 BUILD_SECONDS = 900

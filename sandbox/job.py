@@ -58,6 +58,10 @@ class Job(BaseModel):
     stop_at_first_failure: bool = False
     """Run each test in a process of its own and none after one that did not pass. Otherwise all
     tests run, in one process, so that coverage is the union over all of them."""
+    isolate_tests: bool = False
+    """Run each test in a process of its own, so that none meets what an earlier one left (module
+    state, patched libraries, recursion limits). Coverage is still the union. The limits are over
+    all tests together; each costs about as much as a small program does."""
 
     @property
     def cases(self) -> tuple[Test, ...] | tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The runner as a plain process: resource limits and a system call filter, but no container."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -7,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from sandbox.backend import SandboxError
-from sandbox.channel import Channel, RunnerLost
+from sandbox.backend import logger
+from sandbox.channel import Channel
 from sandbox.config import SandboxConfig
+from sandbox.errors import RunnerLost, SandboxError
 from sandbox.runner import COMMAND
 
 PACKAGE = Path(__file__).parent
@@ -41,18 +43,19 @@ class ProcessBackend:
         if not sys.platform.startswith("linux"):
             raise SandboxError("the process backend needs Linux: use the docker backend here")
         self.config = config
+        self._said = False
         # Not a virtual environment's: programs get the standard library.
         self.python = config.python or getattr(sys, "_base_executable", sys.executable)
 
     def start(self, slot: int, run: str) -> ProcessRunner:
         """Start a runner; `slot` and `run` name it in the process list."""
         ours, theirs = socket.socketpair()
-        descriptor = str(theirs.fileno())
+        told = json.dumps({"descriptor": theirs.fileno(), "first_uid": None})
         command = [self.python, *INTERPRETER_FLAGS, "-c", COMMAND, str(PACKAGE)]
         try:
             with theirs:
                 process = subprocess.Popen(
-                    [*command, "--descriptor", descriptor],
+                    [*command, told],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -66,7 +69,7 @@ class ProcessBackend:
             raise SandboxError(f"cannot start {self.python}: {error}") from error
         runner = ProcessRunner(process, Channel(ours))
         try:
-            runner.channel.hello(time.monotonic() + self.config.start_seconds)
+            hello = runner.channel.hello(time.monotonic() + self.config.start_seconds)
         except RunnerLost as error:
             runner.end()
             assert process.stderr is not None
@@ -76,4 +79,15 @@ class ProcessBackend:
             ) from error
         assert process.stderr is not None
         process.stderr.close()
+        if self.config.coverage and hello.get("coverage") == "settrace":
+            self._say_that_it_is_slow(str(hello.get("python")))
         return runner
+
+    def _say_that_it_is_slow(self, version: str) -> None:
+        if not self._said:
+            self._said = True
+            logger.warning(
+                "Python %s has no sys.monitoring: coverage comes from sys.settrace, and programs "
+                "run several times slower; let `python` name Python 3.12 or newer",
+                version,
+            )

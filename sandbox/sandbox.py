@@ -2,13 +2,15 @@
 
 import itertools
 import json
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from sandbox.backend import Runner, SandboxError, choose_backend, logger
-from sandbox.channel import Reply, RunnerLost
+from sandbox.backend import Runner, choose_backend, logger
+from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
+from sandbox.errors import Cancelled, RunnerLost, SandboxError
 from sandbox.grading import Run, executed_lines, judge, overall, statements
 from sandbox.inputs import InputCache
 from sandbox.job import Job
@@ -21,8 +23,8 @@ TRIES = 2
 class Sandbox:
     """One slot: starts its runner, replaces it after `recycle_after` jobs and after anything odd.
 
-    Used by one thread at a time. Entering it as a context, or `start`, starts the runner; leaving
-    it, or `close`, ends it with all it runs.
+    Used by one thread at a time, save `cancel`. Entering it as a context, or `start`, starts the
+    runner; leaving it, or `close`, ends it with all it runs.
 
     Example:
         with Sandbox(SandboxConfig(), slot=0, run="try") as sandbox:
@@ -39,6 +41,9 @@ class Sandbox:
         self._runner: Runner | None = None
         self._jobs_run = 0
         self._inputs = InputCache()
+        self._sending = threading.Lock()
+        self._job: Job | None = None
+        self._cancelled = False
 
     def __enter__(self) -> "Sandbox":
         self.start()
@@ -80,12 +85,36 @@ class Sandbox:
         """Run one program. Never raises for what the program does.
 
         A failure of the sandbox itself is tried again once on a fresh runner, then told as
-        `Outcome.infra_error`. Raises ValueError, naming the test, if an input cannot be sent.
+        `Outcome.infra_error`. Raises ValueError, naming the test, if an input cannot be sent, and
+        Cancelled after `cancel`.
         """
+        with self._sending:
+            self._job, self._cancelled = job, False
+        try:
+            return self._run(job)
+        finally:
+            with self._sending:
+                self._job = None
+
+    def cancel(self, job: Job) -> bool:
+        """Kill the program of `job`, whose `run` in another thread then raises Cancelled.
+
+        False where that very job is not under way. The runner stays warm. A program that ends just
+        then may still get its verdict.
+        """
+        with self._sending:
+            if self._job is not job:
+                return False
+            self._cancelled = True
+            if self._runner is not None:
+                self._runner.channel.cancel()
+        return True
+
+    def _run(self, job: Job) -> Verdict:
         limits = job.limits or self.config.limits
         inputs = self._encoded(job)
         try:
-            if job.stop_at_first_failure:
+            if job.stop_at_first_failure or job.isolate_tests:
                 return self._verdict(job, self._one_by_one(job, inputs, limits))
             body = _body(job, inputs)
             reply = self._exchange(body, limits)
@@ -117,19 +146,26 @@ class Sandbox:
             reply = self._exchange(_body(job, [encoded]), left)
             runs.append(judge(reply, job, [test], left.cpu_seconds))
             wall, cpu = wall - reply.ending.wall, cpu - reply.ending.cpu
-            if runs[-1].tests[0].outcome is not TestOutcome.passed:
+            outcome = runs[-1].tests[0].outcome
+            stopped = job.stop_at_first_failure and outcome is not TestOutcome.passed
+            if stopped or outcome is TestOutcome.timeout or runs[-1].compile_error:
                 break
         return runs
 
     def _exchange(self, body: bytes, limits: Limits) -> Reply:
         """One job on the warm runner, or once more on a fresh one."""
-        head = {**limits.model_dump(), "coverage": self.config.coverage}
         wait = limits.wall_seconds + self.config.watchdog_seconds
         for attempt in itertools.count(1):
             try:
-                channel = self._ensure_runner().channel
-                reply = channel.exchange(head, body, time.monotonic() + wait)
+                channel, deadline = self._ensure_runner().channel, time.monotonic() + wait
+                with self._sending:  # a cancellation comes before it, or after
+                    if self._cancelled:
+                        raise Cancelled
+                    channel.send(limits, self.config.coverage, body, deadline)
+                reply = channel.reply(deadline)
                 break
+            except Cancelled:
+                raise
             except (RunnerLost, SandboxError) as error:
                 logger.warning("slot %d: %s; starting a fresh runner", self.slot, error)
                 self.close()
@@ -141,6 +177,8 @@ class Sandbox:
         self._jobs_run += 1
         if not reply.ending.clean or self._jobs_run >= self.config.recycle_after:
             self.close()
+        if reply.ending.cancelled:
+            raise Cancelled
         return reply
 
     def _verdict(self, job: Job, runs: list[Run]) -> Verdict:
@@ -173,7 +211,7 @@ class Sandbox:
             coverage_tampered=any(run.ending.tampered for run in runs) or is_suspicious(job.source),
             trusted_tests=job.assertions is None,
             isolation=self._backend.name,
-            stopped_early=skipped > 0,
+            stopped_early=job.stop_at_first_failure and skipped > 0,
             slot=self.slot,
         )
 

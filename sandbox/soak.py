@@ -1,12 +1,17 @@
 """The long run: many programs in a row while containers are killed at random."""
 
+import contextlib
 import gc
 import os
 import random
+import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from docker.errors import DockerException
 
 from curriculum.problem import Test
 from sandbox.config import Limits, SandboxConfig
@@ -40,15 +45,17 @@ class Soak:
     memory_drift_mb: float
     """Resident memory at the end less that after a tenth [MB]."""
     fd_drift: int
-    """Open descriptors at the end less those after a tenth, by when, in a run of 20,000, the
-    docker client's pool of 25 connections is full."""
+    """Open descriptors at the end less those after a tenth."""
 
 
-def soak(programs: int, seed: int = 0) -> Soak:
-    """Run `programs` on two slots; before one in a hundred, its slot's container is killed."""
-    first = _stretch(range(programs // 10), seed)  # fills caches and connection pools
+def soak(programs: int, seed: int = 0, told: Callable[[], None] = lambda: None) -> Soak:
+    """Run `programs` on two slots; one in a hundred meets the sudden death of its container.
+
+    `told` is called after each, from the slots' threads.
+    """
+    first = _stretch(range(programs // 10), seed, told)  # fills caches
     memory, descriptors = _resident_mb(), _descriptors()
-    seen = first + _stretch(range(programs // 10, programs), seed + SLOTS)
+    seen = first + _stretch(range(programs // 10, programs), seed + SLOTS, told)
     verdicts = Counter(name for name, _, _ in seen)
     return Soak(
         programs=programs,
@@ -65,30 +72,43 @@ Seen = tuple[str, bool, bool]
 """A verdict's job, whether it is the known outcome, whether a kill came just before it."""
 
 
-def _stretch(numbers: range, seed: int) -> list[Seen]:
+def _stretch(numbers: range, seed: int, told: Callable[[], None]) -> list[Seen]:
     with ThreadPoolExecutor(SLOTS) as threads:
-        parts = [threads.submit(_slot, slot, numbers, seed) for slot in range(SLOTS)]
+        parts = [threads.submit(_slot, slot, numbers, seed, told) for slot in range(SLOTS)]
         seen = [one for part in parts for one in part.result()]
     gc.collect()
     return seen
 
 
-def _slot(slot: int, numbers: range, seed: int) -> list[Seen]:
+def _slot(slot: int, numbers: range, seed: int, told: Callable[[], None]) -> list[Seen]:
     chance = random.Random(seed + slot)
     tests = (Test(input=[3], output=9), Test(input=[5], output=25))
     config = SandboxConfig(backend="docker", limits=Limits(wall_seconds=5))
     seen: list[Seen] = []
+    killers: list[threading.Thread] = []
     with Sandbox(config, slot=slot, run="soak") as sandbox:
         for number in numbers[slot::SLOTS]:
             runner = sandbox._runner
             killed = chance.random() < KILLED_SHARE and isinstance(runner, DockerRunner)
             if killed and isinstance(runner, DockerRunner):
-                runner.container.kill()
+                killer = threading.Thread(target=_kill, args=(runner,))
+                killer.start()
+                if chance.random() < 0.5:  # before the next job begins, or while it or another runs
+                    killer.join()
+                killers.append(killer)
             source, expected = _PROGRAMS[number % len(_PROGRAMS)]
             job = Job(id=f"soak-{number}", source=source, fn_name="f", tests=tests)
             verdict = sandbox.run(job)
             seen.append((verdict.job_id, verdict.outcome is expected, killed))
+            told()
+    for killer in killers:
+        killer.join()
     return seen
+
+
+def _kill(runner: DockerRunner) -> None:
+    with contextlib.suppress(DockerException):  # it may be gone by then
+        runner.container.kill()
 
 
 def _resident_mb() -> float:

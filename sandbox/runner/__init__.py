@@ -5,4 +5,4 @@ It is copied to where it runs (a container, or a process of its own) and started
 """
 
 COMMAND = "import sys; sys.path.insert(0, sys.argv[1]); from runner.server import main; main()"
-"""For `python -c`; its arguments are the folder that holds `runner/`, then the server's own."""
+"""For `python -c`; its arguments: the folder that holds `runner/`, then what `main` is told."""

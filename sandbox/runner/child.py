@@ -13,14 +13,12 @@ what came out. Records are lines `KIND INDEX JSON` in shared memory, which survi
     z 0 null                               the end: every test was run
 """
 
-import ast
 import gc
 import json
 import os
 import random
 import sys
 import types
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -29,20 +27,6 @@ from . import statements, tracing, values
 FILENAME = "<program>"
 TESTS_FILENAME = "<tests>"
 MESSAGE_CHARS = 500
-GIVEN_NAMES = (
-    "Any",
-    "Callable",
-    "Dict",
-    "Iterable",
-    "Iterator",
-    "List",
-    "Optional",
-    "Set",
-    "Tuple",
-)
-GIVEN = {name: getattr(typing, name) for name in (*GIVEN_NAMES, "Union")}
-"""Names of `typing` that a called program has without importing them: the starter code of the data
-sets annotates with them, unimported, as LeetCode does."""
 
 
 class OutputLimit(BaseException):
@@ -68,7 +52,6 @@ class Program:
     def calls(self, name: str, inputs: list[Any]) -> None:
         """Load the program once and call its function on each `[arguments, keywords]`."""
         namespace = _module("solution")
-        namespace.update(GIVEN)
         try:
             exec(self.code, namespace)
             if callable(namespace.get(name)):
@@ -182,7 +165,7 @@ def run(
     `hits` is the coverage buffer or None; `report` is called when the program tampers with it;
     `files` are those of `memory_files`, None unless the program reads stdin.
     """
-    program = _compile(job["source"], emit)
+    program = compiled(job["source"], emit)
     if program is None:
         return
     random.seed(0)
@@ -199,10 +182,11 @@ def run(
     emit("z", 0, "null")
 
 
-def _compile(source: str, emit: Emit) -> Program | None:
+def compiled(source: str, emit: Emit) -> Program | None:
+    """The program, its statements emitted; None, with its error emitted, if it does not compile."""
     lines: list[int] = []
     try:
-        tree = ast.parse(source)
+        tree = statements.parse(source)
         numbering = statements.number(tree, source.encode())
         lines = numbering.lines
         code = compile(tree, FILENAME, "exec", dont_inherit=True)

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 import resource
 import struct
 from errno import ENOSYS, EPERM
@@ -31,6 +30,9 @@ class Machine(NamedTuple):
     clone: int
     clone3: int
     denied: tuple[int, ...]
+    """To the server and its children."""
+    denied_to_children: tuple[int, ...]
+    """These the server itself needs, and a child before it is confined."""
 
 
 # Denied with EPERM. New processes and programs; sockets (AF_VSOCK reaches a hypervisor in spite of
@@ -41,10 +43,10 @@ _X86_64 = Machine(0xC000003E, 56, 435, (
     41, 53,                        # socket socketpair
     57, 58, 59, 322,               # fork vfork execve execveat
     101, 310, 311,                 # ptrace process_vm_readv process_vm_writev
-    62, 200, 424, 434, 438,        # kill tkill pidfd_send_signal pidfd_open pidfd_getfd
+    200, 424, 438,                 # tkill pidfd_send_signal pidfd_getfd
     29, 68, 64, 240,               # shmget msgget semget mq_open
-    112, 109, 157,                 # setsid setpgid prctl
-    319, 425, 323, 298, 321,       # memfd_create io_uring_setup userfaultfd perf_event_open bpf
+    109,                           # setpgid
+    425, 323, 298, 321,            # io_uring_setup userfaultfd perf_event_open bpf
     248, 249, 250,                 # add_key request_key keyctl
     272, 308, 165,                 # unshare setns mount
     428, 429, 430, 442,            # open_tree move_mount fsopen mount_setattr
@@ -54,15 +56,17 @@ _X86_64 = Machine(0xC000003E, 56, 435, (
     294, 253,                      # inotify_init1 inotify_init
     135, 300, 304, 303,            # personality fanotify_init open_by_handle_at name_to_handle_at
     446, 447,                      # landlock_restrict_self memfd_secret
+), (
+    62, 434, 112, 157, 319,        # kill pidfd_open setsid prctl memfd_create
 ))
 _AARCH64 = Machine(0xC00000B7, 220, 435, (
     198, 199,                      # socket socketpair
     221, 281,                      # execve execveat
     117, 270, 271,                 # ptrace process_vm_readv process_vm_writev
-    129, 130, 424, 434, 438,       # kill tkill pidfd_send_signal pidfd_open pidfd_getfd
+    130, 424, 438,                 # tkill pidfd_send_signal pidfd_getfd
     194, 186, 190, 180,            # shmget msgget semget mq_open
-    157, 154, 167,                 # setsid setpgid prctl
-    279, 425, 282, 241, 280,       # memfd_create io_uring_setup userfaultfd perf_event_open bpf
+    154,                           # setpgid
+    425, 282, 241, 280,            # io_uring_setup userfaultfd perf_event_open bpf
     217, 218, 219,                 # add_key request_key keyctl
     97, 268, 40,                   # unshare setns mount
     428, 429, 430, 442,            # open_tree move_mount fsopen mount_setattr
@@ -72,59 +76,97 @@ _AARCH64 = Machine(0xC00000B7, 220, 435, (
     26,                            # inotify_init1
     92, 262, 265, 264,             # personality fanotify_init open_by_handle_at name_to_handle_at
     446, 447,                      # landlock_restrict_self memfd_secret
+), (
+    129, 434, 157, 167, 279,       # kill pidfd_open setsid prctl memfd_create
 ))
 # fmt: on
 MACHINES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 
-class _Filter(ctypes.Structure):
+def server_filter(machine: Machine) -> bytes:
+    """The BPF program for server and children: no foreign architecture, `denied` by number."""
+    program = [_instruction(_LOAD, _ARCHITECTURE)]
+    program += [_instruction(_EQUAL, machine.audit_arch, 1, 0), _instruction(_GIVE, _KILL)]
+    program.append(_instruction(_LOAD, _NUMBER))
+    if machine is _X86_64:
+        program.append(_instruction(_AT_LEAST, 0x40000000, 0, 1))  # the x32 calls
+        program.append(_instruction(_GIVE, _KILL))
+    # ENOSYS, so that the C library falls back to clone
+    program += _answer(machine.clone3, _ERRNO | ENOSYS)
+    for call in sorted(machine.denied):
+        program += _answer(call, _ERRNO | EPERM)
+    return b"".join((*program, _instruction(_GIVE, _ALLOW)))
+
+
+def child_filter(machine: Machine) -> bytes:
+    """The BPF program that a child adds to the server's: threads, but no processes.
+
+    Short, as the kernel tries it on every system call when it is installed, for each program.
+    """
+    program = [_instruction(_LOAD, _NUMBER)]
+    for call in machine.denied_to_children:
+        program += _answer(call, _ERRNO | EPERM)
+    program.append(_instruction(_EQUAL, machine.clone, 0, 3))
+    program.append(_instruction(_LOAD, _FIRST_ARGUMENT))
+    program.append(_instruction(_BITS, 0x00010000, 1, 0))  # CLONE_THREAD
+    program.append(_instruction(_GIVE, _ERRNO | EPERM))
+    return b"".join((*program, _instruction(_GIVE, _ALLOW)))
+
+
+_LOAD, _EQUAL, _AT_LEAST, _BITS, _GIVE = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
+
+
+def _instruction(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, operand)
+
+
+def _answer(call: int, action: int) -> tuple[bytes, bytes]:
+    return _instruction(_EQUAL, call, 0, 1), _instruction(_GIVE, action)
+
+
+class _Program(ctypes.Structure):
+    """A filter as the kernel takes it; keeps its instructions alive."""
+
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
-
-def seccomp_program(machine: Machine) -> bytes:
-    """The BPF program: deny by number; threads but no processes; no foreign architecture."""
-    load, equal, at_least, bits, give = 0x20, 0x15, 0x35, 0x45, 0x06
-    kill, allow, errno = 0x80000000, 0x7FFF0000, 0x00050000
-    instructions: list[bytes] = []
-
-    def add(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> None:
-        instructions.append(struct.pack("HBBI", code, if_true, if_false, operand))
-
-    add(load, 4)
-    add(equal, machine.audit_arch, 1, 0)
-    add(give, kill)
-    add(load, 0)
-    if machine is _X86_64:
-        add(at_least, 0x40000000, 0, 1)  # the x32 calls
-        add(give, kill)
-    add(equal, machine.clone3, 0, 1)
-    add(give, errno | ENOSYS)  # so that the C library falls back to clone
-    for call in sorted(machine.denied):
-        add(equal, call, 0, 1)
-        add(give, errno | EPERM)
-    add(equal, machine.clone, 0, 3)
-    add(load, 16)  # the flags
-    add(bits, 0x00010000, 1, 0)  # CLONE_THREAD
-    add(give, errno | EPERM)
-    add(give, allow)
-    return b"".join(instructions)
+    def __init__(self, instructions: bytes):
+        self.buffer = ctypes.create_string_buffer(instructions, len(instructions))
+        super().__init__(len(instructions) // 8, ctypes.cast(self.buffer, ctypes.c_void_p))
 
 
 class Confinement:
-    """Built once in the fork server; `enter` is called in each child."""
+    """What the server gives up as it starts, and a child, with `enter`, before its program runs.
+
+    Limits and filters are inherited; what can be so is given up once, by the server.
+    """
 
     def __init__(self, first_uid: int | None):
-        name = platform.machine()
+        """Confine the calling process, the server, which cannot be undone.
+
+        Raises RuntimeError on a processor without a filter, OSError if the kernel refuses.
+        """
+        name = os.uname().machine
         if name not in MACHINES:
             known = ", ".join(MACHINES)
             raise RuntimeError(
                 f"no system call filter for processor {name!r} (there is one for {known})"
             )
-        program = seccomp_program(MACHINES[name])
-        self._buffer = ctypes.create_string_buffer(program, len(program))
-        address = ctypes.cast(self._buffer, ctypes.c_void_p)
-        self._filter = _Filter(len(program) // 8, address)
         self.first_uid = first_uid
+        self._filter = _Program(child_filter(MACHINES[name]))
+        _adopt_orphans()
+        for none in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_MEMLOCK):
+            resource.setrlimit(none, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+        _, most = resource.getrlimit(resource.RLIMIT_STACK)
+        stack = STACK_BYTES if most == resource.RLIM_INFINITY else min(STACK_BYTES, most)
+        resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+        if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "no_new_privs")
+        if first_uid is None:
+            _deny_writing()
+        _install(_Program(server_filter(MACHINES[name])))
 
     def enter(self, run: int, cpu_seconds: int, memory_bytes: int, file_bytes: int) -> None:
         """Confine the calling process for good.
@@ -132,31 +174,23 @@ class Confinement:
         `run` is its number, for a uid that no other run had. Raises OSError if the kernel refuses.
         """
         limit = resource.setrlimit
-        limit(resource.RLIMIT_CORE, (0, 0))
         limit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-        limit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
         limit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-        limit(resource.RLIMIT_MSGQUEUE, (0, 0))
-        limit(resource.RLIMIT_MEMLOCK, (0, 0))
-        _, most = resource.getrlimit(resource.RLIMIT_STACK)
-        stack = STACK_BYTES if most == resource.RLIM_INFINITY else min(STACK_BYTES, most)
-        limit(resource.RLIMIT_STACK, (stack, stack))
         if self.first_uid is not None:
             uid = self.first_uid + run
             limit(resource.RLIMIT_NPROC, (TASKS, TASKS))
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-        prctl = _libc.prctl
-        prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-        if prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "no_new_privs")
-        if self.first_uid is None:
-            _deny_writing()
-        if prctl(_PR_SET_SECCOMP, 2, ctypes.byref(self._filter), 0, 0):
-            raise OSError(ctypes.get_errno(), "seccomp filter")
+        _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _install(self._filter)
         limit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def _install(program: _Program) -> None:
+    if _libc.prctl(_PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0):
+        raise OSError(ctypes.get_errno(), "seccomp filter")
 
 
 def _deny_writing() -> None:
@@ -170,6 +204,6 @@ def _deny_writing() -> None:
     os.close(rules)
 
 
-def adopt_orphans() -> None:
+def _adopt_orphans() -> None:
     """Make the calling process the parent of every descendant whose own parent dies."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -3,16 +3,14 @@
 It is PID 1 of its container (or a process of its own), single-threaded, and trusts nothing the
 child left. Host and server speak in turn:
 
-    request   header (2 x u32: lengths), JSON limits, JSON job (opaque here: the child reads it)
-    reply     header (3 x u32: lengths), JSON ending, statement hits (a byte each), records (bytes)
+    request   `REQUEST` (limits, length), JSON job (opaque here: the child reads it)
+    cancel    `CANCEL`, while the child runs
+    reply     `REPLY` (the ending, lengths), statement hits (a byte each), records (bytes)
 
 It ends when the socket closes; so it never outlives the host, however that ended.
 """
 
-import argparse
 import contextlib
-import gc
-import importlib
 import json
 import mmap
 import os
@@ -22,24 +20,23 @@ import socket
 import struct
 import sys
 import time
-import types
-from typing import Any
+from typing import NamedTuple
 
-from . import child, tracing, values
-from .confinement import MIB, Confinement, adopt_orphans
+from . import child, tracing, values, zygote
+from .confinement import MIB, Confinement
 
-REQUEST = struct.Struct("<II")
-REPLY = struct.Struct("<III")
+REQUEST = struct.Struct("<dIII?I")
+"""Wall seconds, CPU seconds, MiB of memory, KiB of output, coverage; length of the job."""
+CANCEL = REQUEST.pack(0, 0, 0, 0, False, 0)
+"""No request: the program that runs now, if one does, is to be killed."""
+REPLY = struct.Struct("<?idd????II")
+"""Deadline passed; status as `os.wait4` gives it; wall and CPU seconds; begun, tampered, cancelled,
+clean (see `sandbox.channel.Ending`); lengths of hits and records."""
 HITS_BYTES = 1 << 16
 MOST_RECORDS_BYTES = 64 << 20
 SWEEPS = 50
 OUTPUT_LIMIT_STATUS = 93
 BEGUN, TAMPERED = b"+", b"!"
-PRELOADED = (
-    *("array", "bisect", "collections", "copy", "datetime", "decimal", "enum", "fractions"),
-    *("functools", "heapq", "itertools", "math", "operator", "re", "statistics", "string", "time"),
-    "typing",
-)
 _LENGTH = struct.Struct("<Q")
 
 
@@ -74,12 +71,23 @@ class Area:
         self.memory[start : start + len(line)] = line
         _LENGTH.pack_into(self.memory, HITS_BYTES, length + len(line))
 
-    def read(self) -> tuple[bytes, bytes]:
-        """The hits (without trailing zeros) and the records; called in the server."""
-        hits = self.memory[:HITS_BYTES].rstrip(b"\0")
+    def read(self, most_hits: int) -> tuple[bytes, bytes]:
+        """The hits, up to the last of the first `most_hits`, and the records; in the server."""
+        hits = self.memory[: min(most_hits, HITS_BYTES)]
         (length,) = _LENGTH.unpack_from(self.memory, HITS_BYTES)
         start = HITS_BYTES + _LENGTH.size
-        return hits, self.memory[start : start + min(length, MOST_RECORDS_BYTES)]
+        records = self.memory[start : start + min(length, MOST_RECORDS_BYTES)]
+        return hits[: hits.rfind(b"\1") + 1], records
+
+
+class Limits(NamedTuple):
+    """Of one run, as `REQUEST` has them."""
+
+    wall_seconds: float
+    cpu_seconds: int
+    memory_mib: int
+    output_kib: int
+    coverage: bool
 
 
 class Server:
@@ -89,8 +97,7 @@ class Server:
         self.connection = connection
         self.confinement = Confinement(first_uid)
         self.area = Area()
-        with open("/proc/self/statm", encoding="ascii") as sizes:
-            self.own_bytes = int(sizes.read().split()[0]) * mmap.PAGESIZE
+        self.own_bytes = 0
         self.runs = 0
         # What a child must not be able to take back: that its program began, that it tampered.
         self.pipe, self.pipe_end = os.pipe()
@@ -99,10 +106,15 @@ class Server:
 
     def serve(self) -> None:
         """Answer requests; returns when the host closes the socket."""
+        with open("/proc/self/statm", encoding="ascii") as sizes:
+            self.own_bytes = int(sizes.read().split()[0]) * mmap.PAGESIZE
         try:
             while True:
-                limits, body = self._request()
-                self._reply(*self._run(limits, body))
+                head = self._receive(REQUEST.size)
+                if head == CANCEL:  # too late: that program had ended
+                    continue
+                *limits, length = REQUEST.unpack(head)
+                self.connection.sendall(self._run(Limits(*limits), self._receive(length)))
         except (Closed, ConnectionError):
             return
 
@@ -115,60 +127,48 @@ class Server:
             data += chunk
         return bytes(data)
 
-    def _request(self) -> tuple[dict[str, Any], bytes]:
-        head, body = REQUEST.unpack(self._receive(REQUEST.size))
-        return json.loads(self._receive(head)), self._receive(body)
-
-    def _reply(self, ending: dict[str, Any], hits: bytes, records: bytes) -> None:
-        head = json.dumps(ending).encode()
-        self.connection.sendall(
-            b"".join((REPLY.pack(len(head), len(hits), len(records)), head, hits, records))
-        )
-
-    def _run(self, limits: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+    def _run(self, limits: Limits, body: bytes) -> bytes:
+        """One program, from fork to reply."""
         self.runs += 1
         began = time.perf_counter()
-        pid = os.fork()
+        pid = zygote.fork()
         if pid == 0:
             self._child(limits, body)
-        why = self._wait(pid, began + limits["wall_seconds"])
-        for stop, target in ((os.killpg, pid), (os.kill, pid)):
+        why = self._wait(pid, began + limits.wall_seconds)
+        for stop in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                stop(target, signal.SIGKILL)
+                stop(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         clean = self._sweep()
         if why == "closed":
             raise Closed
-        hits, records = self.area.read()
+        hits, records = self.area.read(len(body))  # a statement takes at least a byte of the source
         self.area.clear()
         signals = self._signals()
-        ending = {
-            "why": why,
-            "status": status,
-            "wall": time.perf_counter() - began,
-            "cpu": usage.ru_utime + usage.ru_stime,
-            "begun": BEGUN in signals,
-            "tampered": TAMPERED in signals,
-            "clean": clean,
-        }
-        return ending, hits, records
+        wall, cpu = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
+        told = (BEGUN in signals, TAMPERED in signals, why == "cancelled", clean)
+        told += (len(hits), len(records))
+        return REPLY.pack(why == "timeout", status, wall, cpu, *told) + hits + records
 
     def _wait(self, pid: int, deadline: float) -> str:
-        """Until the child ends: "exit", the deadline passes: "timeout", the host goes: "closed"."""
+        """Until the child ends: "exit", the deadline passes: "timeout", or the host wants no more
+        of it: "cancelled", or goes: "closed"."""
         process = os.pidfd_open(pid)
         try:
             poll = select.poll()
             poll.register(process, select.POLLIN)
-            poll.register(self.connection, select.POLLRDHUP)
+            poll.register(self.connection, select.POLLIN | select.POLLRDHUP)
             while True:
                 left = deadline - time.perf_counter()
                 if left <= 0:
                     return "timeout"
-                ready = {descriptor for descriptor, _ in poll.poll(left * 1000 + 1)}
+                ready = dict(poll.poll(left * 1000 + 1))
                 if process in ready:
                     return "exit"
                 if ready:
-                    return "closed"
+                    said = ready[self.connection.fileno()]
+                    cancelled = said == select.POLLIN and self._receive(REQUEST.size) == CANCEL
+                    return "cancelled" if cancelled else "closed"
         finally:
             os.close(process)
 
@@ -210,7 +210,7 @@ class Server:
                 signals = bytes({*signals, *chunk})
         return signals
 
-    def _child(self, limits: dict[str, Any], body: bytes) -> None:
+    def _child(self, limits: Limits, body: bytes) -> None:
         """In the child; never returns."""
         status = 1
         try:
@@ -218,16 +218,16 @@ class Server:
             self.connection.close()
             os.close(self.pipe)
             job = values.loads(body)
-            output_bytes = limits["output_kib"] << 10
+            output_bytes = limits.output_kib << 10
             self.area.most = min(MOST_RECORDS_BYTES, output_bytes + 16 * len(body))
             job["output_bytes"] = output_bytes
             files, file_bytes = None, output_bytes
             if job["fn_name"] is None and job["setup"] is None:
                 files = child.memory_files()
                 file_bytes = max(output_bytes, len(body))
-            memory_bytes = self.own_bytes + limits["memory_mib"] * MIB
-            self.confinement.enter(self.runs, limits["cpu_seconds"], memory_bytes, file_bytes)
-            hits = self.area.hits if limits["coverage"] else None
+            memory_bytes = self.own_bytes + limits.memory_mib * MIB
+            self.confinement.enter(self.runs, limits.cpu_seconds, memory_bytes, file_bytes)
+            hits = self.area.hits if limits.coverage else None
             self._signal(BEGUN)
             child.run(job, self.area.append, hits, lambda: self._signal(TAMPERED), files)
             status = 0
@@ -241,42 +241,23 @@ class Server:
             os.write(self.pipe_end, signal_byte)
 
 
-def _preload() -> None:
-    """Import what programs import, so that a child finds it; nothing that brings in threads."""
-    for name in PRELOADED:
-        importlib.import_module(name)
-
-
-def _forget_the_runner() -> None:
-    """Leave none of our modules, nor those that open the machine, where imports would find them."""
-    for name in list(sys.modules):
-        if name.split(".")[0] in (__package__, "ctypes", "_ctypes", "gc", "mmap"):
-            del sys.modules[name]
-    del sys.path[0]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    sys.argv[:] = [""]
-
-
 def main() -> None:
-    """Connect to the host, say hello, serve."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder")
-    parser.add_argument("--socket", help="path of the host's socket (container)")
-    parser.add_argument("--descriptor", type=int, help="number of an inherited socket (process)")
-    parser.add_argument("--first-uid", type=int, help="run number n of a program gets this uid + n")
-    arguments = parser.parse_args()
-    if arguments.descriptor is not None:
-        connection = socket.socket(fileno=arguments.descriptor)
+    """Connect to the host, say hello, serve.
+
+    The second argument is a JSON object: `socket`, the path of the host's (in a container), or
+    `descriptor`, the number of an inherited one; and `first_uid` (run n gets this uid + n) or null.
+    """
+    told = json.loads(sys.argv[2])
+    if "descriptor" in told:
+        connection = socket.socket(fileno=told["descriptor"])
     else:
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(arguments.socket)
+        connection.connect(told["socket"])
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    adopt_orphans()
-    _preload()
-    server = Server(connection, arguments.first_uid)
+    server = Server(connection, told["first_uid"])
     hello = {
         "token": os.environ.pop("STEPCODER_TOKEN", ""),
         "python": sys.version.split()[0],
@@ -284,8 +265,5 @@ def main() -> None:
     }
     text = json.dumps(hello).encode()
     connection.sendall(struct.pack("<I", len(text)) + text)
-    _forget_the_runner()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+    zygote.prepare()
     server.serve()

@@ -7,7 +7,7 @@ code: a `pass` of the same number beside them does. `else:` and `finally:` count
 the first statement of their suite is.
 """
 
-import ast
+import _ast as ast  # not `ast`, which would make the process that is forked a tenth larger
 import re
 import sys
 from typing import NamedTuple
@@ -28,6 +28,13 @@ class Numbering(NamedTuple):
     spans: list[Span]
     lines: list[int]
     """The line (1-based) on which each statement starts."""
+
+
+def parse(source: str) -> ast.Module:
+    """The program's tree; raises what `compile` does."""
+    tree = compile(source, "<program>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    assert isinstance(tree, ast.Module)
+    return tree
 
 
 def number(tree: ast.Module, source: bytes) -> Numbering:
@@ -161,9 +168,10 @@ class _Numberer:
     def end_of_parts(self, node: ast.AST) -> int:
         """Where the last expression of a header ends; -1 where it has none."""
         last = -1
-        for field, value in ast.iter_fields(node):
+        for field in node._fields:
             if field in _SUITES:
                 continue
+            value = getattr(node, field, None)
             for part in value if isinstance(value, list) else (value,):
                 if isinstance(part, ast.AST):
                     end_line = getattr(part, "end_lineno", None)

@@ -37,14 +37,14 @@ def dumps_exact(value: Any) -> str:
 def dumps_result(value: Any) -> str:
     """Encode whatever a program returned: fast; tuples become lists, dict keys their JSON form."""
     try:
-        return json.dumps(value, default=_tag)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError):  # keys JSON has no form for, huge integers, cycles
         return json.dumps(_tagged(value, strict=False))
 
 
 def loads(text: str | bytes) -> Any:
     """Decode what `dumps_exact` wrote, on the trusted way in."""
-    return json.loads(text, object_hook=lambda found: _untag(found, _EXACT))
+    return _EXACTLY.decode(_as_text(text))
 
 
 def loads_result(text: str | bytes) -> Any:
@@ -53,7 +53,11 @@ def loads_result(text: str | bytes) -> Any:
     Nothing is hashed but text, so that no choice of values makes decoding slow. Raises ValueError
     for what no `dumps` writes and RecursionError for what is nested too deeply.
     """
-    return json.loads(text, object_hook=lambda found: _untag(found, _CLAIMED))
+    return _AS_CLAIMED.decode(_as_text(text))
+
+
+def _as_text(text: str | bytes) -> str:
+    return text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text
 
 
 def _tag(value: Any) -> Any:
@@ -135,3 +139,8 @@ _EXACT: dict[str, Callable[[Any], Any]] = {
     "\0set": lambda items: frozenset(map(hashable, items)),
     "\0dict": lambda pairs: {hashable(key): item for key, item in pairs},
 }
+
+# Made once: `json.loads` and `json.dumps` would make one for each text.
+_ENCODER = json.JSONEncoder(default=_tag)
+_AS_CLAIMED = json.JSONDecoder(object_hook=lambda found: _untag(found, _CLAIMED))
+_EXACTLY = json.JSONDecoder(object_hook=lambda found: _untag(found, _EXACT))

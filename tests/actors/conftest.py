@@ -12,6 +12,7 @@ import ray
 def ray_cluster() -> Iterator[None]:
     """One node with what a small run asks for, ended with the session."""
     ray.init(
+        address="local",  # not whatever cluster already runs on this machine
         num_cpus=8,
         resources={"sandbox": 4.0},
         include_dashboard=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import aclosing
 
@@ -52,8 +53,10 @@ def pool(
         ray.kill(worker)
 
 
-def job(name: str, source: str) -> Job:
-    limits = Limits(wall_seconds=1.0)
+QUICK, PATIENT = Limits(wall_seconds=1.0), Limits(wall_seconds=9.0)
+
+
+def job(name: str, source: str, limits: Limits = QUICK) -> Job:
     return Job(id=name, source=source, fn_name="f", tests=TESTS, limits=limits)
 
 
@@ -83,14 +86,16 @@ def test_verdicts_stream_as_they_are_ready(pool: SandboxPool, loop: asyncio.Runn
 
 def test_cancelled_waits_free_their_slots(pool: SandboxPool, loop: asyncio.Runner) -> None:
     async def run() -> None:
-        endless = [asyncio.ensure_future(pool.run(job(f"{i}", SLEEPS))) for i in range(20)]
+        endless = [asyncio.ensure_future(pool.run(job(f"{i}", SLEEPS, PATIENT))) for i in range(20)]
         await asyncio.sleep(0.3)
         for each in endless:
             each.cancel()
         ended = await asyncio.wait_for(asyncio.gather(*endless, return_exceptions=True), 5)
         assert all(isinstance(each, asyncio.CancelledError) for each in ended)
+        began = time.monotonic()
         verdict = await asyncio.wait_for(pool.run(job("next", PROGRAMS["right"][0])), 20)
         assert verdict.outcome is Outcome.passed
+        assert time.monotonic() - began < PATIENT.wall_seconds, "the programs were killed"
 
     loop.run(run())
 
@@ -116,7 +121,7 @@ class Scripted:
         self.outcome = outcome
         self.run = self
 
-    async def remote(self, given: Job) -> Verdict:
+    async def remote(self, given: Job, _number: int) -> Verdict:
         self.asked += 1
         return Verdict(given.id, self.outcome, tests=())
 

@@ -133,13 +133,13 @@ def test_closing_the_standard_files_does_not_spoil_later_tests(program):
 
 def test_expected_outputs_never_reach_the_runner(sandbox, monkeypatch):
     sent = []
-    exchange = Channel.exchange
+    send = Channel.send
 
-    def listen(self, limits, job, deadline):
+    def listen(self, limits, coverage, job, deadline):
         sent.append(repr(limits).encode() + job)
-        return exchange(self, limits, job, deadline)
+        return send(self, limits, coverage, job, deadline)
 
-    monkeypatch.setattr(Channel, "exchange", listen)
+    monkeypatch.setattr(Channel, "send", listen)
     tests = (Test(input=[1], output=SECRET), Test(input=[2], output=[SECRET, SECRET]))
     for stop in (False, True):
         sandbox.run(

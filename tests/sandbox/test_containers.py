@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from docker.errors import APIError
 
 from curriculum.problem import Test
 from sandbox import Job, Outcome, SandboxConfig, SandboxError, ensure_image, owner, reap_strays
@@ -144,6 +145,55 @@ def test_strays_of_dead_owners_are_reaped_and_those_of_the_living_are_not(client
 def test_a_missing_image_is_one_clear_error(docker_sandbox):
     with pytest.raises(SandboxError, match="no image 'nowhere/none:1'"):
         ensure_image(SandboxConfig(image="nowhere/none:1"))
+
+
+@pytest.fixture
+def full_disk(tmp_path, monkeypatch):
+    """A file system of 16 KiB as the folder for temporary files."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(tmp_path)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs privileges")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_is_one_clear_error_and_no_verdict_on_the_program(full_disk):
+    slot = open_sandbox("docker")
+    message = f"{full_disk} .No space left on device.: free space there, or .* TMPDIR"
+    with pytest.raises(SandboxError, match=message):
+        slot.start()
+    assert list(full_disk.iterdir()) == []
+    verdict = slot.run(JOB)
+    assert verdict.outcome is Outcome.infra_error
+    assert "No space left on device" in verdict.error
+
+
+def test_a_full_disk_of_the_engine_is_one_clear_error(docker_sandbox, monkeypatch):
+    backend = docker_sandbox._backend
+
+    def refuse(*_, **__):
+        raise APIError("500 Server Error", explanation="mkdir /x: no space left on device")
+
+    monkeypatch.setattr("docker.models.containers.ContainerCollection.run", refuse)
+    with pytest.raises(SandboxError, match=r"no space left on device: `docker system prune`"):
+        backend.start(0, "full")
+
+
+def test_a_program_cannot_fill_the_disk(docker_sandbox):
+    source = (
+        "import errno, os\ndef f(x):\n    told = []\n"
+        "    for place in ('/tmp', '/dev/shm', '/var/tmp', '/run/stepcoder', '/'):\n"
+        "        try: open(place + '/x', 'wb').write(b'x')\n"
+        "        except OSError as e: told.append(errno.errorcode[e.errno])\n"
+        "    return sorted(set(told) - {'EROFS', 'EACCES', 'ENOENT'}) + [len(told)]\n"
+    )
+    job = Job(id="d", source=source, fn_name="f", tests=(Test(input=[1], output=[5]),))
+    assert docker_sandbox.run(job).outcome is Outcome.passed
 
 
 def test_a_missing_runtime_is_one_clear_error():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.problem import Test
+from curriculum.sources.catalogue import read_source
 from sandbox import Assertions, Job, Limits, Outcome
 
 pytestmark = pytest.mark.docker
@@ -65,17 +65,12 @@ def test_mbpps_solutions_pass(docker_sandbox):
 
 
 def test_apps_solutions_pass(docker_sandbox):
-    folders = sorted(data("apps_sample/train").iterdir())
-    assert len(folders) == 5
-    for folder in folders:
-        given = json.loads((folder / "input_output.json").read_text(encoding="utf-8"))
-        solutions = json.loads((folder / "solutions.json").read_text(encoding="utf-8"))
-        tests = tuple(
-            Test(input=one, output=other)
-            for one, other in zip(given["inputs"], given["outputs"], strict=True)
+    problems = list(read_source(data("apps_sample"), "apps"))
+    assert len(problems) == 5
+    for problem in problems:
+        job = Job(
+            id=problem.id, source=problem.program, fn_name=problem.fn_name, tests=problem.tests
         )
-        verdict = docker_sandbox.run(
-            Job(id=folder.name, source=solutions[0], fn_name=given.get("fn_name"), tests=tests)
-        )
-        assert verdict.outcome is Outcome.passed, (folder.name, verdict.error)
+        verdict = docker_sandbox.run(job)
+        assert verdict.outcome is Outcome.passed, (problem.id, verdict.error)
         assert verdict.trusted_tests

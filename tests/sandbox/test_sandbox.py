@@ -2,13 +2,24 @@
 
 import os
 import signal
+import sys
+import threading
 import time
 
 import pytest
 from pydantic import ValidationError
 
 from curriculum.problem import Test
-from sandbox import Job, Limits, Outcome, SandboxConfig, SandboxError, TestOutcome, choose_backend
+from sandbox import (
+    Cancelled,
+    Job,
+    Limits,
+    Outcome,
+    SandboxConfig,
+    SandboxError,
+    TestOutcome,
+    choose_backend,
+)
 from tests.sandbox.conftest import open_sandbox
 
 DOUBLE = "def f(x):\n    if x > 3:\n        return x * 2\n    return -x\n"
@@ -43,14 +54,6 @@ def test_methods_keywords_and_tuples_reach_the_program(sandbox):
     test = Test(input=[(1, 2)], kwargs={"n": 7}, output=["tuple", 7, {1, 2}, {"3": [1, 2]}])
     verdict = sandbox.run(Job(id="m", source=source, fn_name="f", tests=(test,)))
     assert verdict.outcome is Outcome.passed, verdict.error
-
-
-def test_called_programs_may_annotate_as_starter_code_does(call, program):
-    source = (
-        "class Solution:\n    def f(self, x: List[int]) -> Optional[int]:\n        return x[0]\n"
-    )
-    assert call(source, ([[4]], 4)).outcome is Outcome.passed
-    assert program("x: List = 1\n", ("", "")).error == "NameError: name 'List' is not defined"
 
 
 def test_a_program_reads_stdin_and_prints(program):
@@ -214,6 +217,57 @@ def test_stopping_at_the_first_failure_is_recorded(call):
     assert not whole.stopped_early
 
 
+COUNTS = "seen = []\ndef f(x):\n    seen.append(x)\n    if x < 0: boom\n    return len(seen)\n"
+
+
+def test_isolated_tests_do_not_meet_and_coverage_is_their_union(call):
+    tests = (([1], 1), ([2], 1), ([-1], 1), ([3], 1))
+    assert outcomes(call(COUNTS, *tests)) == ["passed", "failed", "runtime_error", "failed"]
+    verdict = call(COUNTS, *tests, isolate_tests=True)
+    assert outcomes(verdict) == ["passed", "passed", "runtime_error", "passed"]
+    assert verdict.outcome is Outcome.runtime_error
+    assert all(statement.executed for statement in verdict.statements)
+    assert not verdict.stopped_early
+
+
+def test_isolated_tests_share_one_time_limit(call):
+    source = "import time\ndef f(x):\n    time.sleep(x)\n    return x\n"
+    limits = Limits(wall_seconds=0.6)
+    verdict = call(source, ([0], 0), ([9], 9), ([0], 0), isolate_tests=True, limits=limits)
+    assert outcomes(verdict) == ["passed", "timeout", "not_run"]
+    assert verdict.outcome is Outcome.timeout
+    assert verdict.wall_seconds < 3
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_cancelled_program_dies_at_once_and_its_runner_stays_warm(sandbox, isolated):
+    source = "import time\ndef f(x):\n    time.sleep(x)\n    return x\n"
+    tests = (Test(input=[0], output=0), Test(input=[60], output=60))
+    job = Job(id="c", source=source, fn_name="f", tests=tests, isolate_tests=isolated)
+    assert not sandbox.cancel(job), "it does not run yet"
+    sandbox.start()
+    runner, began = sandbox._runner, time.monotonic()
+    timer = threading.Timer(0.3, lambda: told.append(sandbox.cancel(job)))
+    told = []
+    timer.start()
+    with pytest.raises(Cancelled):
+        sandbox.run(job)
+    timer.join()
+    assert told == [True]
+    assert time.monotonic() - began < 5
+    assert not sandbox.cancel(job), "it runs no more"
+    other = Job(id="o", source=DOUBLE, fn_name="f", tests=(Test(input=[5], output=10),))
+    assert sandbox.run(other).outcome is Outcome.passed
+    assert sandbox._runner is runner
+
+
+def test_a_cancellation_that_comes_too_late_harms_nobody(sandbox):
+    job = Job(id="l", source=DOUBLE, fn_name="f", tests=(Test(input=[5], output=10),))
+    sandbox.run(job)
+    sandbox._runner.channel.cancel()
+    assert sandbox.run(job).outcome is Outcome.passed
+
+
 def test_verdicts_repeat(call):
     source = "import random\ndef f():\n    return [random.random(), [*{'a', 'b', 'c', 'd'}]]\n"
     one, other = call(source, ([], None)), call(source, ([], None))
@@ -329,6 +383,16 @@ def test_auto_falls_back_to_processes_and_says_so(monkeypatch, tmp_path, caplog)
     assert choice.backend.name == "process"
     assert "no Docker engine answers" in choice.reason
     assert sum("WITHOUT ISOLATION" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python has sys.monitoring")
+def test_coverage_without_monitoring_works_and_says_that_it_is_slow(caplog):
+    with open_sandbox("process", recycle_after=79) as slot:
+        job = Job(id="s", source=DOUBLE, fn_name="f", tests=(Test(input=[5], output=10),))
+        assert slot.run(job).executed_lines == (1, 2, 3)
+        slot.close()
+        slot.run(job)
+    assert sum("sys.settrace" in message for message in caplog.messages) == 1
 
 
 def test_a_missing_interpreter_is_one_clear_error():
