@@ -50,6 +50,20 @@ class CurriculumConfig(BaseModel):
         return frozenset(self.start_point_kinds) if self.mode == "cccs" else frozenset()
 
 
+class PromptConfig(BaseModel):
+    """How a model is asked (`curriculum.prompt`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    style: Literal["base", "chat"] = "base"
+    """base: the model continues question and code as one text; chat: the question is the user's
+    turn, given code the beginning of the assistant's, through the tokenizer's chat template."""
+    system: str = ""
+    """Style `chat`: the system's turn; none where empty."""
+    instruction: str = "Answer with the whole program in one Python code block."
+    """Style `chat`: stands behind the question in the user's turn."""
+
+
 class DataConfig(BaseModel):
     """Where problems come from."""
 
