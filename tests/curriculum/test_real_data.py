@@ -137,5 +137,5 @@ def test_a_schedule_over_mbpp_reaches_the_full_task_everywhere(mbpp):
     assert schedule.metrics()["full_task_share"] < 0.5
     for _ in range(most_stages):
         for task in schedule.sample(len(mbpp)):
-            schedule.observe(task.problem.id, task.stage, 8, 8, weight_version=0)
+            schedule.observe(task, 8, 8, weight_version=0)
     assert schedule.metrics()["full_task_share"] == 1
