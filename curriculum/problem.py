@@ -128,12 +128,16 @@ def iter_problems(path: Path | str) -> Iterator[tuple[int, "Problem | BadRecord"
     """
     for line, text in _numbered_lines(path):
         try:
-            yield line, _problem_of(_loads(text, path, f"line {line}"), path, f"line {line}")
+            record = _loads(text, path, f"line {line}")
+            if '"$' in text:
+                _restore_values(record, path, f"line {line}")
+            yield line, parse_problem(record, path, f"line {line}")
         except BadRecord as error:
             yield line, error
 
 
-def _problem_of(record: Any, path: Path | str, where: str) -> Problem:
+def _restore_values(record: Any, path: Path | str, where: str) -> None:
+    """Give a record's test values the types that JSON does not have."""
     if isinstance(record, dict) and isinstance(record.get("tests"), list):
         for index, test in enumerate(record["tests"]):
             if not isinstance(test, dict):
@@ -143,7 +147,6 @@ def _problem_of(record: Any, path: Path | str, where: str) -> Problem:
                     test[field] = from_json(test[field])
                 except ValueError as error:
                     raise BadRecord(path, where, f"tests.{index}.{field}", str(error)) from None
-    return parse_problem(record, path, where)
 
 
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
