@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.problem import TIERS, BadRecord, Problem, parse_problem
-from curriculum.sources.json_lines import json_lines
+from curriculum.sources.json_document import json_document
+from curriculum.sources.json_lines import is_json_lines, json_lines
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,8 @@ def read_apps_plus(path: Path | str, mapping: Mapping | None = None) -> list[Pro
 def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Problem | BadRecord]:
     """Stream such a file; a record that is wrong comes as a `BadRecord`, and the next follows.
 
-    JSONL named `.jsonl` or `.gz` is read line by line, any other one as a whole. Doubled
-    ids are the reader's to find. Raises `BadRecord` where the file cannot be read on.
+    One record at a time is in memory, whatever the form. Doubled ids are the reader's to find.
+    Raises `BadRecord` where the file cannot be read on.
     """
     mapping = mapping if mapping is not None else Mapping()
     count = 0
@@ -100,42 +101,10 @@ def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Probl
 
 def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (id given by the file's form, record) for each of the three forms."""
-    if path.suffix == ".gz" or (path.suffix == ".jsonl" and _begins_with_an_object(path)):
+    if is_json_lines(path):
         yield from ((None, record) for _, record in json_lines(path))
-        return
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRecord(path, "file", "text", str(error)) from None
-    lines = [line for line in text.split("\n") if line.strip()]
-    if not lines:
-        raise BadRecord(path, "file", "json", "the file is empty")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if not lines[0].rstrip().endswith("}"):
-            raise BadRecord(path, "file", "json", str(error)) from None
-        yield from _json_lines(path, lines)
-        return
-    if isinstance(document, list):
-        yield from ((None, record) for record in document)
-    elif isinstance(document, dict) and all(isinstance(v, dict) for v in document.values()):
-        yield from document.items()
     else:
-        yield None, document
-
-
-def _begins_with_an_object(path: Path) -> bool:
-    _, first = next(json_lines(path), (0, None))
-    return isinstance(first, dict)
-
-
-def _json_lines(path: Path, lines: list[str]) -> Iterator[tuple[None, Any]]:
-    for index, line in enumerate(lines):
-        try:
-            yield None, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield None, BadRecord(path, f"record {index}", "json", str(error))
+        yield from json_document(path)
 
 
 class _Reader:

@@ -5,8 +5,6 @@ import ast
 import pytest
 
 from curriculum.bench import (
-)
-from curriculum.bench import (
     BLOCKS,
     bench_file,
     load_cut_vs_bare_parse,
@@ -18,6 +16,8 @@ from curriculum.bench import (
 from curriculum.problem import TIERS, BadRecord, read_problems
 from curriculum.start_points import START_POINT_KINDS
 from curriculum.subtask import solution_points, stage_count
+
+KINDS = frozenset(START_POINT_KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_both_streams_go_through_the_whole_file(cache):
     tasks, trees = list(loaded(path)), list(parsed(path))
     for task, tree, problem in zip(tasks, trees, read_problems(path), strict=True):
         assert task.problem == problem
-        assert task.stage == stage_count(len(solution_points(problem, frozenset(START_POINT_KINDS)))) - 1 >= 0
+        assert task.stage == stage_count(len(solution_points(problem, KINDS))) - 1 >= 0
         assert task.prefix + task.remainder == problem.canonical_solution
         assert ast.dump(tree) == ast.dump(ast.parse(problem.canonical_solution))
 

@@ -8,7 +8,6 @@ import types
 import pytest
 
 from curriculum.problem import BadRecord, Problem, Test, write_problems
-from curriculum.sources import json_lines as json_lines_module
 from curriculum.sources.apps import PREAMBLE
 from curriculum.sources.catalogue import Skipped, detect, read_source
 from curriculum.sources.field import without_tabs
@@ -219,7 +218,7 @@ def test_a_bad_apps_folder_is_named(tmp_path, changes, field, reason):
 
 
 def test_lines_that_are_no_records_are_named_and_the_next_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_lines_module, "MAX_RECORD_BYTES", 2000)
+    monkeypatch.setattr("curriculum.lines.MAX_RECORD_BYTES", 2000)
     path = lines(tmp_path, MBPP, "no json", "[1]", "", "x" * 2500, "y" * 9000, MBPP)
     skipped = Skipped()
     assert len(list(read_source(path, skipped=skipped))) == 1
@@ -231,7 +230,7 @@ def test_lines_that_are_no_records_are_named_and_the_next_are_read(tmp_path, mon
 def test_a_truncated_gzip_is_named_even_where_bad_records_are_skipped(tmp_path):
     path = lines(tmp_path, *[MBPP | {"task_id": i} for i in range(300)], name="data.jsonl.gz")
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(BadRecord, match=r"record \d+ or later: gzip: damaged or cut short"):
+    with pytest.raises(BadRecord, match=r"line \d+ or later: gzip: damaged or cut short"):
         list(read_source(path, skipped=Skipped()))
 
 
