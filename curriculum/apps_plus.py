@@ -1,5 +1,14 @@
-"""Reading APPS+-shaped files: one JSON document, or JSONL, under the usual names of the fields."""
+"""Reading APPS+-shaped files: one JSON document, or JSONL, under the usual names of the fields.
 
+As its authors publish it (github.com/Ablustrund/APPS_Plus), APPS+ is one JSON list; a record holds
+a description, a canonical solution, a function name, inputs, outputs, and starter code that is the
+beginning of the canonical solution. A program that reads stdin stands there as a function without
+parameters (`def solve():`): read as what it is, a program, with the call of that function as its
+last line. The key `prefix` is not of the published file; it is the name that conversions to this
+shape give to what runs before the solution, which is the preamble here.
+"""
+
+import ast
 import json
 import logging
 from collections.abc import Iterator
@@ -115,6 +124,9 @@ class _Reader:
 
     def problem(self, record: dict[str, Any], default_id: str) -> Problem:
         fields = self._fields(record)
+        solution = self._solution(fields["canonical_solution"])
+        if fields.get("fn_name") and self._is_stdin_program(fields, solution):
+            solution = f"{solution.rstrip()}\n\n\n{fields.pop('fn_name')}()\n"
         tests = self._tests(fields)
         return parse_problem(
             {
@@ -122,7 +134,7 @@ class _Reader:
                 "question": self._text("question", fields["question"]),
                 "starter_code": self._text("starter_code", fields.get("starter_code") or ""),
                 "preamble": self._preamble(fields.get("preamble") or ""),
-                "canonical_solution": self._solution(fields["canonical_solution"]),
+                "canonical_solution": solution,
                 "fn_name": fields.get("fn_name") or None,
                 "tests": tests,
                 "difficulty": self._tier(fields["difficulty"]),
@@ -191,6 +203,24 @@ class _Reader:
         if not text.strip():
             raise self._bad("canonical_solution", "empty")
         return text
+
+    def _is_stdin_program(self, fields: dict[str, Any], solution: str) -> bool:
+        """Whether the tests give texts to a function that takes no arguments."""
+        inputs = self._decoded("inputs", fields["inputs"])
+        if not isinstance(inputs, list) or not inputs:
+            return False
+        if not all(isinstance(one, str) for one in inputs):
+            return False
+        try:
+            body = ast.parse(solution).body
+        except (SyntaxError, ValueError, RecursionError):
+            return False
+        return any(
+            isinstance(node, ast.FunctionDef)
+            and node.name == fields["fn_name"]
+            and ast.unparse(node.args) == ""
+            for node in body
+        )
 
     def _preamble(self, value: Any) -> str:
         text = self._text("preamble", value)

@@ -7,6 +7,7 @@ import pytest
 
 from curriculum.apps_plus import Mapping, read_apps_plus
 from curriculum.problem import BadRecord, Test
+from curriculum.subtask import starter_prefix
 
 CALLS = {
     "id": "a/1",
@@ -88,6 +89,27 @@ def test_aliases_are_accepted_and_told(tmp_path, caplog, field, key):
     assert mapping.ignored == {"url": 1}
     assert f"{field} from {key!r}" in caplog.text
     assert "keys not read: 'url'" in caplog.text
+
+
+def test_a_function_without_parameters_whose_tests_are_texts_is_a_stdin_program(tmp_path):
+    """As APPS+ publishes programs that read stdin."""
+    record = without(CALLS, "fn_name") | {
+        "function name": "solve",
+        "starter_code": "def solve():",
+        "canonical_solution": "def solve():\n    print(int(input()) + 1)",
+        "inputs": ["1\n", "2\n"],
+        "outputs": ["2\n", "3\n"],
+    }
+    problem = read(tmp_path, [record])[0]
+    assert problem.fn_name is None
+    assert problem.canonical_solution == (
+        "def solve():\n    print(int(input()) + 1)\n\n\nsolve()\n"
+    )
+    assert problem.tests == (Test(input="1\n", output="2\n"), Test(input="2\n", output="3\n"))
+    assert starter_prefix(problem) == "def solve():"
+    with_argument = record | {"canonical_solution": "def solve(x):\n    return x"}
+    with pytest.raises(BadRecord, match="must be a list of arguments"):
+        read(tmp_path, [with_argument])
 
 
 def test_packed_fields_may_be_json_strings(tmp_path):
