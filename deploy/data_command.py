@@ -17,7 +17,7 @@ examples:
   stepcoder data synth -o problems.jsonl --per-tier 100
   stepcoder data convert mbpp.jsonl -o problems.jsonl --skip-bad
   stepcoder data convert APPS -o interview.jsonl --split train --tiers interview,competition
-  stepcoder data stats problems.jsonl
+  stepcoder data stats problems.jsonl --plot problems.png
   stepcoder data show problems.jsonl mbpp/1
   stepcoder data verify problems.jsonl -o kept.jsonl --report report.json
   stepcoder data bench
@@ -38,6 +38,7 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ign
     stats = _action(actions, "stats", _stats, "count tiers, lengths, start points and stages")
     _source_options(stats)
     _kinds_option(stats)
+    stats.add_argument("--plot", type=Path, metavar="P", help="picture to draw (.png, .svg, .pdf)")
 
     show = _action(actions, "show", _show, "print one problem with its cut points")
     _source_options(show)
@@ -193,6 +194,11 @@ def _stats(options: argparse.Namespace, _: Sequence[str]) -> int:
     counts = count(problems_of(options, skipped), kinds)
     tell_skipped(skipped)
     print_statistics(counts, options.source)
+    if options.plot:
+        from deploy.data_plot import plot_statistics
+
+        plot_statistics(counts, options.source, options.plot)
+        print(f"{options.plot}: drawn")
     return 0
 
 

@@ -3,8 +3,9 @@
 import gzip
 import json
 import sys
-import types
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from curriculum.problem import BadRecord, Problem, Test, write_problems
@@ -129,44 +130,38 @@ def test_call_based_apps_solutions_in_a_class_get_the_preamble(tmp_path):
     assert namespace["Solution"]().f([1]) is True
 
 
-def parquet(monkeypatch, rows):
-    class ParquetFile:
-        def __init__(self, path):
-            if path.name == "bad.parquet":
-                raise ValueError("Parquet magic bytes not found")
-
-        def iter_batches(self, batch_size):
-            for row in rows:
-                yield types.SimpleNamespace(to_pylist=lambda row=row: [row])
-
-    module = types.ModuleType("pyarrow.parquet")
-    module.ParquetFile = ParquetFile
-    monkeypatch.setitem(sys.modules, "pyarrow", types.ModuleType("pyarrow"))
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", module)
-
-
-def test_apps_parquet_rows_hold_what_the_folders_hold(tmp_path, monkeypatch):
+def test_apps_parquet_rows_hold_what_the_folders_hold(tmp_path):
     row = {
         "problem_id": 12,
         "question": "Echo.",
         "solutions": json.dumps(["print(input())"]),
         "input_output": json.dumps({"inputs": ["1"], "outputs": ["1"]}),
         "difficulty": "interview",
+        "url": "https://example.org",
         "starter_code": "",
     }
-    parquet(monkeypatch, [row, row | {"problem_id": 13, "input_output": ""}])
+    rows = [row, row | {"problem_id": 13, "input_output": ""}, row | {"problem_id": 14}]
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     skipped = Skipped()
-    [problem] = read_source(tmp_path / "a.parquet", skipped=skipped)
+    problem, last = read_source(path, skipped=skipped)
     assert (problem.id, problem.tests) == ("apps/12", (Test(input="1", output="1"),))
+    assert last.id == "apps/14"
     assert "row 1: input_output: text that is not JSON" in skipped.examples["input_output"][0]
-    with pytest.raises(BadRecord, match=r"bad\.parquet: file: parquet: Parquet magic bytes"):
-        list(read_source(tmp_path / "bad.parquet"))
+
+
+@pytest.mark.parametrize("whole", [b"", b"PAR1 and no more"])
+def test_a_file_that_is_no_parquet_is_named(tmp_path, whole):
+    path = tmp_path / "bad.parquet"
+    path.write_bytes(whole)
+    with pytest.raises(BadRecord, match=r"bad\.parquet: file: parquet: .*Parquet"):
+        list(read_source(path))
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(BadRecord, match="needs pyarrow: pip install pyarrow"):
+    with pytest.raises(BadRecord, match="needs pyarrow: pip install 'stepcoder"):
         list(read_source(tmp_path / "a.parquet"))
 
 
