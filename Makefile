@@ -28,13 +28,14 @@ test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--soak for the long run)
 	@exec $(VENV)/python -m deploy sandbox bench $(ARGS)
 
+bench-curriculum: install ## measure loading, cutting and observing: one table and runs/bench/curriculum.json
+	@exec $(VENV)/python -m deploy data bench $(ARGS)
+
 bench-fleet: install ## measure the orchestration: one table and runs/bench/fleet.json
 	@exec $(VENV)/python -m deploy fleet bench $(ARGS)
 
 chaos: install ## the smoke profile on simulated nodes while things are killed (ARGS="--every 5 --seed 2")
 	@exec $(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml $(ARGS)
-bench-curriculum: install ## measure loading, cutting and observing: one table and runs/bench/curriculum.json
-	@exec $(VENV)/python -m deploy data bench $(ARGS)
 
 lint: install ## ruff (lint and format) and pyright
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/pyright
