@@ -5,7 +5,7 @@ VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-fleet chaos lint format typecheck lock engine engine-down image clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet chaos lint format typecheck lock engine engine-down image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 
 bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--quick for a look)
 	@exec $(VENV)/python -m deploy sandbox bench $(ARGS)
+
+bench-curriculum: install ## measure loading, cutting and observing: one table and runs/bench/curriculum.json
+	@exec $(VENV)/python -m deploy data bench $(ARGS)
 
 bench-fleet: install ## measure the orchestration: one table and runs/bench/fleet.json
 	@exec $(VENV)/python -m deploy fleet bench $(ARGS)

@@ -16,7 +16,9 @@ from actors.ledger import GENERATED, JUDGED, Ledger
 from actors.rollout import Completion, Request
 from actors.rollout_fleet import RolloutFleet
 from actors.sandbox_pool import SandboxPool
-from curriculum.prompt import Program, assemble, encode_prompt
+from curriculum.config import PromptConfig
+from curriculum.program import Program, assemble
+from curriculum.prompt import Prompt, PromptEncoder
 from curriculum.subtask import Subtask
 from learner.tokenizer import completion_text, text_lengths, token_bytes
 from sandbox import Job, Limits, Verdict
@@ -30,14 +32,16 @@ class Sample:
     """Unique within the run."""
     subtask: Subtask
     """What was asked."""
-    prompt_ids: tuple[int, ...]
-    """How it was asked: question and prefix as token ids."""
+    prompt: Prompt
+    """How it was asked."""
     completion: Completion
     """What the policy wrote."""
     program: Program
-    """Prefix and completion as one program."""
+    """Given code and completion as one program."""
+    text: str
+    """The completion as text."""
     token_lengths: tuple[int, ...]
-    """Bytes that each completion token contributes to the program (0 for special tokens)."""
+    """Bytes of `text` that each completion token adds (0 for special tokens)."""
     verdict: Verdict
     """What happened when it ran."""
 
@@ -67,14 +71,15 @@ class Collector:
         config: RolloutConfig,
         limits: Limits,
         seed: int,
+        prompt: PromptConfig | None = None,
     ) -> None:
         self.fleet = fleet
         self.pool = pool
-        self.tokenizer = tokenizer
         self.config = config
         self.limits = limits
         self.seed = seed
         self._bytes = token_bytes(tokenizer)
+        self._encoder = PromptEncoder(tokenizer, self._bytes, prompt or PromptConfig())
 
     async def collect(
         self,
@@ -94,19 +99,19 @@ class Collector:
             RunFailed: a prompt leaves no room for its completion within the context.
         """
         ids = itertools.count(first_id)
-        asked: dict[int, tuple[Subtask, Request]] = {}
+        asked: dict[int, tuple[Subtask, Prompt, Request]] = {}
         for subtask in subtasks:
-            prompt = tuple(encode_prompt(subtask, self.tokenizer))
+            prompt = self._encoder.encode(subtask)
             for _ in range(samples_each):
-                request = self._request(next(ids), prompt, subtask)
-                asked[request.sample_id] = (subtask, request)
+                request = self._request(next(ids), prompt.ids, subtask)
+                asked[request.sample_id] = (subtask, prompt, request)
         completions = peak = 0
         started = last = time.monotonic()
         judging: list[asyncio.Task[Sample]] = []
         unjudged: set[asyncio.Task[Sample]] = set()
         try:
             async with asyncio.timeout(deadline_s):
-                requests = [request for _, request in asked.values()]
+                requests = [request for _, _, request in asked.values()]
                 async for completion in self.fleet.generate(requests):
                     completions += 1
                     last = time.monotonic()
@@ -147,6 +152,7 @@ class Collector:
     async def _judge(
         self,
         subtask: Subtask,
+        prompt: Prompt,
         request: Request,
         completion: Completion,
         ledger: Ledger | None,
@@ -154,8 +160,9 @@ class Collector:
         if ledger is not None:
             ledger.reached(request.sample_id, GENERATED)
         ids = completion.token_ids
-        program = assemble(subtask, completion_text(ids, self._bytes))
+        text = completion_text(ids, self._bytes)
         problem = subtask.problem
+        program = assemble(problem, prompt, text)
         job = Job(
             id=f"{request.sample_id}",
             source=program.source,
@@ -169,9 +176,10 @@ class Collector:
         return Sample(
             sample_id=request.sample_id,
             subtask=subtask,
-            prompt_ids=request.prompt_ids,
+            prompt=prompt,
             completion=completion,
             program=program,
+            text=text,
             token_lengths=tuple(text_lengths(ids, self._bytes)),
             verdict=verdict,
         )

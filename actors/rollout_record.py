@@ -26,10 +26,9 @@ def rollout_records(
             "stage": sample.subtask.stage,
             "stages": sample.subtask.stages,
             "question": sample.subtask.problem.question,
-            "prefix": sample.subtask.prefix,
-            "completion": sample.program.source.encode()[
-                sample.program.completion_start :
-            ].decode(),
+            "prefix": sample.prompt.given,
+            "completion": sample.text,
+            "program_bytes": [sample.program.begin, sample.program.end],
             "token_bytes": sample.token_lengths,
             "policy_mask": [int(kept) for kept in trajectory.policy_mask],
             "outcome": sample.verdict.outcome.value,

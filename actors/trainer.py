@@ -143,7 +143,7 @@ class Trainer:
                 f"step {progress.step + 1}: a sample is {max(staleness)} updates old, and "
                 f"loop.max_staleness is {self.loop.max_staleness}"
             )
-        self._observe(judged)
+        self._observe(collected.samples)
 
         trajectories = [trajectory(sample, self.rewards) for sample in judged]
         started = time.monotonic()
@@ -246,19 +246,18 @@ class Trainer:
         if checkpoint is not None:
             await self.restore(checkpoint)
 
-    def _observe(self, judged: Sequence[Sample]) -> None:
-        """Tell the schedule how each subtask went, once per problem and stage."""
-        visits: dict[tuple[str, int], list[Sample]] = {}
-        for sample in judged:
-            key = (sample.subtask.problem.id, sample.subtask.stage)
-            visits.setdefault(key, []).append(sample)
-        for (problem_id, stage), samples in visits.items():
+    def _observe(self, samples: Sequence[Sample]) -> None:
+        """Tell the schedule how each visit went; also where none of its samples could be judged."""
+        visits: dict[int, list[Sample]] = {}
+        for sample in samples:
+            visits.setdefault(sample.subtask.visit, []).append(sample)
+        for visit in visits.values():
+            judged, _ = split_faults(visit)
             self.schedule.observe(
-                problem_id,
-                stage,
-                passed=sum(s.verdict.outcome.value == "passed" for s in samples),
-                attempts=len(samples),
-                weight_version=samples[0].completion.weight_version,
+                visit[0].subtask,
+                passed=sum(s.verdict.outcome.value == "passed" for s in judged),
+                attempts=len(judged),
+                weight_version=min(sample.completion.weight_version for sample in visit),
             )
 
     async def _broadcast(self, verify: bool) -> float:

@@ -23,13 +23,14 @@ def trajectory(sample: Sample, rewards: RewardConfig) -> Trajectory:
         program.completion_start,
         verdict.statements,
         program.source.encode(),
+        completion_begin=program.begin,
         tampered=verdict.coverage_tampered,
     )
     return Trajectory(
         sample_id=f"{sample.sample_id:09d}",
         problem_id=sample.subtask.problem.id,
         stage=sample.subtask.stage,
-        prompt_ids=sample.prompt_ids,
+        prompt_ids=sample.prompt.ids,
         response_ids=sample.completion.token_ids,
         rollout_logprobs=sample.completion.logprobs,
         policy_mask=tuple(mask),

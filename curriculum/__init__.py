@@ -1,6 +1,6 @@
 """What to ask: problems, subtasks cut from their solutions, and the schedule that orders them."""
 
-from curriculum.config import CurriculumConfig, DataConfig
+from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
 from curriculum.dataset import DataSet, load_dataset
 from curriculum.problem import (
     TIERS,
@@ -11,7 +11,8 @@ from curriculum.problem import (
     read_problems,
     write_problems,
 )
-from curriculum.prompt import Program, assemble, encode_prompt, prompt_text
+from curriculum.program import Program, assemble
+from curriculum.prompt import Prompt, PromptEncoder, prompt_text
 from curriculum.schedule import Schedule, make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.subtask import FULL_TASK, Subtask, cut
@@ -27,13 +28,15 @@ __all__ = [
     "DataSet",
     "Problem",
     "Program",
+    "Prompt",
+    "PromptConfig",
+    "PromptEncoder",
     "Schedule",
     "Subtask",
     "Test",
     "Tier",
     "assemble",
     "cut",
-    "encode_prompt",
     "load_dataset",
     "make_schedule",
     "prompt_text",

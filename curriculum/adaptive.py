@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from curriculum.config import CurriculumConfig
 from curriculum.linear import StatementSchedule
 from curriculum.problem import Problem
-from curriculum.staged import Progress
+from curriculum.staged import Progress, Visit
 from curriculum.subtask import FULL_TASK, Subtask
 
 
@@ -49,7 +49,7 @@ class AdaptiveSchedule(StatementSchedule):
     rate. Above the threshold half as many statements are given, at or below the floor half of
     those left are added, and the average begins anew. A visit of the whole task that was mixed in
     counts for an average of its own, which above the threshold moves the problem to the whole
-    task. Reports of any other stage are counted as stale and ignored.
+    task. A report of the whole task says as much after the stage has moved as before it.
     """
 
     progress_type: ClassVar[type[Progress]] = AdaptiveProgress
@@ -102,10 +102,11 @@ class AdaptiveSchedule(StatementSchedule):
         self._draws += 1
         luck = random.Random(f"{self._seed}/whole/{self._draws}").random()
         whole = luck < self._config.full_task_share
-        return self._cut(index, FULL_TASK if whole else progress.stage)
+        return self._ask(index, FULL_TASK if whole else progress.stage)
 
-    def _counts(self, progress: Progress, stage: int) -> bool:
-        return stage in (progress.stage, FULL_TASK)
+    def _counts(self, progress: Progress, asked: Visit, weight_version: int) -> bool:
+        stays = asked.moves == progress.moves or asked.stage == FULL_TASK
+        return stays and weight_version >= progress.weight_version
 
     def _visit(self, problem_id: str, progress: Any, stage: int, pass_rate: float) -> None:
         cuts, config = self._cuts_of[problem_id], self._config
@@ -127,8 +128,9 @@ class AdaptiveSchedule(StatementSchedule):
 
     def _move(self, progress: Any, stage: int) -> None:
         if stage != progress.stage:
-            progress.stage, progress.visited = stage, False
+            progress.visited = False
             progress.pass_rate = progress.whole_rate = 0.0
+        super()._move(progress, stage)
 
     def _rest(self, progress: Any, cuts: int, pass_rate: float) -> None:
         """Leave the problem out for a while where this visit showed nothing to learn."""

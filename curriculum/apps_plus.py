@@ -1,5 +1,14 @@
-"""Reading APPS+-shaped files: one JSON document, or JSONL, under the usual names of the fields."""
+"""Reading APPS+-shaped files: one JSON document, or JSONL, under the usual names of the fields.
 
+As its authors publish it (github.com/Ablustrund/APPS_Plus), APPS+ is one JSON list; a record holds
+a description, a canonical solution, a function name, inputs, outputs, and starter code that is the
+beginning of the canonical solution. A program that reads stdin stands there as a function without
+parameters (`def solve():`): read as what it is, a program, with the call of that function as its
+last line. The key `prefix` is not of the published file; it is the name that conversions to this
+shape give to what runs before the solution, which is the preamble here.
+"""
+
+import ast
 import json
 import logging
 from collections.abc import Iterator
@@ -8,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.problem import TIERS, BadRecord, Problem, parse_problem
-from curriculum.sources.json_lines import json_lines
+from curriculum.sources.json_document import json_document
+from curriculum.sources.json_lines import is_json_lines, json_lines
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +88,8 @@ def read_apps_plus(path: Path | str, mapping: Mapping | None = None) -> list[Pro
 def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Problem | BadRecord]:
     """Stream such a file; a record that is wrong comes as a `BadRecord`, and the next follows.
 
-    JSONL named `.jsonl` or `.gz` is read line by line, any other one as a whole. Doubled
-    ids are the reader's to find. Raises `BadRecord` where the file cannot be read on.
+    One record at a time is in memory, whatever the form. Doubled ids are the reader's to find.
+    Raises `BadRecord` where the file cannot be read on.
     """
     mapping = mapping if mapping is not None else Mapping()
     count = 0
@@ -100,42 +110,10 @@ def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Probl
 
 def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (id given by the file's form, record) for each of the three forms."""
-    if path.suffix == ".gz" or (path.suffix == ".jsonl" and _begins_with_an_object(path)):
+    if is_json_lines(path):
         yield from ((None, record) for _, record in json_lines(path))
-        return
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRecord(path, "file", "text", str(error)) from None
-    lines = [line for line in text.split("\n") if line.strip()]
-    if not lines:
-        raise BadRecord(path, "file", "json", "the file is empty")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if not lines[0].rstrip().endswith("}"):
-            raise BadRecord(path, "file", "json", str(error)) from None
-        yield from _json_lines(path, lines)
-        return
-    if isinstance(document, list):
-        yield from ((None, record) for record in document)
-    elif isinstance(document, dict) and all(isinstance(v, dict) for v in document.values()):
-        yield from document.items()
     else:
-        yield None, document
-
-
-def _begins_with_an_object(path: Path) -> bool:
-    _, first = next(json_lines(path), (0, None))
-    return isinstance(first, dict)
-
-
-def _json_lines(path: Path, lines: list[str]) -> Iterator[tuple[None, Any]]:
-    for index, line in enumerate(lines):
-        try:
-            yield None, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield None, BadRecord(path, f"record {index}", "json", str(error))
+        yield from json_document(path)
 
 
 class _Reader:
@@ -146,6 +124,9 @@ class _Reader:
 
     def problem(self, record: dict[str, Any], default_id: str) -> Problem:
         fields = self._fields(record)
+        solution = self._solution(fields["canonical_solution"])
+        if fields.get("fn_name") and self._is_stdin_program(fields, solution):
+            solution = f"{solution.rstrip()}\n\n\n{fields.pop('fn_name')}()\n"
         tests = self._tests(fields)
         return parse_problem(
             {
@@ -153,7 +134,7 @@ class _Reader:
                 "question": self._text("question", fields["question"]),
                 "starter_code": self._text("starter_code", fields.get("starter_code") or ""),
                 "preamble": self._preamble(fields.get("preamble") or ""),
-                "canonical_solution": self._solution(fields["canonical_solution"]),
+                "canonical_solution": solution,
                 "fn_name": fields.get("fn_name") or None,
                 "tests": tests,
                 "difficulty": self._tier(fields["difficulty"]),
@@ -222,6 +203,24 @@ class _Reader:
         if not text.strip():
             raise self._bad("canonical_solution", "empty")
         return text
+
+    def _is_stdin_program(self, fields: dict[str, Any], solution: str) -> bool:
+        """Whether the tests give texts to a function that takes no arguments."""
+        inputs = self._decoded("inputs", fields["inputs"])
+        if not isinstance(inputs, list) or not inputs:
+            return False
+        if not all(isinstance(one, str) for one in inputs):
+            return False
+        try:
+            body = ast.parse(solution).body
+        except (SyntaxError, ValueError, RecursionError):
+            return False
+        return any(
+            isinstance(node, ast.FunctionDef)
+            and node.name == fields["fn_name"]
+            and ast.unparse(node.args) == ""
+            for node in body
+        )
 
     def _preamble(self, value: Any) -> str:
         text = self._text("preamble", value)

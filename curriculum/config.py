@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curriculum.problem import Tier
 from curriculum.start_points import START_POINT_KINDS, StartPointKind
@@ -50,15 +50,30 @@ class CurriculumConfig(BaseModel):
         return frozenset(self.start_point_kinds) if self.mode == "cccs" else frozenset()
 
 
+class PromptConfig(BaseModel):
+    """How a model is asked (`curriculum.prompt`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    style: Literal["base", "chat"] = "base"
+    """base: the model continues question and code as one text; chat: the question is the user's
+    turn, given code the beginning of the assistant's, through the tokenizer's chat template."""
+    system: str = ""
+    """Style `chat`: the system's turn; none where empty."""
+    instruction: str = "Answer with the whole program in one Python code block."
+    """Style `chat`: stands behind the question in the user's turn."""
+
+
 class DataConfig(BaseModel):
     """Where problems come from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    kind: Literal["synthetic", "jsonl", "apps_plus"] = "synthetic"
-    """synthetic: the bundled generator; jsonl: our own files; apps_plus: APPS+-shaped files."""
+    kind: Literal["synthetic", "jsonl"] = "synthetic"
+    """synthetic: the bundled generator; jsonl: our own files. Any other data set becomes one of
+    ours first: `stepcoder data convert` reads APPS+, APPS, HumanEval, MBPP and LeetCodeDataset."""
     train_path: Path | None = None
-    """Training problems; only for kinds read from files, and needed there."""
+    """Training problems; for kind jsonl, and needed there."""
     heldout_path: Path | None = None
     """Problems that are only ever evaluated on; likewise."""
     train_per_tier: int = Field(default=20, gt=0)
@@ -73,6 +88,16 @@ class DataConfig(BaseModel):
     """Pairs of question and careless solution for the warm start (synthetic only)."""
     corpus_seed: int = 0
     """Seed of that corpus."""
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _other_data_sets_are_converted_first(cls, kind: object) -> object:
+        if kind in ("apps_plus", "apps", "apps_parquet", "human_eval", "mbpp", "leetcode"):
+            raise ValueError(
+                "convert such files once with `stepcoder data convert SOURCE -o problems.jsonl`, "
+                "and give them as kind jsonl"
+            )
+        return kind
 
     @model_validator(mode="after")
     def _paths_fit_the_kind(self) -> "DataConfig":

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from curriculum.apps_plus import read_apps_plus
 from curriculum.config import DataConfig
-from curriculum.problem import Problem, read_problems
+from curriculum.problem import BadRecord, Problem, read_problems
+from curriculum.sources.catalogue import detect
 from curriculum.synthetic import synthetic_problems
+
+
+class UnusableData(ValueError):
+    """Problems that a run must not use as they are; the message says what to do."""
 
 
 class DataSet(NamedTuple):
@@ -22,7 +26,8 @@ def load_dataset(config: DataConfig) -> DataSet:
 
     Synthetic held-out problems depend on their own seed only, so that runs with other training
     sets are judged by the same problems. Raises `BadRecord` or `OSError` for a file that cannot be
-    read, and `ValueError` where the two sets share a question or an id, or one is empty.
+    read, and `UnusableData` where the two sets share a question or an id, one is empty, or one is
+    in another form than ours.
     """
     if config.kind == "synthetic":
         heldout = synthetic_problems(
@@ -31,19 +36,26 @@ def load_dataset(config: DataConfig) -> DataSet:
         asked = {problem.question for problem in heldout}
         train = synthetic_problems(config.train_seed, config.train_per_tier, exclude=asked)
         return DataSet(train, heldout)
-    read = read_problems if config.kind == "jsonl" else read_apps_plus
     assert config.train_path is not None  # the configuration was validated
     assert config.heldout_path is not None
-    train, heldout = read(config.train_path), read(config.heldout_path)
-    _refuse_empty(train, config.train_path)
-    _refuse_empty(heldout, config.heldout_path)
+    train, heldout = _read(config.train_path), _read(config.heldout_path)
     _refuse_shared(train, heldout)
     return DataSet(train, heldout)
 
 
-def _refuse_empty(problems: Sequence[Problem], path: Path) -> None:
+def _read(path: Path) -> list[Problem]:
+    try:
+        problems = read_problems(path)
+    except (BadRecord, IsADirectoryError) as error:
+        if detect(path) == "ours":
+            raise
+        raise UnusableData(
+            f"{error}; a data set that is no JSONL of ours is converted first: "
+            f"`stepcoder data convert {path} -o problems.jsonl`"
+        ) from None
     if not problems:
-        raise ValueError(f"{path}: no problems in it")
+        raise UnusableData(f"{path}: no problems in it")
+    return problems
 
 
 def _refuse_shared(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:
@@ -51,9 +63,9 @@ def _refuse_shared(train: Sequence[Problem], heldout: Sequence[Problem]) -> None
     id_of = {problem.question: problem.id for problem in heldout}
     for problem in train:
         if problem.id in ids:
-            raise ValueError(f"training and held-out problems share the id {problem.id!r}")
+            raise UnusableData(f"training and held-out problems share the id {problem.id!r}")
         if problem.question in id_of:
-            raise ValueError(
+            raise UnusableData(
                 f"training problem {problem.id!r} asks the same as held-out problem "
                 f"{id_of[problem.question]!r}"
             )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from curriculum.problem import Problem
-from curriculum.staged import Progress, StagedSchedule
+from curriculum.staged import Progress, StagedSchedule, Visit
 from curriculum.start_points import statement_points
 from curriculum.subtask import Subtask, cut_before, starter_prefix
 
@@ -40,14 +40,18 @@ class LinearProgress(Progress):
 class LinearSchedule(StatementSchedule):
     """After visit v of V (`linear_visits`) a problem with n cuts is at stage ceil(n (V-v)/V) - 1.
 
-    Whether programs pass plays no part; `pass_rate` is kept for a person to see.
+    Whether programs pass plays no part; `pass_rate` is kept for a person to see. Every visit that
+    is reported on counts, however late: their number alone decides.
     """
 
     progress_type: ClassVar[type[Progress]] = LinearProgress
+
+    def _counts(self, progress: Progress, asked: Visit, weight_version: int) -> bool:
+        return True
 
     def _visit(self, problem_id: str, progress: Any, stage: int, pass_rate: float) -> None:
         progress.pass_rate = self._averaged(progress.pass_rate, pass_rate)
         progress.visits += 1
         visits, whole = progress.visits, self._config.linear_visits
         cuts = self._cuts_of[problem_id]
-        progress.stage = -(-cuts * max(whole - visits, 0) // whole) - 1
+        self._move(progress, -(-cuts * max(whole - visits, 0) // whole) - 1)

@@ -10,20 +10,23 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from curriculum.exact_values import from_json, to_json
+from curriculum.lines import BadRecord, too_long, visible_lines
+
+__all__ = [
+    "TIERS",
+    "BadRecord",
+    "Problem",
+    "Test",
+    "Tier",
+    "dump_problem",
+    "iter_problems",
+    "parse_problem",
+    "read_problems",
+    "write_problems",
+]
 
 Tier = Literal["introductory", "interview", "competition"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
-
-
-class BadRecord(ValueError):
-    """A record that cannot be a problem; the message names file, record and field."""
-
-    def __init__(self, path: Path | str, record: str, field: str, reason: str):
-        self.path, self.record, self.field, self.reason = str(path), record, field, reason
-        super().__init__(f"{path}: {record}: {field}: {reason}")
-
-    def __reduce__(self):
-        return BadRecord, (self.path, self.record, self.field, self.reason)
 
 
 class Test(BaseModel):
@@ -103,7 +106,7 @@ class Problem(BaseModel):
 
 
 def read_problems(path: Path | str) -> list[Problem]:
-    """Read the problems of a JSONL file written by `write_problems`, in file order.
+    """Read the problems of a JSONL file written by `write_problems`, in file order; plain or `.gz`.
 
     Blank lines are skipped. Raises `BadRecord` naming file, line and field for anything that is
     not a problem and for an id used twice, and `OSError` when the file cannot be read.
@@ -126,14 +129,21 @@ def iter_problems(path: Path | str) -> Iterator[tuple[int, "Problem | BadRecord"
     Doubled ids are the reader's to find. Raises `BadRecord` where the file cannot be read on, and
     `OSError` when it cannot be read at all.
     """
-    for line, text in _numbered_lines(path):
+    for number, line in visible_lines(path):
+        where = f"line {number}"
         try:
-            yield line, _problem_of(_loads(text, path, f"line {line}"), path, f"line {line}")
+            if line is None:
+                raise too_long(path, where)
+            record = _loads(line, path, where)
+            if b'"$' in line:
+                _restore_values(record, path, where)
+            yield number, parse_problem(record, path, where)
         except BadRecord as error:
-            yield line, error
+            yield number, error
 
 
-def _problem_of(record: Any, path: Path | str, where: str) -> Problem:
+def _restore_values(record: Any, path: Path | str, where: str) -> None:
+    """Give a record's test values the types that JSON does not have."""
     if isinstance(record, dict) and isinstance(record.get("tests"), list):
         for index, test in enumerate(record["tests"]):
             if not isinstance(test, dict):
@@ -143,7 +153,6 @@ def _problem_of(record: Any, path: Path | str, where: str) -> Problem:
                     test[field] = from_json(test[field])
                 except ValueError as error:
                     raise BadRecord(path, where, f"tests.{index}.{field}", str(error)) from None
-    return parse_problem(record, path, where)
 
 
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
@@ -177,20 +186,11 @@ def parse_problem(record: Any, path: Path | str, where: str) -> Problem:
         raise BadRecord(path, where, field, first["msg"]) from None
 
 
-def _numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
-    number = 0
+def _loads(line: bytes, path: Path | str, where: str) -> Any:
     try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            for number, text in enumerate(file, start=1):
-                if text.strip():
-                    yield number, text
+        return json.loads(line.decode())
     except UnicodeDecodeError as error:
-        raise BadRecord(path, f"line {number + 1} or later", "text", str(error)) from None
-
-
-def _loads(text: str, path: Path | str, where: str) -> Any:
-    try:
-        return json.loads(text)
+        raise BadRecord(path, where, "text", str(error)) from None
     except (ValueError, RecursionError) as error:
         raise BadRecord(path, where, "json", str(error)) from None
 

@@ -35,10 +35,12 @@ class Schedule(Protocol):
         """The next `n` problems, each at its current stage."""
         ...
 
-    def observe(
-        self, problem_id: str, stage: int, passed: int, attempts: int, weight_version: int
-    ) -> None:
-        """Report one visit: `passed` of `attempts` programs written at `stage` passed all tests."""
+    def in_flight(self) -> list[Subtask]:
+        """The tasks sampled and not reported on yet: a restored run asks them again."""
+        ...
+
+    def observe(self, task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+        """Report one visit: `passed` of `attempts` programs for `task` passed all tests."""
         ...
 
     def metrics(self) -> dict[str, float]:

@@ -5,8 +5,8 @@ Source: StepCoder (arXiv 2402.01391), section 3.1 and Algorithm 1 (CCCS).
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, NamedTuple
 
 from curriculum.config import CurriculumConfig
 from curriculum.problem import TIERS, Problem
@@ -24,6 +24,17 @@ class Progress:
     """Moving average since the stage began."""
     weight_version: int = -1
     """Newest policy whose observation counted; -1 before the first."""
+    moves: int = 0
+    """How often the stage has changed."""
+
+
+class Visit(NamedTuple):
+    """A task that was asked and not yet reported on."""
+
+    problem_id: str
+    stage: int
+    moves: int
+    """`Progress.moves` when it was asked: tells one stay at a stage from another."""
 
 
 class StagedSchedule:
@@ -34,19 +45,29 @@ class StagedSchedule:
     problem moves one stage toward the beginning and the average restarts at 0. A problem without
     start points is asked whole from the start.
 
-    Observations may come late and in any order: one made at a stage that the problem has left says
-    nothing about the current stage, so it is counted (`stale_observations`) and otherwise ignored.
-    Every other one is a visit.
+    Every task that is sampled is a visit with a number of its own, in flight until it is reported
+    on; a problem may be in flight several times. Reports may come in any order:
+
+    - the first report of a visit settles it; any other is a duplicate, counted
+      (`duplicate_observations`) and otherwise ignored;
+    - a report without attempts (none could be judged) settles the visit, and says nothing
+      (`unjudged_observations`);
+    - a report of a stage that the problem has left since, or by an older policy than one that
+      counted already, says nothing about the problem now (`stale_observations`);
+    - every other one counts, in the order in which they come.
+
+    So a problem's state depends on its own reports alone, and each changes it at most once.
 
     Other schedules that move problem by problem derive from it and say where solutions may be cut
-    (`_cuts`), which stage is first (`_first_stage`) and what a visit changes (`_visit`).
+    (`_cuts`), which stage is first (`_first_stage`), which reports count (`_counts`) and what one
+    that counts changes (`_visit`).
 
     Example:
         >>> from curriculum.schedule import make_schedule
         >>> from curriculum.synthetic import synthetic_problems
         >>> schedule = make_schedule(synthetic_problems(seed=0, per_tier=1), CurriculumConfig(), 0)
         >>> task = schedule.sample(1)[0]
-        >>> schedule.observe(task.problem.id, task.stage, passed=8, attempts=8, weight_version=0)
+        >>> schedule.observe(task, passed=8, attempts=8, weight_version=0)
     """
 
     progress_type: ClassVar[type[Progress]] = Progress
@@ -63,12 +84,14 @@ class StagedSchedule:
             problem.id: len(points)
             for problem, points in zip(self._problems, self._points, strict=True)
         }
+        self._index_of = {problem.id: index for index, problem in enumerate(self._problems)}
         if len(self._progress) != len(self._problems):
             raise ValueError("two problems of the curriculum share an id")
         weights = [config.tier_weights.get(problem.difficulty, 1.0) for problem in problems]
         self._sampler = EpochSampler(len(self._problems), seed, weights)
-        self._observations = 0
-        self._stale_observations = 0
+        self._in_flight: dict[int, Visit] = {}
+        self._visits = 0
+        self._observations = {"": 0, "stale_": 0, "duplicate_": 0, "unjudged_": 0}
 
     def sample(self, n: int) -> list[Subtask]:
         """The next `n` problems of seeded, shuffled epochs, each cut at its current stage.
@@ -77,40 +100,77 @@ class StagedSchedule:
         twice.
         """
         return [
-            self._cut(index, self._progress[self._problems[index].id].stage)
+            self._ask(index, self._progress[self._problems[index].id].stage)
             for index in self._sampler.take(n)
         ]
 
-    def observe(
-        self, problem_id: str, stage: int, passed: int, attempts: int, weight_version: int
-    ) -> None:
-        """Report one visit; see the class for the rule.
+    def in_flight(self) -> list[Subtask]:
+        """The visits not reported on yet, in the order in which they were asked.
 
-        Raises `ValueError` for a problem that is not of this curriculum and for counts that
-        cannot be.
+        They are part of the state: a run that goes on from a checkpoint asks them again.
         """
-        progress = self._progress.get(problem_id)
-        if progress is None:
-            raise ValueError(f"problem {problem_id!r} is not of this curriculum")
-        if not 0 <= passed <= attempts or attempts == 0:
-            raise ValueError(f"problem {problem_id!r}: {passed} of {attempts} attempts passed")
-        if not self._counts(progress, stage):
-            self._stale_observations += 1
-            return
-        self._observations += 1
-        progress.weight_version = max(progress.weight_version, weight_version)
-        self._visit(problem_id, progress, stage, passed / attempts)
+        return [
+            replace(self._cut(self._index_of[asked.problem_id], asked.stage), visit=visit)
+            for visit, asked in self._in_flight.items()
+        ]
 
-    def _counts(self, progress: Progress, stage: int) -> bool:
-        """Whether a report made at a stage says something about the problem now."""
-        return stage == progress.stage
+    def observe(self, task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+        """Report one visit: `passed` of `attempts` programs for `task` passed all tests.
+
+        Args:
+            task: as `sample` gave it.
+            passed: programs that passed.
+            attempts: programs that could be judged; 0 settles the visit without a result.
+            weight_version: the oldest policy that wrote one of them.
+
+        Raises:
+            ValueError: a task that this schedule did not ask, or counts that cannot be.
+        """
+        problem_id = task.problem.id
+        if not 0 <= passed <= attempts:
+            raise ValueError(f"problem {problem_id!r}: {passed} of {attempts} attempts passed")
+        asked = self._in_flight.get(task.visit)
+        if asked is None and 0 <= task.visit < self._visits:
+            self._observations["duplicate_"] += 1
+            return
+        if asked is None or asked[:2] != (problem_id, task.stage):
+            raise ValueError(
+                f"problem {problem_id!r} was not asked at stage {task.stage} as visit {task.visit} "
+                "of this curriculum"
+            )
+        del self._in_flight[task.visit]
+        progress = self._progress[problem_id]
+        if not attempts:
+            self._observations["unjudged_"] += 1
+        elif not self._counts(progress, asked, weight_version):
+            self._observations["stale_"] += 1
+        else:
+            self._observations[""] += 1
+            progress.weight_version = max(progress.weight_version, weight_version)
+            self._visit(problem_id, progress, task.stage, passed / attempts)
+
+    def _ask(self, index: int, stage: int) -> Subtask:
+        """A new visit of a problem at a stage."""
+        problem_id, visit = self._problems[index].id, self._visits
+        self._in_flight[visit] = Visit(problem_id, stage, self._progress[problem_id].moves)
+        self._visits += 1
+        return replace(self._cut(index, stage), visit=visit)
+
+    def _counts(self, progress: Progress, asked: Visit, weight_version: int) -> bool:
+        """Whether a report says something about the problem now."""
+        return asked.moves == progress.moves and weight_version >= progress.weight_version
 
     def _visit(self, problem_id: str, progress: Progress, stage: int, pass_rate: float) -> None:
         """What a visit that counts changes."""
         progress.pass_rate = self._averaged(progress.pass_rate, pass_rate)
         if progress.pass_rate > self._config.threshold and progress.stage > FULL_TASK:
-            progress.stage -= 1
+            self._move(progress, progress.stage - 1)
             progress.pass_rate = 0.0
+
+    def _move(self, progress: Progress, stage: int) -> None:
+        if stage != progress.stage:
+            progress.stage = stage
+            progress.moves += 1
 
     def _averaged(self, average: float, newest: float) -> float:
         return self._config.alpha * newest + (1 - self._config.alpha) * average
@@ -139,7 +199,7 @@ class StagedSchedule:
         """Where the curriculum stands, over all problems and per tier (`<name>/<tier>`).
 
         `mean_stages_left` is 0 when every problem is asked whole; `full_task_share` is the share
-        of problems that are. `observations` and `stale_observations` count since the beginning.
+        of problems that are. The counts of observations are since the beginning.
         """
         stages_left = {tier: [] for tier in TIERS}
         for problem in self._problems:
@@ -149,18 +209,19 @@ class StagedSchedule:
             if stages_left[tier]:
                 metrics |= _standing(stages_left[tier], f"/{tier}")
         metrics["epoch"] = float(self._sampler.epoch)
-        metrics["observations"] = float(self._observations)
-        metrics["stale_observations"] = float(self._stale_observations)
-        return metrics
+        metrics["in_flight"] = float(len(self._in_flight))
+        counts = self._observations.items()
+        return metrics | {f"{kind}observations": float(count) for kind, count in counts}
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON-able state: the sampler, every problem's progress, the counters."""
+        """JSON-able state: the sampler, every problem's progress, the visits in flight."""
         return {
             "problems": self._fingerprint(),
             "sampler": self._sampler.state_dict(),
             "progress": {key: asdict(progress) for key, progress in self._progress.items()},
-            "observations": self._observations,
-            "stale_observations": self._stale_observations,
+            "visits": self._visits,
+            "in_flight": {str(visit): list(asked) for visit, asked in self._in_flight.items()},
+            "observations": dict(self._observations),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -175,10 +236,11 @@ class StagedSchedule:
                 f"({len(state['progress'])} problems saved, {len(self._problems)} here)"
             )
         progress = {key: self.progress_type(**value) for key, value in state["progress"].items()}
-        observations, stale = state["observations"], state["stale_observations"]
+        in_flight = {int(visit): Visit(*asked) for visit, asked in state["in_flight"].items()}
+        visits, observations = state["visits"], dict(state["observations"])
         self._sampler.load_state_dict(state["sampler"])
-        self._progress = progress
-        self._observations, self._stale_observations = observations, stale
+        self._progress, self._in_flight = progress, in_flight
+        self._visits, self._observations = visits, observations
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()

@@ -3,6 +3,7 @@
 import ast
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 StartPointKind = Literal["if", "for", "while", "try", "with", "match"]
@@ -18,6 +19,9 @@ _NODES: dict[str, tuple[type[ast.stmt], ...]] = {
 }
 _NEWLINE = re.compile(r"\r\n|\r|\n")  # the line ends that Python's own tokenizer counts
 _BLANK = " \t\f\r\n"
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields that hold statements, or the handlers and cases that do."""
+_NO_STATEMENTS = (ast.ExceptHandler, ast.match_case)
 
 
 def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
@@ -39,9 +43,9 @@ def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
     """
     if not kinds:
         return ()
-    counted = tuple(node for kind in kinds for node in _NODES[kind])
-    nodes = [node for node in ast.walk(_parse(source)) if isinstance(node, counted)]
-    return _before_lines(source, sorted(node.lineno for node in nodes))
+    counted = {node for kind in kinds for node in _NODES[kind]}
+    lines = [node.lineno for node in _statements(_parse(source)) if type(node) in counted]
+    return _before_lines(source, sorted(lines))
 
 
 def statement_points(source: str) -> tuple[int, ...]:
@@ -52,9 +56,7 @@ def statement_points(source: str) -> tuple[int, ...]:
     """
     lines: set[int] = set()
     text = _NEWLINE.split(source)
-    for node in ast.walk(_parse(source)):
-        if not isinstance(node, ast.stmt):
-            continue
+    for node in _statements(_parse(source)):
         decorators = getattr(node, "decorator_list", [])
         line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
         # `elif` is a statement after the text "el"; one behind `;` may even follow a string's end
@@ -70,6 +72,27 @@ def _parse(source: str) -> ast.Module:
         return ast.parse(source)
 
 
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Every statement, without looking into expressions, which hold none."""
+    blocks: list[list] = [tree.body]
+    while blocks:
+        for node in blocks.pop():
+            if type(node) not in _NO_STATEMENTS:
+                yield node
+            fields = node.__dict__
+            for name in _BLOCKS:
+                if name in fields:
+                    blocks.append(fields[name])
+
+
 def _before_lines(source: str, lines: list[int]) -> tuple[int, ...]:
-    line_starts = [0, *(match.end() for match in _NEWLINE.finditer(source))]
-    return tuple(len(source[: line_starts[line - 1]].rstrip(_BLANK)) for line in lines)
+    if not lines:
+        return ()
+    starts = [0, *(match.end() for match in _NEWLINE.finditer(source))]
+    offsets = []
+    for line in lines:
+        offset = starts[line - 1]
+        while offset and source[offset - 1] in _BLANK:
+            offset -= 1
+        offsets.append(offset)
+    return tuple(offsets)

@@ -26,6 +26,8 @@ class Subtask:
     """Given code; for the full task the starter code, or nothing."""
     remainder: str
     """The canonical code that was left out. Never shown to the policy."""
+    visit: int = -1
+    """Which of a schedule's visits this is, from 0 on; -1 for a task that no schedule asked."""
 
 
 def stage_count(e: int) -> int:

@@ -54,10 +54,19 @@ def _expected_failures() -> tuple[type[BaseException], ...]:
     """What is no bug of ours: said in one message, without a stack trace."""
     from actors.errors import RunFailed
     from curriculum import BadRecord
+    from curriculum.dataset import UnusableData
     from deploy.local_cluster import ClusterError
     from sandbox import SandboxError
 
-    return (RunFailed, ClusterError, SandboxError, BadRecord, TimeoutError, ConnectionError)
+    return (
+        RunFailed,
+        ClusterError,
+        SandboxError,
+        BadRecord,
+        UnusableData,
+        TimeoutError,
+        ConnectionError,
+    )
 
 
 def _fail(message: str, status: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actors.config import (
     LoopConfig,
@@ -19,7 +19,7 @@ from actors.config import (
     SandboxPoolConfig,
     WeightsConfig,
 )
-from curriculum.config import CurriculumConfig, DataConfig
+from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
 from learner.config import LearnerConfig, ModelConfig, RewardConfig, SFTConfig
 from sandbox import SandboxConfig
 
@@ -48,6 +48,8 @@ class RunConfig(BaseModel):
     """The warm start, when `model.path` is not given."""
     curriculum: CurriculumConfig = CurriculumConfig()
     """What is asked: CCCS."""
+    prompt: PromptConfig = PromptConfig()
+    """How the policy is asked: as a base model or in a chat."""
     rollout: RolloutConfig = RolloutConfig()
     """vLLM workers and sampling."""
     sandbox: SandboxConfig = SandboxConfig()
@@ -64,6 +66,15 @@ class RunConfig(BaseModel):
     """Steps, evaluation, checkpoints."""
     placement: PlacementConfig = PlacementConfig()
     """Roles to resources."""
+
+    @model_validator(mode="after")
+    def _the_bundled_model_is_no_chat_model(self) -> RunConfig:
+        if self.prompt.style == "chat" and self.model.path is None:
+            raise ValueError(
+                "prompt.style chat needs model.path, an instruction-tuned model: the one that is "
+                "warm-started here has no chat template"
+            )
+        return self
 
     def digest(self) -> str:
         """Twelve hex digits that name this configuration's content."""

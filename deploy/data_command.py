@@ -1,4 +1,4 @@
-"""`stepcoder data`: convert, count, look at, make and verify data sets."""
+"""`stepcoder data`: convert, count, look at, make and verify data sets; the benchmark."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ examples:
   stepcoder data synth -o problems.jsonl --per-tier 100
   stepcoder data convert mbpp.jsonl -o problems.jsonl --skip-bad
   stepcoder data convert APPS -o interview.jsonl --split train --tiers interview,competition
-  stepcoder data stats problems.jsonl
+  stepcoder data stats problems.jsonl --plot problems.png
   stepcoder data show problems.jsonl mbpp/1
   stepcoder data verify problems.jsonl -o kept.jsonl --report report.json
+  stepcoder data bench
 """
 
 Command = Callable[[argparse.Namespace, Sequence[str]], int]
@@ -37,6 +38,7 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ign
     stats = _action(actions, "stats", _stats, "count tiers, lengths, start points and stages")
     _source_options(stats)
     _kinds_option(stats)
+    stats.add_argument("--plot", type=Path, metavar="P", help="picture to draw (.png, .svg, .pdf)")
 
     show = _action(actions, "show", _show, "print one problem with its cut points")
     _source_options(show)
@@ -60,6 +62,15 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ign
         "--backend", choices=["auto", "docker", "process"], default="auto", help="sandbox (auto)"
     )
     verify.add_argument("--wall-seconds", type=float, default=10.0, help="limit of one run (10)")
+
+    bench = _action(actions, "bench", _bench, "measure the curriculum: one table, one file")
+    bench.add_argument(
+        "--problems", type=int, default=100_000, help="in the file that is streamed (100000)"
+    )
+    bench.add_argument(
+        "--observations", type=int, default=1_000_000, help="with each schedule (1000000)"
+    )
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder (runs/bench)")
 
 
 def _action(actions, name: str, function: Command, help: str) -> argparse.ArgumentParser:
@@ -183,6 +194,11 @@ def _stats(options: argparse.Namespace, _: Sequence[str]) -> int:
     counts = count(problems_of(options, skipped), kinds)
     tell_skipped(skipped)
     print_statistics(counts, options.source)
+    if options.plot:
+        from deploy.data_plot import plot_statistics
+
+        plot_statistics(counts, options.source, options.plot)
+        print(f"{options.plot}: drawn")
     return 0
 
 
@@ -195,6 +211,26 @@ def _show(options: argparse.Namespace, _: Sequence[str]) -> int:
             print_problem(problem, kinds)
             return 0
     raise ConfigError(f"{options.source}: no problem {options.id!r} in it")
+
+
+def _bench(options: argparse.Namespace, _: Sequence[str]) -> int:
+    from curriculum.bench import BLOCKS, SHORT, measure
+    from deploy.bench_record import print_figures, write_record
+
+    if options.problems < SHORT * BLOCKS or options.observations < 1:
+        raise ConfigError(f"--problems must be at least {SHORT * BLOCKS}, --observations 1")
+    figures = []
+    cache = options.out / "cache"
+    for figure in measure(
+        options.problems,
+        options.observations,
+        cache,
+        lambda what: print(f"{what} ...", file=sys.stderr, flush=True),
+    ):
+        figures.append(figure)
+    print_figures("curriculum", figures)
+    print(f"written: {write_record('curriculum', figures, options.out)}")
+    return 0 if all(figure.ok for figure in figures) else 1
 
 
 def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:

@@ -173,6 +173,7 @@ class Run:
                 config.rollout,
                 config.sandbox.limits,
                 config.seed,
+                config.prompt,
             ),
             learner=self.learner,
             sync=WeightSync(self.learner, self.fleet, config.weights, self.backend),

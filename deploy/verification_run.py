@@ -36,9 +36,8 @@ class Journal:
 
     def __enter__(self) -> Journal:
         lines = [{"settings": self._settings}, *self.findings.values()]
-        self._file: TextIO = self.path.open("w", encoding="ascii")
-        self._file.writelines(json.dumps(line) + "\n" for line in lines)
-        self._file.flush()
+        _write_whole(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        self._file: TextIO = self.path.open("a", encoding="ascii")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -147,8 +146,11 @@ def _report(
 
 def _write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class _Progress:

@@ -16,6 +16,7 @@ def execution_mask(
     statements: Sequence[tuple[int, int, bool]],
     source: bytes,
     *,
+    completion_begin: int = 0,
     tampered: bool = False,
 ) -> list[bool]:
     """True for every token of the completion that was executed, or of which nothing can be said.
@@ -25,7 +26,8 @@ def execution_mask(
     - *nothing ran*: no statements (the program does not parse), or coverage was tampered with: all
       True.
     - *no bytes*: a token without bytes (end of sequence, other specials) is True.
-    - *outside*: a token beyond the end of the program (cut away before execution) is True.
+    - *outside*: a token of which no byte is in the program (cut away before execution: a code
+      fence, prose) is True.
     - *statement*: a token with visible bytes inside statements is True if any of those was
       executed.
     - *gap*: a token whose visible bytes all lie between statements goes by the statements these
@@ -41,10 +43,11 @@ def execution_mask(
     Args:
         token_lengths: UTF-8 bytes each generated token adds to the completion
             (`learner.tokenizer.text_lengths`).
-        completion_start: byte offset in `source` at which the completion begins.
+        completion_start: byte offset in `source` at which the completion's part of it begins.
         statements: (start, end, executed) in bytes of `source`, disjoint and sorted (the sandbox's
             verdict).
         source: the program as it was run, UTF-8.
+        completion_begin: bytes of the completion that stand before that part.
         tampered: the program touched the tracer, so its coverage proves nothing.
 
     Raises:
@@ -57,10 +60,10 @@ def execution_mask(
     regions = _regions(statements, len(source))
     owners = _owners(statements, source)
     mask = []
-    end = completion_start
+    end = completion_start - completion_begin
     for length in token_lengths:
         start, end = end, end + length
-        span = range(start, min(end, len(source)))
+        span = range(max(start, completion_start), min(end, len(source)))
         mask.append(_any_executed(span, source, statements, regions, owners))
     return mask
 

@@ -63,10 +63,10 @@ def read_apps_parquet(path: Path) -> Reading:
     Raises `BadRecord` where pyarrow is not installed or the file is no parquet file.
     """
     try:
-        from pyarrow.parquet import ParquetFile  # pyright: ignore[reportMissingImports]
+        from pyarrow.parquet import ParquetFile
     except ImportError:
         raise BadRecord(
-            path, "file", "parquet", "reading parquet needs pyarrow: pip install pyarrow"
+            path, "file", "parquet", "reading it needs pyarrow: pip install 'stepcoder[parquet]'"
         ) from None
     try:
         batches = ParquetFile(path).iter_batches(batch_size=BATCH_ROWS)

@@ -7,6 +7,7 @@ import pytest
 
 from curriculum.apps_plus import Mapping, read_apps_plus
 from curriculum.problem import BadRecord, Test
+from curriculum.subtask import starter_prefix
 
 CALLS = {
     "id": "a/1",
@@ -90,6 +91,27 @@ def test_aliases_are_accepted_and_told(tmp_path, caplog, field, key):
     assert "keys not read: 'url'" in caplog.text
 
 
+def test_a_function_without_parameters_whose_tests_are_texts_is_a_stdin_program(tmp_path):
+    """As APPS+ publishes programs that read stdin."""
+    record = without(CALLS, "fn_name") | {
+        "function name": "solve",
+        "starter_code": "def solve():",
+        "canonical_solution": "def solve():\n    print(int(input()) + 1)",
+        "inputs": ["1\n", "2\n"],
+        "outputs": ["2\n", "3\n"],
+    }
+    problem = read(tmp_path, [record])[0]
+    assert problem.fn_name is None
+    assert problem.canonical_solution == (
+        "def solve():\n    print(int(input()) + 1)\n\n\nsolve()\n"
+    )
+    assert problem.tests == (Test(input="1\n", output="2\n"), Test(input="2\n", output="3\n"))
+    assert starter_prefix(problem) == "def solve():"
+    with_argument = record | {"canonical_solution": "def solve(x):\n    return x"}
+    with pytest.raises(BadRecord, match="must be a list of arguments"):
+        read(tmp_path, [with_argument])
+
+
 def test_packed_fields_may_be_json_strings(tmp_path):
     packed = STDIN | {
         "solutions": json.dumps(STDIN["solutions"]),
@@ -160,8 +182,14 @@ def test_doubled_ids_are_refused(tmp_path):
     ("text", "message"),
     [
         ("", "file: json: the file is empty"),
-        ("no json", "file: json: Expecting value"),
-        ('[{"question": 1},', "file: json: "),
+        ("no json", "record 0: json: Expecting value"),
+        (json.dumps([CALLS])[:-1] + ",", "record 1: json: Expecting value"),
+        (json.dumps([CALLS])[:-1] + ",]", "record 1: json: Expecting value"),
+        (json.dumps([CALLS])[:-1], "record 1: json: the file ends too early"),
+        (json.dumps([CALLS])[:-9], "record 0: json: "),
+        (json.dumps([CALLS]) + "]", "record 1: json: the document has ended"),
+        ("[" + json.dumps(CALLS) + json.dumps(CALLS) + "]", "record 1: json: a comma or ] is"),
+        (json.dumps({"a": CALLS})[:-1] + ", 5: 1}", "record 1: json: "),
         ("[1]", "record 0: record: an object is wanted, not int"),
         (json.dumps(CALLS) + '\n{"id": ', "record 1: json: Expecting value"),
     ],

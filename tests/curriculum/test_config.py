@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from curriculum.config import CurriculumConfig, DataConfig
+from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
+from curriculum.sources.catalogue import FORMS
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,15 @@ def test_mode_none_cuts_nowhere():
     assert CurriculumConfig(start_point_kinds=("if",)).cut_kinds == {"if"}
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "apps_plus"])
-def test_file_kinds_need_both_paths(kind):
+def test_files_need_both_paths():
     with pytest.raises(ValidationError, match="needs heldout_path"):
-        DataConfig.model_validate({"kind": kind, "train_path": "a.jsonl"})
+        DataConfig.model_validate({"kind": "jsonl", "train_path": "a.jsonl"})
+
+
+@pytest.mark.parametrize("kind", [form for form in FORMS if form != "ours"])
+def test_other_data_sets_are_converted_first(kind):
+    with pytest.raises(ValidationError, match="stepcoder data convert"):
+        DataConfig.model_validate({"kind": kind, "train_path": "a", "heldout_path": "b"})
 
 
 def test_a_path_that_would_not_be_read_is_refused():
@@ -42,7 +48,7 @@ def test_a_path_that_would_not_be_read_is_refused():
         DataConfig.model_validate({"train_path": "a.jsonl"})
 
 
-@pytest.mark.parametrize("model", [CurriculumConfig, DataConfig])
+@pytest.mark.parametrize("model", [CurriculumConfig, DataConfig, PromptConfig])
 def test_settings_survive_json_and_every_field_is_described(model):
     settings = model()
     assert model.model_validate_json(settings.model_dump_json()) == settings

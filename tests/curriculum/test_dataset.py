@@ -1,10 +1,11 @@
+import gzip
 import json
 
 import pytest
 
 from curriculum.config import DataConfig
-from curriculum.dataset import load_dataset
-from curriculum.problem import write_problems
+from curriculum.dataset import UnusableData, load_dataset
+from curriculum.problem import BadRecord, write_problems
 
 
 def test_synthetic_sets_share_no_question_and_no_id():
@@ -26,24 +27,48 @@ def test_training_problems_never_repeat_heldout_ones_of_the_same_seed():
     assert not {p.question for p in train} & {p.question for p in heldout}
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "apps_plus"])
-def test_files_are_read_by_their_kind(tmp_path, make_problem, kind):
-    paths = {"train_path": tmp_path / "train.jsonl", "heldout_path": tmp_path / "heldout.jsonl"}
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+def test_files_of_ours_are_read(tmp_path, make_problem, ending):
+    paths = {
+        "train_path": tmp_path / f"train.{ending}",
+        "heldout_path": tmp_path / f"heldout.{ending}",
+    }
     for number, path in enumerate(paths.values()):
-        if kind == "jsonl":
-            write_problems(path, [make_problem(number)])
-        else:
-            record = {
-                "question": f"q{number}",
-                "solution": "def f(): return 1",
-                "function name": "f",
-                "inputs": [[]],
-                "outputs": [1],
-                "difficulty": "interview",
-            }
-            path.write_text(json.dumps([record]))
-    train, heldout = load_dataset(DataConfig(kind=kind, **paths))
-    assert (len(train), len(heldout)) == (1, 1)
+        write_problems(path, [make_problem(number)])
+        if ending == "jsonl.gz":
+            path.write_bytes(gzip.compress(path.read_bytes()))
+    train, heldout = load_dataset(DataConfig(kind="jsonl", **paths))
+    assert (train, heldout) == ([make_problem(0)], [make_problem(1)])
+
+
+OTHERS = {
+    "apps_plus": [
+        {"question": "q", "solution": "f = abs", "inputs": [[1]], "outputs": [1], "level": "x"}
+    ],
+    "mbpp": {"task_id": 1, "text": "q", "code": "f = abs", "test_list": ["assert f(1) == 1"]},
+}
+
+
+@pytest.mark.parametrize("form", [*OTHERS, "apps"])
+def test_another_data_set_is_refused_with_the_command_that_converts_it(tmp_path, form):
+    path = tmp_path / "other"
+    if form == "apps":
+        (path / "0001").mkdir(parents=True)
+        (path / "0001" / "question.txt").write_text("q")
+    else:
+        path.write_text(json.dumps(OTHERS[form]))
+    config = DataConfig(kind="jsonl", train_path=path, heldout_path=path)
+    with pytest.raises(UnusableData, match=f"stepcoder data convert {path} -o problems.jsonl"):
+        load_dataset(config)
+
+
+def test_a_broken_file_of_ours_is_named_without_that_advice(tmp_path, make_problem):
+    path = tmp_path / "ours.jsonl"
+    write_problems(path, [make_problem(0)])
+    with path.open("a") as file:
+        file.write("{")
+    with pytest.raises(BadRecord, match="line 2: json"):
+        load_dataset(DataConfig(kind="jsonl", train_path=path, heldout_path=path))
 
 
 @pytest.mark.parametrize(

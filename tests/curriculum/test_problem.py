@@ -113,7 +113,7 @@ def test_an_id_used_twice_is_named_with_both_lines(tmp_path, make_problem):
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'\x1f\x8b\x08 {"id"')
-    with pytest.raises(BadRecord, match=r"a\.jsonl: line 1 or later: text"):
+    with pytest.raises(BadRecord, match=r"a\.jsonl: line 1: text"):
         read_problems(tmp_path / "a.jsonl")
 
 

@@ -1,77 +1,136 @@
 """What the policy sees, and how its ids join at the cut."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from curriculum.prompt import assemble, encode_prompt, prompt_text
-from curriculum.start_points import START_POINT_KINDS
-from curriculum.subtask import FULL_TASK, cut
+from curriculum.config import PromptConfig
+from curriculum.prompt import FENCE, PromptEncoder, chat_messages, prompt_text
+from curriculum.start_points import START_POINT_KINDS, statement_points
+from curriculum.subtask import FULL_TASK, Subtask, cut, cut_before
 from curriculum.synthetic import sloppy_corpus, synthetic_problems
+from learner.tokenizer import token_bytes
+from tests.curriculum.tokenizers_of_each_kind import KINDS
 
 ALL = frozenset(START_POINT_KINDS)
+BASE = PromptConfig()
+CHAT = PromptConfig(style="chat", system="You write Python.", instruction="Only code.")
+PROBLEMS = synthetic_problems(seed=3, per_tier=12)
+AWKWARD = '@deco\ndef f(x):\n\n\n    s = {"ü漢🐍": [1,\n  2]}\n    if s:\n        pass\n'
 
 
 def every_cut(problem):
-    stages = cut(problem, FULL_TASK, ALL).stages
-    return [cut(problem, stage, ALL) for stage in range(FULL_TASK, stages)]
+    points = statement_points(problem.canonical_solution)
+    return [cut_before(problem, index, points) for index in range(FULL_TASK, len(points))]
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    """Splits as the tiny policy's tokenizer does: a newline and its indentation are one piece."""
-    tokenizer = Tokenizer(models.BPE())
-    pattern = Regex(r"\n *| ?[A-Za-z_]+| ?[0-9]| ?[^\sA-Za-z0-9]+| +")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(pattern, "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=512,
-        special_tokens=["<pad>", "<eos>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    corpus = (f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 2000))
-    tokenizer.train_from_iterator(corpus, trainer)
-    return tokenizer
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request):
+    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 1000)]
+    return KINDS[request.param](texts)
 
 
-def test_prompt_and_remainder_tokenise_apart_as_they_do_together(tokenizer):
-    def ids(text):
-        return tokenizer.encode(text, add_special_tokens=False).ids
-
-    cuts = 0
-    for problem in synthetic_problems(seed=3, per_tier=80):
-        whole = ids(f"{problem.question}\n{problem.canonical_solution}")
-        assert tokenizer.decode(whole) == f"{problem.question}\n{problem.canonical_solution}"
-        for task in every_cut(problem):
-            assert ids(prompt_text(task)) + ids(task.remainder) == whole
-            cuts += 1
-    assert cuts > 80 * (3 + 4 + 4)
+def encoder(tokenizer, config=BASE):
+    return PromptEncoder(tokenizer, token_bytes(tokenizer), config)
 
 
-def test_a_cut_after_the_newline_would_not_tokenise_alike(tokenizer):
-    """The check above can fail: shift each cut behind its newline, and it does."""
-    problem = synthetic_problems(seed=3, per_tier=1)[-1]
-    task = cut(problem, 0, ALL)
-    assert task.remainder.startswith("\n    ")
-    shifted = prompt_text(task) + "\n", task.remainder[1:]
-    apart = [token for text in shifted for token in tokenizer.encode(text).ids]
-    assert apart != tokenizer.encode("".join(shifted)).ids
+def text_before(task, tokenizer, config):
+    """All text up to the cut, rendered without the code under test."""
+    if config.style == "base":
+        return prompt_text(task)
+    turns = chat_messages(task, config)
+    opened = turns[-1]["role"] == "assistant"
+    rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    closing = "<|im_end|>\n<|im_start|>assistant\n"
+    return rendered.removesuffix(closing) if opened else rendered
 
 
-def test_the_prompt_is_encoded_without_special_tokens(make_problem):
-    class Recorder:
-        def encode(self, text, *, add_special_tokens=True):
-            return [len(text), int(add_special_tokens)]
+def styles(tokenizer):
+    return [BASE, CHAT] if tokenizer.chat_template else [BASE]
 
+
+def test_the_ids_of_a_prompt_begin_those_of_the_whole(tokenizer, make_problem):
+    table, seen = token_bytes(tokenizer), 0
+    awkward = make_problem(canonical_solution=AWKWARD)
+    for config in styles(tokenizer):
+        encode = encoder(tokenizer, config).encode
+        for task in [t for problem in [*PROBLEMS, awkward] for t in every_cut(problem)]:
+            prompt = encode(task)
+            text = text_before(task, tokenizer, config) + task.remainder
+            whole = tokenizer.encode(text, add_special_tokens=False)
+            assert prompt.ids == tuple(whole[: len(prompt.ids)])
+            rest = b"".join(table[token_id] for token_id in whole[len(prompt.ids) :])
+            assert prompt.given.encode() + rest == (task.prefix + task.remainder).encode()
+            seen += len(prompt.given) < len(task.prefix)
+    joins_punctuation_and_newline = any(b":\n" in piece for piece in table)
+    assert (seen > 50) == joins_punctuation_and_newline
+
+
+def test_what_is_taken_back_is_the_end_of_the_given_code_alone(tokenizer):
+    table = token_bytes(tokenizer)
+    for config in styles(tokenizer):
+        encode = encoder(tokenizer, config).encode
+        for task in [t for problem in PROBLEMS for t in every_cut(problem)]:
+            prompt = encode(task)
+            assert task.prefix.startswith(prompt.given)
+            assert len(task.prefix) - len(prompt.given) <= 8
+            shown = b"".join(table[token_id] for token_id in prompt.ids).decode()
+            assert shown.endswith((FENCE if prompt.fenced else "\n") + prompt.given)
+            assert prompt.fenced == (config is CHAT and task.prefix != "")
+
+
+@given(data=st.data())
+def test_nothing_of_the_remainder_is_in_a_prompt(tokenizer, data):
+    """Another remainder behind the same white space, and the prompt is the same."""
+    task = data.draw(st.sampled_from([t for problem in PROBLEMS for t in every_cut(problem)]))
+    code = task.remainder.lstrip()
+    white = task.remainder[: len(task.remainder) - len(code)]
+    other = dataclasses.replace(task, remainder=white + data.draw(st.text(min_size=1)).lstrip())
+    hidden = task.problem.model_copy(update={"canonical_solution": "x", "tests": ()})
+    other = dataclasses.replace(other, problem=hidden)
+    for config in styles(tokenizer):
+        encode = encoder(tokenizer, config).encode
+        assert encode(other) == encode(task)
+
+
+def test_a_cut_that_splits_a_token_would_not_join(make_problem):
+    """The first test above can fail: without taking back, `):` and its newline part."""
+    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 1000)]
+    tokenizer = KINDS["byte-level"](texts)
     task = cut(make_problem(points=1), 0, ALL)
-    assert encode_prompt(task, Recorder()) == [len("# question 0\ndef f(x):"), 0]
+    assert task.prefix == "def f(x):"
+    whole = tokenizer.encode(prompt_text(task) + task.remainder)
+    naive = tokenizer.encode(prompt_text(task))
+    assert naive != whole[: len(naive)]
+    prompt = encoder(tokenizer).encode(task)
+    assert prompt.given == "def f(x"
+    assert list(prompt.ids) == whole[: len(prompt.ids)]
+
+
+def test_whole_characters_are_taken_back_and_nothing_of_the_question(make_problem):
+    """A tokenizer that splits `ü` and joins its second byte with the newline."""
+    codes = {b: b for b in range(256)}
+    table = [bytes([b]) for b in codes] + [b"\xbc\n"]
+
+    def encode(text, add_special_tokens):
+        raw, ids = text.encode(), []
+        while raw:
+            joined = raw.startswith(b"\xbc\n")
+            ids.append(256 if joined else raw[0])
+            raw = raw[2 if joined else 1 :]
+        return ids
+
+    stub = SimpleNamespace(chat_template=None, encode=encode)
+    problem = make_problem(question="# ü", canonical_solution="# ü\nif x: pass\n")
+    made = PromptEncoder(stub, table, BASE)
+    assert made.encode(Subtask(problem, 0, 1, "# ü", "\nif x: pass\n")).given == "# "
+    alone = made.encode(Subtask(problem, 0, 1, "ü"[:0], "\nif"))
+    assert alone.ids == tuple(encode("# ü\n", False))
+    only = Subtask(problem.model_copy(update={"question": "x"}), 0, 1, "ü", "\nif")
+    assert made.encode(only).given == ""
 
 
 def test_the_prompt_is_question_newline_prefix(make_problem):
@@ -82,43 +141,50 @@ def test_the_prompt_is_question_newline_prefix(make_problem):
 
 def test_starter_code_that_can_be_continued_is_shown_once(make_problem):
     problem = make_problem(points=1, starter_code="def f(x):\n")
-    for task in every_cut(problem):
+    for task in (cut(problem, FULL_TASK, ALL), cut(problem, 0, ALL)):
         assert prompt_text(task) == "# question 0\ndef f(x):"
+        turns = chat_messages(task, CHAT)
+        assert turns[-1] == {"role": "assistant", "content": "```python\ndef f(x):"}
+        assert "def f" not in turns[-2]["content"]
 
 
-def test_other_starter_code_is_shown_as_a_comment(make_problem):
+def test_other_starter_code_is_shown_beside_the_question(make_problem):
     problem = make_problem(points=1, starter_code="class Solution:\n    def f(self):\n        ")
     shown = "# question 0\n# class Solution:\n#     def f(self):\n"
     assert prompt_text(cut(problem, FULL_TASK, ALL)) == shown
     assert prompt_text(cut(problem, 0, ALL)) == shown + "def f(x):"
+    asked = chat_messages(cut(problem, FULL_TASK, ALL), CHAT)[-1]["content"]
+    assert "Begin with:\n```python\nclass Solution:\n    def f(self):\n```" in asked
 
 
-def test_no_prompt_holds_anything_of_the_remainder():
-    for problem in synthetic_problems(seed=4, per_tier=10):
-        for task in every_cut(problem):
-            assert prompt_text(task) == f"{problem.question}\n{task.prefix}"
-            assert problem.canonical_solution == task.prefix + task.remainder
+def test_turns_of_a_chat(make_problem):
+    problem = make_problem(points=1)
+    user = {"role": "user", "content": "# question 0\n\nOnly code."}
+    system = {"role": "system", "content": "You write Python."}
+    assert chat_messages(cut(problem, FULL_TASK, ALL), CHAT) == [system, user]
+    given = {"role": "assistant", "content": "```python\ndef f(x):"}
+    assert chat_messages(cut(problem, 0, ALL), CHAT) == [system, user, given]
+    assert chat_messages(cut(problem, FULL_TASK, ALL), PromptConfig(style="chat", instruction=""))[
+        0
+    ] == {"role": "user", "content": "# question 0"}
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(FULL_TASK, 1))
-def test_the_completion_starts_at_its_byte_offset(make_problem, completion, stage):
-    solution = "# é 🐍\nif 'ü':\n    pass\nfor x in 'ä': pass\n"
-    task = cut(make_problem(canonical_solution=solution), stage, ALL)
-    program = assemble(task, completion)
-    assert program.source == task.prefix + completion
-    assert program.source.encode()[program.completion_start :] == completion.encode()
+def test_a_chat_ends_in_an_open_turn(make_problem):
+    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 200)]
+    tokenizer = KINDS["byte-level"](texts)
+    made = encoder(tokenizer, CHAT)
+    whole, begun = (made.encode(cut(make_problem(points=1), stage, ALL)) for stage in (-1, 0))
+    assert tokenizer.decode(whole.ids).endswith("Only code.<|im_end|>\n<|im_start|>assistant\n")
+    assert tokenizer.decode(begun.ids).endswith("<|im_start|>assistant\n```python\ndef f(x")
+    assert (whole.fenced, whole.given) == (False, "")
+    assert (begun.fenced, begun.given) == (True, "def f(x")
 
 
-def test_the_remainder_completes_the_canonical_solution(make_problem):
-    problem = make_problem(points=5)
-    for task in every_cut(problem):
-        assert assemble(task, task.remainder).source == problem.canonical_solution
-
-
-def test_a_preamble_is_run_but_not_shown(make_problem):
-    problem = make_problem(points=1, preamble="import math  # ü\n")
-    task = cut(problem, 0, ALL)
-    assert "math" not in prompt_text(task)
-    program = assemble(task, task.remainder)
-    assert program.source == problem.program
-    assert program.source.encode()[program.completion_start :] == task.remainder.encode()
+def test_a_style_that_the_tokenizer_cannot_do_is_refused(make_problem):
+    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 100)]
+    with pytest.raises(ValueError, match="no chat template"):
+        encoder(KINDS["own"](texts), CHAT)
+    shouting = KINDS["byte-level"](texts)
+    shouting.chat_template = "{{ messages[-1]['content'] | upper }}"
+    with pytest.raises(ValueError, match="continue_final_message"):
+        encoder(shouting, CHAT).encode(cut(make_problem(points=1), 0, ALL))

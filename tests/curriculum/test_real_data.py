@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from curriculum.apps_plus import read_apps_plus
-from curriculum.config import CurriculumConfig
+from curriculum.config import CurriculumConfig, PromptConfig
 from curriculum.problem import Problem, Test, read_problems, write_problems
+from curriculum.program import assemble
+from curriculum.prompt import Prompt, PromptEncoder, prompt_text
 from curriculum.schedule import make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.subtask import FULL_TASK, cut
+from learner.tokenizer import token_bytes
+from tests.curriculum.tokenizers_of_each_kind import KINDS
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("STEPCODER_DATA", ROOT.parent / "shared" / "data"))
@@ -60,6 +64,8 @@ def check_every_cut(problem: Problem) -> int:
     for task in tasks:
         assert task.prefix.encode() + task.remainder.encode() == solution
         assert not task.prefix[-1:].isspace()
+        prompt = Prompt((), task.prefix, fenced=False)
+        assert assemble(problem, prompt, task.remainder).source == problem.program
     lengths = [len(task.prefix) for task in tasks]
     assert lengths[1:] == sorted(set(lengths[1:]))
     assert lengths == sorted(lengths)
@@ -72,6 +78,21 @@ def test_all_of_mbpp_loads_and_cuts(mbpp):
     stages = Counter(check_every_cut(problem) for problem in mbpp)
     assert sum(stages.values()) == 965
     assert stages[0] < 965 / 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompts_of_mbpp_have_the_ids_that_the_whole_begins_with(mbpp, kind):
+    tokenizer = KINDS[kind]([f"{p.question}\n{p.canonical_solution}" for p in mbpp[:200]])
+    encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), PromptConfig())
+    taken_back = 0
+    for problem in mbpp[200:500]:
+        for stage in range(cut(problem, FULL_TASK, ALL).stages):
+            task = cut(problem, stage, ALL)
+            whole = tokenizer.encode(prompt_text(task) + task.remainder, add_special_tokens=False)
+            prompt = encoder.encode(task)
+            assert prompt.ids == tuple(whole[: len(prompt.ids)])
+            taken_back += prompt.given != task.prefix
+    assert (taken_back > 0) == (kind != "own")
 
 
 def test_all_of_human_eval_cuts_behind_its_starter_code(human_eval):
@@ -116,5 +137,5 @@ def test_a_schedule_over_mbpp_reaches_the_full_task_everywhere(mbpp):
     assert schedule.metrics()["full_task_share"] < 0.5
     for _ in range(most_stages):
         for task in schedule.sample(len(mbpp)):
-            schedule.observe(task.problem.id, task.stage, 8, 8, weight_version=0)
+            schedule.observe(task, 8, 8, weight_version=0)
     assert schedule.metrics()["full_task_share"] == 1

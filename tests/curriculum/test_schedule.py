@@ -1,6 +1,7 @@
 """Algorithm 1 worked by hand, and a schedule that late reports and restarts cannot corrupt."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,20 @@ from curriculum.schedule import make_schedule
 from curriculum.subtask import FULL_TASK
 
 CCCS = CurriculumConfig()
+MODES = ("none", "cccs", "linear", "adaptive")
 
 
 def stage_of(schedule, problem_id="p0"):
     return schedule.state_dict()["progress"][problem_id]["stage"]
+
+
+def report(schedule, passed, of=8, version=0, number=0):
+    """Visit one problem; returns the stage after it."""
+    task = schedule.sample(1)[0]
+    while task.problem.id != f"p{number}":
+        task = schedule.sample(1)[0]
+    schedule.observe(task, passed, of, version)
+    return stage_of(schedule, f"p{number}")
 
 
 def average_of(schedule, problem_id="p0"):
@@ -41,27 +52,25 @@ def test_stages_of_worked_pass_sequences(make_problem, e, first, visits):
     schedule = make_schedule([make_problem(points=e)], CCCS, seed=0)
     assert stage_of(schedule) == first
     for passed, after in visits:
-        task = schedule.sample(1)[0]
-        schedule.observe("p0", task.stage, passed, attempts=8, weight_version=0)
-        assert stage_of(schedule) == after
+        assert report(schedule, passed) == after
         assert schedule.sample(1)[0].stage == after
 
 
 def test_the_moving_average_by_hand(make_problem):
     schedule = make_schedule([make_problem(points=1)], CCCS, seed=0)
     for expected in (0.35, 0.455, 0.4865):
-        schedule.observe("p0", 0, passed=4, attempts=8, weight_version=0)
+        report(schedule, 4)
         assert average_of(schedule) == pytest.approx(expected)
-    schedule.observe("p0", 0, passed=8, attempts=8, weight_version=0)
+    report(schedule, 8)
     assert (stage_of(schedule), average_of(schedule)) == (FULL_TASK, 0.0)
 
 
 def test_an_average_at_the_threshold_does_not_move_on(make_problem):
     config = CurriculumConfig(alpha=0.5, threshold=0.5)
     schedule = make_schedule([make_problem(points=1)], config, seed=0)
-    schedule.observe("p0", 0, passed=1, attempts=1, weight_version=0)
+    report(schedule, 1, of=1)
     assert (stage_of(schedule), average_of(schedule)) == (0, 0.5)
-    schedule.observe("p0", 0, passed=1, attempts=1, weight_version=0)
+    report(schedule, 1, of=1)
     assert stage_of(schedule) == FULL_TASK
 
 
@@ -83,7 +92,7 @@ def test_mode_none_always_asks_whole_tasks_and_parses_nothing(make_problem):
         tasks = schedule.sample(2)
         assert {(task.stage, task.prefix) for task in tasks} == {(FULL_TASK, "")}
         for task in tasks:
-            schedule.observe(task.problem.id, task.stage, 8, 8, weight_version=0)
+            schedule.observe(task, 8, 8, weight_version=0)
     metrics = schedule.metrics()
     assert (metrics["mean_stages_left"], metrics["full_task_share"]) == (0, 1)
 
@@ -99,69 +108,151 @@ def test_the_two_modes_visit_problems_in_the_same_order(make_problem):
 
 def test_a_report_from_a_stage_that_was_left_is_counted_and_ignored(make_problem):
     schedule = make_schedule([make_problem(points=5)], CCCS, seed=0)
-    schedule.observe("p0", 2, passed=8, attempts=8, weight_version=4)
+    first, *late = schedule.sample(4)
+    schedule.observe(first, passed=8, attempts=8, weight_version=4)
     before = schedule.state_dict()
-    for stage in (2, 0, FULL_TASK):
-        schedule.observe("p0", stage, passed=8, attempts=8, weight_version=9)
-    assert schedule.state_dict() == before | {"stale_observations": 3}
+    for task in late:
+        assert task.stage == 2
+        schedule.observe(task, passed=8, attempts=8, weight_version=9)
+    after = schedule.state_dict()
+    assert after["progress"] == before["progress"]
     assert schedule.metrics()["stale_observations"] == 3
+    assert schedule.in_flight() == []
 
 
-def test_the_newest_weight_version_that_counted_is_recorded(make_problem):
+def test_a_report_by_an_older_policy_than_one_that_counted_is_stale(make_problem):
     schedule = make_schedule([make_problem(points=1)], CCCS, seed=0)
-    for version in (3, 7, 5):
-        schedule.observe("p0", 0, passed=0, attempts=8, weight_version=version)
+    for version in (3, 7, 5, 7):
+        report(schedule, 0, version=version)
     assert schedule.state_dict()["progress"]["p0"]["weight_version"] == 7
+    metrics = schedule.metrics()
+    assert (metrics["observations"], metrics["stale_observations"]) == (3, 1)
 
 
-EVENTS = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(-1, 3), st.integers(0, 4)), max_size=60
-)  # problem, stage, passed of 4
+@pytest.mark.parametrize("mode", MODES)
+def test_a_second_report_of_a_visit_changes_nothing(make_problem, mode):
+    schedule = make_schedule([make_problem(points=5)], CurriculumConfig(mode=mode), seed=0)
+    task, other = schedule.sample(2)
+    schedule.observe(task, 5, 8, weight_version=0)
+    before = schedule.state_dict()
+    for passed in (0, 5, 8):
+        schedule.observe(task, passed, 8, weight_version=3)
+    after = schedule.state_dict()
+    assert before.pop("observations") | {"duplicate_": 3} == after.pop("observations")
+    assert after == before
+    assert schedule.in_flight() == [other]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_visit_of_which_nothing_could_be_judged_is_settled_and_says_nothing(make_problem, mode):
+    schedule = make_schedule([make_problem(points=5)], CurriculumConfig(mode=mode), seed=0)
+    before = schedule.state_dict()["progress"]
+    schedule.observe(schedule.sample(1)[0], 0, 0, weight_version=0)
+    assert schedule.state_dict()["progress"] == before
+    assert schedule.metrics()["unjudged_observations"] == 1
+    assert schedule.in_flight() == []
+
+
 POINTS = (0, 1, 2, 5, 9, 10)
+STEPS = st.lists(
+    st.one_of(
+        st.integers(1, 9),  # sample so many
+        st.tuples(  # report one of the tasks sampled so far, again where it was reported before
+            st.integers(0, 99), st.integers(0, 4), st.sampled_from([0, 4, 4, 4]), st.integers(0, 3)
+        ),
+    ),
+    max_size=60,
+)
 
 
-def fresh(make_problem, seed=0):
+def fresh(make_problem, mode="cccs", seed=0):
     problems = [make_problem(number, points=e) for number, e in enumerate(POINTS)]
-    return make_schedule(problems, CCCS, seed)
+    config = CurriculumConfig(mode=mode, linear_visits=5, longest_rest=3)
+    return make_schedule(problems, config, seed)
 
 
-def report(schedule, events):
-    for number, stage, passed in events:
-        schedule.observe(f"p{number}", stage, passed, attempts=4, weight_version=0)
+def play(schedule, steps, tasks=None):
+    """Sample and report as the steps say; the tasks so far, and everything that is seen."""
+    tasks, seen = list(tasks or ()), []
+    for step in steps:
+        if isinstance(step, int):
+            tasks += schedule.sample(step)
+            seen.append([(t.problem.id, t.stage, t.visit, t.prefix) for t in tasks[-step:]])
+        elif tasks:
+            which, passed, attempts, version = step
+            schedule.observe(tasks[which % len(tasks)], min(passed, attempts), attempts, version)
+            seen.append(schedule.metrics())
+    return tasks, seen
 
 
-@given(events=EVENTS)
-def test_reports_in_any_order_follow_the_written_rule(make_problem, events):
-    schedule = fresh(make_problem)
-    report(schedule, events)
-    for number, e in enumerate(POINTS):
-        stage, average = {0: -1, 1: 0, 2: 1, 5: 2, 9: 2, 10: 3}[e], 0.0
-        for reported_stage, passed in [(s, p) for n, s, p in events if n == number]:
-            if reported_stage == stage:
-                average = 0.7 * (passed / 4) + 0.3 * average
-                if average > 0.5 and stage >= 0:
-                    stage, average = stage - 1, 0.0
-        assert stage_of(schedule, f"p{number}") == stage
-        assert average_of(schedule, f"p{number}") == pytest.approx(average)
+@given(steps=STEPS)
+def test_reports_in_any_order_follow_the_written_rule(make_problem, steps):
+    """The rule once more, written for a person: Algorithm 1, and what does not count."""
+    schedule, tasks, settled = fresh(make_problem), [], set()
+    stage = dict(zip(["p0", "p1", "p2", "p3", "p4", "p5"], [-1, 0, 1, 2, 2, 3], strict=True))
+    average, newest = dict.fromkeys(stage, 0.0), dict.fromkeys(stage, -1)
+    for step in steps:
+        tasks, _ = play(schedule, [step], tasks)
+        if isinstance(step, int) or not tasks:
+            continue
+        which, passed, attempts, version = step
+        task = tasks[which % len(tasks)]
+        name = task.problem.id
+        counts = task.visit not in settled and attempts and task.stage == stage[name]
+        settled.add(task.visit)
+        if counts and version >= newest[name]:
+            newest[name] = version
+            average[name] = 0.7 * passed / attempts + 0.3 * average[name]
+            if average[name] > 0.5 and stage[name] >= 0:
+                stage[name], average[name] = stage[name] - 1, 0.0
+    for name in stage:
+        assert stage_of(schedule, name) == stage[name]
+        assert average_of(schedule, name) == pytest.approx(average[name])
 
 
-@given(events=EVENTS, order=st.randoms(use_true_random=False))
-def test_the_order_between_problems_does_not_matter(make_problem, events, order):
-    shuffled = list(range(len(POINTS)))
+@pytest.mark.parametrize("mode", MODES)
+@given(steps=STEPS, order=st.randoms(use_true_random=False))
+def test_the_order_between_problems_does_not_matter(make_problem, mode, steps, order):
+    one, other = fresh(make_problem, mode), fresh(make_problem, mode)
+    tasks, again = one.sample(30), other.sample(30)
+    reports = [step for step in steps if not isinstance(step, int)]
+    names = [task.problem.id for task in tasks]
+    shuffled = sorted(set(names))
     order.shuffle(shuffled)
-    regrouped = [event for number in shuffled for event in events if event[0] == number]
-    one, other = fresh(make_problem), fresh(make_problem)
-    report(one, events)
-    report(other, regrouped)
-    assert one.state_dict() == other.state_dict()
+    regrouped = [r for name in shuffled for r in reports if names[r[0] % 30] == name]
+    play(one, reports, tasks)
+    play(other, regrouped, again)
+    left, right = one.state_dict(), other.state_dict()
+    assert left == right
 
 
-@given(events=EVENTS)
-def test_stages_only_ever_fall_one_at_a_time(make_problem, events):
-    schedule = fresh(make_problem)
-    for event in events:
+@pytest.mark.parametrize("mode", MODES)
+@given(steps=STEPS, doubled=st.lists(st.integers(0, 99), max_size=20))
+def test_duplicates_change_nothing_but_their_count(make_problem, mode, steps, doubled):
+    """Every report of one run comes again in the other, right away and some of them at the end."""
+    one, other = fresh(make_problem, mode), fresh(make_problem, mode)
+    tasks: list = []
+    again: list = []
+    for step in steps:
+        tasks, _ = play(one, [step], tasks)
+        again, _ = play(other, [step] if isinstance(step, int) else [step, step], again)
+    flying = {task.visit for task in other.in_flight()}
+    for which in doubled:
+        if again and again[which % len(again)].visit not in flying:
+            other.observe(again[which % len(again)], 4, 4, weight_version=9)
+    left, right = one.state_dict(), other.state_dict()
+    assert left.pop("observations") | {"duplicate_": 0} == right.pop("observations") | {
+        "duplicate_": 0
+    }
+    assert left == right
+
+
+@given(steps=STEPS)
+def test_stages_only_ever_fall_one_at_a_time(make_problem, steps):
+    schedule, tasks = fresh(make_problem), []
+    for step in steps:
         before = [stage_of(schedule, f"p{number}") for number in range(len(POINTS))]
-        report(schedule, [event])
+        tasks, _ = play(schedule, [step], tasks)
         after = [stage_of(schedule, f"p{number}") for number in range(len(POINTS))]
         moves = [a - b for a, b in zip(before, after, strict=True)]
         assert sum(moves) in (0, 1)
@@ -169,41 +260,42 @@ def test_stages_only_ever_fall_one_at_a_time(make_problem, events):
         assert min(after) >= FULL_TASK
 
 
-STEPS = st.lists(
-    st.one_of(
-        st.integers(0, 9), st.tuples(st.integers(0, 5), st.integers(-1, 3), st.integers(0, 4))
-    )
-)
-
-
-def play(schedule, steps):
-    """Sample where a step is a number, report where it is an event; everything that is seen."""
-    seen = []
-    for step in steps:
-        if isinstance(step, int):
-            seen.append([(task.problem.id, task.stage) for task in schedule.sample(step)])
-        else:
-            report(schedule, [step])
-            seen.append(schedule.metrics())
-    return seen
-
-
+@pytest.mark.parametrize("mode", MODES)
 @given(past=STEPS, future=STEPS)
-def test_a_restored_schedule_has_the_same_future(make_problem, past, future):
-    schedule = fresh(make_problem)
-    play(schedule, past)
+def test_a_restored_schedule_has_the_same_future(make_problem, mode, past, future):
+    """Saved at any moment, with visits in flight: the same tasks, stages and counts follow."""
+    schedule = fresh(make_problem, mode)
+    tasks, _ = play(schedule, past)
     state = json.loads(json.dumps(schedule.state_dict()))
-    restored = fresh(make_problem, seed=17)
+    restored = fresh(make_problem, mode, seed=17)
     restored.load_state_dict(state)
-    assert play(restored, future) == play(schedule, future)
+    assert restored.in_flight() == schedule.in_flight()
+    assert play(restored, future, tasks) == play(schedule, future, tasks)
     assert restored.state_dict() == schedule.state_dict()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_cut_off_with_visits_in_flight_asks_them_again(make_problem, mode):
+    """As two runs: one never interrupted, one restored before anything was reported."""
+    whole, cut_off = fresh(make_problem, mode), fresh(make_problem, mode)
+    tasks = whole.sample(13)
+    assert len({task.problem.id for task in tasks}) < len(tasks)
+    cut_off.sample(13)
+    restored = fresh(make_problem, mode, seed=5)
+    restored.load_state_dict(json.loads(json.dumps(cut_off.state_dict())))
+    assert restored.in_flight() == tasks
+    for schedule, asked in ((whole, tasks), (restored, restored.in_flight())):
+        for task in asked:
+            schedule.observe(task, task.visit % 5, 5, weight_version=1)
+    assert whole.state_dict() == restored.state_dict()
+    assert whole.sample(20) == restored.sample(20)
 
 
 def test_saved_state_does_not_change_with_the_schedule(make_problem):
     schedule = fresh(make_problem)
     state = schedule.state_dict()
     before = json.dumps(state)
-    play(schedule, [5, (3, 2, 4), 9])
+    play(schedule, [5, (3, 4, 4, 0), 9])
     assert json.dumps(state) == before
 
 
@@ -232,8 +324,9 @@ def test_metrics_tell_the_tiers_apart(make_problem):
         make_problem(2, points=9, difficulty="competition"),
     ]
     schedule = make_schedule(problems, CCCS, seed=0)
-    schedule.observe("p2", 2, passed=4, attempts=4, weight_version=0)
-    schedule.sample(4)
+    first, second, third, again = schedule.sample(4)
+    for task in (first, second, third):
+        schedule.observe(task, 4 if task.problem.id == "p2" else 0, 4, weight_version=0)
     assert schedule.metrics() == {
         "mean_stages_left": 1.0,
         "full_task_share": pytest.approx(1 / 3),
@@ -242,22 +335,35 @@ def test_metrics_tell_the_tiers_apart(make_problem):
         "mean_stages_left/competition": 2.0,
         "full_task_share/competition": 0.0,
         "epoch": 1.0,
-        "observations": 1.0,
+        "in_flight": 1.0,
+        "observations": 3.0,
         "stale_observations": 0.0,
+        "duplicate_observations": 0.0,
+        "unjudged_observations": 0.0,
     }
+    assert schedule.in_flight() == [again]
 
 
-@pytest.mark.parametrize(("passed", "attempts"), [(0, 0), (3, 2), (-1, 2), (0, -1)])
+@pytest.mark.parametrize(("passed", "attempts"), [(3, 2), (-1, 2), (0, -1), (1, 0)])
 def test_impossible_counts_are_refused(make_problem, passed, attempts):
     schedule = make_schedule([make_problem(points=1)], CCCS, seed=0)
     with pytest.raises(ValueError, match=f"{passed} of {attempts}"):
-        schedule.observe("p0", 0, passed, attempts, weight_version=0)
+        schedule.observe(schedule.sample(1)[0], passed, attempts, weight_version=0)
 
 
-def test_an_unknown_problem_is_refused(make_problem):
-    schedule = make_schedule([make_problem(points=1)], CCCS, seed=0)
-    with pytest.raises(ValueError, match="'p9' is not of this curriculum"):
-        schedule.observe("p9", 0, 1, 1, weight_version=0)
+def test_a_task_that_was_not_asked_is_refused_and_changes_nothing(make_problem):
+    schedule = make_schedule([make_problem(points=5)], CCCS, seed=0)
+    task = schedule.sample(1)[0]
+    before = schedule.state_dict()
+    for wrong in (
+        replace(task, visit=1),
+        replace(task, visit=-1),
+        replace(task, stage=1),
+        replace(task, problem=make_problem(9, points=5)),
+    ):
+        with pytest.raises(ValueError, match="was not asked at stage"):
+            schedule.observe(wrong, 1, 1, weight_version=0)
+    assert schedule.state_dict() == before
 
 
 def test_a_solution_that_does_not_parse_is_named(make_problem):

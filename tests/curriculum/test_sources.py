@@ -3,12 +3,12 @@
 import gzip
 import json
 import sys
-import types
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from curriculum.problem import BadRecord, Problem, Test, write_problems
-from curriculum.sources import json_lines as json_lines_module
 from curriculum.sources.apps import PREAMBLE
 from curriculum.sources.catalogue import Skipped, detect, read_source
 from curriculum.sources.field import without_tabs
@@ -130,44 +130,38 @@ def test_call_based_apps_solutions_in_a_class_get_the_preamble(tmp_path):
     assert namespace["Solution"]().f([1]) is True
 
 
-def parquet(monkeypatch, rows):
-    class ParquetFile:
-        def __init__(self, path):
-            if path.name == "bad.parquet":
-                raise ValueError("Parquet magic bytes not found")
-
-        def iter_batches(self, batch_size):
-            for row in rows:
-                yield types.SimpleNamespace(to_pylist=lambda row=row: [row])
-
-    module = types.ModuleType("pyarrow.parquet")
-    module.ParquetFile = ParquetFile
-    monkeypatch.setitem(sys.modules, "pyarrow", types.ModuleType("pyarrow"))
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", module)
-
-
-def test_apps_parquet_rows_hold_what_the_folders_hold(tmp_path, monkeypatch):
+def test_apps_parquet_rows_hold_what_the_folders_hold(tmp_path):
     row = {
         "problem_id": 12,
         "question": "Echo.",
         "solutions": json.dumps(["print(input())"]),
         "input_output": json.dumps({"inputs": ["1"], "outputs": ["1"]}),
         "difficulty": "interview",
+        "url": "https://example.org",
         "starter_code": "",
     }
-    parquet(monkeypatch, [row, row | {"problem_id": 13, "input_output": ""}])
+    rows = [row, row | {"problem_id": 13, "input_output": ""}, row | {"problem_id": 14}]
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     skipped = Skipped()
-    [problem] = read_source(tmp_path / "a.parquet", skipped=skipped)
+    problem, last = read_source(path, skipped=skipped)
     assert (problem.id, problem.tests) == ("apps/12", (Test(input="1", output="1"),))
+    assert last.id == "apps/14"
     assert "row 1: input_output: text that is not JSON" in skipped.examples["input_output"][0]
-    with pytest.raises(BadRecord, match=r"bad\.parquet: file: parquet: Parquet magic bytes"):
-        list(read_source(tmp_path / "bad.parquet"))
+
+
+@pytest.mark.parametrize("whole", [b"", b"PAR1 and no more"])
+def test_a_file_that_is_no_parquet_is_named(tmp_path, whole):
+    path = tmp_path / "bad.parquet"
+    path.write_bytes(whole)
+    with pytest.raises(BadRecord, match=r"bad\.parquet: file: parquet: .*Parquet"):
+        list(read_source(path))
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(BadRecord, match="needs pyarrow: pip install pyarrow"):
+    with pytest.raises(BadRecord, match="needs pyarrow: pip install 'stepcoder"):
         list(read_source(tmp_path / "a.parquet"))
 
 
@@ -219,7 +213,7 @@ def test_a_bad_apps_folder_is_named(tmp_path, changes, field, reason):
 
 
 def test_lines_that_are_no_records_are_named_and_the_next_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_lines_module, "MAX_RECORD_BYTES", 2000)
+    monkeypatch.setattr("curriculum.lines.MAX_RECORD_BYTES", 2000)
     path = lines(tmp_path, MBPP, "no json", "[1]", "", "x" * 2500, "y" * 9000, MBPP)
     skipped = Skipped()
     assert len(list(read_source(path, skipped=skipped))) == 1
@@ -231,7 +225,7 @@ def test_lines_that_are_no_records_are_named_and_the_next_are_read(tmp_path, mon
 def test_a_truncated_gzip_is_named_even_where_bad_records_are_skipped(tmp_path):
     path = lines(tmp_path, *[MBPP | {"task_id": i} for i in range(300)], name="data.jsonl.gz")
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(BadRecord, match=r"record \d+ or later: gzip: damaged or cut short"):
+    with pytest.raises(BadRecord, match=r"line \d+ or later: gzip: damaged or cut short"):
         list(read_source(path, skipped=Skipped()))
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from curriculum.problem import Problem, Test, read_problems
+from curriculum.problem import TIERS, Problem, Test, read_problems
 from curriculum.start_points import START_POINT_KINDS
 from curriculum.statistics import count
 from deploy.cli import main
+from deploy.data_plot import COLOURS
 from deploy.data_tables import drawn, histogram, print_statistics
 
 KINDS = frozenset(START_POINT_KINDS)
@@ -108,6 +109,26 @@ def test_stats_count_every_problem_by_tier(synth: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     for word in ("introductory", "interview", "competition", "start points   problems"):
         assert word in printed
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_the_picture_shows_every_tier_and_is_the_same_again(
+    synth: Path, tmp_path: Path, ending: str
+) -> None:
+    pictures = [tmp_path / f"{name}.{ending}" for name in "ab"]
+    for picture in pictures:
+        assert main(["data", "stats", str(synth), "--plot", str(picture)]) == 0
+    drawn_twice = {picture.read_bytes() for picture in pictures}
+    assert len(drawn_twice) == 1
+    [content] = drawn_twice
+    assert len(content) > 10_000
+    if ending == "svg":
+        assert all(colour.encode() in content for colour in COLOURS.values())
+        assert list(COLOURS) == list(TIERS)
+
+
+def test_a_picture_of_no_known_format_is_refused(synth: Path, tmp_path: Path) -> None:
+    assert main(["data", "stats", str(synth), "--plot", str(tmp_path / "a.txt")]) == 2
 
 
 def test_the_histogram_shows_every_number_and_joins_the_long_tail() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,9 +14,11 @@ import pytest
 
 from curriculum.problem import Problem, Test, read_problems, write_problems
 from deploy.cli import main
-from deploy.verification import Cause, examine, verify
+from deploy.verification import Cause, Finding, examine, verify
+from deploy.verification_run import Journal
 from sandbox import Outcome, Verdict
 
+ROOT = Path(__file__).resolve().parents[2]
 DOUBLE = Test(input=[2], output=4)
 
 
@@ -165,6 +171,78 @@ def test_an_interrupted_verification_goes_on_and_ends_with_the_same_files(
     assert len(asked) == 3
     assert (kept.read_bytes(), report.read_bytes()) == whole
     assert not journal.exists()
+
+
+def test_a_killed_verification_goes_on_where_it_was(tmp_path: Path) -> None:
+    """kill -9 in the middle; the second run asks only for the rest, and writes the same files."""
+    slow = "import time\ndef f(x):\n    time.sleep(0.1)\n    return 2 * x  # {}\n"
+    source = tmp_path / "problems.jsonl"
+    write_problems(source, [problem(f"p{n}", slow.format(n)) for n in range(30)])
+    words, kept, report = command(source)
+    journal = kept.with_name(".kept.jsonl.journal")
+    started = subprocess.Popen([sys.executable, "-m", "deploy", *words], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 120
+        while not (journal.exists() and journal.read_bytes().count(b"\n") > 5):
+            assert started.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        started.kill()
+        started.wait()
+    assert not kept.exists()
+    assert not report.exists()
+    before = journal.read_bytes().count(b"\n") - 1
+
+    again = [sys.executable, "-m", "deploy", *words]
+    done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    assert f"{before} of 30 were verified before" in done.stderr
+    assert json.loads(report.read_text())["causes"] == {"passed": 30}
+    assert kept.read_bytes() == source.read_bytes()
+    assert not journal.exists()
+
+
+def test_a_journal_is_never_shorter_than_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the machine stops while a second run takes it over."""
+    path, settings = tmp_path / "journal", {"runs": 2}
+    with Journal(path, settings) as journal:
+        journal.add("d1", Finding(problem("p1"), Cause.passed))
+    whole = path.read_bytes()
+
+    def stopped(*_: object) -> None:
+        raise OSError("no more")
+
+    monkeypatch.setattr("os.replace", stopped)
+    with pytest.raises(OSError, match="no more"), Journal(path, settings):
+        pass
+    assert path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.docker
+@pytest.mark.timeout(900)
+def test_all_of_mbpp_is_verified_with_a_table_of_causes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(os.environ.get("STEPCODER_DATA", ROOT.parent / "shared" / "data"))
+    published = data / "mbpp" / "mbpp.jsonl"
+    if not published.exists():
+        pytest.skip(f"{published} is absent; point STEPCODER_DATA at a folder that has it")
+    kept, report = tmp_path / "kept.jsonl", tmp_path / "report.json"
+    words = ["data", "verify", str(published), "-o", str(kept), "--report", str(report)]
+    assert main([*words, "--skip-bad", "--backend", "docker"]) == 0
+    found = json.loads(report.read_text())
+    assert found["problems"] == 966
+    assert found["causes"]["passed"] >= 964, "mbpp/123 may need longer than its ten seconds"
+    assert sum(found["causes"].values()) == 966
+    assert set(found["causes"]) <= {"passed", "timeout", "flaky"}
+    assert found["bad_records"]["fields"] == {"test_list": 8}
+    assert len(read_problems(kept)) == found["kept"] == found["causes"]["passed"]
+    printed = capsys.readouterr().out
+    assert f"{found['kept']} of 966 problems kept" in printed
+    assert "bad record: test_list" in printed
 
 
 def test_a_journal_of_other_settings_is_not_believed(mixed: Path) -> None:

@@ -31,6 +31,15 @@ def test_tokens_beyond_the_program_are_kept() -> None:
     assert execution_mask([5, 3, 4], 0, ((0, 5, False),), b"x = 1") == [False, True, True]
 
 
+def test_tokens_before_the_program_are_kept() -> None:
+    """A fence of 4 bytes, then `x = 1` behind 3 given bytes, then prose."""
+    statements, source = ((0, 2, True), (3, 8, False)), b"y\n\nx = 1"
+    mask = execution_mask([4, 2, 3, 1, 5], 3, statements, source, completion_begin=4)
+    assert mask == [True, False, False, True, True]
+    straddling = execution_mask([6, 3, 6], 3, statements, source, completion_begin=4)
+    assert straddling == [False, False, True]
+
+
 def test_a_token_partly_beyond_the_program_goes_by_its_inside() -> None:
     assert execution_mask([3, 9], 0, ((0, 5, False),), b"x = 1") == [False, False]
 
