@@ -18,7 +18,7 @@ examples:
   stepcoder train --config deploy/profiles/local.yaml
   stepcoder train --config deploy/profiles/local.yaml --name hot --rollout.temperature 1.2
   stepcoder train --config deploy/profiles/local.yaml --name smoke --resume --loop.steps 90
-  stepcoder config --config deploy/profiles/local.yaml --learner.fgo false
+  stepcoder config --config deploy/profiles/local.yaml --learner.mask none
   stepcoder sandbox run program.py --tests tests.json --fn solve
   stepcoder data stats problems.jsonl   and convert, show, synth, verify
   stepcoder local-cluster up            the smoke run on a cluster of one (make local-cluster)

@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from learner.batch import plan_step, token_batch
 from learner.config import ModelConfig, SFTConfig
 from learner.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
 from learner.engine import Engine, NonFiniteGradientError
-from learner.model import PolicyModel, create_llama, load_policy, write_pretrained
+from learner.model import (
+    PolicyModel,
+    checkpoint_gradients,
+    create_llama,
+    load_policy,
+    load_tokenizer,
+    write_pretrained,
+)
 from learner.tokenizer import train_tokenizer
 
 _REPORT_EVERY = 20
@@ -150,19 +157,16 @@ def _starting_point(
     dtype = torch_dtype(config.dtype)
     if model_config.path is not None:
         folder = Path(model_config.path)
-        policy = load_policy(folder, dtype, config.mixed_precision)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        rows = policy.model.get_input_embeddings().weight.shape[0]
-        if len(tokenizer) > rows:
-            raise ValueError(
-                f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings"
-            )
-        return policy, tokenizer
+        policy = load_policy(folder, dtype, config.mixed_precision, config.gradient_checkpointing)
+        return policy, load_tokenizer(folder, policy.model)
     sample = random.Random(config.seed).sample(pairs, min(len(pairs), config.tokenizer_pairs))
     texts = (f"{question}\n{solution}" for question, solution in sample)
     tokenizer = train_tokenizer(texts, model_config.vocab_size)
     model: Any = create_llama(model_config, tokenizer, config.seed)
-    return PolicyModel(model.to(dtype), config.mixed_precision), tokenizer
+    policy = PolicyModel(model.to(dtype), config.mixed_precision)
+    if config.gradient_checkpointing:
+        checkpoint_gradients(policy.model.base_model)
+    return policy, tokenizer
 
 
 def _sample_order(count: int, config: SFTConfig) -> Iterator[list[int]]:

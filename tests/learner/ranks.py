@@ -22,24 +22,27 @@ def main(job_file: str, rank: int) -> None:
     job = json.loads(Path(job_file).read_text())
     init_distributed(rank, job["world_size"], "127.0.0.1", job["port"])
     for run in job["runs"]:
-        learner = PPOLearner(LearnerConfig(**run["config"]), Path(job["model_dir"]), 0.8)
+        out = Path(job["out"])
+        config = LearnerConfig(**run["config"])
+        learner = PPOLearner(config, Path(job["model_dir"]), 0.8, out / "faults")
         if "load" in run:
             learner.load_checkpoint(Path(run["load"]))
         metrics = {}
         for seed in run["updates"]:
-            metrics = learner.update(random_trajectories(seed))
+            metrics = learner.update(random_trajectories(seed, prompts=4))
         if "save" in run:
             learner.save_checkpoint(Path(run["save"]))
         result = {"metrics": metrics, **weights(learner)}
         if rank == 0:
-            torch.save(result, Path(job["out"]) / f"{run['name']}.pt")
+            torch.save(result, out / f"{run['name']}.pt")
 
 
 def weights(learner) -> dict[str, dict[str, torch.Tensor]]:
     """Copies of all policy and critic weights."""
+    critic = [] if learner._critic is None else learner._critic.named_parameters()
     return {
         "policy": {name: weight.clone() for name, weight in learner.named_weights()},
-        "critic": {name: weight.clone() for name, weight in learner._critic.named_parameters()},
+        "critic": {name: weight.clone() for name, weight in critic},
     }
 
 

@@ -21,9 +21,8 @@ Make = Callable[..., list[Trajectory]]
 
 def new_learner(model_dir: Path, temperature: float = 1.0, **changes) -> PPOLearner:
     rates = {"policy": OptimizerConfig(lr=1e-3), "critic": OptimizerConfig(lr=1e-3)}
-    return PPOLearner(
-        LearnerConfig(**{**rates, "minibatch_size": 4, **changes}), model_dir, temperature
-    )
+    config = LearnerConfig(**{**rates, "minibatch_size": 4, **changes})
+    return PPOLearner(config, model_dir, temperature, model_dir.parent / "faults")
 
 
 def same(before: dict, after: dict) -> bool:
@@ -54,7 +53,7 @@ def test_fgo_drops_unexecuted_tokens_from_the_policy_loss_alone(
     model_dir: Path, make_trajectories: Make
 ) -> None:
     batch = make_trajectories(1)
-    masked, vanilla = new_learner(model_dir), new_learner(model_dir, fgo=False)
+    masked, vanilla = new_learner(model_dir), new_learner(model_dir, mask="none")
     with_fgo, without = masked.update(batch), vanilla.update(batch)
     kept = sum(sum(t.policy_mask) for t in batch) / sum(len(t.response_ids) for t in batch)
     assert with_fgo["masked_share"] == pytest.approx(1 - kept)
@@ -239,7 +238,7 @@ def test_a_gradient_that_is_not_finite_is_not_applied(
     monkeypatch.setattr(
         learner._policy, "backward", lambda loss: backward(BreakGradient.apply(loss))
     )
-    with pytest.raises(NonFiniteError, match="optimizer step 0: the gradient is not finite, sampl"):
+    with pytest.raises(NonFiniteError, match="step 0: the gradient is not finite in micro"):
         learner.update(make_trajectories(1))
     assert same(before["policy"], weights(learner)["policy"])
 

@@ -5,7 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import torch
 from learner.batch import plan_epoch
 from learner.config import LearnerConfig
 from learner.ppo import PPOLearner
-from tests.learner.conftest import LENGTHS, random_trajectories
+from learner.trajectory import Trajectory
+from tests.learner.conftest import random_trajectories
 from tests.learner.ranks import weights
 from tests.learner.reference import ReferencePPO
 
@@ -43,11 +45,42 @@ def settings(**changes) -> dict:
     }
 
 
+VARIANTS = {
+    "ppo": {},
+    "every option of the loss": {
+        "mask_covers": ("policy", "value", "kl"),
+        "kl_in": "loss",
+        "kl_estimator": "k3",
+        "kl_coefficient": 0.3,
+        "kl_clip": 5.0,
+        "dual_clip": 1.05,
+        "entropy_coefficient": 0.2,
+        "importance_cap": 1.5,
+    },
+    "k2 in the reward, fgo over the penalty": {
+        "kl_estimator": "k2",
+        "kl_coefficient": 0.2,
+        "mask_covers": ("kl",),
+    },
+    "k2 as a loss": {"kl_in": "loss", "kl_estimator": "k2", "kl_coefficient": 0.3, "kl_clip": 5.0},
+    "grpo": {"advantage": "grpo", "kl_in": "loss", "kl_estimator": "k3", "kl_clip": 5.0},
+    "rloo": {"advantage": "rloo", "kl_coefficient": 0.2},
+    "reinforce++": {"advantage": "reinforce++", "kl_estimator": "k3", "mask": "none"},
+}
+"""Option sets that together switch on everything that the reference knows."""
+
+
+def batch(seed: int) -> list[Trajectory]:
+    """Ten samples of four prompts."""
+    return random_trajectories(seed, prompts=4)
+
+
 def run_here(model_dir: Path, **changes) -> tuple[dict, dict]:
-    learner = PPOLearner(LearnerConfig(**settings(**changes)), model_dir, 0.8)
+    config = LearnerConfig(**settings(**changes))
+    learner = PPOLearner(config, model_dir, 0.8, model_dir.parent / "faults")
     metrics = {}
     for seed in UPDATES:
-        metrics = learner.update(random_trajectories(seed))
+        metrics = learner.update(batch(seed))
     return weights(learner), metrics
 
 
@@ -93,48 +126,105 @@ def assert_same(found: dict, wanted: dict, tolerance: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def plain(model_dir: Path) -> dict:
-    """Weights after two updates by plain PyTorch, and how far the weights moved."""
-    config = LearnerConfig(**settings())
-    reference = ReferencePPO(config, model_dir, 0.8)
-    lengths = [prompt + response for prompt, response in LENGTHS]
-    before = {name: w.detach().clone() for name, w in reference.policy.named_parameters()}
-    for update, seed in enumerate(UPDATES):
-        steps = [
-            step.samples
-            for epoch in range(config.epochs)
-            for step in plan_epoch(lengths, 4, 40, 0, 1, f"{config.seed}/{update}/{epoch}")
-        ]
-        reference.update(random_trajectories(seed), steps)
-    backbone = {f"backbone.{n}": w.detach() for n, w in reference.backbone.named_parameters()}
-    head = {f"value_head.{n}": w.detach() for n, w in reference.head.named_parameters()}
-    policy = {name: w.detach() for name, w in reference.policy.named_parameters()}
-    moved = max(float((policy[name] - before[name]).abs().max()) for name in policy)
-    assert moved > 0.01, "the comparison would not notice a wrong gradient"
-    return {"policy": policy, "critic": {**backbone, **head}}
+def plain(model_dir: Path) -> Callable[[str], dict]:
+    """Weights after two updates by plain PyTorch, by name of the variant."""
+
+    @cache
+    def weights_of(variant: str) -> dict:
+        config = LearnerConfig(**settings(**VARIANTS[variant]))
+        reference = ReferencePPO(config, model_dir, 0.8)
+        before = {name: w.detach().clone() for name, w in reference.policy.named_parameters()}
+        for update, seed in enumerate(UPDATES):
+            lengths = [len(t.token_ids) for t in batch(seed)]
+            steps = [
+                step.samples
+                for epoch in range(config.epochs)
+                for step in plan_epoch(lengths, 4, 40, 0, 1, f"{config.seed}/{update}/{epoch}")
+            ]
+            reference.update(batch(seed), steps)
+        policy = {name: w.detach() for name, w in reference.policy.named_parameters()}
+        moved = max(float((policy[name] - before[name]).abs().max()) for name in policy)
+        assert moved > 0.01, "the comparison would not notice a wrong gradient"
+        if config.advantage != "gae":
+            return {"policy": policy, "critic": {}}
+        backbone = {f"backbone.{n}": w.detach() for n, w in reference.backbone.named_parameters()}
+        head = {f"value_head.{n}": w.detach() for n, w in reference.head.named_parameters()}
+        return {"policy": policy, "critic": {**backbone, **head}}
+
+    return weights_of
+
+
+Plain = Callable[[str], dict]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_option_matches_plain_pytorch(variant: str, plain: Plain, model_dir: Path) -> None:
+    found, _ = run_here(model_dir, **VARIANTS[variant])
+    assert_same(found, plain(variant), 4e-6)
+
+
+def test_the_variants_differ(plain: Plain) -> None:
+    """So that each of them proves something of its own."""
+    policies = [plain(variant)["policy"] for variant in VARIANTS]
+    for number, one in enumerate(policies):
+        for other in policies[number + 1 :]:
+            assert max(float((one[name] - other[name]).abs().max()) for name in one) > 1e-4
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_every_stage_on_one_rank_matches_plain_pytorch(
-    stage: int, plain: dict, model_dir: Path
+    stage: int, plain: Plain, model_dir: Path
 ) -> None:
     found, _ = run_here(model_dir, zero={"stage": stage})
-    assert_same(found, plain, 2e-6)
+    assert_same(found, plain("ppo"), 2e-6)
 
 
 @pytest.mark.parametrize("budget", [1, 25, 10_000])
 def test_the_micro_batches_do_not_change_the_gradient(
-    budget: int, plain: dict, model_dir: Path
+    budget: int, plain: Plain, model_dir: Path
 ) -> None:
     found, _ = run_here(model_dir, token_budget=budget)
-    assert_same(found, plain, 2e-6)
+    assert_same(found, plain("ppo"), 2e-6)
+
+
+def test_checkpointed_gradients_are_the_same_bits(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+    passes = []
+    forward = LlamaDecoderLayer.forward
+    monkeypatch.setattr(
+        LlamaDecoderLayer, "forward", lambda *a, **k: passes.append(1) or forward(*a, **k)
+    )
+    kept, _ = run_here(model_dir)
+    once = len(passes)
+    recomputed, metrics = run_here(model_dir, gradient_checkpointing=True)
+    assert len(passes) - once > 1.3 * once, "blocks were computed again"
+    assert_same(recomputed, kept, 0.0)
+    assert metrics["ratio_max_deviation_first_minibatch"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        {"stage": 1, "offload_optimizer": True},
+        {"stage": 2, "offload_optimizer": True},
+        {"stage": 3, "offload_optimizer": True},
+        {"stage": 3, "offload_optimizer": True, "offload_parameters": True},
+    ],
+    ids=str,
+)
+def test_offloading_matches_plain_pytorch(zero: dict, plain: Plain, model_dir: Path) -> None:
+    found, _ = run_here(model_dir, zero=zero)
+    assert_same(found, plain("ppo"), 2e-6)
 
 
 @pytest.fixture(scope="module")
 def two_ranks(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """Weights and metrics after two updates on two real ranks, by name of the run."""
     stages = {f"stage-{n}": {"zero": {"stage": n, "export_bucket_mib": 1}} for n in range(4)}
-    changes = {**stages, "alone": ONE_SAMPLE_A_STEP}
+    changes = {**stages, **VARIANTS, "alone": ONE_SAMPLE_A_STEP}
     runs = [
         {"name": name, "config": settings(**change), "updates": UPDATES}
         for name, change in changes.items()
@@ -145,16 +235,24 @@ def two_ranks(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 @pytest.mark.integration
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_two_ranks_in_every_stage_match_plain_pytorch(
-    stage: int, plain: dict, two_ranks: dict[str, dict]
+    stage: int, plain: Plain, two_ranks: dict[str, dict]
 ) -> None:
-    assert_same(two_ranks[f"stage-{stage}"], plain, 2e-6)
+    assert_same(two_ranks[f"stage-{stage}"], plain("ppo"), 2e-6)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_two_ranks_match_plain_pytorch_with_every_option(
+    variant: str, plain: Plain, two_ranks: dict[str, dict]
+) -> None:
+    assert_same(two_ranks[variant], plain(variant), 4e-6)
 
 
 @pytest.mark.integration
 def test_two_ranks_report_the_metrics_of_one(model_dir: Path, two_ranks: dict[str, dict]) -> None:
     _, metrics = run_here(model_dir)
     for name, value in metrics.items():
-        if not name.startswith("seconds"):
+        if not name.startswith(("seconds", "padding")):
             found = two_ranks["stage-2"]["metrics"][name]
             assert found == pytest.approx(value, rel=1e-4, abs=1e-5), name
 
@@ -169,13 +267,13 @@ def test_a_rank_without_samples_runs_along(model_dir: Path, two_ranks: dict[str,
 def test_a_fresh_process_resumes_bit_for_bit(model_dir: Path, tmp_path: Path) -> None:
     adam = {"lr": 1e-3}
     config = settings(policy=adam, critic=adam, seed=5)
-    learner = PPOLearner(LearnerConfig(**config), model_dir, 0.8)
+    learner = PPOLearner(LearnerConfig(**config), model_dir, 0.8, tmp_path / "faults")
     for seed in (1, 2):
-        learner.update(random_trajectories(seed))
+        learner.update(batch(seed))
     learner.save_checkpoint(tmp_path / "checkpoint")
     metrics = {}
     for seed in (3, 4):
-        metrics = learner.update(random_trajectories(seed))
+        metrics = learner.update(batch(seed))
     run = {
         "name": "resumed",
         "config": config,
