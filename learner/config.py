@@ -198,7 +198,7 @@ class LearnerConfig(_Config):
 
 
 class SFTConfig(_Config):
-    """The warm start: next-token training on (question, solution) pairs."""
+    """The warm start: next-token training on (prompt, solution) pairs."""
 
     seed: int = 0
     """Seed of the weights and of the order of pairs."""
@@ -212,6 +212,8 @@ class SFTConfig(_Config):
     """Steps of linear warm-up, followed by a cosine."""
     final_lr_share: float = Field(default=0.05, ge=0, le=1)
     """Learning rate at the end of the cosine, as a share of the peak."""
+    eval_every: int = Field(default=0, ge=0)
+    """Steps between measurements of the held-out loss; 0 measures at the end only."""
     token_budget: int = Field(default=2048, gt=0)
     """Tokens, padding included, in one micro-batch on one rank."""
     gradient_checkpointing: bool = False

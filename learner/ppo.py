@@ -280,12 +280,15 @@ class PPOLearner(ActorCritic):
 
     def save_checkpoint(self, folder: Path) -> None:
         """Write the engines, every rank's random state and the update counter into `folder`."""
-        checkpoint.save(Path(folder), self._engines(), {"updates": self.updates})
+        state = {"updates": self.updates}
+        checkpoint.save(Path(folder), self._engines(), self._config, state)
 
     def load_checkpoint(self, folder: Path) -> None:
         """Continue as if never stopped.
 
         Raises:
-            CheckpointError: damaged, or of another number of ranks, ZeRO stage or architecture.
+            CheckpointError: damaged, or of another number of ranks, ZeRO stage, architecture or
+                configuration.
         """
-        self.updates = checkpoint.load(Path(folder), self._engines())["updates"]
+        state = checkpoint.load(Path(folder), self._engines(), self._config)
+        self.updates = state["updates"]

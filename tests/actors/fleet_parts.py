@@ -93,7 +93,9 @@ def start(model: Path, workers: int, ranks: int = 1, **rollout: Any) -> Parts:
     loop = asyncio.Runner()
 
     async def load() -> None:
-        await asyncio.gather(fleet.start(model, "gloo"), learner.start(model, 1.0))
+        await asyncio.gather(
+            fleet.start(model, "gloo"), learner.start(model, 1.0, model.parent / "faults")
+        )
 
     loop.run(load())
     tokenizer = AutoTokenizer.from_pretrained(model)

@@ -15,7 +15,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 CORPUS = [
-    (f"# add {n} and {m}", f"def f(a):\n    if a > {n}:\n        a += {m}\n    return a")
+    (f"# add {n} and {m}\n", f"def f(a):\n    if a > {n}:\n        a += {m}\n    return a")
     for n in range(10)
     for m in range(10)
 ]
@@ -35,7 +35,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from learner.model import create_llama, write_pretrained
     from learner.tokenizer import train_tokenizer
 
-    tokenizer = train_tokenizer((f"{q}\n{s}" for q, s in CORPUS), 300)
+    tokenizer = train_tokenizer((q + s for q, s in CORPUS), 300)
     config = ModelConfig(hidden_size=32, layers=2, heads=2, intermediate_size=48)
     model = create_llama(config, tokenizer, seed=0)
     with torch.no_grad():
