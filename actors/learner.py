@@ -52,6 +52,7 @@ class LearnerWorker:
         self._learner: Any = None
         self._sender: Any = None
         self._members: tuple[tuple[str, int], ...] = ()
+        self._version: int | None = None
 
     def address(self) -> str:
         """This node's address and a free port: rank 0's is every rank's meeting point."""
@@ -62,9 +63,12 @@ class LearnerWorker:
             return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
 
     def start(
-        self, config: LearnerConfig, model_dir: str, temperature: float, master: str
+        self, config: LearnerConfig, model_dir: str, temperature: float, faults: str, master: str
     ) -> dict[str, str]:
-        """Join the ranks and load the models; returns versions as this process runs them."""
+        """Join the ranks and load the models; returns versions as this process runs them.
+
+        Samples that break an update are written to the folder `faults`.
+        """
         import deepspeed
         import torch
 
@@ -73,12 +77,12 @@ class LearnerWorker:
 
         host, port = master.rsplit(":", 1)
         init_distributed(self.rank, self.world_size, host, int(port))
-        self._learner = PPOLearner(config, Path(model_dir), rollout_temperature=temperature)
+        self._learner = PPOLearner(config, Path(model_dir), temperature, Path(faults))
         return {"deepspeed": deepspeed.__version__, "torch": torch.__version__}
 
     def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
         """One PPO update; every rank gets the whole batch and takes its share."""
-        return self._learner.update(trajectories)
+        return self._learner.update(trajectories, self._version)
 
     def broadcast(self, version: int, group: BroadcastGroup) -> int:
         """Send the policy's weights to the engines of `group` as `version`; returns the bytes.
@@ -103,6 +107,7 @@ class LearnerWorker:
                     group.deadline_s,
                 )
                 self._members = group.members
+            self._version = version
             return send(self._sender, version)
         except (RuntimeError, TimeoutError, RayError) as error:
             self._sender = None  # closes its connections, which frees engines that still wait
@@ -166,11 +171,16 @@ class LearnerGroup:
             for rank in range(placement.learner_ranks)
         ]
 
-    async def start(self, model_dir: Path, temperature: float) -> list[dict[str, str]]:
-        """Load on every rank; returns the versions each runs."""
-        self._started_with = (model_dir, temperature)
+    async def start(
+        self, model_dir: Path, temperature: float, faults: Path
+    ) -> list[dict[str, str]]:
+        """Load on every rank; returns the versions each runs. Samples that break an update are
+        written to the folder `faults`.
+        """
+        self._started_with = (model_dir, temperature, faults)
         master = await self._wait("address", [self.workers[0].address.remote()])
-        return await self._all("start", self.config, str(model_dir), temperature, master[0])
+        words = (str(model_dir), temperature, str(faults), master[0])
+        return await self._all("start", self.config, *words)
 
     async def restart(self) -> None:
         """End every rank, the living ones too, and load them all again from the first model.

@@ -5,18 +5,24 @@ runs/<name>/config.yaml       the resolved configuration
             rollouts.jsonl    a sample of rollouts
             result.json       the final table in numbers
             tensorboard/      the same metrics as event files
-            checkpoints/step-000020/ ...   and `latest`, which names the newest
+            checkpoints/step-000020/ ...   each with its seal, and `latest`, which names the newest
+            faults/           the samples of an update whose numbers were not finite
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from actors.seal import damage, seal
+
+logger = logging.getLogger("stepcoder.runs")
 
 
 class RunFolder:
@@ -30,6 +36,7 @@ class RunFolder:
         self.result = root / "result.json"
         self.tensorboard = root / "tensorboard"
         self.checkpoints = root / "checkpoints"
+        self.faults = root / "faults"
 
     def in_use(self) -> bool:
         """Whether a run has left figures or checkpoints here."""
@@ -53,6 +60,7 @@ class RunFolder:
         partial = final.with_suffix(".partial")
         partial.mkdir()
         yield partial
+        seal(partial)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
@@ -61,12 +69,19 @@ class RunFolder:
             shutil.rmtree(old)
 
     def latest(self) -> Path | None:
-        """The newest whole checkpoint, or None."""
+        """The newest whole checkpoint, or None; a damaged one is passed over with a warning."""
         pointer = self.checkpoints / "latest"
         if not pointer.exists():
             return None
-        folder = self.checkpoints / pointer.read_text().strip()
-        return folder if folder.is_dir() else None
+        named = pointer.read_text().strip()
+        for folder in sorted(self.checkpoints.glob("step-??????"), reverse=True):
+            if folder.name > named:
+                continue
+            wrong = damage(folder)
+            if wrong is None:
+                return folder
+            logger.warning("checkpoint %s is damaged and not used: %s", folder, wrong)
+        return None
 
     def truncate_metrics(self, steps: int) -> None:
         """Drop the lines of steps that the resumed checkpoint does not know of."""

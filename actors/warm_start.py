@@ -88,7 +88,8 @@ def _train(
 
     def train() -> None:
         try:
-            sft(pairs, config, model, Path(out_dir), rows.put)
+            asked = [(f"{question}\n", solution) for question, solution in pairs]
+            sft(asked, config, model, Path(out_dir), rows.put)
         except BaseException as error:
             failure.append(error)
         finally:

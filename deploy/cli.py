@@ -12,14 +12,16 @@ from typing import Any
 
 from deploy.config import ConfigError, RunConfig, load_config
 from deploy.data_command import add_data_command
+from deploy.sft_command import add_sft_command
 
 EXAMPLES = """\
 examples:
   stepcoder train --config deploy/profiles/local.yaml
   stepcoder train --config deploy/profiles/local.yaml --name hot --rollout.temperature 1.2
   stepcoder train --config deploy/profiles/local.yaml --name smoke --resume --loop.steps 90
-  stepcoder config --config deploy/profiles/local.yaml --learner.fgo false
+  stepcoder config --config deploy/profiles/local.yaml --learner.mask none
   stepcoder sandbox run program.py --tests tests.json --fn solve
+  stepcoder sft problems.jsonl -o models/warm
   stepcoder data stats problems.jsonl   and convert, show, synth, verify
   stepcoder local-cluster up            the smoke run on a cluster of one (make local-cluster)
   ray job submit -- python -m deploy train --config deploy/profiles/local.yaml
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _sandbox_commands(commands)
     add_data_command(commands)
+    add_sft_command(commands)
 
     fleet = commands.add_parser("fleet", help="measure what the orchestration costs")
     actions = fleet.add_subparsers(title="actions", metavar="ACTION", required=True)

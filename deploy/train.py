@@ -210,7 +210,9 @@ class Run:
         config = self.config
         engines, ranks, sandboxes = await asyncio.gather(
             self.fleet.start(self.model_dir, self.backend),
-            self.learner.start(self.model_dir, config.rollout.temperature),
+            self.learner.start(
+                self.model_dir, config.rollout.temperature, self.trainer.folder.faults
+            ),
             self.pool.start(config.rollout.start_timeout_s),
         )
         for report in engines + ranks:

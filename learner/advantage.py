@@ -2,34 +2,36 @@
 the right.
 """
 
+from collections.abc import Hashable, Sequence
+
 import torch
 from torch import Tensor
 
 
-def kl_k1(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Unbiased one-sample estimate of KL(policy || reference) per token, in nats (Schulman, 2020:
-    k1).
-    """
-    return logprobs - reference_logprobs
-
-
 def token_rewards(
-    rewards: Tensor, kl: Tensor, response_mask: Tensor, coefficient: float, clip: float
+    rewards: Tensor,
+    kl: Tensor,
+    response_mask: Tensor,
+    coefficient: float,
+    clip: float,
+    kl_mask: Tensor | None = None,
 ) -> Tensor:
     """Reward of each token: -coefficient * clip(kl), plus the terminal reward on the last response
-    token.
+    token (Ouyang et al., 2022, "InstructGPT", eq. 2, per token).
 
     Args:
         rewards: [samples], the outcome's reward.
-        kl: [samples, response_len], k1 estimates in nats.
+        kl: [samples, response_len], estimates in nats.
         response_mask: [samples, response_len] bool, True on response tokens, which come first.
         coefficient: weight of the penalty.
         clip: bound of the absolute estimate of one token.
+        kl_mask: [samples, response_len] bool, tokens that are penalised; None takes all.
 
     Returns:
         [samples, response_len]; zero outside the mask. An empty response receives nothing.
     """
-    penalty = torch.where(response_mask, kl.clamp(-clip, clip), 0.0) * coefficient
+    penalised = response_mask if kl_mask is None else kl_mask
+    penalty = torch.where(penalised, kl.clamp(-clip, clip), 0.0) * coefficient
     lengths = response_mask.sum(-1, keepdim=True)
     positions = torch.arange(response_mask.shape[-1], device=response_mask.device)
     return torch.where(positions == lengths - 1, rewards[:, None], 0.0) - penalty
@@ -61,6 +63,65 @@ def gae(
         advantages[:, t] = following
         next_value = values[:, t]
     return advantages, advantages + values
+
+
+def reward_to_go(rewards: Tensor, response_mask: Tensor, gamma: float) -> Tensor:
+    """Discounted sum of the rewards from each token on; whitened over the batch, the advantage of
+    REINFORCE++ (Hu, 2025, arXiv 2501.03262).
+
+    Args:
+        rewards: [samples, response_len].
+        response_mask: [samples, response_len] bool.
+        gamma: discount per token.
+    """
+    returns, _ = gae(rewards, torch.zeros_like(rewards), response_mask, gamma, lam=1.0)
+    return returns
+
+
+def grpo(scores: Tensor, groups: Sequence[Hashable]) -> Tensor:
+    """(score - mean) / (standard deviation + 1e-6) within each group (DeepSeekMath, Shao et al.,
+    2024, section 4.1.2); 0 where a group's scores are all the same.
+
+    Args:
+        scores: [samples], what each whole response earned.
+        groups: what the samples of one prompt share, one per sample.
+
+    Returns:
+        [samples], the advantage of every token of the response.
+    """
+    index, counts, means = _group_means(scores, groups)
+    centred = scores.double() - means[index]
+    squares = torch.zeros_like(means).index_add_(0, index, centred.square())
+    return (centred / ((squares / counts).sqrt()[index] + 1e-6)).to(scores.dtype)
+
+
+def rloo(scores: Tensor, groups: Sequence[Hashable]) -> Tensor:
+    """Score minus the mean of the group's other scores (REINFORCE leave-one-out, Ahmadian et al.,
+    2024, arXiv 2402.14740); 0 for a sample alone in its group.
+
+    Args:
+        scores: [samples], what each whole response earned.
+        groups: what the samples of one prompt share, one per sample.
+
+    Returns:
+        [samples], the advantage of every token of the response.
+    """
+    index, counts, means = _group_means(scores, groups)
+    # s - (n m - s) / (n - 1) = (s - m) n / (n - 1)
+    centred = scores.double() - means[index]
+    return (centred * (counts / (counts - 1).clamp(min=1))[index]).to(scores.dtype)
+
+
+def _group_means(scores: Tensor, groups: Sequence[Hashable]) -> tuple[Tensor, Tensor, Tensor]:
+    """Group of each sample [samples], samples [groups] and mean score [groups].
+
+    In float64: a mean of equal scores must be that score, or noise would be scaled to an advantage.
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    index = torch.tensor([numbers[group] for group in groups], device=scores.device)
+    empty = torch.zeros(len(numbers), dtype=torch.float64, device=scores.device)
+    counts = empty.index_add(0, index, torch.ones_like(index, dtype=torch.float64))
+    return index, counts, empty.index_add(0, index, scores.double()) / counts
 
 
 def whiten(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:

@@ -70,6 +70,20 @@ def _cut(
     return tuple(map(tuple, micro_batches))
 
 
+def padding_share(
+    steps: Sequence[Step], lengths: Sequence[int], token_budget: int, world_size: int
+) -> float:
+    """Share of the positions of all ranks' micro-batches that hold no token."""
+    held, positions = 0, 0
+    for step in steps:
+        for rank in range(world_size):
+            plan = plan_step(step.samples, lengths, token_budget, rank, world_size)
+            for samples in plan.micro_batches:
+                held += sum(lengths[i] for i in samples)
+                positions += len(samples) * max((lengths[i] for i in samples), default=0)
+    return 1 - held / max(1, positions)
+
+
 @dataclass(frozen=True)
 class TokenBatch:
     """Sequences padded on the right, and which of their tokens are targets.

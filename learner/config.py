@@ -2,9 +2,9 @@
 DeepSpeed.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Config(BaseModel):
@@ -61,6 +61,31 @@ class ZeroConfig(_Config):
     """Elements reduced or gathered in one collective."""
     export_bucket_mib: float = Field(default=256, gt=0)
     """Parameters gathered at once when full weights are exported under stage 3, in MiB."""
+    offload_optimizer: bool = False
+    """Keep optimizer state and its step in the host's memory; stage 1 or higher."""
+    offload_parameters: bool = False
+    """Keep idle parameters in the host's memory; stage 3."""
+
+    @model_validator(mode="after")
+    def _offload_needs_partitions(self) -> Self:
+        if self.offload_optimizer and self.stage == 0:
+            raise ValueError("offload_optimizer needs stage 1, 2 or 3: stage 0 has no partitions")
+        if self.offload_parameters and self.stage != 3:
+            raise ValueError(f"offload_parameters needs stage 3, stage is {self.stage}")
+        return self
+
+
+class LoRAConfig(_Config):
+    """Low-rank adapters (Hu et al., 2021) on policy and critic, through `peft`."""
+
+    rank: int = Field(default=0, ge=0)
+    """Rank of the adapters; 0 trains all weights."""
+    alpha: int = Field(default=32, gt=0)
+    """The adapter's product is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers that get adapters, such as q_proj; none named means all but the
+    output layer.
+    """
 
 
 class OptimizerConfig(_Config):
@@ -99,32 +124,81 @@ class LearnerConfig(_Config):
     """Tokens, padding included, in one micro-batch on one rank. Changes speed and memory, not the
     gradient.
     """
-    fgo: bool = True
-    """Drop unexecuted tokens from the policy loss (FGO); False trains on every generated token."""
+    gradient_checkpointing: bool = False
+    """Keep only each block's input and compute the rest again in the backward pass: less memory,
+    about a third more time, the same gradient.
+    """
+    mask: Literal["fgo", "random", "none"] = "fgo"
+    """fgo drops the tokens that no test executed; random drops as many of each response, anywhere
+    (the control of the ablation); none drops nothing.
+    """
+    mask_covers: tuple[Literal["policy", "value", "kl"], ...] = ("policy",)
+    """Which terms the mask applies to: the policy loss (with its entropy bonus), the value loss,
+    the KL penalty.
+    """
+    advantage: Literal["gae", "grpo", "rloo", "reinforce++"] = "gae"
+    """Where advantages come from: a critic (gae), the other samples of the same prompt (grpo,
+    rloo), or the batch (reinforce++). Only gae builds a critic.
+    """
     gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount per token."""
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of generalised advantage estimation."""
     kl_coefficient: float = Field(default=0.05, ge=0)
-    """Weight of the per-token KL penalty (k1, against the reference) in the reward."""
+    """Weight of the per-token KL penalty against the reference."""
     kl_clip: float = Field(default=10.0, gt=0)
-    """Bound of the absolute k1 estimate of one token, in nats, before it enters the reward."""
+    """Bound of the absolute KL estimate of one token, in nats."""
+    kl_estimator: Literal["k1", "k2", "k3"] = "k1"
+    """One-sample estimate of the KL (`learner.kl`)."""
+    kl_in: Literal["reward", "loss"] = "reward"
+    """Where the penalty enters. A loss takes k2 or k3: the expected gradient of k1 is zero."""
+    kl_stop: float | None = Field(default=None, gt=0)
+    """Mean KL between old and new policy, in nats per token, above which the policy takes no
+    further optimizer step in this update; None never stops.
+    """
     clip_low: float = Field(default=0.2, gt=0, lt=1)
     """The ratio is clipped below at 1 - clip_low."""
     clip_high: float = Field(default=0.2, gt=0)
     """The ratio is clipped above at 1 + clip_high."""
+    dual_clip: float | None = Field(default=None, gt=1)
+    """Where the advantage is negative the loss of a token is at most this many times it; None sets
+    no bound.
+    """
     value_clip: float | None = Field(default=0.2, gt=0)
     """Largest useful change of a value in one update; None leaves the value loss unclipped."""
+    entropy_coefficient: float = Field(default=0.0, ge=0)
+    """Weight of the entropy bonus per token."""
+    importance_cap: float | None = Field(default=None, gt=0)
+    """Each token's policy loss is weighted by its likelihood under the trainer's policy over that
+    under the rollout engine's, truncated here: corrects for an engine of other precision and for
+    samples of older weights. None weighs all alike.
+    """
+    logprob_diff_limit: float | None = Field(default=None, gt=0)
+    """Largest `rollout_trainer_logprob_diff` of fresh samples, in nats, without an alarm; None
+    takes 1e-4 in float32 and 0.5 in bfloat16.
+    """
+    logprob_diff_alarm: Literal["warn", "raise", "off"] = "warn"
+    """What the alarm does: log a warning, or stop before anything is learned from the batch."""
     logprob_chunk: int = Field(default=1024, gt=0)
     """Tokens whose logits [chunk, vocabulary] exist at the same time."""
     dtype: Dtype = "auto"
     """Precision of the weights: auto is bfloat16 on a GPU and float32 on a CPU."""
     zero: ZeroConfig = ZeroConfig()
     """Partitioning of policy and critic."""
+    lora: LoRAConfig = LoRAConfig()
+    """Adapters of policy and critic; the reference is then the base with adapters off."""
+
+    @model_validator(mode="after")
+    def _penalty_has_a_gradient(self) -> Self:
+        if self.kl_in == "loss" and self.kl_estimator == "k1":
+            raise ValueError(
+                "kl_in loss needs kl_estimator k2 or k3: the expected gradient of k1 is zero"
+            )
+        return self
 
 
 class SFTConfig(_Config):
-    """The warm start: next-token training on (question, solution) pairs."""
+    """The warm start: next-token training on (prompt, solution) pairs."""
 
     seed: int = 0
     """Seed of the weights and of the order of pairs."""
@@ -138,8 +212,12 @@ class SFTConfig(_Config):
     """Steps of linear warm-up, followed by a cosine."""
     final_lr_share: float = Field(default=0.05, ge=0, le=1)
     """Learning rate at the end of the cosine, as a share of the peak."""
+    eval_every: int = Field(default=0, ge=0)
+    """Steps between measurements of the held-out loss; 0 measures at the end only."""
     token_budget: int = Field(default=2048, gt=0)
     """Tokens, padding included, in one micro-batch on one rank."""
+    gradient_checkpointing: bool = False
+    """Keep only each block's input and compute the rest again in the backward pass."""
     tokenizer_pairs: int = Field(default=3000, gt=0)
     """Pairs on which the tokenizer is trained."""
     logprob_chunk: int = Field(default=4096, gt=0)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from learner.config import OptimizerConfig, ZeroConfig
 from learner.distributed import ensure_distributed, prepare_deepspeed
+from learner.lora import Export, exports
 
 prepare_deepspeed()
 
@@ -24,9 +25,8 @@ class Engine:
     """A model, its AdamW and their ZeRO partitions.
 
     Life: any number of `backward`, then one `step`, on every rank the same number of times.
-        DeepSpeed averages
-    gradients over ranks, so a caller who wants the gradient of a global sum multiplies its loss by
-    `world_size`.
+    DeepSpeed averages gradients over ranks, so a caller who wants the gradient of a global sum
+    multiplies its loss by `world_size`.
 
     Raises:
         ValueError: bfloat16 is asked for with stage 0, which keeps no float32 master weights.
@@ -42,6 +42,10 @@ class Engine:
         self._zero = zero
         self.stage = zero.stage
         self._grad_norm = 0.0
+        self._largest = torch.zeros(())
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.register_hook(self._watch)
         initialize: Any = deepspeed.initialize
         self._engine, _, _, _ = initialize(
             model=module,
@@ -55,9 +59,18 @@ class Engine:
         """The module's forward."""
         return self._engine(*args, **kwargs)
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradient of a scalar loss."""
+    def backward(self, loss: Tensor) -> Tensor:
+        """Add the gradient of a scalar loss; returns the largest norm of any parameter's, a scalar
+        that is not finite exactly if one of these gradients is not (or its norm overflows).
+
+        So a caller can look at every engine's gradients before it lets any of them step.
+        """
+        self._largest = torch.zeros((), device=loss.device)
         self._engine.backward(loss)
+        return self._largest
+
+    def _watch(self, gradient: Tensor) -> None:
+        self._largest = torch.maximum(self._largest, gradient.detach().float().norm())
 
     def step(self, lr: float) -> float:
         """Apply the accumulated gradient at learning rate `lr`; returns its global norm before
@@ -90,37 +103,40 @@ class Engine:
         return self._engine.module
 
     def parameter_shapes(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
-        """(name, dtype, full shape) of every parameter, without gathering any."""
+        """(name, dtype, full shape) of what `named_parameters` yields, without gathering any."""
         return [
-            (name, parameter.dtype, tuple(getattr(parameter, "ds_shape", parameter.shape)))
-            for name, parameter in self.module.named_parameters()
+            (one.name, first.dtype, tuple(getattr(first, "ds_shape", first.shape)))
+            for one in exports(self.module)
+            for first in one.parameters[:1]
         ]
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """(name, full tensor) of every parameter; valid until the next one is asked for, so copy
-        what you keep.
+        """(name, full tensor) of every weight, adapters merged in; valid until the next one is
+        asked for, so copy what you keep.
 
         Under stage 3 every rank must iterate to the end: bucket after bucket is gathered, no more
-        at once than `export_bucket_mib`.
+        at once than `export_bucket_mib`, or one weight where that is larger.
         """
         if self.stage < 3:
-            yield from ((name, p.detach()) for name, p in self.module.named_parameters())
+            yield from ((one.name, one.merged()) for one in exports(self.module))
             return
         for bucket in self._buckets():
-            with deepspeed.zero.GatheredParameters([p for _, p in bucket], modifier_rank=None):
-                yield from ((name, p.detach()) for name, p in bucket)
+            parts = [parameter for one in bucket for parameter in one.parameters]
+            with deepspeed.zero.GatheredParameters(parts, modifier_rank=None):
+                yield from ((one.name, one.merged()) for one in bucket)
 
-    def _buckets(self) -> Iterator[list[tuple[str, nn.Parameter]]]:
-        bucket: list[tuple[str, nn.Parameter]] = []
+    def _buckets(self) -> Iterator[list[Export]]:
+        bucket: list[Export] = []
         size = 0
-        for name, parameter in self.module.named_parameters():
-            # numel() is 0 while the parameter is partitioned.
-            parameter_bytes = parameter.ds_numel * parameter.element_size()
-            if bucket and size + parameter_bytes > self._zero.export_bucket_mib * 2**20:
+        for one in exports(self.module):
+            # numel() is 0 while a parameter is partitioned.
+            whole: Any = one.parameters
+            export_bytes = sum(part.ds_numel * part.element_size() for part in whole)
+            if bucket and size + export_bytes > self._zero.export_bucket_mib * 2**20:
                 yield bucket
                 bucket, size = [], 0
-            bucket.append((name, parameter))
-            size += parameter_bytes
+            bucket.append(one)
+            size += export_bytes
         if bucket:
             yield bucket
 
@@ -149,6 +165,18 @@ def _deepspeed_config(
         "weight_decay": optimizer.weight_decay,
         "torch_adam": True,  # the fused ones are compiled at first use
     }
+    partition: dict[str, Any] = {
+        "stage": zero.stage,
+        "overlap_comm": False,
+        "contiguous_gradients": True,
+        "reduce_bucket_size": zero.bucket_elements,
+        "allgather_bucket_size": zero.bucket_elements,
+    }
+    host = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    if zero.offload_optimizer:
+        partition["offload_optimizer"] = host
+    if zero.offload_parameters:
+        partition["offload_param"] = host
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
@@ -157,11 +185,7 @@ def _deepspeed_config(
         "steps_per_print": 10**9,
         "optimizer": {"type": "AdamW", "params": adam},
         "bf16": {"enabled": dtype == torch.bfloat16, "check_grad_overflow": True},
-        "zero_optimization": {
-            "stage": zero.stage,
-            "overlap_comm": False,
-            "contiguous_gradients": True,
-            "reduce_bucket_size": zero.bucket_elements,
-            "allgather_bucket_size": zero.bucket_elements,
-        },
+        "zero_optimization": partition,
+        # Offloading would otherwise insist on DeepSpeed's own Adam, which is compiled as well.
+        "zero_force_ds_cpu_optimizer": False,
     }

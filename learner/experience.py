@@ -2,20 +2,31 @@
 optimised.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from learner.advantage import explained_variance, gae, kl_k1, token_rewards, whiten
+from learner.advantage import (
+    explained_variance,
+    gae,
+    grpo,
+    reward_to_go,
+    rloo,
+    token_rewards,
+    whiten,
+)
 from learner.config import LearnerConfig
+from learner.kl import kl_estimate
+from learner.loss import importance_weights
 from learner.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the three models say about the response tokens, before the update. All [samples,
+    """What the models say about the response tokens, before the update. All [samples,
     response_len].
     """
 
@@ -23,20 +34,24 @@ class Scores:
     """By the policy about to be trained: the `old` of the ratio."""
     reference_logprobs: Tensor
     """By the frozen reference."""
-    values: Tensor
-    """By the critic, of the state before each token."""
     entropies: Tensor
     """Of the policy's distribution, in nats."""
+    values: Tensor | None
+    """By the critic, of the state before each token; None where there is no critic."""
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Two masks, never mixed; both [samples, response_len] bool."""
+    """The response mask and what the FGO mask makes of it; all [samples, response_len] bool."""
 
     response: Tensor
-    """Every generated token: rewards, advantages, whitening, KL, value loss."""
+    """Every generated token: rewards, advantages, whitening."""
     policy: Tensor
-    """Generated and executed: the policy loss."""
+    """The policy loss and the entropy bonus."""
+    value: Tensor
+    """The value loss."""
+    kl: Tensor
+    """The KL penalty."""
 
 
 @dataclass(frozen=True)
@@ -44,26 +59,40 @@ class Experience:
     """Scores turned into targets. All [samples, response_len], zero outside the response."""
 
     masks: Masks
-    old_logprobs: Tensor
-    old_values: Tensor
+    scores: Scores
     advantages: Tensor
-    """Whitened over the response mask."""
-    returns: Tensor
+    returns: Tensor | None
+    """What the critic is to predict; None where there is none."""
+    weights: Tensor | None
+    """Truncated importance weights of the policy loss; None weighs all alike."""
     metrics: dict[str, float]
     """What the batch looked like before the update."""
 
 
-def make_masks(trajectories: Sequence[Trajectory], fgo: bool, device: torch.device) -> Masks:
-    """Masks of a batch; without `fgo` the policy mask is the response mask."""
+def make_masks(
+    trajectories: Sequence[Trajectory], config: LearnerConfig, update: int, device: torch.device
+) -> Masks:
+    """Masks of a batch by `config.mask` and `config.mask_covers`.
+
+    The random mask drops as many tokens of each response as FGO would; which ones depends on
+    config.seed, `update` and the sample's id alone.
+    """
     response_len = max((len(t.response_ids) for t in trajectories), default=0)
     response = torch.zeros(len(trajectories), response_len, dtype=torch.bool)
-    executed = torch.zeros_like(response)
+    kept = torch.zeros_like(response)
     for row, trajectory in enumerate(trajectories):
-        length = len(trajectory.response_ids)
-        response[row, :length] = True
-        executed[row, :length] = torch.tensor(trajectory.policy_mask, dtype=torch.bool)
-    policy = response & executed if fgo else response
-    return Masks(response.to(device), policy.to(device))
+        executed = list(trajectory.policy_mask)
+        if config.mask == "random":
+            random.Random(f"{config.seed}/{update}/{trajectory.sample_id}").shuffle(executed)
+        elif config.mask == "none":
+            executed = [True] * len(executed)
+        response[row, : len(executed)] = True
+        kept[row, : len(executed)] = torch.tensor(executed, dtype=torch.bool)
+    response, kept = response.to(device), kept.to(device)
+    policy, value, kl = (
+        kept if term in config.mask_covers else response for term in ("policy", "value", "kl")
+    )
+    return Masks(response, policy, value, kl)
 
 
 def make_experience(
@@ -71,37 +100,90 @@ def make_experience(
 ) -> Experience:
     """Rewards per token, advantages and returns from scores; the same on every rank."""
     response = masks.response
-    device = response.device
-    rewards = torch.tensor([t.reward for t in trajectories], device=device)
-    rollout_logprobs = torch.zeros_like(scores.logprobs)
-    rollout_logprobs[response] = torch.tensor(
-        [value for t in trajectories for value in t.rollout_logprobs], device=device
-    )
-    kl = kl_k1(scores.logprobs, scores.reference_logprobs)
-    advantages, returns = gae(
-        token_rewards(rewards, kl, response, config.kl_coefficient, config.kl_clip),
-        scores.values,
-        response,
-        config.gamma,
-        config.gae_lambda,
-    )
+    weights = None
+    if config.importance_cap is not None:
+        rollout = _rollout_logprobs(trajectories, response)
+        weights = importance_weights(scores.logprobs, rollout, config.importance_cap)
+    advantages, returns, found = _advantages(trajectories, masks, scores, config)
+    kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
     tokens = response.sum().clamp(min=1)
-    mismatch = (rollout_logprobs - scores.logprobs).abs()[response]
     metrics = {
-        "reward": float(rewards.mean()),
+        "reward": sum(t.reward for t in trajectories) / len(trajectories),
         "kl": float(kl[response].sum() / tokens),
         "entropy": float(scores.entropies[response].sum() / tokens),
         "masked_share": float(1 - masks.policy.sum() / tokens) if response.any() else 0.0,
-        "explained_variance": explained_variance(scores.values, returns, response),
-        "rollout_trainer_logprob_diff": float(mismatch.max()) if mismatch.numel() else 0.0,
-        "rollout_trainer_logprob_diff_mean": float(mismatch.sum() / tokens),
         "tokens": float(response.sum()),
+        **found,
     }
-    return Experience(
-        masks=masks,
-        old_logprobs=scores.logprobs,
-        old_values=scores.values,
-        advantages=whiten(advantages, response),
-        returns=returns,
-        metrics=metrics,
+    if weights is not None:
+        metrics["importance_weight"] = float(weights[response].sum() / tokens)
+        capped = weights[response] == weights.new_tensor(config.importance_cap)
+        metrics["importance_capped_share"] = float(capped.sum() / tokens)
+    return Experience(masks, scores, advantages, returns, weights, metrics)
+
+
+def _advantages(
+    trajectories: Sequence[Trajectory], masks: Masks, scores: Scores, config: LearnerConfig
+) -> tuple[Tensor, Tensor | None, dict[str, float]]:
+    """Advantages, returns where there is a critic, and metrics of the estimator."""
+    response = masks.response
+    outcomes = torch.tensor([t.reward for t in trajectories], device=response.device)
+    rewards = token_rewards(
+        outcomes,
+        kl_estimate(scores.logprobs, scores.reference_logprobs, config.kl_estimator),
+        response,
+        config.kl_coefficient if config.kl_in == "reward" else 0.0,
+        config.kl_clip,
+        masks.kl,
     )
+    if config.advantage == "gae":
+        assert scores.values is not None
+        advantages, returns = gae(rewards, scores.values, response, config.gamma, config.gae_lambda)
+        variance = explained_variance(scores.values, returns, response)
+        return whiten(advantages, response), returns, {"explained_variance": variance}
+    if config.advantage == "reinforce++":
+        return whiten(reward_to_go(rewards, response, config.gamma), response), None, {}
+    groups = [t.prompt_ids for t in trajectories]
+    estimate = {"grpo": grpo, "rloo": rloo}[config.advantage]
+    # An empty response has no token to carry its reward, but counts in its group.
+    earned = torch.where(response.any(-1), rewards.sum(-1), outcomes)
+    by_sample = estimate(earned, groups)
+    told = {group for group, value in zip(groups, by_sample.tolist(), strict=True) if value}
+    share = 1 - len(told) / len(set(groups))
+    advantages = torch.where(response, by_sample[:, None], 0.0)
+    return advantages, None, {"groups_without_signal": share}
+
+
+def logprob_differences(
+    trajectories: Sequence[Trajectory],
+    scores: Scores,
+    response: Tensor,
+    weight_version: int | None,
+) -> dict[str, float]:
+    """How far the rollout engine's log-probabilities lie from the trainer's, in nats per token.
+
+    Only fresh samples tell of the engines' arithmetic; stale ones are counted apart.
+
+    Args:
+        trajectories: of the batch.
+        scores: by the trainer, before the update.
+        response: [samples, response_len] bool.
+        weight_version: of the trainer's weights; None takes every sample for fresh.
+    """
+    age = [0 if weight_version is None else weight_version - t.weight_version for t in trajectories]
+    fresh = torch.tensor([not lag for lag in age], device=response.device)
+    told = response & fresh[:, None]
+    rollout = _rollout_logprobs(trajectories, response)
+    difference = (rollout - scores.logprobs).abs()[told]
+    return {
+        "rollout_trainer_logprob_diff": float(difference.max()) if difference.numel() else 0.0,
+        "rollout_trainer_logprob_diff_mean": float(difference.sum() / max(1, difference.numel())),
+        "staleness": sum(age) / len(age),
+    }
+
+
+def _rollout_logprobs(trajectories: Sequence[Trajectory], response: Tensor) -> Tensor:
+    table = torch.zeros(response.shape, device=response.device)
+    values = [value for t in trajectories for value in t.rollout_logprobs]
+    table[response] = torch.tensor(values, device=response.device)
+    return table

@@ -1,4 +1,4 @@
-"""Log-probabilities of targets without the [tokens, vocabulary] matrix of logits.
+"""Log-probabilities and entropies without the [tokens, vocabulary] matrix of logits.
 
 Logits exist for one chunk of tokens at a time; the backward pass computes them again, chunk by
 chunk.
@@ -11,37 +11,58 @@ from torch import Tensor, nn
 
 
 class _ChunkedLogProbs(torch.autograd.Function):
-    """log_softmax(hidden @ weight.T / temperature)[target] with recomputation."""
+    """log_softmax(hidden @ weight.T / temperature)[target], and the entropy of each row if asked,
+    with recomputation.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, chunk: int
-    ) -> Tensor:
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        temperature: float,
+        chunk: int,
+        entropy: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         logprobs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         normalisers = torch.empty_like(logprobs)
+        entropies = torch.empty_like(logprobs) if entropy else None
         for rows in _chunks(len(targets), chunk):
             logits = _logits(hidden[rows], weight, temperature)
             normalisers[rows] = logits.logsumexp(-1)
             chosen = logits.gather(-1, targets[rows, None])[:, 0]
             logprobs[rows] = chosen - normalisers[rows]
-        ctx.save_for_backward(hidden, weight, targets, normalisers)
+            if entropies is not None:
+                entropies[rows] = _entropies(logits.sub_(normalisers[rows, None]))
+        ctx.save_for_backward(hidden, weight, targets, normalisers, entropies)
         ctx.temperature, ctx.chunk = temperature, chunk
-        return logprobs
+        ctx.set_materialize_grads(False)
+        return logprobs, entropies
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        hidden, weight, targets, normalisers = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        of_logprobs, of_entropies = gradients
+        hidden, weight, targets, normalisers, entropies = ctx.saved_tensors
         hidden_gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         weight_gradient = (
             torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         )
         for rows in _chunks(len(targets), ctx.chunk):
-            logits = _logits(hidden[rows], weight, ctx.temperature)
-            probabilities = logits.sub_(normalisers[rows, None]).exp_()
-            scale = gradient[rows] / ctx.temperature
-            logits_gradient = probabilities.mul_(-scale[:, None])
-            logits_gradient.scatter_add_(-1, targets[rows, None], scale[:, None])
+            logprobs = _logits(hidden[rows], weight, ctx.temperature).sub_(normalisers[rows, None])
+            # d entropy / d logit = -p (log p + entropy); d logprob / d logit = [target] - p
+            factor = None
+            if of_entropies is not None:
+                factor = logprobs + entropies[rows, None]
+                factor.mul_(-of_entropies[rows, None] / ctx.temperature)
+            probabilities = logprobs.exp_()
+            if of_logprobs is None:
+                logits_gradient = probabilities.mul_(0.0 if factor is None else factor)
+            else:
+                scale = of_logprobs[rows] / ctx.temperature
+                factor = -scale[:, None] if factor is None else factor.sub_(scale[:, None])
+                logits_gradient = probabilities.mul_(factor)
+                logits_gradient.scatter_add_(-1, targets[rows, None], scale[:, None])
             logits_gradient = logits_gradient.to(weight.dtype)
             if hidden_gradient is not None:
                 hidden_gradient[rows] = (logits_gradient @ weight).to(hidden.dtype)
@@ -49,7 +70,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
                 weight_gradient += logits_gradient.T @ hidden[rows].to(weight.dtype)
         if weight_gradient is not None:
             weight_gradient = weight_gradient.to(weight.dtype)
-        return hidden_gradient, weight_gradient, None, None, None
+        return hidden_gradient, weight_gradient, None, None, None, None
 
 
 def _chunks(count: int, size: int) -> list[slice]:
@@ -61,10 +82,20 @@ def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
         return (hidden.to(weight.dtype) @ weight.T).float().div_(temperature)
 
 
+def _entropies(logprobs: Tensor) -> Tensor:
+    return -(logprobs.exp() * logprobs).sum(-1)
+
+
 def token_logprobs(
-    hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float = 1.0, chunk: int = 1024
-) -> Tensor:
-    """Log-probability of each target at the given temperature, differentiable in hidden and weight.
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    temperature: float = 1.0,
+    chunk: int = 1024,
+    entropy: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Log-probability of each target at the given temperature, and the entropy of the distribution
+    it was drawn from; both differentiable in hidden and weight.
 
     Args:
         hidden: [tokens, hidden_size], the state that predicts the target.
@@ -72,26 +103,14 @@ def token_logprobs(
         targets: [tokens] int64.
         temperature: divides the logits.
         chunk: tokens whose logits exist at once.
+        entropy: whether entropies are asked for.
 
     Returns:
-        [tokens] float32, natural logarithm.
+        Log-probabilities [tokens] float32, natural logarithm; entropies [tokens] float32 in nats,
+        or None.
     """
     apply: Any = _ChunkedLogProbs.apply
-    return apply(hidden, weight, targets, temperature, chunk)
-
-
-@torch.no_grad()
-def token_entropies(
-    hidden: Tensor, weight: Tensor, temperature: float = 1.0, chunk: int = 1024
-) -> Tensor:
-    """Entropy in nats of the distribution that each state predicts: [tokens] float32, without
-    gradient.
-    """
-    entropies = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-    for rows in _chunks(len(hidden), chunk):
-        logprobs = _logits(hidden[rows], weight, temperature).log_softmax(-1)
-        entropies[rows] = -(logprobs.exp() * logprobs).sum(-1)
-    return entropies
+    return apply(hidden, weight, targets, temperature, chunk, entropy)
 
 
 class LogProbHead(nn.Linear):
@@ -115,7 +134,5 @@ class LogProbHead(nn.Linear):
     def forward(  # type: ignore[override]
         self, hidden: Tensor, targets: Tensor, temperature: float, chunk: int, entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities [tokens] of `targets`; if asked, entropies [tokens], no gradient."""
-        logprobs = token_logprobs(hidden, self.weight, targets, temperature, chunk)
-        entropies = token_entropies(hidden, self.weight, temperature, chunk) if entropy else None
-        return logprobs, entropies
+        """As `token_logprobs`, with the weight of this layer."""
+        return token_logprobs(hidden, self.weight, targets, temperature, chunk, entropy)

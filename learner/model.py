@@ -8,18 +8,21 @@ import torch
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.logging import disable_progress_bar
 
 from learner.batch import TokenBatch
-from learner.config import ModelConfig
+from learner.config import LoRAConfig, ModelConfig
 from learner.logprobs import LogProbHead
+from learner.lora import add_adapters
 from learner.tokenizer import EOS, PAD
 
 disable_progress_bar()
@@ -36,6 +39,26 @@ def _float32_attention(
 
 
 ALL_ATTENTION_FUNCTIONS.register("sdpa_float32", _float32_attention)
+
+
+class RowWatch:
+    """Tells which sequences of the last backward pass had a gradient that is not finite.
+
+    Whatever breaks a sequence's gradient on its way down arrives broken at its embeddings.
+    """
+
+    def __init__(self, backbone: Any) -> None:
+        self.broken: Tensor | None = None
+        """[sequences] bool; None where no gradient reached the embeddings."""
+        backbone.get_input_embeddings().register_forward_hook(self._embedded)
+
+    def _embedded(self, _module: nn.Module, _inputs: Any, embeddings: Tensor) -> None:
+        self.broken = None
+        if embeddings.requires_grad:
+            embeddings.register_hook(self._arrived)
+
+    def _arrived(self, gradient: Tensor) -> None:
+        self.broken = ~torch.isfinite(gradient).flatten(1).all(1)
 
 
 class PolicyModel(nn.Module):
@@ -58,6 +81,7 @@ class PolicyModel(nn.Module):
         self.mixed_precision = mixed_precision
         if mixed_precision and model.device.type == "cpu":
             model.set_attn_implementation("sdpa_float32")
+        self.rows = RowWatch(model.base_model)
         self.eval()
 
     def forward(
@@ -91,6 +115,7 @@ class CriticModel(nn.Module):
         )
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
+        self.rows = RowWatch(backbone)
         self.eval()
 
     def forward(self, batch: TokenBatch) -> Tensor:
@@ -134,13 +159,36 @@ def create_llama(
     )
 
 
-def load_policy(folder: Path, dtype: torch.dtype, mixed_precision: bool = False) -> PolicyModel:
-    """The policy, or its frozen copy as reference, from a Hugging Face folder."""
-    return PolicyModel(_load(folder, dtype), mixed_precision)
+def load_policy(
+    folder: Path,
+    dtype: torch.dtype,
+    mixed_precision: bool = False,
+    checkpointing: bool = False,
+    lora: LoRAConfig | None = None,
+) -> PolicyModel:
+    """The policy, or its frozen copy as reference, from a Hugging Face folder.
+
+    Args:
+        folder: of the model.
+        dtype: of the weights.
+        mixed_precision: see `PolicyModel`.
+        checkpointing: see `checkpoint_gradients`.
+        lora: adapters to train instead of the weights; None, or rank 0, trains the weights.
+    """
+    policy = PolicyModel(_load(folder, dtype), mixed_precision)
+    _prepare(policy.model.base_model, policy, checkpointing, lora)
+    return policy
 
 
-def load_critic(folder: Path, dtype: torch.dtype, layers: int | None = None) -> CriticModel:
-    """A critic whose backbone starts as the policy's, or as its first `layers` blocks.
+def load_critic(
+    folder: Path,
+    dtype: torch.dtype,
+    layers: int | None = None,
+    checkpointing: bool = False,
+    lora: LoRAConfig | None = None,
+) -> CriticModel:
+    """A critic whose backbone starts as the policy's, or as its first `layers` blocks; the rest as
+    for `load_policy`.
 
     Raises:
         ValueError: the policy has fewer blocks.
@@ -152,7 +200,56 @@ def load_critic(folder: Path, dtype: torch.dtype, layers: int | None = None) -> 
             raise ValueError(f"the critic cannot have {layers} layers, the policy has {blocks}")
         backbone.layers = backbone.layers[:layers]
         backbone.config.num_hidden_layers = layers
-    return CriticModel(backbone)
+    critic = CriticModel(backbone)
+    _prepare(backbone, critic, checkpointing, lora)
+    return critic
+
+
+def _prepare(backbone: Any, model: nn.Module, checkpointing: bool, lora: LoRAConfig | None) -> None:
+    if lora is not None and lora.rank:
+        trained = [p for name, p in model.named_parameters() if name.startswith("value_head.")]
+        model.requires_grad_(False)
+        add_adapters(backbone, lora)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        model.eval()
+    if checkpointing:
+        checkpoint_gradients(backbone)
+
+
+def checkpoint_gradients(backbone: Any) -> None:
+    """Keep only the inputs of the blocks for the backward pass and compute the rest again.
+
+    Only the blocks themselves are told that they train: what is inside them stays in evaluation
+    mode, without dropout.
+
+    Raises:
+        ValueError: the model has no blocks that can do so.
+    """
+    backbone.gradient_checkpointing_enable({"use_reentrant": False})
+    blocks = [m for m in backbone.modules() if isinstance(m, GradientCheckpointingLayer)]
+    if not blocks:
+        raise ValueError(f"{type(backbone).__name__} cannot checkpoint gradients")
+    for block in blocks:
+        block.training = True
+
+
+def load_tokenizer(folder: Path, model: Any) -> PreTrainedTokenizerBase:
+    """The tokenizer beside a model.
+
+    Raises:
+        ValueError: it has more tokens than the model has embeddings, or no end of sequence.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ValueError(
+            f"{folder}: the tokenizer does not fit the model: it has {len(tokenizer)} tokens, "
+            f"the model {rows} embeddings; use the tokenizer that the model was trained with"
+        )
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"{folder}: the tokenizer names no eos_token, so no response can end")
+    return tokenizer
 
 
 def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:

@@ -2,77 +2,78 @@
 new weights).
 """
 
+import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from learner import checkpoint
-from learner.batch import Step, TokenBatch, plan_epoch, plan_step, token_batch
+from learner.actor_critic import ActorCritic
+from learner.batch import Step, TokenBatch, padding_share, plan_epoch, token_batch
 from learner.config import LearnerConfig
-from learner.distributed import (
-    device,
-    ensure_distributed,
-    max_over_ranks,
-    sum_over_ranks,
-    torch_dtype,
+from learner.distributed import max_over_ranks, sum_over_ranks
+from learner.engine import NonFiniteGradientError
+from learner.experience import (
+    Experience,
+    Scores,
+    logprob_differences,
+    make_experience,
+    make_masks,
 )
-from learner.engine import Engine, NonFiniteGradientError
-from learner.experience import Experience, Scores, make_experience, make_masks
-from learner.loss import policy_loss, value_loss
-from learner.model import load_critic, load_policy, write_pretrained
+from learner.faults import FaultLog, LogprobMismatchError, NonFiniteError
+from learner.objective import Tokens, policy_objective, step_scales, value_objective
 from learner.tally import Tally
+from learner.tokenizer import token_bytes
 from learner.trajectory import Trajectory
 
+logger = logging.getLogger("stepcoder.learner")
 
-class NonFiniteError(ArithmeticError):
-    """A loss, gradient or log-probability is NaN or infinite. Go on from the last checkpoint."""
+LOGPROB_DIFF_LIMIT = {torch.float32: 1e-4, torch.bfloat16: 0.5}
+"""What rollout engine and trainer may differ by, in nats, where the configuration says nothing."""
 
 
-class PPOLearner:
+class PPOLearner(ActorCritic):
     """Policy, critic and reference of one rank, and the masked PPO update.
 
     One process per rank, all constructed with the same arguments and called alike: every method is
     collective.
 
-        trajectories --score--> old log-probs, reference, values --GAE--> Experience
+        trajectories --score--> old log-probs, reference, values --advantage--> Experience
             --epochs x minibatches x micro-batches--> policy and critic steps --> metrics
 
     Example:
         learner = PPOLearner(LearnerConfig(), Path("sft"), rollout_temperature=1.0)
         metrics = learner.update(trajectories)
         for name, weight in learner.named_weights(): ...
-
-    Raises:
-        FileNotFoundError: `model_dir` holds no model.
     """
 
-    def __init__(self, config: LearnerConfig, model_dir: Path, rollout_temperature: float) -> None:
-        self._rank, self._world_size = ensure_distributed()
-        self._config = config
-        self._model_dir = Path(model_dir)
-        self._temperature = rollout_temperature
-        self._device = device()
+    def __init__(
+        self,
+        config: LearnerConfig,
+        model_dir: Path,
+        rollout_temperature: float,
+        faults: Path = Path("faults"),
+    ) -> None:
+        super().__init__(config, model_dir, rollout_temperature)
+        self._faults = FaultLog(faults, self._rank, token_bytes(self._tokenizer))
         self.updates = 0
         """Updates done since the run began, counted through checkpoints."""
-        dtype = torch_dtype(config.dtype)
-        policy = load_policy(self._model_dir, dtype)
-        self._vocabulary = policy.model.get_input_embeddings().weight.shape[0]
-        self._model = policy.model
-        self._policy = Engine(policy, config.policy, config.zero, dtype)
-        critic = load_critic(self._model_dir, dtype, config.critic_layers)
-        self._critic = Engine(critic, config.critic, config.zero, dtype)
-        self._reference = load_policy(self._model_dir, dtype).requires_grad_(False)
-        self._reference.to(self._device)
 
-    def update(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
+    def update(
+        self, trajectories: Sequence[Trajectory], weight_version: int | None = None
+    ) -> dict[str, float]:
         """Learn from one batch; every rank gets the whole batch and takes its share.
 
         The result depends on the set of trajectories, not on their order.
+
+        Args:
+            trajectories: the batch.
+            weight_version: of the weights that the rollout fleet was sent last, to tell stale
+                samples from fresh ones; None takes all for fresh.
 
         Returns:
             Metrics, the same on every rank: losses and KL are means per token, times are in
@@ -82,39 +83,52 @@ class PPOLearner:
             ValueError: the batch is empty, an id occurs twice, or a token is outside the
                 vocabulary.
             NonFiniteError: a number is not finite; names the optimizer step, micro-batch and
-                samples.
+                samples, which are written to the folder `faults`.
+            LogprobMismatchError: the alarm `logprob_diff_alarm: raise` went off.
         """
         started = time.perf_counter()
         trajectories = self._checked(trajectories)
         lengths = [len(t.token_ids) for t in trajectories]
         first_epoch = self._plan(lengths, epoch=0)
         batches = [self._token_batches(step, trajectories) for step in first_epoch]
-        masks = make_masks(trajectories, self._config.fgo, self._device)
+        masks = make_masks(trajectories, self._config, self.updates, self._device)
         scores = self._score(first_epoch, batches, trajectories, masks.response)
+        differences = logprob_differences(trajectories, scores, masks.response, weight_version)
+        self._compare(differences["rollout_trainer_logprob_diff"])
         experience = make_experience(trajectories, masks, scores, self._config)
         scored = time.perf_counter()
 
         tally = Tally(self._device)
+        learned = policy_learns = self._policy_learns()
         for epoch in range(self._config.epochs):
             steps = self._plan(lengths, epoch) if epoch else first_epoch
             if epoch:
                 batches = [self._token_batches(step, trajectories) for step in steps]
             for step, micro_batches in zip(steps, batches, strict=True):
-                self._optimizer_step(step, micro_batches, experience, trajectories, tally)
+                if not policy_learns and self._critic is None:
+                    break
+                kl = self._optimizer_step(
+                    step, micro_batches, experience, trajectories, tally, policy_learns
+                )
+                policy_learns &= self._config.kl_stop is None or kl <= self._config.kl_stop
         self.updates += 1
         finished = time.perf_counter()
         return {
             **experience.metrics,
-            **tally.metrics(),
-            "policy_lr": self._config.policy.lr if self._policy_learns(self.updates - 1) else 0.0,
-            "critic_lr": self._config.critic.lr,
+            **differences,
+            **tally.metrics(critic=self._critic is not None),
+            "padding_share": padding_share(
+                first_epoch, lengths, self._config.token_budget, self._world_size
+            ),
+            "policy_lr": self._config.policy.lr if learned else 0.0,
+            "critic_lr": self._config.critic.lr if self._critic else 0.0,
             "seconds_score": scored - started,
             "seconds_train": finished - scored,
             "seconds": finished - started,
         }
 
-    def _policy_learns(self, update: int) -> bool:
-        return update >= self._config.critic_warmup_steps
+    def _policy_learns(self) -> bool:
+        return self._critic is None or self.updates >= self._config.critic_warmup_steps
 
     def _checked(self, trajectories: Sequence[Trajectory]) -> list[Trajectory]:
         if not trajectories:
@@ -149,7 +163,6 @@ class PPOLearner:
             for samples in step.micro_batches
         ]
 
-    @torch.no_grad()
     def _score(
         self,
         steps: Sequence[Step],
@@ -157,32 +170,49 @@ class PPOLearner:
         trajectories: Sequence[Trajectory],
         response: Tensor,
     ) -> Scores:
-        """All three models in one pass, in the micro-batches of the first epoch: the first ratios
-        are exactly 1.
+        """Every model in one pass, in the micro-batches of the first epoch: the first ratios are
+        exactly 1.
         """
         table = torch.zeros(4, *response.shape, device=self._device)
-        chunk = self._config.logprob_chunk
         for step, micro_batches in zip(steps, batches, strict=True):
             for samples, batch in zip(step.micro_batches, micro_batches, strict=True):
-                logprobs, entropies = self._policy(batch, self._temperature, chunk, entropy=True)
-                reference, _ = self._reference(batch, self._temperature, chunk)
-                values = self._critic(batch)
                 rows = torch.tensor(samples, dtype=torch.long, device=self._device)
                 block = torch.zeros(4, len(samples), response.shape[1], device=self._device)
-                block[:, response[rows]] = torch.stack([logprobs, reference, values, entropies])
+                block[:, response[rows]] = self._scores(batch)
                 table[:, rows] = block
         # Every sample was scored on one rank and is zero on the others.
         sum_over_ranks(table)
-        bad = ~torch.isfinite(table).all(0).all(-1)
-        if bad.any():
-            names = [
-                t.sample_id for t, is_bad in zip(trajectories, bad.tolist(), strict=True) if is_bad
-            ]
+        bad = (~torch.isfinite(table).all(0).all(-1)).nonzero()[:, 0].tolist()
+        if bad:
+            what = "log-probabilities or values are not finite"
+            wrong = [trajectories[i] for i in bad]
+            names = ("old_logprob", "reference_logprob", "entropy", "value")
+            tables = {name: part[bad] for name, part in zip(names, table, strict=True)}
+            facts = {"fault": what, "update": self.updates}
+            where = self._faults.write(facts, wrong, tables) if self._rank == 0 else ""
             raise NonFiniteError(
-                f"update {self.updates}: log-probabilities or values are not finite for samples "
-                f"{', '.join(names)}: the weights are broken"
+                f"update {self.updates}: {what} for samples "
+                f"{', '.join(t.sample_id for t in wrong)}: the weights are broken{where}"
             )
-        return Scores(*table)
+        values = None if self._critic is None else table[3]
+        return Scores(table[0], table[1], table[2], values)
+
+    def _compare(self, difference: float) -> None:
+        """The alarm: the engine that sampled and this trainer disagree on fresh samples."""
+        config = self._config
+        limit = config.logprob_diff_limit or LOGPROB_DIFF_LIMIT[self._dtype]
+        if difference <= limit or config.logprob_diff_alarm == "off":
+            return
+        message = (
+            f"update {self.updates}: a token's log-probability by the rollout engine is "
+            f"{difference:.3g} nats from the trainer's, the limit is {limit:g} "
+            f"(logprob_diff_limit): the engine holds other weights, samples at another temperature "
+            f"than {self._temperature:g}, or computes in another precision"
+        )
+        if config.logprob_diff_alarm == "raise":
+            raise LogprobMismatchError(message)
+        if self._rank == 0:
+            logger.warning(message)
 
     def _optimizer_step(
         self,
@@ -191,144 +221,74 @@ class PPOLearner:
         experience: Experience,
         trajectories: Sequence[Trajectory],
         tally: Tally,
-    ) -> None:
+        policy_learns: bool,
+    ) -> float:
         """One step of critic and policy, exactly normalised by the tokens of all micro-batches on
-        all ranks.
+        all ranks; returns the policy's KL to the old one before the step.
         """
         config = self._config
-        learns = self._policy_learns(self.updates)
         everyone = torch.tensor(step.samples, device=self._device)
-        policy_scale = self._world_size / _count(experience.masks.policy[everyone])
-        critic_scale = self._world_size / _count(experience.masks.response[everyone])
-        losses = torch.zeros(len(micro_batches), 2, device=self._device)
+        scales = step_scales(experience.masks, everyone, self._world_size)
+        # Loss and largest gradient of policy and critic, per micro-batch.
+        figures = torch.zeros(len(micro_batches), 2, 2, device=self._device)
+        broken: list[list[Tensor | None]] = [[] for _ in micro_batches]
         for number, (samples, batch) in enumerate(
             zip(step.micro_batches, micro_batches, strict=True)
         ):
             rows = torch.tensor(samples, dtype=torch.long, device=self._device)
-            response = experience.masks.response[rows]
-
-            def tokens(values: Tensor, rows: Tensor = rows, response: Tensor = response) -> Tensor:
-                return values[rows][response]
-
-            if learns:
-                logprobs, _ = self._policy(batch, self._temperature, config.logprob_chunk)
-                surrogate = policy_loss(
-                    logprobs,
-                    tokens(experience.old_logprobs),
-                    tokens(experience.advantages),
-                    tokens(experience.masks.policy),
-                    config.clip_low,
-                    config.clip_high,
+            tokens = Tokens(rows, experience.masks.response[rows])
+            if policy_learns:
+                found = self._policy(
+                    batch,
+                    self._temperature,
+                    config.logprob_chunk,
+                    entropy=config.entropy_coefficient > 0,
                 )
-                loss = surrogate.total * policy_scale
-                self._policy.backward(loss)
-                losses[number, 0] = loss.detach()
-                tally.add_ratios(surrogate.clipped, surrogate.max_deviation)
-            values = self._critic(batch)
-            loss = critic_scale * value_loss(
-                values,
-                tokens(experience.old_values),
-                tokens(experience.returns),
-                torch.ones_like(values, dtype=torch.bool),
-                config.value_clip,
-            )
-            self._critic.backward(loss)
-            losses[number, 1] = loss.detach()
+                loss, surrogate = policy_objective(*found, tokens, experience, config, scales)
+                figures[number, 0, 1] = self._policy.backward(loss)
+                figures[number, 0, 0] = loss.detach()
+                broken[number].append(self._policy.module.rows.broken)
+                tally.add_surrogate(surrogate)
+            if self._critic is not None:
+                loss = value_objective(self._critic(batch), tokens, experience, config, scales)
+                figures[number, 1, 1] = self._critic.backward(loss)
+                figures[number, 1, 0] = loss.detach()
+                broken[number].append(self._critic.module.rows.broken)
 
-        self._check_losses(losses, step, trajectories, tally.steps)
+        bad = ~torch.isfinite(figures).flatten(1).all(1)
+        if max_over_ranks(bad.any().float()):
+            where = f"update {self.updates}, optimizer step {tally.steps}"
+            facts = {"update": self.updates, "optimizer_step": tally.steps, "rank": self._rank}
+            faults = self._faults.micro_batches(
+                facts, bad, figures, broken, step.micro_batches, trajectories, experience
+            )
+            raise NonFiniteError(f"{where}: {faults}")
         norms = [0.0, 0.0]
         try:
-            if learns:
+            if policy_learns:
                 norms[0] = self._policy.step(config.policy.lr)
-            norms[1] = self._critic.step(config.critic.lr)
+            if self._critic is not None:
+                norms[1] = self._critic.step(config.critic.lr)
         except NonFiniteGradientError as error:
             names = ", ".join(trajectories[i].sample_id for i in step.samples)
             raise NonFiniteError(
-                f"update {self.updates}, optimizer step {tally.steps}: {error}, samples {names}"
+                f"update {self.updates}, optimizer step {tally.steps}: the sum of all "
+                f"micro-batches' gradients overflows, samples {names}"
             ) from error
-        policy_tokens = experience.masks.policy[everyone].sum() if learns else 0
-        tally.add_step(losses.sum(0) / self._world_size, norms, int(policy_tokens))
-
-    def _check_losses(
-        self, losses: Tensor, step: Step, trajectories: Sequence[Trajectory], number: int
-    ) -> None:
-        """Raise on every rank before anything is applied if a loss on any rank is not finite."""
-        bad = ~torch.isfinite(losses).all(-1)
-        if not max_over_ranks(bad.any().float()):
-            return
-        faults = [
-            f"micro-batch {at} of rank {self._rank} "
-            f"(samples {', '.join(trajectories[i].sample_id for i in step.micro_batches[at])})"
-            for at in bad.nonzero()[:, 0].tolist()
-        ]
-        everywhere: list[list[str]] = [[] for _ in range(self._world_size)]
-        torch.distributed.all_gather_object(everywhere, faults)
-        named = "; ".join(fault for rank_faults in everywhere for fault in rank_faults)
-        raise NonFiniteError(
-            f"update {self.updates}, optimizer step {number}: the loss is not finite in {named}"
-        )
-
-    @torch.no_grad()
-    def token_logprobs(
-        self, sequences: Sequence[Sequence[int]], temperature: float = 1.0
-    ) -> list[list[float]]:
-        """Log-probability of every token but the first of each sequence, given the tokens before
-        it.
-        """
-        lengths = list(map(len, sequences))
-        plan = plan_step(range(len(sequences)), lengths, self._config.token_budget, 0, 1)
-        found: list[list[float]] = [[] for _ in sequences]
-        for samples in plan.micro_batches:
-            batch = token_batch([sequences[i] for i in samples], [1] * len(samples), self._device)
-            logprobs, _ = self._policy(batch, temperature, self._config.logprob_chunk)
-            for sample, part in zip(samples, logprobs.split(batch.counts), strict=False):
-                found[sample] = part.tolist()
-        return found
-
-    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
-        """(name, full tensor) of every policy weight under its Hugging Face name, in a fixed order.
-
-        A tensor is valid until the next is asked for. Under stage 3 every rank must iterate to the
-        end.
-        """
-        for name, weight in self._policy.named_parameters():
-            yield name.removeprefix("model."), weight
-
-    def weight_shapes(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
-        """(name, dtype, full shape) of what `named_weights` yields, in its order, without
-        gathering.
-        """
-        return [
-            (name.removeprefix("model."), dtype, shape)
-            for name, dtype, shape in self._policy.parameter_shapes()
-        ]
+        losses = figures[:, :, 0].sum(0) / self._world_size
+        return tally.add_step(losses, norms, scales.policy_tokens if policy_learns else 0)
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Write both engines, every rank's random state and the update counter into `folder`."""
-        checkpoint.save(Path(folder), self._engines(), {"updates": self.updates})
+        """Write the engines, every rank's random state and the update counter into `folder`."""
+        state = {"updates": self.updates}
+        checkpoint.save(Path(folder), self._engines(), self._config, state)
 
     def load_checkpoint(self, folder: Path) -> None:
         """Continue as if never stopped.
 
         Raises:
-            CheckpointError: incomplete, or of another number of ranks, ZeRO stage or architecture.
+            CheckpointError: damaged, or of another number of ranks, ZeRO stage, architecture or
+                configuration.
         """
-        self.updates = checkpoint.load(Path(folder), self._engines())["updates"]
-
-    def save_pretrained(self, folder: Path) -> None:
-        """Write the policy and its tokenizer as a Hugging Face folder, atomically."""
-        weights = self.named_weights()
-        if self._rank == 0:
-            full = {name: weight.to("cpu", copy=True) for name, weight in weights}
-            tokenizer = AutoTokenizer.from_pretrained(self._model_dir)
-            write_pretrained(Path(folder), self._model, full, tokenizer)
-        else:
-            for _ in weights:
-                pass
-
-    def _engines(self) -> dict[str, Engine]:
-        return {"policy": self._policy, "critic": self._critic}
-
-
-def _count(mask: Tensor) -> int:
-    return max(1, int(mask.sum()))
+        state = checkpoint.load(Path(folder), self._engines(), self._config)
+        self.updates = state["updates"]

@@ -1,4 +1,4 @@
-"""SFT, the warm start: a tokenizer and a policy from (question, solution) pairs."""
+"""SFT, the warm start: a tokenizer and a policy from (prompt, solution) pairs."""
 
 import math
 import random
@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from learner.batch import plan_step, token_batch
+from learner.batch import TokenBatch, plan_step, token_batch
 from learner.config import ModelConfig, SFTConfig
 from learner.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
 from learner.engine import Engine, NonFiniteGradientError
-from learner.model import PolicyModel, create_llama, load_policy, write_pretrained
+from learner.model import (
+    PolicyModel,
+    checkpoint_gradients,
+    create_llama,
+    load_policy,
+    load_tokenizer,
+    write_pretrained,
+)
 from learner.tokenizer import train_tokenizer
 
 _REPORT_EVERY = 20
@@ -26,7 +33,7 @@ class Example:
     """One pair as tokens."""
 
     prompt_ids: tuple[int, ...]
-    """Question and newline; not learned."""
+    """The prompt as the policy is asked; not learned."""
     solution_ids: tuple[int, ...]
     """Solution and end of sequence; learned."""
 
@@ -42,25 +49,27 @@ def sft(
     model_config: ModelConfig,
     out_dir: Path,
     on_progress: Callable[[dict[str, float]], None],
+    heldout: Sequence[tuple[str, str]] = (),
 ) -> dict[str, float]:
-    """Train a policy on (question, solution) pairs and write it with its tokenizer to `out_dir`,
+    """Train a policy on (prompt, solution) pairs and write it with its tokenizer to `out_dir`,
     atomically.
 
     The model is created with a tokenizer trained on a sample of the pairs, or loaded from
     `model_config.path`. Called on every rank alike.
 
     Args:
-        pairs: the text is question, newline, solution, end of sequence; only the last two are
-            learned.
+        pairs: the text is prompt, solution, end of sequence; only the last two are learned.
         config: of the training.
         model_config: of the model.
         out_dir: Hugging Face folder, replaced if it exists.
         on_progress: called on rank 0 every 20 steps with step, steps, loss, lr, seconds,
-            tokens_per_second.
+            tokens_per_second, and heldout_loss where it was measured.
+        heldout: pairs to measure the loss on, never learned from; every `config.eval_every` steps
+            and at the end.
 
     Returns:
-        loss (mean per learned token over the last 20 steps, nats), steps, tokens, seconds,
-        vocabulary, parameters, pairs, skipped_too_long.
+        loss (mean per learned token over the last 20 steps, nats), heldout_loss if there are
+        heldout pairs, steps, tokens, seconds, vocabulary, parameters, pairs, skipped_too_long.
 
     Raises:
         ValueError: no pair fits into the model.
@@ -70,13 +79,12 @@ def sft(
     rank, world_size = ensure_distributed()
     policy, tokenizer = _starting_point(pairs, config, model_config)
     longest = policy.model.config.max_position_embeddings
-    examples = [e for e in encode_pairs(pairs, tokenizer) if len(e.token_ids) <= longest]
-    if not examples:
-        raise ValueError(f"none of the {len(pairs)} pairs fits into {longest} tokens")
+    examples = _fitting(pairs, tokenizer, longest)
+    judged = _fitting(heldout, tokenizer, longest) if heldout else []
     parameters = sum(p.numel() for p in policy.parameters())
     engine = Engine(policy, config.optimizer, config.zero, torch_dtype(config.dtype))
 
-    tokens, recent = 0, []
+    tokens, recent, told = 0, [], {}
     for step, samples in enumerate(_sample_order(len(examples), config)):
         lr = config.optimizer.lr * lr_share(step, config)
         batch = [examples[i] for i in samples]
@@ -86,7 +94,10 @@ def sft(
             raise ArithmeticError(f"SFT step {step}, pairs {samples}: {error}") from error
         tokens += sum(len(e.token_ids) for e in batch)
         recent = recent[-_REPORT_EVERY:]
-        if rank == 0 and ((step + 1) % _REPORT_EVERY == 0 or step + 1 == config.steps):
+        last = step + 1 == config.steps
+        measured = judged and (last or (config.eval_every and (step + 1) % config.eval_every == 0))
+        told = {"heldout_loss": _loss(engine, judged, config, rank, world_size)} if measured else {}
+        if rank == 0 and ((step + 1) % _REPORT_EVERY == 0 or last or measured):
             seconds = time.perf_counter() - started
             on_progress(
                 {
@@ -96,6 +107,7 @@ def sft(
                     "lr": lr,
                     "seconds": seconds,
                     "tokens_per_second": tokens / seconds,
+                    **told,
                 }
             )
     weights = {
@@ -107,6 +119,7 @@ def sft(
     torch.distributed.barrier()
     return {
         "loss": sum(recent) / len(recent),
+        **told,
         "steps": config.steps,
         "tokens": tokens,
         "seconds": time.perf_counter() - started,
@@ -125,12 +138,21 @@ def encode_pairs(
     """
     encode: Any = tokenizer
     end: Any = tokenizer.eos_token_id
-    prompts = encode([f"{question}\n" for question, _ in pairs], add_special_tokens=False)
+    prompts = encode([prompt for prompt, _ in pairs], add_special_tokens=False)
     solutions = encode([solution for _, solution in pairs], add_special_tokens=False)
     return [
         Example(tuple(prompt), (*solution, end))
         for prompt, solution in zip(prompts["input_ids"], solutions["input_ids"], strict=True)
     ]
+
+
+def _fitting(
+    pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase, longest: int
+) -> list[Example]:
+    examples = [e for e in encode_pairs(pairs, tokenizer) if len(e.token_ids) <= longest]
+    if not examples:
+        raise ValueError(f"none of the {len(pairs)} pairs fits into {longest} tokens")
+    return examples
 
 
 def lr_share(step: int, config: SFTConfig) -> float:
@@ -150,19 +172,16 @@ def _starting_point(
     dtype = torch_dtype(config.dtype)
     if model_config.path is not None:
         folder = Path(model_config.path)
-        policy = load_policy(folder, dtype, config.mixed_precision)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        rows = policy.model.get_input_embeddings().weight.shape[0]
-        if len(tokenizer) > rows:
-            raise ValueError(
-                f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings"
-            )
-        return policy, tokenizer
+        policy = load_policy(folder, dtype, config.mixed_precision, config.gradient_checkpointing)
+        return policy, load_tokenizer(folder, policy.model)
     sample = random.Random(config.seed).sample(pairs, min(len(pairs), config.tokenizer_pairs))
-    texts = (f"{question}\n{solution}" for question, solution in sample)
+    texts = (prompt + solution for prompt, solution in sample)
     tokenizer = train_tokenizer(texts, model_config.vocab_size)
     model: Any = create_llama(model_config, tokenizer, config.seed)
-    return PolicyModel(model.to(dtype), config.mixed_precision), tokenizer
+    policy = PolicyModel(model.to(dtype), config.mixed_precision)
+    if config.gradient_checkpointing:
+        checkpoint_gradients(policy.model.base_model)
+    return policy, tokenizer
 
 
 def _sample_order(count: int, config: SFTConfig) -> Iterator[list[int]]:
@@ -187,19 +206,37 @@ def _step(
     world_size: int,
 ) -> float:
     """One optimizer step; returns the mean loss per learned token over all ranks."""
-    lengths = [len(e.token_ids) for e in examples]
-    plan = plan_step(range(len(examples)), lengths, config.token_budget, rank, world_size)
-    learned = sum(len(e.solution_ids) for e in examples)
     total = torch.zeros((), device=device())
-    for samples in plan.micro_batches:
-        batch = token_batch(
-            [examples[i].token_ids for i in samples],
-            [len(examples[i].prompt_ids) for i in samples],
-            device(),
-        )
+    learned = sum(len(e.solution_ids) for e in examples)
+    for batch in _token_batches(examples, config, rank, world_size):
         logprobs, _ = engine(batch, 1.0, config.logprob_chunk)
         loss = -logprobs.sum() / learned
         engine.backward(loss * world_size)
         total += loss.detach()
     engine.step(lr)
     return float(sum_over_ranks(total))
+
+
+@torch.no_grad()
+def _loss(
+    engine: Engine, examples: Sequence[Example], config: SFTConfig, rank: int, world_size: int
+) -> float:
+    """Mean loss per token of the solutions over all ranks; nothing is learned."""
+    total = torch.zeros((), device=device())
+    for batch in _token_batches(examples, config, rank, world_size):
+        total -= engine(batch, 1.0, config.logprob_chunk)[0].sum()
+    return float(sum_over_ranks(total)) / sum(len(e.solution_ids) for e in examples)
+
+
+def _token_batches(
+    examples: Sequence[Example], config: SFTConfig, rank: int, world_size: int
+) -> Iterator[TokenBatch]:
+    """This rank's micro-batches: as many as on every other rank."""
+    lengths = [len(e.token_ids) for e in examples]
+    plan = plan_step(range(len(examples)), lengths, config.token_budget, rank, world_size)
+    for samples in plan.micro_batches:
+        yield token_batch(
+            [examples[i].token_ids for i in samples],
+            [len(examples[i].prompt_ids) for i in samples],
+            device(),
+        )

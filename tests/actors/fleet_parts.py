@@ -96,7 +96,9 @@ def start(
     loop = asyncio.Runner()
 
     async def load() -> None:
-        await asyncio.gather(fleet.start(model, "gloo"), learner.start(model, 1.0))
+        await asyncio.gather(
+            fleet.start(model, "gloo"), learner.start(model, 1.0, model.parent / "faults")
+        )
 
     loop.run(load())
     tokenizer = AutoTokenizer.from_pretrained(model)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from actors.run_folder import RunFolder, append_jsonl, write_atomic
+from actors.seal import damage, seal
 
 
 def write(folder: RunFolder, step: int, keep: int = 2) -> None:
@@ -43,6 +45,49 @@ def test_a_crash_while_writing_keeps_the_checkpoint_before(tmp_path: Path) -> No
     assert latest.name == "step-000005"
     write(folder, 10)
     assert not list(folder.checkpoints.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "weights").write_text("16"), "weights was changed"),
+        (lambda folder: (folder / "weights").write_text("1"), "weights holds 1 bytes instead of 2"),
+        (lambda folder: (folder / "weights").unlink(), "weights is missing"),
+        (lambda folder: (folder / "seal.json").write_text("{"), "its seal.json cannot be read"),
+        (lambda folder: (folder / "seal.json").unlink(), "its seal.json cannot be read"),
+    ],
+)
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
+    spoil: Callable[[Path], object],
+    message: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = RunFolder(tmp_path)
+    write(folder, 10)
+    write(folder, 15)
+    spoil(folder.checkpoints / "step-000015")
+    latest = folder.latest()
+    assert latest is not None
+    assert latest.name == "step-000010"
+    assert "step-000015 is damaged and not used" in caplog.text
+    assert message in caplog.text
+    spoil(latest)
+    assert folder.latest() is None
+
+
+def test_a_large_file_is_read_at_its_ends_and_in_between(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100 << 20)
+    seal(tmp_path)
+    assert damage(tmp_path) is None
+    for at in (0, (20 * 99 // 63) << 20, (100 << 20) - 1):
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"\1")
+        assert damage(tmp_path) == "large was changed after it was written"
+        seal(tmp_path)
 
 
 def test_writing_a_step_again_replaces_it(tmp_path: Path) -> None:

@@ -30,11 +30,15 @@ def test_a_resolved_configuration_reads_back_as_itself(tmp_path: Path) -> None:
 
 
 def test_overrides_win_over_the_profile_in_both_spellings() -> None:
-    words = ["--rollout.temperature", "0.9", "--learner.fgo=false", "--loop.eval-every", "5"]
+    words = ["--rollout.temperature", "0.9", "--learner.mask=none", "--loop.eval-every", "5"]
     config = load_config(PROFILES[0], words)
-    assert (config.rollout.temperature, config.learner.fgo, config.loop.eval_every) == (0.9, 0, 5)
+    assert (config.rollout.temperature, config.learner.mask, config.loop.eval_every) == (
+        0.9,
+        "none",
+        5,
+    )
     assert differing_keys(load_config(PROFILES[0]), config) == [
-        "learner.fgo",
+        "learner.mask",
         "loop.eval_every",
         "rollout.temperature",
     ]

@@ -4,13 +4,18 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 from learner.trajectory import Trajectory
 
+# How long an example takes says nothing about the code on a busy machine.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
 CORPUS = [
-    (f"# add {n} and {m}", f"def f(a):\n    if a > {n}:\n        a += {m}\n    return a")
+    (f"# add {n} and {m}\n", f"def f(a):\n    if a > {n}:\n        a += {m}\n    return a")
     for n in range(10)
     for m in range(10)
 ]
@@ -30,7 +35,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from learner.model import create_llama, write_pretrained
     from learner.tokenizer import train_tokenizer
 
-    tokenizer = train_tokenizer((f"{q}\n{s}" for q, s in CORPUS), 300)
+    tokenizer = train_tokenizer((q + s for q, s in CORPUS), 300)
     config = ModelConfig(hidden_size=32, layers=2, heads=2, intermediate_size=48)
     model = create_llama(config, tokenizer, seed=0)
     with torch.no_grad():
@@ -47,14 +52,18 @@ def make_trajectories() -> Callable[..., list[Trajectory]]:
     return random_trajectories
 
 
-def random_trajectories(seed: int, lengths: list[tuple[int, int]] = LENGTHS) -> list[Trajectory]:
+def random_trajectories(
+    seed: int, lengths: list[tuple[int, int]] = LENGTHS, prompts: int | None = None
+) -> list[Trajectory]:
+    """Random samples; with `prompts`, only so many prompts, asked in turn."""
     generator = random.Random(seed)
+    asked = [tuple(generator.randrange(2, 290) for _ in range(prompt)) for prompt, _ in lengths]
     return [
         Trajectory(
             sample_id=f"{seed}-{number:02d}",
             problem_id=f"problem-{number}",
             stage=0,
-            prompt_ids=tuple(generator.randrange(2, 290) for _ in range(prompt)),
+            prompt_ids=asked[number % (prompts or len(asked))],
             response_ids=tuple(generator.randrange(2, 290) for _ in range(response)),
             rollout_logprobs=tuple(-6 * generator.random() for _ in range(response)),
             policy_mask=tuple(number != 3 and generator.random() < 0.7 for _ in range(response)),
@@ -62,5 +71,5 @@ def random_trajectories(seed: int, lengths: list[tuple[int, int]] = LENGTHS) -> 
             weight_version=0,
             outcome="failed",
         )
-        for number, (prompt, response) in enumerate(lengths)
+        for number, (_, response) in enumerate(lengths)
     ]

@@ -1,11 +1,17 @@
 """One rank of a learner in a process of its own, for tests that need several or a fresh one.
 
 Usage: python -m tests.learner.ranks JOB.json RANK, with JOB.json holding
-    world_size, port, model_dir, out, updates (seeds), runs: [{name, config, load, save}].
-Every run's final policy and critic weights and last metrics go to OUT/<name>.pt, written by rank 0.
+    world_size, port, model_dir, out, runs: [{name, config, updates (seeds), load, save, save_at,
+    kill_at}].
+Every run's final policy and critic weights and all metrics go to OUT/<name>.pt, written by rank 0,
+with what each rank held at most while the weights were exported. `save` is a folder; `save_at`
+names the update after which it is written (else the last), `kill_at` the update in the middle of
+which the process is killed.
 """
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,24 +28,60 @@ def main(job_file: str, rank: int) -> None:
     job = json.loads(Path(job_file).read_text())
     init_distributed(rank, job["world_size"], "127.0.0.1", job["port"])
     for run in job["runs"]:
-        learner = PPOLearner(LearnerConfig(**run["config"]), Path(job["model_dir"]), 0.8)
+        out = Path(job["out"])
+        config = LearnerConfig(**run["config"])
+        learner = PPOLearner(config, Path(job["model_dir"]), 0.8, out / "faults")
         if "load" in run:
             learner.load_checkpoint(Path(run["load"]))
-        metrics = {}
+        history = []
+        export = measured_export(learner)
         for seed in run["updates"]:
-            metrics = learner.update(random_trajectories(seed))
-        if "save" in run:
-            learner.save_checkpoint(Path(run["save"]))
-        result = {"metrics": metrics, **weights(learner)}
+            if seed == run.get("kill_at"):
+                kill_before_the_next_step(learner)
+            history.append(learner.update(random_trajectories(seed, prompts=4)))
+            if "save" in run and seed == run.get("save_at", run["updates"][-1]):
+                learner.save_checkpoint(Path(run["save"]))
+        result = {
+            "metrics": history[-1],
+            "history": history,
+            "export": export,
+            **weights(learner),
+        }
         if rank == 0:
-            torch.save(result, Path(job["out"]) / f"{run['name']}.pt")
+            torch.save(result, out / f"{run['name']}.pt")
+
+
+def kill_before_the_next_step(learner) -> None:
+    """The process dies, unasked and at once, with gradients computed and nothing applied."""
+    learner._critic.step = lambda lr: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def measured_export(learner) -> dict[str, int | list[str]]:
+    """Bytes of all weights, and the most this rank held of them at once while they were exported;
+    the order of names, to compare ranks.
+    """
+
+    def held() -> int:
+        parameters = list(learner._policy.module.parameters())
+        return sum(p.numel() * p.element_size() for p in parameters)
+
+    before, most, whole, names = held(), 0, 0, []
+    for name, weight in learner.named_weights():
+        most = max(most, held())
+        whole += weight.numel() * weight.element_size()
+        names.append(name)
+    everywhere: list = [None] * torch.distributed.get_world_size()
+    mine = {"names": names, "whole": whole, "most": most, "before": before, "after": held()}
+    torch.distributed.all_gather_object(everywhere, mine)
+    return everywhere
 
 
 def weights(learner) -> dict[str, dict[str, torch.Tensor]]:
     """Copies of all policy and critic weights."""
+    critic = [] if learner._critic is None else learner._critic.named_parameters()
     return {
         "policy": {name: weight.clone() for name, weight in learner.named_weights()},
-        "critic": {name: weight.clone() for name, weight in learner._critic.named_parameters()},
+        "critic": {name: weight.clone() for name, weight in critic},
     }
 
 

@@ -1,5 +1,7 @@
 """PPO in plain PyTorch, one padded batch per optimizer step: what the engines must reproduce."""
 
+import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,53 +30,101 @@ class ReferencePPO:
 
     def update(self, batch: Sequence[Trajectory], orders: Sequence[Sequence[int]]) -> None:
         """One update; `orders` names the samples (by position) of each optimizer step."""
+        c = self.config
         with torch.no_grad():
-            old = [self._logprobs(self.policy, t) for t in batch]
-            reference = [self._logprobs(self.frozen, t) for t in batch]
+            old = [self._logprobs(self.policy, t)[0] for t in batch]
+            reference = [self._logprobs(self.frozen, t)[0] for t in batch]
             values = [self._values(t) for t in batch]
-        advantages, returns = [], []
-        for t, old_logprobs, reference_logprobs, value in zip(
-            batch, old, reference, values, strict=True
-        ):
-            running, found = 0.0, []
-            for at in reversed(range(len(t.response_ids))):
-                kl = float(old_logprobs[at] - reference_logprobs[at])
-                clip = self.config.kl_clip
-                step_reward = -self.config.kl_coefficient * max(-clip, min(clip, kl))
-                last = at == len(t.response_ids) - 1
-                step_reward += t.reward if last else 0.0
-                following = 0.0 if last else float(value[at + 1])
-                delta = step_reward + self.config.gamma * following - float(value[at])
-                running = delta + self.config.gamma * self.config.gae_lambda * running
-                found.append(running)
-            advantages.append(torch.tensor(found[::-1]))
-            returns.append(advantages[-1] + value)
-        flat = torch.cat(advantages)
-        mean, std = flat.mean(), flat.std(correction=0)
+        rewards = [self._rewards(*of) for of in zip(batch, old, reference, strict=True)]
+        if c.advantage in ("grpo", "rloo"):
+            advantages = self._group_advantages(batch, rewards)
+            returns = values
+        else:
+            critic = values if c.advantage == "gae" else [torch.zeros_like(v) for v in values]
+            lam = c.gae_lambda if c.advantage == "gae" else 1.0
+            advantages = [self._gae(r, v, lam) for r, v in zip(rewards, critic, strict=True)]
+            returns = [a + v for a, v in zip(advantages, values, strict=True)]
+            flat = torch.cat(advantages)
+            advantages = [(a - flat.mean()) / flat.std(correction=0) for a in advantages]
         for samples in orders:
-            policy_terms, value_terms, kept, tokens = [], [], 0, 0
+            policy, value, kl = [], [], []
             for i in samples:
-                ratio = (self._logprobs(self.policy, batch[i]) - old[i]).exp()
-                advantage = (advantages[i] - mean) / std
-                clipped = ratio.clamp(1 - self.config.clip_low, 1 + self.config.clip_high)
-                mask = torch.tensor(batch[i].policy_mask, dtype=torch.bool)
-                mask = mask if self.config.fgo else torch.ones_like(mask)
-                surrogate = -torch.min(ratio * advantage, clipped * advantage)
-                policy_terms.append(surrogate[mask].sum())
-                value = self._values(batch[i])
-                clip = self.config.value_clip or float("inf")
-                near = values[i] + (value - values[i]).clamp(-clip, clip)
-                error = torch.max((value - returns[i]) ** 2, (near - returns[i]) ** 2)
-                value_terms.append(error.sum() / 2)
-                kept, tokens = kept + int(mask.sum()), tokens + len(mask)
-            self._step(self.policy_adam, sum(policy_terms) / max(1, kept), self.config.policy)
-            self._step(self.critic_adam, sum(value_terms) / max(1, tokens), self.config.critic)
+                logprobs, entropy = self._logprobs(self.policy, batch[i])
+                ratio, a = (logprobs - old[i]).exp(), advantages[i]
+                term = torch.min(ratio * a, ratio.clamp(1 - c.clip_low, 1 + c.clip_high) * a)
+                if c.dual_clip:
+                    term = torch.where(a < 0, torch.max(term, c.dual_clip * a), term)
+                if c.importance_cap:
+                    behaviour = torch.tensor(batch[i].rollout_logprobs)
+                    term = term * (old[i] - behaviour).exp().clamp(max=c.importance_cap)
+                term = -term - c.entropy_coefficient * entropy
+                policy.append(term[self._mask("policy", batch[i])])
+                away = logprobs - reference[i]
+                estimate = away**2 / 2 if c.kl_estimator == "k2" else (-away).exp() - 1 + away
+                kl.append(estimate.clamp(max=c.kl_clip)[self._mask("kl", batch[i])])
+                now = self._values(batch[i])
+                clip = c.value_clip or float("inf")
+                near = values[i] + (now - values[i]).clamp(-clip, clip)
+                error = torch.max((now - returns[i]) ** 2, (near - returns[i]) ** 2) / 2
+                value.append(error[self._mask("value", batch[i])])
+            loss = torch.cat(policy).sum() / max(1, len(torch.cat(policy)))
+            if c.kl_in == "loss":
+                loss = loss + c.kl_coefficient * torch.cat(kl).sum() / max(1, len(torch.cat(kl)))
+            self._step(self.policy_adam, loss, c.policy)
+            if c.advantage == "gae":
+                loss = torch.cat(value).sum() / max(1, len(torch.cat(value)))
+                self._step(self.critic_adam, loss, c.critic)
 
-    def _logprobs(self, model, trajectory: Trajectory) -> torch.Tensor:
+    def _mask(self, term: str, trajectory: Trajectory) -> torch.Tensor:
+        mask = torch.tensor(trajectory.policy_mask, dtype=torch.bool)
+        covered = self.config.mask == "fgo" and term in self.config.mask_covers
+        return mask if covered else torch.ones_like(mask)
+
+    def _rewards(
+        self, trajectory: Trajectory, old: torch.Tensor, reference: torch.Tensor
+    ) -> list[float]:
+        c, found = self.config, []
+        for at, penalised in enumerate(self._mask("kl", trajectory).tolist()):
+            away = float(old[at] - reference[at])
+            kl = {"k1": away, "k2": away**2 / 2, "k3": math.exp(-away) - 1 + away}[c.kl_estimator]
+            kl = max(-c.kl_clip, min(c.kl_clip, kl))
+            found.append(-c.kl_coefficient * kl if penalised and c.kl_in == "reward" else 0.0)
+        if found:
+            found[-1] += trajectory.reward
+        return found
+
+    def _gae(self, rewards: list[float], values: torch.Tensor, lam: float) -> torch.Tensor:
+        running, found = 0.0, []
+        for at in reversed(range(len(rewards))):
+            following = 0.0 if at == len(rewards) - 1 else float(values[at + 1])
+            delta = rewards[at] + self.config.gamma * following - float(values[at])
+            running = delta + self.config.gamma * lam * running
+            found.append(running)
+        return torch.tensor(found[::-1])
+
+    def _group_advantages(
+        self, batch: Sequence[Trajectory], rewards: Sequence[list[float]]
+    ) -> list[torch.Tensor]:
+        found = []
+        for i, trajectory in enumerate(batch):
+            group = [j for j, t in enumerate(batch) if t.prompt_ids == trajectory.prompt_ids]
+            scores = {j: sum(rewards[j]) if rewards[j] else batch[j].reward for j in group}
+            if self.config.advantage == "grpo":
+                spread = statistics.pstdev(scores.values()) + 1e-6
+                advantage = (scores[i] - statistics.fmean(scores.values())) / spread
+            else:
+                others = [scores[j] for j in group if j != i]
+                advantage = scores[i] - statistics.fmean(others) if others else 0.0
+            found.append(torch.full((len(rewards[i]),), advantage))
+        return found
+
+    def _logprobs(self, model, trajectory: Trajectory) -> tuple[torch.Tensor, torch.Tensor]:
         logits = model(torch.tensor([trajectory.token_ids])).logits[0, :-1] / self.temperature
         targets = torch.tensor(trajectory.token_ids)[1:, None]
         first = len(trajectory.prompt_ids) - 1
-        return logits.log_softmax(-1).gather(-1, targets)[first:, 0]
+        logprobs = logits.log_softmax(-1)
+        entropy = -(logprobs.exp() * logprobs).sum(-1)
+        return logprobs.gather(-1, targets)[first:, 0], entropy[first:]
 
     def _values(self, trajectory: Trajectory) -> torch.Tensor:
         states = self.backbone(torch.tensor([trajectory.token_ids])).last_hidden_state[0, :-1]

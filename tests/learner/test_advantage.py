@@ -1,11 +1,20 @@
 """Rewards per token, GAE and whitening against their definitions."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.advantage import explained_variance, gae, kl_k1, token_rewards, whiten
+from learner.advantage import (
+    explained_variance,
+    gae,
+    grpo,
+    reward_to_go,
+    rloo,
+    token_rewards,
+    whiten,
+)
 
 seeds = st.integers(0, 10_000)
 
@@ -69,8 +78,61 @@ def test_rewards_sum_to_outcome_minus_kl() -> None:
     torch.testing.assert_close(found, wanted)
 
 
-def test_k1_is_the_difference_of_log_probabilities() -> None:
-    assert kl_k1(torch.tensor([-1.0]), torch.tensor([-3.0])).tolist() == [2.0]
+def test_only_tokens_under_the_kl_mask_are_penalised() -> None:
+    mask = torch.tensor([[True, True, True]])
+    penalised = torch.tensor([[True, False, False]])
+    found = token_rewards(torch.tensor([1.0]), torch.ones(1, 3), mask, 0.1, 9.0, penalised)
+    torch.testing.assert_close(found, torch.tensor([[-0.1, 0.0, 1.0]]))
+
+
+@given(seed=seeds, gamma=st.sampled_from([1.0, 0.9]))
+def test_reward_to_go_is_the_discounted_sum(seed: int, gamma: float) -> None:
+    rewards, _, mask = random_batch(seed)
+    found = reward_to_go(rewards, mask, gamma)
+    for row, length in enumerate(mask.sum(-1).tolist()):
+        r = rewards[row, :length].tolist()
+        wanted = [sum(gamma ** (k - t) * r[k] for k in range(t, length)) for t in range(length)]
+        assert found[row, :length].tolist() == pytest.approx(wanted, abs=1e-5)
+        assert not found[row, length:].any()
+
+
+GROUPS = ["a", "b", "a", "a", "b", "alone"]
+SCORES = torch.tensor([1.0, -0.3, -0.6, -0.3, -0.3, 1.0])
+
+
+def test_grpo_by_hand() -> None:
+    """Group a: mean 1/30, deviations 29/30, -19/30, -10/30; b is all alike; one is alone."""
+    spread = np.std([1.0, -0.6, -0.3])
+    wanted = [29 / 30 / spread, 0, -19 / 30 / spread, -10 / 30 / spread, 0, 0]
+    assert grpo(SCORES, GROUPS).tolist() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_rloo_by_hand() -> None:
+    wanted = [1.0 + 0.45, 0, -0.6 - 0.35, -0.3 - 0.2, 0, 0]
+    assert rloo(SCORES, GROUPS).tolist() == pytest.approx(wanted, rel=1e-5)
+
+
+@given(seed=seeds)
+def test_group_baselines_equal_numpy(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    scores = generator.normal(size=12).astype(np.float32)
+    groups = generator.integers(0, 4, 12).tolist()
+    whole, others = [], []
+    for i, group in enumerate(groups):
+        members = np.array([j for j in range(12) if groups[j] == group])
+        rest = members[members != i]
+        whole.append((scores[i] - scores[members].mean()) / (scores[members].std() + 1e-6))
+        others.append(scores[i] - scores[rest].mean() if len(rest) else 0.0)
+    found = torch.tensor(scores)
+    assert grpo(found, groups).tolist() == pytest.approx(whole, abs=1e-4)
+    assert rloo(found, groups).tolist() == pytest.approx(others, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [2, 7, 8, 1000])
+def test_equal_scores_give_exactly_no_advantage(size: int) -> None:
+    scores = torch.full((size,), -0.3)
+    assert not grpo(scores, ["g"] * size).any()
+    assert not rloo(scores, ["g"] * size).any()
 
 
 @given(seed=seeds)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import learner.logprobs
-from learner.logprobs import LogProbHead, token_entropies, token_logprobs
+from learner.logprobs import LogProbHead, token_logprobs
 
 
 def inputs(seed: int, tokens: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,7 +35,8 @@ def test_forward_and_backward_equal_the_full_matrix(
     upstream = torch.randn(tokens, generator=torch.Generator().manual_seed(seed + 1))
     wanted = full(hidden, weight, targets, temperature)
     gradients = torch.autograd.grad(wanted @ upstream, (hidden, weight))
-    found = token_logprobs(hidden, weight, targets, temperature, chunk)
+    found, none = token_logprobs(hidden, weight, targets, temperature, chunk)
+    assert none is None
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(
         torch.autograd.grad(found @ upstream, (hidden, weight)), gradients, strict=True
@@ -45,18 +46,35 @@ def test_forward_and_backward_equal_the_full_matrix(
 
 @given(seed=st.integers(0, 10_000), chunk=st.integers(1, 12))
 def test_entropies_equal_the_full_matrix(seed: int, chunk: int) -> None:
-    hidden, weight, _ = inputs(seed, 10)
+    """Values, and gradients of any mixture of both outputs."""
+    hidden, weight, targets = inputs(seed, 10)
+    generator = torch.Generator().manual_seed(seed + 1)
+    of_logprobs, of_entropies = torch.randn(2, 10, generator=generator)
     distribution = torch.distributions.Categorical(logits=hidden @ weight.T / 0.7)
-    torch.testing.assert_close(
-        token_entropies(hidden, weight, 0.7, chunk), distribution.entropy(), atol=1e-4, rtol=1e-4
-    )
+    logprobs, entropies = token_logprobs(hidden, weight, targets, 0.7, chunk, entropy=True)
+    assert entropies is not None
+    alone, _ = token_logprobs(hidden, weight, targets, 0.7, chunk)
+    assert torch.equal(logprobs, alone), "the ratio is exactly 1 whether or not entropies are asked"
+    torch.testing.assert_close(entropies, distribution.entropy(), atol=1e-4, rtol=1e-4)
+    for with_logprobs in (0.0, 1.0):
+        wanted = full(hidden, weight, targets, 0.7) @ of_logprobs * with_logprobs
+        wanted = wanted + distribution.entropy() @ of_entropies
+        found = entropies @ of_entropies
+        if with_logprobs:
+            found = found + logprobs @ of_logprobs
+        for mine, theirs in zip(
+            torch.autograd.grad(found, (hidden, weight), retain_graph=True),
+            torch.autograd.grad(wanted, (hidden, weight), retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("frozen", ["hidden", "weight"])
 def test_only_what_needs_a_gradient_gets_one(frozen: str) -> None:
     hidden, weight, targets = inputs(0, 5)
     (hidden if frozen == "hidden" else weight).requires_grad_(False)
-    token_logprobs(hidden, weight, targets, 1.0, 2).sum().backward()
+    token_logprobs(hidden, weight, targets, 1.0, 2)[0].sum().backward()
     assert (hidden.grad is None) == (frozen == "hidden")
     assert (weight.grad is None) == (frozen == "weight")
 
@@ -71,23 +89,24 @@ def test_no_more_logits_than_a_chunk_exist(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(learner.logprobs, "_logits", recorded)
     hidden, weight, targets = inputs(0, 20)
-    token_logprobs(hidden, weight, targets, 1.0, 6).sum().backward()
-    token_entropies(hidden, weight, 1.0, 6)
+    logprobs, entropies = token_logprobs(hidden, weight, targets, 1.0, 6, entropy=True)
+    assert entropies is not None
+    (logprobs + entropies).sum().backward()
     assert max(rows) == 6
-    assert sum(rows) == 3 * 20, "forward, recomputation, entropies"
+    assert sum(rows) == 2 * 20, "forward and recomputation, for both together"
 
 
 def test_large_logits_stay_finite() -> None:
     hidden, weight, targets = inputs(0, 5)
-    found = token_logprobs(hidden * 1e4, weight, targets)
+    found, _ = token_logprobs(hidden * 1e4, weight, targets)
     assert torch.isfinite(found).all()
 
 
 def test_autocast_changes_nothing() -> None:
     hidden, weight, targets = inputs(0, 5)
     with torch.autocast("cpu", torch.bfloat16):
-        inside = token_logprobs(hidden, weight, targets)
-    assert torch.equal(inside, token_logprobs(hidden, weight, targets))
+        inside, _ = token_logprobs(hidden, weight, targets)
+    assert torch.equal(inside, token_logprobs(hidden, weight, targets)[0])
 
 
 def test_the_head_shares_the_weight_it_replaces() -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.loss import policy_loss, value_loss
+from learner.loss import importance_weights, kl_loss, policy_loss, value_loss
 
 KEEP = torch.tensor([True])
 
@@ -34,6 +34,69 @@ def test_clipped_surrogate_by_hand(
     assert float(logprobs.grad) == pytest.approx(gradient, rel=1e-5)
     assert int(found.clipped) == int(not 0.8 <= ratio <= 1.3)
     assert float(found.max_deviation) == pytest.approx(abs(ratio - 1), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "gradient"),
+    [
+        (1.5, -2.0, 3.0, 3.0),  # below the bound: as without it
+        (4.0, -2.0, 6.0, 0.0),  # 3 times the advantage at most
+        (4.0, 2.0, -2.6, 0.0),  # no bound on gains beside the ordinary clip
+    ],
+)
+def test_dual_clip_by_hand(ratio: float, advantage: float, loss: float, gradient: float) -> None:
+    logprobs = torch.tensor([math.log(ratio) - 1], requires_grad=True)
+    found = policy_loss(
+        logprobs, torch.tensor([-1.0]), torch.tensor([advantage]), KEEP, 0.2, 0.3, dual_clip=3.0
+    )
+    found.total.backward()
+    assert float(found.total.detach()) == pytest.approx(loss, rel=1e-5)
+    assert logprobs.grad is not None
+    assert float(logprobs.grad) == pytest.approx(gradient, rel=1e-5)
+
+
+def test_the_kl_to_the_old_policy_by_hand() -> None:
+    """k3 of old against new, with ratio r: r - 1 - log r."""
+    logprobs = torch.tensor([math.log(1.5), math.log(0.5), 3.0])
+    mask = torch.tensor([True, True, False])
+    found = policy_loss(logprobs, torch.zeros(3), torch.ones(3), mask, 0.2, 0.2)
+    wanted = (0.5 - math.log(1.5)) + (-0.5 - math.log(0.5))
+    assert float(found.kl) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_importance_weights_by_hand() -> None:
+    logprobs = torch.tensor([-1.0, -1.0, -1.0, 0.0], requires_grad=True)
+    rollout = torch.tensor([-1.0, -1.0 - math.log(1.5), -3.0, 500.0])
+    weights = importance_weights(logprobs, rollout, cap=2.0)
+    assert weights.tolist() == pytest.approx([1.0, 1.5, 2.0, math.exp(-20)])
+    assert not weights.requires_grad
+    one = torch.tensor([1.0, 3.0, 1.0, 1.0])
+    mask = torch.ones(4, dtype=torch.bool)
+    found = policy_loss(logprobs, logprobs.detach(), one, mask, 0.2, 0.2, weights=weights)
+    found.total.backward()
+    assert logprobs.grad is not None
+    assert logprobs.grad.tolist() == pytest.approx((-weights * one).tolist())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "loss", "gradient"),
+    [("k2", 0.125, 0.5), ("k3", math.exp(-0.5) - 0.5, 1 - math.exp(-0.5))],
+)
+def test_kl_loss_by_hand(estimator: str, loss: float, gradient: float) -> None:
+    logprobs = torch.tensor([-1.0, float("nan")], requires_grad=True)
+    mask = torch.tensor([True, False])
+    found = kl_loss(logprobs, torch.tensor([-1.5, 0.0]), mask, estimator, clip=10.0)
+    found.backward()
+    assert float(found.detach()) == pytest.approx(loss, rel=1e-5)
+    assert logprobs.grad is not None
+    assert logprobs.grad.tolist() == pytest.approx([gradient, 0.0], rel=1e-5)
+
+
+def test_kl_loss_is_bounded_and_never_k1() -> None:
+    bounded = kl_loss(torch.tensor([0.0]), torch.tensor([-9.0]), KEEP, "k2", clip=10.0)
+    assert float(bounded) == 10.0
+    with pytest.raises(ValueError, match="k1 cannot be a loss"):
+        kl_loss(torch.tensor([0.0]), torch.tensor([0.0]), KEEP, "k1", clip=10.0)
 
 
 def test_the_sum_is_over_the_mask_alone() -> None:

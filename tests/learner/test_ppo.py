@@ -1,6 +1,5 @@
 """What one update does and refuses."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,20 +9,21 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from learner.checkpoint import CheckpointError
 from learner.config import LearnerConfig, OptimizerConfig
-from learner.ppo import NonFiniteError, PPOLearner
+from learner.faults import NonFiniteError
+from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
 from tests.learner.ranks import weights
 
 Make = Callable[..., list[Trajectory]]
 
 
-def new_learner(model_dir: Path, temperature: float = 1.0, **changes) -> PPOLearner:
+def new_learner(
+    model_dir: Path, faults: Path | None = None, temperature: float = 1.0, **changes
+) -> PPOLearner:
     rates = {"policy": OptimizerConfig(lr=1e-3), "critic": OptimizerConfig(lr=1e-3)}
-    return PPOLearner(
-        LearnerConfig(**{**rates, "minibatch_size": 4, **changes}), model_dir, temperature
-    )
+    config = LearnerConfig(**{**rates, "minibatch_size": 4, **changes})
+    return PPOLearner(config, model_dir, temperature, faults or model_dir.parent / "faults")
 
 
 def same(before: dict, after: dict) -> bool:
@@ -54,7 +54,7 @@ def test_fgo_drops_unexecuted_tokens_from_the_policy_loss_alone(
     model_dir: Path, make_trajectories: Make
 ) -> None:
     batch = make_trajectories(1)
-    masked, vanilla = new_learner(model_dir), new_learner(model_dir, fgo=False)
+    masked, vanilla = new_learner(model_dir), new_learner(model_dir, mask="none")
     with_fgo, without = masked.update(batch), vanilla.update(batch)
     kept = sum(sum(t.policy_mask) for t in batch) / sum(len(t.response_ids) for t in batch)
     assert with_fgo["masked_share"] == pytest.approx(1 - kept)
@@ -204,46 +204,6 @@ def test_a_broken_weight_stops_the_update_and_names_the_samples(
         learner.update(make_trajectories(1))
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
-def test_a_loss_that_is_not_finite_names_step_micro_batch_and_samples(
-    stage: int, model_dir: Path, make_trajectories: Make
-) -> None:
-    learner = new_learner(model_dir, zero={"stage": stage}, minibatch_size=20, token_budget=20)
-    before = weights(learner)
-    batch = make_trajectories(1)
-    batch[1] = replace(batch[1], reward=1e38)
-    with pytest.raises(NonFiniteError) as caught:
-        learner.update(batch)
-    assert "update 0, optimizer step 0: the loss is not finite in micro-batch" in str(caught.value)
-    assert same(before["policy"], weights(learner)["policy"])
-    assert same(before["critic"], weights(learner)["critic"])
-
-
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
-def test_a_gradient_that_is_not_finite_is_not_applied(
-    stage: int, model_dir: Path, make_trajectories: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learner = new_learner(model_dir, zero={"stage": stage}, minibatch_size=20)
-    before = weights(learner)
-
-    class BreakGradient(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, loss):
-            return loss.clone()
-
-        @staticmethod
-        def backward(ctx, gradient):
-            return gradient * float("nan")
-
-    backward = learner._policy.backward
-    monkeypatch.setattr(
-        learner._policy, "backward", lambda loss: backward(BreakGradient.apply(loss))
-    )
-    with pytest.raises(NonFiniteError, match="optimizer step 0: the gradient is not finite, sampl"):
-        learner.update(make_trajectories(1))
-    assert same(before["policy"], weights(learner)["policy"])
-
-
 def break_weight(learner: PPOLearner, value: float) -> None:
     import deepspeed
 
@@ -290,45 +250,3 @@ def test_a_critic_may_be_shallower_than_the_policy(
     assert math.isfinite(learner.update(make_trajectories(1))["value_loss"])
     with pytest.raises(ValueError, match="cannot have 3 layers, the policy has 2"):
         new_learner(model_dir, critic_layers=3)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda folder: (folder / "learner.json").unlink(), "holds no complete checkpoint"),
-        (lambda folder: (folder / "learner.json").write_text('{"wor'), "no complete checkpoint"),
-        (lambda folder: edit(folder, "world_size", 4), "written with world_size 4, .* has 1"),
-        (lambda folder: edit(folder, "zero_stage", 3), "written with zero_stage 3, .* has 2"),
-        (lambda folder: edit(folder, "architecture", "x"), "written with architecture x"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_refused(
-    spoil: Callable[[Path], object], message: str, model_dir: Path, tmp_path: Path
-) -> None:
-    learner = new_learner(model_dir)
-    learner.save_checkpoint(tmp_path)
-    learner.load_checkpoint(tmp_path)
-    spoil(tmp_path)
-    with pytest.raises(CheckpointError, match=message):
-        learner.load_checkpoint(tmp_path)
-
-
-def edit(folder: Path, key: str, value: object) -> None:
-    manifest = json.loads((folder / "learner.json").read_text())
-    (folder / "learner.json").write_text(json.dumps({**manifest, key: value}))
-
-
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
-def test_a_loaded_checkpoint_continues_bit_for_bit(
-    stage: int, model_dir: Path, make_trajectories: Make, tmp_path: Path
-) -> None:
-    zero = {"stage": stage}
-    straight, resumed = new_learner(model_dir, zero=zero), new_learner(model_dir, zero=zero)
-    straight.update(make_trajectories(1))
-    straight.save_checkpoint(tmp_path)
-    straight.update(make_trajectories(2))
-    resumed.load_checkpoint(tmp_path)
-    assert resumed.updates == 1
-    resumed.update(make_trajectories(2))
-    assert same(weights(straight)["policy"], weights(resumed)["policy"])
-    assert same(weights(straight)["critic"], weights(resumed)["critic"])

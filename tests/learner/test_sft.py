@@ -63,7 +63,7 @@ def test_only_solution_and_end_of_sequence_are_learned(tmp_path: Path, model_dir
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     total, tokens = 0.0, 0
     for question, solution in pairs:
-        prompt = tokenizer.encode(f"{question}\n")
+        prompt = tokenizer.encode(question)
         ids = torch.tensor([[*prompt, *tokenizer.encode(solution), tokenizer.eos_token_id]])
         labels = ids.clone()
         labels[0, : len(prompt)] = -100
@@ -84,7 +84,7 @@ def test_a_given_model_is_trained_on(tmp_path: Path, trained: tuple[Path, dict, 
 
 
 def test_pairs_too_long_for_the_model_are_counted(tmp_path: Path) -> None:
-    pairs = [*CORPUS[:20], ("# long", "x = 1\n" * 200)]
+    pairs = [*CORPUS[:20], ("# long\n", "x = 1\n" * 200)]
     result = sft(pairs, quick(steps=1), SHAPE, tmp_path / "m", lambda _: None)
     assert (result["pairs"], result["skipped_too_long"]) == (20, 1)
     with pytest.raises(ValueError, match="none of the 1 pairs fits into 512 tokens"):
@@ -115,7 +115,7 @@ def test_a_failed_run_leaves_the_old_folder(tmp_path: Path) -> None:
 
 def test_prompt_and_solution_are_encoded_apart(model_dir: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    (example,) = encode_pairs([("# q", "x = 1")], tokenizer)
+    (example,) = encode_pairs([("# q\n", "x = 1")], tokenizer)
     assert list(example.prompt_ids) == tokenizer.encode("# q\n")
     assert list(example.solution_ids) == [*tokenizer.encode("x = 1"), tokenizer.eos_token_id]
 
@@ -128,3 +128,26 @@ def test_the_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
     shares = [lr_share(step, config) for step in range(10, 111)]
     assert shares == sorted(shares, reverse=True)
     assert all(math.isfinite(lr_share(s, SFTConfig(steps=1, warmup_steps=0))) for s in (0, 1))
+
+
+def test_the_loss_on_held_out_pairs_is_measured_and_not_learned(
+    tmp_path: Path, trained: tuple[Path, dict, list[dict]]
+) -> None:
+    folder, _, _ = trained
+    pairs, heldout = CORPUS[:80], CORPUS[80:]
+    config = quick(steps=20, eval_every=8, optimizer=OptimizerConfig(lr=1e-9))
+    rows: list[dict] = []
+    shape = ModelConfig(path=str(folder))
+    result = sft(pairs, config, shape, tmp_path / "m", rows.append, heldout)
+    measured = {row["step"]: row["heldout_loss"] for row in rows if "heldout_loss" in row}
+    assert list(measured) == [8, 16, 20]
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    examples = encode_pairs(heldout, AutoTokenizer.from_pretrained(folder))
+    total, tokens = 0.0, 0
+    for example in examples:
+        ids = torch.tensor(example.token_ids)
+        with torch.no_grad():
+            logprobs = model(ids[None]).logits[0, :-1].log_softmax(-1)
+        chosen = logprobs.gather(-1, ids[1:, None])[-len(example.solution_ids) :]
+        total, tokens = total - float(chosen.sum()), tokens + len(chosen)
+    assert result["heldout_loss"] == measured[20] == pytest.approx(total / tokens, rel=2e-2)

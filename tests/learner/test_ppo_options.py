@@ -1,0 +1,51 @@
+"""Options that change the course of an update rather than a formula."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.learner.ranks import weights
+from tests.learner.test_ppo import Make, new_learner, same
+
+
+def test_the_policy_stops_when_it_has_moved_too_far(
+    model_dir: Path, make_trajectories: Make
+) -> None:
+    batch = make_trajectories(1)
+    free = new_learner(model_dir, epochs=3).update(batch)
+    assert free["policy_steps"] == free["optimizer_steps"] == 9
+    limit = free["kl_to_old"] / 3
+    stopped = new_learner(model_dir, epochs=3, kl_stop=limit).update(batch)
+    assert 1 < stopped["policy_steps"] < 9
+    assert stopped["optimizer_steps"] == 9, "the critic goes on"
+    alone = new_learner(model_dir, epochs=3, kl_stop=limit, advantage="reinforce++")
+    metrics = alone.update(batch)
+    assert metrics["policy_steps"] == metrics["optimizer_steps"] < 9
+
+
+@pytest.mark.parametrize("advantage", ["grpo", "rloo", "reinforce++"])
+def test_group_baselines_build_no_critic(
+    advantage: str, model_dir: Path, make_trajectories: Make, tmp_path: Path
+) -> None:
+    learner = new_learner(model_dir, advantage=advantage, critic_warmup_steps=5)
+    before = weights(learner)
+    metrics = learner.update(make_trajectories(1, prompts=4))
+    assert before["critic"] == {}
+    assert not same(before["policy"], weights(learner)["policy"])
+    assert not any("critic_grad" in name or "value" in name for name in metrics)
+    learner.save_checkpoint(tmp_path)
+    assert not (tmp_path / "critic").exists()
+    again = new_learner(model_dir, advantage=advantage, critic_warmup_steps=5)
+    again.load_checkpoint(tmp_path)
+    assert same(weights(again)["policy"], weights(learner)["policy"])
+
+
+def test_the_entropy_bonus_spreads_the_distribution(
+    model_dir: Path, make_trajectories: Make
+) -> None:
+    found = {}
+    for coefficient in (0.0, 1.0):
+        learner = new_learner(model_dir, entropy_coefficient=coefficient, advantage="reinforce++")
+        for _ in range(2):
+            found[coefficient] = learner.update(make_trajectories(1))["entropy"]
+    assert found[1.0] > found[0.0] + 0.01
