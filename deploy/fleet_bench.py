@@ -197,7 +197,8 @@ class started:
 
         async def load() -> None:
             await asyncio.gather(
-                parts.fleet.start(self.model, "gloo"), parts.learner.start(self.model, 1.0)
+                parts.fleet.start(self.model, "gloo"),
+                parts.learner.start(self.model, 1.0, self.model.parent / "faults"),
             )
 
         parts.loop.run(load())

@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curriculum.problem import Problem
-from curriculum.prompt import assemble, encode_prompt
+from curriculum.program import assemble
+from curriculum.prompt import PromptEncoder
 from curriculum.subtask import FULL_TASK, cut
 from deploy.config import RunConfig
 from learner.tokenizer import completion_text, token_bytes
@@ -32,16 +33,17 @@ def solve(folder: Path, problems: Sequence[Problem], config: RunConfig) -> dict[
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
     table = token_bytes(tokenizer)
+    encoder = PromptEncoder(tokenizer, table, config.prompt)
     longest = model.config.max_position_embeddings
     solved = 0
     with Sandbox(config.sandbox, run="sft") as sandbox:
         for problem in problems:
             subtask = cut(problem, FULL_TASK, frozenset())
-            prompt = encode_prompt(subtask, tokenizer)
-            room = min(config.rollout.max_new_tokens, longest - len(prompt))
+            prompt = encoder.encode(subtask)
+            room = min(config.rollout.max_new_tokens, longest - len(prompt.ids))
             if room < 1:
                 continue
-            ids = torch.tensor([prompt])
+            ids = torch.tensor([prompt.ids])
             found = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
@@ -49,10 +51,10 @@ def solve(folder: Path, problems: Sequence[Problem], config: RunConfig) -> dict[
                 max_new_tokens=room,
                 pad_token_id=tokenizer.eos_token_id,
             )
-            text = completion_text(found[0, len(prompt) :].tolist(), table)
+            text = completion_text(found[0, len(prompt.ids) :].tolist(), table)
             job = Job(
                 id=problem.id,
-                source=assemble(subtask, text).source,
+                source=assemble(problem, prompt, text).source,
                 fn_name=problem.fn_name,
                 tests=problem.tests,
                 limits=config.sandbox.limits,

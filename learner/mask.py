@@ -5,9 +5,12 @@ are found from the lengths of the *generated* tokens, one after the other from t
 completion; nothing is tokenised again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import and_
+from typing import NamedTuple
 
-_GAP = -1
+_SPACE = frozenset(b" \t\n\r\x0b\x0c")
 
 
 def execution_mask(
@@ -57,39 +60,54 @@ def execution_mask(
     _check(token_lengths, completion_start, statements, source)
     if not statements or tampered:
         return [True] * len(token_lengths)
-    regions = _regions(statements, len(source))
-    owners = _owners(statements, source)
+    executed = [statements[owner][2] for owner in _owners(statements, source)]
+    seen, inner, outer = _totals(statements, source, executed)
     mask = []
     end = completion_start - completion_begin
     for length in token_lengths:
         start, end = end, end + length
-        span = range(max(start, completion_start), min(end, len(source)))
-        mask.append(_any_executed(span, source, statements, regions, owners))
+        first, stop = max(start, completion_start), min(end, len(source))
+        if first >= stop:
+            mask.append(True)
+        elif seen[first] == seen[stop]:
+            mask.append(executed[stop - 1])
+        else:
+            by_statement = inner.total[first] < inner.total[stop]
+            hits = inner.executed if by_statement else outer.executed
+            mask.append(hits[first] < hits[stop])
     return mask
 
 
-def _any_executed(
-    span: range,
-    source: bytes,
-    statements: Sequence[tuple[int, int, bool]],
-    regions: Sequence[int],
-    owners: Sequence[int],
-) -> bool:
-    if not span:
-        return True
-    visible = [at for at in span if not source[at : at + 1].isspace()]
-    if not visible:
-        return statements[owners[span[-1]]][2]
-    inside = [regions[at] for at in visible if regions[at] != _GAP]
-    return any(statements[index][2] for index in inside or (owners[at] for at in visible))
+class _Counts(NamedTuple):
+    """Visible bytes of a kind before each offset, and the executed ones among them."""
+
+    total: list[int]
+    executed: list[int]
 
 
-def _regions(statements: Sequence[tuple[int, int, bool]], length: int) -> list[int]:
-    """For each byte the index of the statement whose region holds it, or `_GAP`."""
-    regions = [_GAP] * length
-    for index, (start, end, _) in enumerate(statements):
-        regions[start:end] = [index] * (end - start)
-    return regions
+def _totals(
+    statements: Sequence[tuple[int, int, bool]], source: bytes, executed: Sequence[bool]
+) -> tuple[list[int], _Counts, _Counts]:
+    """Running counts, so that each token's bytes are counted by two look-ups.
+
+    Returns:
+        Visible bytes before each offset 0..len(source); those inside statements; those between.
+    """
+    visible = [byte not in _SPACE for byte in source]
+    inside = [False] * len(source)
+    for start, end, _ in statements:
+        inside[start:end] = visible[start:end]
+    between = [v and not i for v, i in zip(visible, inside, strict=True)]
+
+    def counts(kind: Sequence[bool]) -> _Counts:
+        hits = map(and_, kind, executed)
+        return _Counts(_running(kind), _running(hits))
+
+    return _running(visible), counts(inside), counts(between)
+
+
+def _running(flags: Iterable[bool]) -> list[int]:
+    return list(accumulate(flags, initial=0))
 
 
 def _owners(statements: Sequence[tuple[int, int, bool]], source: bytes) -> list[int]:
