@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ import ray
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
 from actors.sandbox_pool import RESOURCE
+
+_KNOCK_S = 5.0
+"""Longest wait for the cluster's port to answer [seconds]."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     check_memory(placement.min_free_memory_gib)
     if "RAY_ADDRESS" in os.environ:
         try:
+            _knock(os.environ["RAY_ADDRESS"])
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, TimeoutError) as error:
+        except OSError as error:
             raise ConnectionError(
                 f"no Ray cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({error}); "
                 f"start one with `make local-cluster`, or unset RAY_ADDRESS to run without one"
@@ -59,6 +64,13 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     )
     check_placement(resources, placement, rollout, pool, gpu)
     return Cluster(gpu=gpu, resources=resources)
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` where nothing listens at `address`; Ray itself would try for two minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
 
 
 def _cpus(placement: PlacementConfig, rollout: RolloutConfig) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.cluster import check_memory, check_placement
+from actors.cluster import check_memory, check_placement, connect
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
 
@@ -41,3 +41,13 @@ def test_a_run_does_not_start_into_too_little_memory() -> None:
     check_memory(0)
     with pytest.raises(RunFailed, match=r"GiB of memory are free.*min_free_memory_gib"):
         check_memory(1e6)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_does_not_answer_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    placement = PlacementConfig(min_free_memory_gib=0)
+    with pytest.raises(ConnectionError, match=f"RAY_ADDRESS={address} .*make local-cluster"):
+        connect(placement, RolloutConfig(), SandboxPoolConfig())

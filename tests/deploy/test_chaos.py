@@ -1,0 +1,62 @@
+"""The chaos run in its short form, and what its comparison calls a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.chaos import Outcome, compare, passed
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = Path(__file__).with_name("small.yaml")
+
+
+def outcome(rates: list[float], trained: int = 100, **result: Any) -> Outcome:
+    rows = [
+        {"step": i + 1, "pass_rate": rate, "ledger/trained": trained}
+        for i, rate in enumerate(rates)
+    ]
+    samples = {"asked": trained * len(rates), "trained": trained * len(rates), "dropped": 0}
+    whole = {
+        "finished": True, "steps": len(rates), "samples": samples, "gain": 0.0, "restarts": {},
+    }  # fmt: skip
+    return Outcome({**whole, **result}, rows, 1.0, {}, 1)
+
+
+def test_equal_runs_come_through() -> None:
+    record = compare(outcome([0.2, 0.4]), outcome([0.2, 0.4]))
+    assert passed(record)
+    assert record["same_steps_as_calm"] == 2
+
+
+def test_a_curve_beyond_noise_a_lost_sample_or_a_missing_step_fails() -> None:
+    calm = outcome([0.2] * 10)
+    assert passed(compare(calm, outcome([0.21] * 10)))
+    assert not passed(compare(calm, outcome([0.35] * 10)))
+    lost = {"asked": 1000, "trained": 998, "dropped": 1}
+    assert not passed(compare(calm, outcome([0.2] * 10, samples=lost)))
+    assert not passed(compare(calm, outcome([0.2] * 10, steps=11)))
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(1500)
+def test_a_run_under_a_monkey_completes_and_its_books_close(tmp_path: Path) -> None:
+    env = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    finished = subprocess.run(
+        [sys.executable, "-m", "deploy", "chaos", "--config", str(SMALL), "--every", "8",
+         "--seed", "3", "--limit", "600", "--runs_dir", str(tmp_path), "--loop.steps", "10",
+         "--rollout.workers", "2", "--pool.workers", "2", "--pool.slots_per_worker", "1"],
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=1400, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stdout
+    record = json.loads((tmp_path / "small-chaos" / "chaos.json").read_text())
+    assert passed(record)
+    assert sum(record["kills"].values()) >= 3
+    assert record["samples"]["asked"] == 10 * 16
