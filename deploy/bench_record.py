@@ -71,7 +71,7 @@ def print_figures(title: str, figures: Sequence[Any], console: Console | None = 
         spread = one.samples if len(one.samples) > 1 else ()
         table.add_row(
             one.name,
-            f"{one.value:.4g} {one.unit}",
+            f"{one.value:{',' if isinstance(one.value, int) else '.4g'}} {one.unit}",
             f"{min(spread):.4g}" if spread else "",
             f"{max(spread):.4g}" if spread else "",
             one.baseline,
