@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.problem import TIERS, BadRecord, Problem, parse_problem
+from curriculum.sources.field import starter_without_tabs, without_tabs
 from curriculum.sources.json_document import json_document
 from curriculum.sources.json_lines import is_json_lines, json_lines
 
@@ -62,8 +63,8 @@ def read_apps_plus(path: Path | str, mapping: Mapping | None = None) -> list[Pro
     `inputs` and `outputs`, directly or inside `input_output` (an object, or one as a JSON string,
     which may hold `fn_name` too); the solution may be a list, or one as a JSON string, of which
     the first is taken. Inputs and outputs of stdin programs may be lists of lines. Line ends
-    become `\\n`; nothing else in a text is changed. A record without id gets
-    `<file name>/<index>`, one without source the file's name.
+    become `\\n`, and the tabs of a solution's indentation four columns; nothing else is changed. A
+    record without id gets `<file name>/<index>`, one without source the file's name.
 
     The mapping from keys to fields is fixed by the first record that has a field, logged, and
     filled into `mapping` if given. Raises `BadRecord` naming file, index (from 0) and field for a
@@ -124,7 +125,9 @@ class _Reader:
 
     def problem(self, record: dict[str, Any], default_id: str) -> Problem:
         fields = self._fields(record)
-        solution = self._solution(fields["canonical_solution"])
+        written = self._solution(fields["canonical_solution"])
+        starter = self._text("starter_code", fields.get("starter_code") or "")
+        starter, solution = starter_without_tabs(starter, written), without_tabs(written)
         if fields.get("fn_name") and self._is_stdin_program(fields, solution):
             solution = f"{solution.rstrip()}\n\n\n{fields.pop('fn_name')}()\n"
         tests = self._tests(fields)
@@ -132,7 +135,7 @@ class _Reader:
             {
                 "id": self._id(fields.get("id"), default_id),
                 "question": self._text("question", fields["question"]),
-                "starter_code": self._text("starter_code", fields.get("starter_code") or ""),
+                "starter_code": starter,
                 "preamble": self._preamble(fields.get("preamble") or ""),
                 "canonical_solution": solution,
                 "fn_name": fields.get("fn_name") or None,

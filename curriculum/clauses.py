@@ -263,11 +263,11 @@ TIER_SHAPES: dict[Tier, TierShape] = {
 }
 
 
-def sample_spec(rng: random.Random, tier: Tier) -> Spec:
+def sample_spec(rng: random.Random, tier: Tier, largest: int = 9) -> Spec:
     """Draw a specification: which clauses are hard, rare or easy, then their kinds and numbers.
 
-    No kind comes twice with one variable in one role. K and M differ and lie in 2 to 9, so that
-    every `while` clause ends, whatever its author made of it.
+    No kind comes twice with one variable in one role. K and M differ and lie in 2 to `largest`; up
+    to 9 every `while` clause ends, whatever its author made of it.
     """
     shape = TIER_SHAPES[tier]
     count = rng.choice(shape.clauses)
@@ -288,6 +288,6 @@ def sample_spec(rng: random.Random, tier: Tier) -> Spec:
         }[role]
         kind = rng.choice([kind for kind in kinds if (kind, variable, role) not in used])
         used.add((kind, variable, role))
-        k, m = rng.sample(range(2, 10), 2)
+        k, m = rng.sample(range(2, largest + 1), 2)
         clauses.append(Clause(kind, variable, k, m, rare=role == "rare"))
     return Spec(each=tuple(clauses[: count - on_total]), then=tuple(clauses[count - on_total :]))

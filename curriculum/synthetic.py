@@ -37,8 +37,11 @@ MIN_DISTINCT_OUTPUTS = 8
 MIN_TESTS, MAX_TESTS = 5, 10
 LOOP_BUDGET = 10_000
 """Iterations of all `while` loops in one call, above which a program counts as hanging."""
+WIDENING = 500
+"""Specifications in a row without a new problem, after which numbers may be twice as large: with
+small ones alone the introductory tier would be used up after some ten thousand problems."""
 MAX_REJECTIONS = 20_000
-"""Specifications in a row without a new problem, after which a tier counts as exhausted."""
+"""Specifications in a row without a new problem, after which nothing is left to try."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,8 @@ def _write_carelessly(rng: random.Random, clause: Clause) -> Lines:
 
 
 def _new_problem(rng: random.Random, tier: Tier, taken: set[str], problem_id: str) -> Problem:
-    for _ in range(MAX_REJECTIONS):
-        spec = sample_spec(rng, tier)
+    for tries in range(MAX_REJECTIONS):
+        spec = sample_spec(rng, tier, largest=9 * 2 ** (tries // WIDENING))
         if spec.question in taken:
             continue
         tests = _tests(rng, spec)

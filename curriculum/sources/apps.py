@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.problem import TIERS, BadRecord, Problem, parse_problem
-from curriculum.sources.field import Fields, parses, without_tabs
+from curriculum.sources.field import Fields, parses, starter_without_tabs, without_tabs
 
 PREAMBLE = (
     "import collections, functools, heapq, itertools, math, re, string\n"
@@ -117,8 +117,9 @@ def _problem(path: Path, where: str, record: dict[str, Any]) -> Problem:
         found = "missing" if packed is None else f"an object is wanted, not {type(packed).__name__}"
         raise fields.bad("input_output", found)
     fn_name = packed.get("fn_name") or None
-    starter = fields.code("starter_code", "")
-    solution = _solution(fields)
+    written = _solution(fields)
+    starter = starter_without_tabs(fields.text("starter_code", ""), written)
+    solution = without_tabs(written)
     level = fields.record.get("difficulty") or TIERS[0]
     if level not in TIERS:
         raise fields.bad("difficulty", f"{level!r} is none of {', '.join(TIERS)}")
@@ -146,7 +147,7 @@ def _solution(fields: Fields) -> str:
     if not isinstance(solutions, list) or not all(isinstance(s, str) for s in solutions):
         raise fields.bad("solutions", "a list of texts is wanted")
     for solution in solutions:
-        source = without_tabs(solution.replace("\r\n", "\n"))
+        source = solution.replace("\r\n", "\n")
         if source.strip() and parses(source):
             return source
     raise fields.bad("solutions", f"none of {len(solutions)} is Python 3")

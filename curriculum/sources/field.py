@@ -60,18 +60,30 @@ def without_tabs(source: str) -> str:
     """
     if "\t" not in source:
         return source
-    lines = source.split("\n")
-    for index, line in enumerate(lines):
-        code = line.lstrip(" \t")
-        lines[index] = line[: len(line) - len(code)].expandtabs(TAB_COLUMNS) + code
-    expanded = "\n".join(lines)
+    expanded = _expanded(source)
     meaning = _tree(source)
     return expanded if meaning is not None and _tree(expanded) == meaning else source
+
+
+def starter_without_tabs(starter: str, solution: str) -> str:
+    """Starter code as the solution that it may begin: with the same tabs replaced, or none.
+
+    Starter code alone often does not parse. `solution` is as it stands in the file.
+    """
+    return starter if without_tabs(solution) == solution else _expanded(starter)
 
 
 def parses(source: str) -> bool:
     """Whether Python can parse a source."""
     return _tree(source) is not None
+
+
+def _expanded(source: str) -> str:
+    lines = source.split("\n")
+    for index, line in enumerate(lines):
+        code = line.lstrip(" \t")
+        lines[index] = line[: len(line) - len(code)].expandtabs(TAB_COLUMNS) + code
+    return "\n".join(lines)
 
 
 def _tree(source: str) -> str | None:

@@ -106,6 +106,32 @@ def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     assert not all(made_of.policy_mask), "the second half never ran"
 
 
+def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any) -> None:
+    fleet, pool = Fleet(tokenizer), Pool()
+    made = collector(tokenizer, fleet, pool)
+    problem = PROBLEMS[2]
+    before, after = "Sure:\n```python\n", "\n```\nThis solves it."
+    prompt = tuple(tokenizer.encode(f"{problem.question}\n"))
+    fleet.remainders[prompt] = f"{before}{problem.canonical_solution}{after}"
+    subtasks = [cut(problem, FULL_TASK, KINDS)]
+    sample = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).samples[0]
+    assert sample.program.source == problem.canonical_solution + "\n"
+    assert sample.text == f"{before}{problem.canonical_solution}{after}"
+    mask = trajectory(sample, RewardConfig()).policy_mask
+    half, at = len(sample.program.source.encode()) // 2, 0
+    for kept, length in zip(mask, sample.token_lengths, strict=True):
+        places = [sample.program.place(offset) for offset in range(at, at + length)]
+        inside = [place for place in places if place is not None]
+        at += length
+        if not inside:
+            assert kept, "fences and prose are kept"
+        elif max(inside) < half - 1:
+            assert kept, "the first half ran"
+        elif min(inside) > half:
+            assert not kept, "the second half did not"
+    assert at == len(sample.text.encode())
+
+
 def test_a_round_that_takes_too_long_says_how_far_it_came(tokenizer: Any) -> None:
     made = collector(tokenizer, Fleet(tokenizer), Pool(delay_s=30))
     subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)]

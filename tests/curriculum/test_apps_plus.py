@@ -127,6 +127,20 @@ def test_a_function_name_inside_input_output_counts(tmp_path):
     assert read(tmp_path, [record]) == read(tmp_path, [CALLS])
 
 
+def test_indentation_by_tabs_becomes_spaces_in_starter_and_solution_alike(tmp_path):
+    solution = 'def f(x):\r\n\ty = "\t"\r\n\treturn x + len(y)'
+    spaces = 'def f(x):\n    y = "\t"\n    return x + len(y)'
+    for starter, prefix in (
+        ('def f(x):\n\ty = "\t"\n', 'def f(x):\n    y = "\t"'),
+        ('def f(x):\n\ty = "\t"\n\treturn', 'def f(x):\n    y = "\t"\n    return'),
+        ("def f(x):\n\t", "def f(x):"),
+    ):
+        record = CALLS | {"canonical_solution": solution, "starter_code": starter}
+        problem = read(tmp_path, [record])[0]
+        assert problem.canonical_solution == spaces
+        assert starter_prefix(problem) == prefix
+
+
 def test_a_solution_that_begins_with_a_bracket_is_code(tmp_path):
     record = without(STDIN, "solutions") | {"solution": "[print(i) for i in input()]"}
     assert read(tmp_path, [record])[0].canonical_solution == "[print(i) for i in input()]"

@@ -2,6 +2,8 @@
 
 import ast
 import random
+import re
+import sys
 from collections import Counter
 from itertools import islice
 from statistics import mean
@@ -11,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curriculum import clauses, synthetic
-from curriculum.clauses import HARD, HARD_COMPETITION, HARD_INTERVIEW, LEAVING, RARE_ABOVE
+from curriculum.clauses import (
+    HARD,
+    HARD_COMPETITION,
+    HARD_INTERVIEW,
+    LEAVING,
+    RARE_ABOVE,
+    sample_spec,
+)
 from curriculum.problem import TIERS, Problem
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.synthetic import run_on, single_mistakes, sloppy_corpus, synthetic_problems
@@ -75,6 +84,21 @@ def test_excluded_questions_do_not_come(problems):
     excluded = {problem.question for problem in problems}
     again = synthetic_problems(seed=11, per_tier=20, exclude=excluded)
     assert not excluded & {problem.question for problem in again}
+
+
+def test_a_tier_whose_small_numbers_are_used_up_goes_on_with_larger_ones(monkeypatch):
+    """As if there were three specifications with small numbers in each tier."""
+
+    def few(rng, tier, largest):
+        return sample_spec(random.Random(rng.randrange(3)) if largest == 9 else rng, tier, largest)
+
+    monkeypatch.setattr(synthetic, "sample_spec", few)
+    problems = synthetic_problems(seed=1, per_tier=8)
+    assert len({problem.question for problem in problems}) == 3 * 8
+    for problem in problems:
+        if problem.id.endswith("0007"):
+            assert max(int(number) for number in re.findall(r"\d+", problem.question)) > 9
+        assert call(problem) == [test.output for test in problem.tests]
 
 
 def test_an_exhausted_tier_is_an_error_and_no_endless_search(monkeypatch):
@@ -287,3 +311,49 @@ def test_rare_clauses_leave_code_unexecuted(problems):
             guarded, executed = guarded + 1, executed + bool(seen)
     assert guarded > PER_TIER
     assert executed / guarded < 0.25
+
+
+def executed_share(program, inputs):
+    """Share of the lines below `def` that run on these inputs, and the outputs (crashes: None)."""
+    seen: Counter[int] = Counter()
+    namespace: dict = {}
+    outputs = []
+
+    def trace(frame, event, _):
+        if frame.f_code.co_name == "f" and event == "line":
+            seen[frame.f_lineno] += 1
+            if seen[frame.f_lineno] > 5000:
+                raise TimeoutError("a loop that does not end")
+        return trace
+
+    exec(program, namespace)
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for numbers in inputs:
+            try:
+                outputs.append(namespace["f"](list(numbers)))
+            except Exception:
+                outputs.append(None)
+    finally:
+        sys.settrace(before)
+    return len(seen) / (len(program.splitlines()) - 1), outputs
+
+
+@pytest.mark.parametrize(
+    ("tier", "at_most"), [("introductory", 0.9), ("interview", 0.85), ("competition", 0.7)]
+)
+def test_plausible_wrong_programs_leave_code_unexecuted(tier, at_most):
+    """What the tests do not run of a careless author's failing program is FGO's work."""
+    rng, shares = random.Random(9), []
+    while len(shares) < 60:
+        spec = sample_spec(rng, tier)
+        tests = synthetic._tests(rng, spec)
+        if tests is None:
+            continue
+        program = spec.program([synthetic._write_carelessly(rng, c) for c in spec.clauses])
+        share, outputs = executed_share(program, [test.input[0] for test in tests])
+        if outputs != [test.output for test in tests]:
+            shares.append(share)
+    assert sum(shares) / len(shares) < at_most
+    assert sum(share < 1 for share in shares) / len(shares) > 0.3
