@@ -51,6 +51,7 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
             ) from error
     else:
         ray.init(
+            address="local",  # and not whatever other cluster happens to run on this machine
             num_cpus=max(os.cpu_count() or 1, _cpus(placement, rollout)),
             resources={RESOURCE: float(pool.workers)},
             object_store_memory=300 << 20,
