@@ -5,7 +5,7 @@ VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet chaos lint format typecheck lock engine engine-down image clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos lint format typecheck lock engine engine-down image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ bench-fleet: install ## measure the orchestration: one table and runs/bench/flee
 
 chaos: install ## the smoke profile on simulated nodes while things are killed (ARGS="--every 5 --seed 2")
 	@exec $(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml $(ARGS)
+
+bench-learner: install ## measure the learner against TRL and full logits: one table and runs/bench/learner.json
+	@$(VENV)/python -c 'import trl' 2>/dev/null || deploy/install.sh bench
+	@exec $(VENV)/python -m deploy learner bench $(ARGS)
 
 lint: install ## ruff (lint and format) and pyright
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/pyright

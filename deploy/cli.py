@@ -12,6 +12,7 @@ from typing import Any
 
 from deploy.config import ConfigError, RunConfig, load_config
 from deploy.data_command import add_data_command
+from deploy.learner_command import add_learner_command
 from deploy.sft_command import add_sft_command
 
 EXAMPLES = """\
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _sandbox_commands(commands)
     add_data_command(commands)
     add_sft_command(commands)
+    add_learner_command(commands)
 
     fleet = commands.add_parser("fleet", help="measure what the orchestration costs")
     actions = fleet.add_subparsers(title="actions", metavar="ACTION", required=True)

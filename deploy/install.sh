@@ -3,6 +3,7 @@
 #
 #   deploy/install.sh          cpu or gpu, whichever this machine has
 #   STEPCODER_EXTRA=gpu deploy/install.sh
+#   deploy/install.sh bench    also what the benchmarks compare with
 #
 # PYTHON names the interpreter to build the environment from (3.11 or 3.12; default: python3).
 set -eu
@@ -23,7 +24,7 @@ constraints=deploy/constraints-$STEPCODER_EXTRA.txt
 uv_version=0.13.9
 stamp=.venv/.stepcoder-installed
 want=$(cat pyproject.toml "$constraints" deploy/overrides-cpu.txt deploy/install.sh | cksum)
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
+if [ $# = 0 ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     exit 0
 fi
 
@@ -38,9 +39,10 @@ echo "install: .venv with $("$python" -V), extra '$STEPCODER_EXTRA', pinned by $
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 
+extras=$STEPCODER_EXTRA,dev${1:+,$1}
 install() {
     .venv/bin/uv pip install --python .venv/bin/python --constraint "$constraints" \
-        --editable ".[$STEPCODER_EXTRA,dev]" "$@"
+        --editable ".[$extras]" "$@"
 }
 # uv does not read pip's settings: hand it the machine's local wheels, if it has any.
 [ -z "${PIP_FIND_LINKS:-}" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$PIP_FIND_LINKS}"

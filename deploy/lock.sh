@@ -8,8 +8,8 @@ compile() { # compile EXTRA [OPTION...]
     extra=$1
     shift
     {
-        echo "# Every package of extras '$extra' and 'dev', pinned. Made by 'make lock'; do not edit."
-        "$uv" pip compile --quiet pyproject.toml --extra "$extra" --extra dev --python-version 3.11 \
+        echo "# Every package of extras '$extra', 'dev' and 'bench', pinned. Made by 'make lock'; do not edit."
+        "$uv" pip compile --quiet pyproject.toml --extra "$extra" --extra dev --extra bench --python-version 3.11 \
             --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@"
     } >"deploy/constraints-$extra.txt.new"
     mv "deploy/constraints-$extra.txt.new" "deploy/constraints-$extra.txt"

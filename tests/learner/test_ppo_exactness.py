@@ -301,6 +301,7 @@ def test_stage_3_exports_in_bounded_buckets_on_every_rank(two_ranks: dict[str, d
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("stage", [2, 3])
 def test_six_updates_equal_three_a_kill_and_three_more(
     stage: int, model_dir: Path, tmp_path: Path
@@ -309,7 +310,9 @@ def test_six_updates_equal_three_a_kill_and_three_more(
     by the system in the middle of the fourth.
     """
     adam = {"lr": 1e-3}
-    config = settings(policy=adam, critic=adam, seed=5, zero={"stage": stage})
+    config = settings(
+        policy=adam, critic=adam, seed=5, zero={"stage": stage}, epochs=1, token_budget=400
+    )
     folder = str(tmp_path / "checkpoint")
     whole = {"name": "whole", "config": config, "updates": [1, 2, 3, 4, 5, 6]}
     killed = {**whole, "name": "killed", "save": folder, "save_at": 3, "kill_at": 4}
