@@ -45,16 +45,16 @@ class Figure:
 class Work:
     """What every rival is given; written to its process as JSON."""
 
-    samples: int = 32
+    samples: int = 16
     """Trajectories in one update."""
-    minibatch: int = 16
+    minibatch: int = 8
     """Trajectories in one optimizer step."""
-    micro_batch: int = 8
+    micro_batch: int = 4
     """Sequences in a rival's micro-batch; ours get as many positions, as a token budget."""
     longest_prompt: int = 64
     """Prompts have half to all of these tokens."""
     longest_response: int = 256
-    """Responses have a sixteenth to all of these tokens, evenly on a logarithmic scale."""
+    """Responses have a quarter to all of these tokens, evenly."""
     hidden_size: int = 256
     layers: int = 4
     threads: int = 1
@@ -211,7 +211,7 @@ def samples(spec: dict[str, Any]) -> list[tuple[list[int], list[int], float]]:
         if number % GROUP == 0:
             length = generator.randint(spec["longest_prompt"] // 2, spec["longest_prompt"])
             prompt = [generator.randrange(300, VOCABULARY) for _ in range(length)]
-        length = round(spec["longest_response"] * 2 ** -generator.uniform(0, 4))
+        length = round(spec["longest_response"] * generator.uniform(0.25, 1))
         response = [generator.randrange(300, VOCABULARY) for _ in range(length)]
         found.append((prompt, response, generator.choice([1.0, -0.3, -0.6, -1.0])))
     return found
