@@ -1,0 +1,74 @@
+"""The benchmark's parts do the same work and measure what they say; nothing here is timed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import learner.bench_rivals as rivals
+from learner.bench import GROUP, VOCABULARY, Work, make_model, ratio, samples
+
+SMALL = Work(
+    samples=8, minibatch=4, micro_batch=2, longest_prompt=8, longest_response=12, hidden_size=32,
+    layers=1,
+)  # fmt: skip
+
+
+def spec(folder: Path, kind: str) -> dict:
+    parts = {name: getattr(SMALL, name) for name in Work.__slots__}
+    return {**parts, "kind": kind, "model": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench") / "model"
+    make_model(folder, SMALL)
+    return folder
+
+
+def test_every_rival_gets_the_same_samples(folder: Path) -> None:
+    ours, theirs = samples(spec(folder, "ours")), samples(spec(folder, "trl"))
+    assert ours == theirs
+    assert len(ours) == SMALL.samples
+    prompts = {tuple(prompt) for prompt, _, _ in ours}
+    assert len(prompts) == SMALL.samples // GROUP
+    assert max(token for p, r, _ in ours for token in (*p, *r)) < VOCABULARY
+
+
+def test_ours_and_full_logits_reach_the_same_weights(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One optimizer step over all samples, so that neither's order of samples matters."""
+    whole = {**spec(folder, ""), "minibatch": SMALL.samples}
+    monkeypatch.setattr(rivals, "LR", 1e-3)
+    before = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    ours = rivals._ours(whole)
+    ours()
+    learner = ours.__closure__[1].cell_contents  # type: ignore[index]
+    found = {name: weight.clone() for name, weight in learner.named_weights()}
+    full = rivals._full_logits(whole)
+    full()
+    cells = dict(zip(full.__code__.co_freevars, full.__closure__ or (), strict=True))
+    wanted = cells["policy"].cell_contents.state_dict()
+    assert max(float((wanted[n] - before[n]).abs().max()) for n in wanted) > 1e-4
+    close = [torch.isclose(found[n], wanted[n], atol=1e-4) for n in wanted]
+    assert torch.cat([c.flatten() for c in close]).float().mean() > 0.999
+
+
+def test_the_memory_of_the_loss_is_that_of_a_chunk() -> None:
+    shape = {"vocabulary": 20_000, "hidden_size": 16, "threads": 1}
+    chunked = [rivals._loss({**shape, "kind": "loss_chunked", "tokens": n}) for n in (1024, 4096)]
+    full = rivals._loss({**shape, "kind": "loss_full", "tokens": 4096})
+    logits = 4096 * 20_000 * 4 / 2**20
+    assert full > 2 * logits
+    assert chunked[1] < 0.4 * full
+    assert chunked[1] < 1.3 * chunked[0] + 20
+
+
+def test_a_ratio_is_judged_by_its_median() -> None:
+    assert ratio("a", [1.0, 2.0, 9.0], "b", 2.0, None).ok
+    assert not ratio("a", [1.0, 1.9, 9.0], "b", 2.0, None).ok
+    assert ratio("a", [0.1, 0.2, 9.0], "b", 0.2, None, lower=True).ok
+    assert json.dumps(ratio("a", [1.0], "b", None, None).samples) == "[1.0]"
