@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
@@ -49,3 +50,27 @@ def test_the_entropy_bonus_spreads_the_distribution(
         for _ in range(2):
             found[coefficient] = learner.update(make_trajectories(1))["entropy"]
     assert found[1.0] > found[0.0] + 0.01
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_bfloat16_keeps_float32_master_weights(
+    stage: int, model_dir: Path, make_trajectories: Make
+) -> None:
+    """Steps far below bfloat16's resolution add up; the first ratios are exactly 1 all the same."""
+    slow = {"lr": 1e-4}
+    learner = new_learner(
+        model_dir, dtype="bfloat16", zero={"stage": stage}, policy=slow, critic=slow, epochs=3
+    )
+    before = weights(learner)["policy"]
+    assert {weight.dtype for weight in before.values()} == {torch.bfloat16}
+    for seed in (1, 2):
+        metrics = learner.update(make_trajectories(seed))
+        assert metrics["ratio_max_deviation_first_minibatch"] == 0.0
+    after = weights(learner)["policy"]
+    moved = sum(int((before[name] != after[name]).sum()) for name in after)
+    assert moved > 0
+
+
+def test_bfloat16_without_master_weights_is_refused(model_dir: Path) -> None:
+    with pytest.raises(ValueError, match="stage 0 is for float32 only"):
+        new_learner(model_dir, dtype="bfloat16", zero={"stage": 0})
