@@ -4,7 +4,9 @@ memory of the loss.
 Each rival lives in a process of its own (`learner.bench_rivals`) and updates on the same batch of
 samples from the same weights in the same precision, in turn: ours, theirs, ours, theirs. What is
 timed is one whole update: log-probabilities of old policy and reference, then forward, backward and
-optimizer steps. Advantages are GRPO's, so that nobody has a critic.
+optimizer steps. Advantages are GRPO's, so that nobody has a critic. Each process computes with one
+thread, and its seconds are its own processor time, so that whoever else uses the machine falls on
+nobody.
 """
 
 import json
@@ -77,7 +79,9 @@ class Rival:
         self._answer()
 
     def update(self) -> dict[str, float]:
-        """One update; its seconds, tokens and peak memory above the process at rest [MiB]."""
+        """One update; its processor seconds, tokens and peak memory above the process as loaded,
+        optimizer state and kept gradients included [MiB].
+        """
         assert self._process.stdin is not None
         self._process.stdin.write("update\n")
         self._process.stdin.flush()
