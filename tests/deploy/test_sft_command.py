@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from curriculum import FULL_TASK, cut, encode_prompt, synthetic_problems, write_problems
+from curriculum import FULL_TASK, PromptEncoder, cut, synthetic_problems, write_problems
+from curriculum.config import PromptConfig
 from curriculum.problem import Problem
 from deploy.cli import main
 from deploy.config import ConfigError
@@ -50,16 +51,28 @@ def test_a_model_folder_comes_out_that_training_can_start_from(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["loss"] < result["loss"]
 
 
+def test_held_out_problems_are_solved_in_the_sandbox(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sft", str(source), "-o", str(tmp_path / "warm"), "--heldout", "0.25", "--solve", "2"]
+    assert main([*words, *QUICK, "--sandbox.backend", "process"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["asked"] == 2
+    assert result["pass_rate"] == result["solved"] / 2
+
+
 def test_prompts_are_those_that_rl_asks(problems: list[Problem], tiny_model: Path) -> None:
     from transformers import AutoTokenizer
 
     from learner.sft import encode_pairs
+    from learner.tokenizer import token_bytes
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), PromptConfig())
     examples = encode_pairs(pairs(problems), tokenizer)
     for problem, example in zip(problems, examples, strict=True):
         subtask = cut(problem, FULL_TASK, frozenset())
-        assert list(example.prompt_ids) == encode_prompt(subtask, tokenizer)
+        assert tuple(example.prompt_ids) == encoder.encode(subtask).ids
         assert subtask.prefix + subtask.remainder == problem.canonical_solution
 
 
