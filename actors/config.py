@@ -63,7 +63,8 @@ class SandboxPoolConfig(BaseModel):
     retries: int = Field(default=2, ge=0)
     """Times a job with an infrastructure fault is sent again before its sample is dropped."""
     job_timeout_s: float = Field(default=60, gt=0)
-    """Longest wait for one verdict, queueing aside [seconds]."""
+    """Longest wait for one verdict, queueing aside, and for a lost worker to come back [seconds].
+    A worker that exceeds it counts as lost."""
 
 
 class LoopConfig(BaseModel):

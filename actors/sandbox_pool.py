@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from actors.calls import answers, no_options
 from actors.config import SandboxPoolConfig
@@ -33,6 +33,8 @@ from sandbox import (
     reap_strays,
 )
 
+START_S = 120.0
+"""Longest wait for a worker to warm its sandboxes again [seconds]."""
 RESOURCE = "sandbox"
 """The custom Ray resource that marks a node as an execution node."""
 
@@ -131,6 +133,8 @@ class SandboxWorker:
 class SandboxPool:
     """The driver's handle on the sandbox workers: least-loaded dispatch, deadlines, retries.
 
+    A worker that died, or gave no verdict in time, gets no job until it answers again.
+
     Example:
         async for verdict in pool.stream(jobs):
             print(verdict.job_id, verdict.outcome)
@@ -139,7 +143,11 @@ class SandboxPool:
     def __init__(self, workers: Sequence[Any], config: SandboxPoolConfig) -> None:
         self.workers = list(workers)
         self.config = config
+        self.losses = 0
+        """Times a worker died or fell silent."""
         self._load = [0] * len(self.workers)
+        self._silent: dict[int, asyncio.Task[None]] = {}
+        self._news = asyncio.Event()
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(len(self.workers) * config.slots_per_worker)
 
@@ -197,22 +205,57 @@ class SandboxPool:
         the program and frees its slot.
 
         Raises:
-            TimeoutError: no verdict within `job_timeout_s`, though sandboxes have deadlines.
+            TimeoutError: no worker answers, and none came back within `job_timeout_s`.
         """
         failed: set[int] = set()
         async with self._slots:
             for attempt in range(self.config.retries + 1):
-                index = self._least_loaded(failed)
+                index = await self._least_loaded(failed)
                 verdict = await self._attempt(job, index)
                 if verdict.outcome is not Outcome.infra_error or attempt == self.config.retries:
                     return verdict
                 failed.add(index)
         raise AssertionError("unreachable: the last attempt returns")
 
-    def _least_loaded(self, failed: set[int]) -> int:
+    async def _least_loaded(self, failed: set[int]) -> int:
         """The worker with the fewest jobs under way, of those not in `failed` if there are any."""
-        able = [i for i in range(len(self.workers)) if i not in failed]
-        return min(able or range(len(self.workers)), key=self._load.__getitem__)
+        try:
+            async with asyncio.timeout(self.config.job_timeout_s):
+                while len(self._silent) == len(self.workers):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise TimeoutError(
+                f"none of {len(self.workers)} sandbox workers answers, nor came back within "
+                f"{self.config.job_timeout_s:g} s (pool.job_timeout_s)"
+            ) from None
+        there = [i for i in range(len(self.workers)) if i not in self._silent]
+        able = [i for i in there if i not in failed]
+        return min(able or there, key=self._load.__getitem__)
+
+    def _lost(self, job: Job, index: int, why: str) -> Verdict:
+        """The verdict of an attempt that came to nothing; the worker has to answer first."""
+        self.losses += 1
+        if index not in self._silent:
+            self._silent[index] = asyncio.create_task(self._await_return(index))
+        return Verdict(
+            job.id,
+            Outcome.infra_error,
+            tests=(TestResult(TestOutcome.not_run),) * len(job.cases),
+            error=f"sandbox-{index}: {why}",
+            trusted_tests=job.assertions is None,
+        )
+
+    async def _await_return(self, index: int) -> None:
+        """Ask a worker to warm up until it says that it has."""
+        while True:
+            try:
+                await asyncio.wait_for(self.workers[index].start.remote(), START_S)
+                break
+            except (RayActorError, RayTaskError, TimeoutError):
+                await asyncio.sleep(1)
+        del self._silent[index]
+        self._news.set()
 
     async def _attempt(self, job: Job, index: int) -> Verdict:
         worker, number = self.workers[index], next(self._numbers)
@@ -229,18 +272,9 @@ class SandboxPool:
             raise
         except TimeoutError:
             worker.cancel.remote(number)
-            raise TimeoutError(
-                f"sandbox-{index} gave no verdict on job {job.id} within "
-                f"{self.config.job_timeout_s:.0f} s"
-            ) from None
+            return self._lost(job, index, f"no verdict within {self.config.job_timeout_s:g} s")
         except RayActorError as error:
-            return Verdict(
-                job.id,
-                Outcome.infra_error,
-                tests=(TestResult(TestOutcome.not_run),) * len(job.cases),
-                error=f"sandbox-{index}: {error}",
-                trusted_tests=job.assertions is None,
-            )
+            return self._lost(job, index, str(error))
 
     def _ended(self, index: int, answer: asyncio.Future[Verdict | None]) -> None:
         self._load[index] -= 1
@@ -249,4 +283,6 @@ class SandboxPool:
 
     def stop(self) -> None:
         """Close every sandbox; waits at most 20 s for the containers to go."""
+        for waiting in self._silent.values():
+            waiting.cancel()
         ray.wait([w.stop.remote() for w in self.workers], num_returns=len(self.workers), timeout=20)

@@ -183,6 +183,7 @@ class Trainer:
             "staleness/max": float(max(staleness)),
             "restarts/rollout": float(self.sync.fleet.restarts),
             "restarts/learner": float(self.learner_restarts),
+            "restarts/sandbox": float(self.collector.pool.losses),
             "weights/version": float(progress.weight_version),
             "weights/bytes": float(self.sync.bytes),
         }

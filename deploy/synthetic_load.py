@@ -56,6 +56,8 @@ class SteadyFleet:
 class SteadyPool:
     """Judges at once; every second program passes."""
 
+    losses = 0
+
     async def run(self, job: Job) -> Verdict:
         """A verdict with half of the program executed."""
         size = len(job.source.encode())

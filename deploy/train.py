@@ -252,6 +252,7 @@ class Run:
             "restarts": {
                 "rollout": self.fleet.restarts,
                 "learner": self.trainer.learner_restarts,
+                "sandbox": self.pool.losses,
             },
             "seconds": {**timings, **progress.seconds},
         }

@@ -6,11 +6,14 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import RayActorError
 
 from actors.config import SandboxPoolConfig
 from actors.sandbox_pool import SandboxPool
@@ -143,7 +146,7 @@ def test_a_fault_that_stays_is_told_as_such() -> None:
     assert sorted(worker.asked for worker in workers) == [1, 2]
 
 
-async def run_one(workers: list[Scripted], config: SandboxPoolConfig) -> Verdict:
+async def run_one(workers: Sequence[Any], config: SandboxPoolConfig) -> Verdict:
     return await SandboxPool(workers, config).run(job("one", PROGRAMS["right"][0]))
 
 
@@ -160,3 +163,59 @@ def test_a_killed_actor_costs_no_verdict(pool: SandboxPool, loop: asyncio.Runner
         assert {verdict.outcome for verdict in verdicts} == {Outcome.passed}
 
     loop.run(run())
+
+
+class Mortal:
+    """A worker in this process that dies or falls silent on its first job, and comes back."""
+
+    def __init__(self, fault: str, away_s: float) -> None:
+        self.fault = fault
+        self.away_s = away_s
+        self.asked = self.started = 0
+        self.run = SimpleNamespace(remote=self._run)
+        self.start = SimpleNamespace(remote=self._start)
+        self.cancel = SimpleNamespace(remote=lambda number: None)
+
+    async def _run(self, given: Job, _number: int) -> Verdict:
+        self.asked += 1
+        if self.asked == 1 and self.fault == "dies":
+            raise RayActorError
+        if self.asked == 1:
+            await asyncio.sleep(60)
+        return Verdict(given.id, Outcome.passed, tests=())
+
+    async def _start(self) -> None:
+        await asyncio.sleep(self.away_s)
+        self.started += 1
+
+
+@pytest.mark.parametrize("fault", ["dies", "is silent"])
+def test_a_lone_worker_that_is_lost_is_waited_for(fault: str) -> None:
+    worker = Mortal(fault, away_s=0.2)
+    config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.5)
+    verdict = asyncio.run(run_one([worker], config))
+    assert verdict.outcome is Outcome.passed
+    assert (worker.asked, worker.started) == (2, 1)
+
+
+def test_jobs_go_to_the_others_until_a_lost_worker_answers() -> None:
+    async def run() -> None:
+        lost, other = Mortal("dies", away_s=0.3), Mortal("", away_s=0)
+        other.asked = 1
+        pool = SandboxPool([lost, other], SandboxPoolConfig(workers=2, slots_per_worker=1))
+        for _ in range(4):
+            assert (await pool.run(job("j", "x = 1"))).outcome is Outcome.passed
+        assert lost.asked == 1
+        assert pool.losses == 1
+        await asyncio.sleep(0.5)
+        await pool.run(job("j", "x = 1"))
+        assert lost.asked == 2
+
+    asyncio.run(run())
+
+
+def test_where_no_worker_answers_it_is_said() -> None:
+    worker = Mortal("dies", away_s=60)
+    config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.1)
+    with pytest.raises(TimeoutError, match=r"none of 1 sandbox workers answers, .*job_timeout_s"):
+        asyncio.run(run_one([worker], config))
