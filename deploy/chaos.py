@@ -37,7 +37,10 @@ NODE_AWAY_S = 3.0
 
 @dataclass
 class Monkey:
-    """Kills one thing every `every_s` seconds, what and which drawn from its seed."""
+    """Kills one thing every `every_s` seconds, what and which drawn from its seed.
+
+    It rests while a driver loads, lest a run that takes longer to load than that never begins.
+    """
 
     cluster: SimulatedCluster
     run: str
@@ -50,8 +53,12 @@ class Monkey:
     _away: tuple[str, float] | None = None
 
     def begin(self) -> None:
-        """Start counting: the first kill is one interval away."""
+        """Start counting: the next kill is one interval away."""
         self._due = time.monotonic() + self.every_s
+
+    def rest(self) -> None:
+        """Kill nothing until `begin`."""
+        self._due = 0.0
 
     def act(self, driver: subprocess.Popen[Any]) -> None:
         """Kill something if it is time to, and bring back a node that was away long enough."""
@@ -175,6 +182,7 @@ def _run(
     folder = config.runs_dir.absolute() / name
     given = config.model_copy(update={"name": name, "runs_dir": config.runs_dir.absolute()})
     folder.mkdir(parents=True, exist_ok=True)
+    folder.with_suffix(".log").unlink(missing_ok=True)
     profile = folder.with_name(f"{name}.yaml")
     profile.write_text(given.to_yaml())
     console = Console(highlight=False)
@@ -222,7 +230,10 @@ def _drive(
     env = {**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONUNBUFFERED": "1"}
     log = folder.with_suffix(".log")
     deadline = time.monotonic() + limit_s
-    with log.open("wb") as sink, log.open("r") as follow:
+    if monkey is not None:
+        monkey.rest()
+    with log.open("ab") as sink, log.open("r") as follow:
+        follow.seek(0, os.SEEK_END)
         driver = subprocess.Popen(command, env=env, stdout=sink, stderr=subprocess.STDOUT)
         try:
             while driver.poll() is None:

@@ -49,8 +49,9 @@ def test_a_curve_beyond_noise_a_lost_sample_or_a_missing_step_fails() -> None:
 def test_a_run_under_a_monkey_completes_and_its_books_close(tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     finished = subprocess.run(
-        [sys.executable, "-m", "deploy", "chaos", "--config", str(SMALL), "--every", "8",
-         "--seed", "3", "--limit", "600", "--runs_dir", str(tmp_path), "--loop.steps", "10",
+        [sys.executable, "-m", "deploy", "chaos", "--config", str(SMALL), "--every", "10",
+         "--kinds", "rollout,engine,sandbox,container,learner,node", "--seed", "3",
+         "--limit", "600", "--runs_dir", str(tmp_path), "--loop.steps", "10",
          "--rollout.workers", "2", "--pool.workers", "2", "--pool.slots_per_worker", "1"],
         cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=1400, check=False,
