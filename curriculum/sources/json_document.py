@@ -83,7 +83,8 @@ class _Reader:
 
     def _maps_to_objects(self) -> bool:
         """Whether the object's first value is an object, looked at without moving on."""
-        first = re.compile(r'\{[ \t\r\n]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*(.)', re.DOTALL)
+        key = r'\{[ \t\r\n]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:'
+        first = re.compile(key + r"[ \t\r\n]*([^ \t\r\n])", re.DOTALL)
         while True:
             found = first.match(self.text, self.at)
             if found or not self._fill():

@@ -50,6 +50,13 @@ def test_another_document_is_one_record(tmp_path, text):
     assert list(json_document(path)) == [(None, json.loads(text))]
 
 
+def test_white_space_at_the_end_of_a_chunk_is_no_value(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 1)
+    path = tmp_path / "d.json"
+    path.write_text('{"k":   {"a": 1}}')
+    assert list(json_document(path)) == [("k", {"a": 1})]
+
+
 def test_numbers_do_not_end_with_a_chunk(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 1)
     path = tmp_path / "d.json"
