@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from actors.evaluate import Evaluation
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.evaluate import Evaluation
 
 TIERS = ("introductory", "interview", "competition")
 

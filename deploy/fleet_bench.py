@@ -85,9 +85,6 @@ def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> 
         workers: fleet sizes at which the growth of the figures is shown.
         say: called with what is being measured.
     """
-    say("the loop on stages of a set length")
-    yield overlap()
-    yield from overhead()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
         tiny = create_model(ModelConfig(), Path(scratch) / "tiny")
         large = create_model(HUNDRED_MILLION, Path(scratch) / "large")
@@ -98,6 +95,9 @@ def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> 
         say("a model of 100 million parameters")
         with nodes(1), started(large, 1) as fleet:
             yield broadcast_against_reload(fleet, rounds)
+    say("the loop on stages of a set length")
+    yield overlap()
+    yield from overhead()
 
 
 # ----------------------------------------------------------------------------- the loop
