@@ -44,6 +44,7 @@ class RolloutFleet:
         config: RolloutConfig,
         gpu: bool,
         options: Callable[[int], dict[str, Any]] = no_options,
+        worker: type[RolloutWorker] = RolloutWorker,
     ) -> None:
         """Create the actors.
 
@@ -51,6 +52,7 @@ class RolloutFleet:
             config: how many, and how they sample.
             gpu: whether engines run on GPUs.
             options: further Ray options of worker `i`, such as where it is placed.
+            worker: class of the actors.
         """
         self.config = config
         self.gpu = gpu
@@ -60,7 +62,7 @@ class RolloutFleet:
         """Engines started again so far."""
         self.bring_up: Callable[[Member], Awaitable[None]] | None = None
         self.say: Callable[[str], None] = lambda line: None
-        actor = ray.remote(RolloutWorker)
+        actor = ray.remote(worker)
         self.members = [
             Member(
                 f"rollout-{i}",

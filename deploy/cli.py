@@ -227,7 +227,10 @@ def _fleet_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
 
     sizes = [int(size) for size in options.workers.split(",")]
     say = lambda what: print(f"{what} ...", file=sys.stderr, flush=True)  # noqa: E731
-    figures = list(measure(options.rounds, sizes, say))
+    figures = []
+    for figure in measure(options.rounds, sizes, say):
+        figures.append(figure)
+        say(f"{figure.name} {figure.value:.4g} {figure.unit}")
     print_figures("fleet", figures)
     print(f"written: {write_record('fleet', figures, options.out)}")
     return 0 if all(figure.ok for figure in figures) else 1

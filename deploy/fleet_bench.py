@@ -30,7 +30,7 @@ import ray
 from actors.config import LoopConfig, PlacementConfig, RolloutConfig, WeightsConfig
 from actors.learner import LearnerGroup
 from actors.rollout import Request
-from actors.rollout_bench import bare_rate, reload_from_disk
+from actors.rollout_bench import BenchWorker
 from actors.rollout_fleet import RolloutFleet
 from actors.rollout_member import Member
 from actors.weight_sync import WeightSync
@@ -185,7 +185,7 @@ class started:
         config = RolloutConfig(workers=count, max_num_seqs=SEQUENCES, max_new_tokens=TOKENS)
         learning = LearnerConfig(critic_layers=1)
         learner = LearnerGroup(learning, PlacementConfig(), gpu=False, deadline_s=DEADLINE_S)
-        fleet = RolloutFleet(config, gpu=False)
+        fleet = RolloutFleet(config, gpu=False, worker=BenchWorker)
         sync = WeightSync(learner, fleet, WeightsConfig(), "gloo")
         self.model = model
         self.parts = Fleet(learner, fleet, sync, asyncio.Runner(), [])
@@ -223,7 +223,7 @@ def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
         rates.append(rate)
         if count == 1:
             bare: Any = ray.get(
-                fleet.fleet.members[0].actor.__ray_call__.remote(bare_rate, fleet.requests()),
+                fleet.fleet.members[0].actor.bare_rate.remote(fleet.requests()),
                 timeout=DEADLINE_S,
             )
             ratios.append(rate / bare)
@@ -277,5 +277,5 @@ def broadcast_against_reload(fleet: Fleet, rounds: int) -> Figure:
 
 def reload_once(member: Member) -> float:
     """Seconds of the engine's own `reload_weights`, generation paused as in a broadcast."""
-    call = member.actor.__ray_call__.remote(reload_from_disk)
+    call = member.actor.reload_from_disk.remote()
     return ray.get(call, timeout=DEADLINE_S)
