@@ -45,6 +45,10 @@ def test_a_curve_beyond_noise_a_lost_sample_or_a_missing_step_fails() -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.skipif(
+    "STEPCODER_CHAOS" not in os.environ,
+    reason="takes many minutes on two cores; set STEPCODER_CHAOS=1 to run it, or use make chaos",
+)
 @pytest.mark.timeout(1500)
 def test_a_run_under_a_monkey_completes_and_its_books_close(tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
