@@ -180,10 +180,11 @@ class RolloutFleet:
         cause: Exception | None = None
         try:
             async for reference in stream:
-                completion: Completion = await reference
-                if request := left.pop(completion.sample_id, None):
-                    member.drop(request)
-                    deliver(completion)
+                completions: tuple[Completion, ...] = await reference
+                for completion in completions:
+                    if request := left.pop(completion.sample_id, None):
+                        member.drop(request)
+                        deliver(completion)
             if left:
                 cause = RuntimeError("its stream ended early")
         except RayTaskError as error:

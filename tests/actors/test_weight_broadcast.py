@@ -107,7 +107,7 @@ async def greedy(actor: Any, parts: Parts, version: int) -> list[Any]:
 
     requests = [Request(i, prompt, i, 16, 0.0) for i, prompt in enumerate(parts.prompts)]
     stream = actor.generate.options(num_returns="streaming").remote(requests, version)
-    found = [await reference async for reference in stream]
+    found = [completion async for reference in stream for completion in await reference]
     assert {completion.weight_version for completion in found} == {version}
     found.sort(key=lambda completion: completion.sample_id)
     return [(list(c.token_ids), list(c.logprobs)) for c in found]
