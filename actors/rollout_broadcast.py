@@ -108,7 +108,8 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
         received = _in_background(self.client.update_weights, asdict(update))
         stream = iter(self.source)
         for bucket in buckets(meta):
-            broadcast(self.group, _pack(bucket, stream), self.deadline_s)
+            work = broadcast(self.group, _flat(bucket, stream))
+            work.wait(timedelta(seconds=self.deadline_s))  # before the stream takes its tensor back
         received.result(self.deadline_s)
         self.client.finish_weight_update()
 
@@ -131,19 +132,23 @@ def _in_background(function: Callable[..., None], *arguments: Any) -> Future[Non
     return future
 
 
-def _pack(bucket: list[ParamMeta], stream: Iterator[tuple[str, torch.Tensor]]) -> torch.Tensor:
-    """Copy the next tensors of `stream` into one flat uint8 buffer.
+def _flat(bucket: list[ParamMeta], stream: Iterator[tuple[str, torch.Tensor]]) -> torch.Tensor:
+    """The next tensors of `stream` as flat uint8: a lone one where it lies, several in one buffer.
 
     Raises:
         RuntimeError: the stream's next name is not the one its metadata promised.
     """
-    buffer = torch.empty(sum(byte_size(p.dtype, p.shape) for p in bucket), dtype=torch.uint8)
+    buffer = torch.empty(0, dtype=torch.uint8)
+    if len(bucket) > 1:
+        buffer = torch.empty(sum(byte_size(p.dtype, p.shape) for p in bucket), dtype=torch.uint8)
     start = 0
     for parameter in bucket:
         name, tensor = next(stream)
         if name != parameter.name:
             raise RuntimeError(f"weight stream yielded {name!r} where {parameter.name!r} was due")
-        raw = tensor.detach().to(parameter.dtype).contiguous().view(-1).view(torch.uint8)
+        raw = tensor.detach().to("cpu", parameter.dtype).contiguous().view(-1).view(torch.uint8)
+        if len(bucket) == 1:
+            return raw
         buffer[start : start + raw.numel()] = raw
         start += raw.numel()
     return buffer

@@ -6,18 +6,27 @@ registers `gloo` with the same factory. The learner's end is `rollout_broadcast.
 Importing this module registers the backend; vLLM imports it in each engine process through
 `rollout_extension.py`.
 
-The payload of one update is the checkpoint-format stream of `(name, tensor)` pairs, flattened into
-buckets of at most `BUCKET_BYTES`, one broadcast each: neither side holds a second whole copy.
+The payload of one update is the checkpoint-format stream of `(name, tensor)` pairs in buckets, one
+broadcast each: a large tensor travels alone and straight from where it lies, small ones together.
+The engine repacks what it has while the next `AHEAD_BYTES` arrive: neither side holds a second
+whole copy.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
-from torch.distributed import BroadcastOptions, PrefixStore, ProcessGroup, TCPStore  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed import (  # pyright: ignore[reportPrivateImportUsage]
+    BroadcastOptions,
+    PrefixStore,
+    ProcessGroup,
+    TCPStore,
+    Work,
+)
 from vllm.distributed.utils import init_gloo_process_group
 from vllm.distributed.weight_transfer.base import (
     ParamMeta,
@@ -27,8 +36,11 @@ from vllm.distributed.weight_transfer.base import (
 )
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 
-BUCKET_BYTES = 64 << 20
-"""Upper bound of one broadcast [bytes]; a single larger tensor travels alone."""
+BUCKET_BYTES = 1 << 20
+"""Upper bound of one broadcast of several tensors [bytes]; a larger tensor travels alone."""
+
+AHEAD_BYTES = 64 << 20
+"""What an engine receives ahead of what it loads [bytes], and at least one bucket."""
 
 
 # ------------------------------------------------------------------------------ wire format
@@ -66,18 +78,44 @@ def views(buffer: torch.Tensor, bucket: list[ParamMeta]) -> Iterator[tuple[str, 
         start = end
 
 
-def broadcast(group: ProcessGroup, tensor: torch.Tensor, deadline_s: float) -> None:
-    """Broadcast from rank 0 (the learner), waiting at most `deadline_s` seconds."""
+def broadcast(group: ProcessGroup, tensor: torch.Tensor) -> Work:
+    """Begin a broadcast from rank 0 (the learner); `wait` for its end with a deadline."""
     options = BroadcastOptions()
     options.rootRank = 0
     options.rootTensor = 0
-    group.broadcast([tensor], options).wait(timedelta(seconds=deadline_s))
+    return group.broadcast([tensor], options)
 
 
 def join(store: TCPStore, rank: int, world_size: int, deadline_s: float) -> ProcessGroup:
     """Join the broadcast group at `store` as `rank`; blocks until all `world_size` are there."""
     deadline = timedelta(seconds=deadline_s)
     return init_gloo_process_group(PrefixStore("weights", store), rank, world_size, deadline)
+
+
+def receive(
+    group: ProcessGroup, meta: Iterable[ParamMeta], deadline_s: float
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The `(name, tensor)` pairs of one update, each as soon as it is there.
+
+    While the caller works on one, the next `AHEAD_BYTES` arrive. No wait is longer than
+    `deadline_s` seconds.
+    """
+    plan = buckets(meta)
+    ahead: deque[tuple[list[ParamMeta], torch.Tensor, Work]] = deque()
+    arriving = 0
+    while True:
+        while arriving < AHEAD_BYTES and (bucket := next(plan, None)):
+            buffer = torch.empty(
+                sum(byte_size(p.dtype, p.shape) for p in bucket), dtype=torch.uint8
+            )
+            ahead.append((bucket, buffer, broadcast(group, buffer)))
+            arriving += len(buffer)
+        if not ahead:
+            return
+        bucket, buffer, work = ahead.popleft()
+        work.wait(timedelta(seconds=deadline_s))
+        arriving -= len(buffer)
+        yield from views(buffer, bucket)
 
 
 # ------------------------------------------------------------------------------ the engine's side
@@ -140,18 +178,17 @@ class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
         initialize_layerwise_reload(self.model)
 
     def receive_weights(self, update_info: GlooUpdate) -> None:
-        """Receive every bucket of one update.
+        """Receive one update and load it as it arrives.
 
         Raises:
             RuntimeError: the group was never joined, or a peer missed the deadline.
         """
         if self.group is None:
             raise RuntimeError("weight update before init_transfer_engine")
-        for bucket in buckets(update_info.meta()):
-            total = sum(byte_size(p.dtype, p.shape) for p in bucket)
-            buffer = torch.empty(total, dtype=torch.uint8)
-            broadcast(self.group, buffer, self.deadline_s)
-            self.model.load_weights(views(buffer, bucket))  # type: ignore[operator]
+        received = receive(self.group, update_info.meta(), self.deadline_s)
+        self.model.load_weights(received)  # type: ignore[operator]
+        for name, _ in received:
+            raise RuntimeError(f"the model's loader stopped before {name!r}")
 
     def finish_weight_update(self) -> None:
         """Repack the loaded weights for the CPU kernels."""
