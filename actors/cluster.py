@@ -103,8 +103,10 @@ def check_placement(
     }
     if gpu:
         asked["GPU"] = (
-            rollout.workers * rollout.tensor_parallel + placement.learner_ranks,
-            "rollout.workers x rollout.tensor_parallel + placement.learner_ranks",
+            placement.learner_ranks
+            + (0 if placement.colocate else rollout.workers * rollout.tensor_parallel),
+            "placement.learner_ranks"
+            + ("" if placement.colocate else " + rollout.workers x rollout.tensor_parallel"),
         )
     short = [
         f"{name}: {wanted} asked ({why}), the cluster has {resources.get(name, 0):g}"

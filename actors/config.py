@@ -103,8 +103,9 @@ class WeightsConfig(BaseModel):
 
     model_config = _STRICT
 
-    backend: Literal["auto", "gloo", "nccl"] = "auto"
-    """Transport: `nccl` between GPUs, `gloo` between CPUs; auto takes what the machine has."""
+    backend: Literal["auto", "gloo", "nccl", "ipc"] = "auto"
+    """Transport: `nccl` between GPUs, `ipc` where `placement.colocate` has engine and learner on
+    one GPU, `gloo` between CPUs; auto takes what fits."""
     timeout_s: float = Field(default=120, gt=0)
     """Longest wait for any peer in the rendezvous, a broadcast or a control call [seconds]."""
     verify_tolerance: float = Field(default=1e-4, gt=0)
@@ -121,6 +122,9 @@ class PlacementConfig(BaseModel):
     """Where models run; auto takes GPUs where the cluster has any."""
     learner_ranks: int = Field(default=1, ge=1)
     """DeepSpeed ranks, one GPU (or one CPU process) each."""
+    colocate: bool = False
+    """Each engine shares the GPU of one learner rank, and sleeps while the learner learns. Leave
+    room for the learner with `rollout.gpu_memory_utilization`: it stays while the engine works."""
     learner_threads: int = Field(default=1, ge=1)
     """Threads of a CPU learner rank. On-policy, it works while the engines wait."""
     sft_threads: int = Field(default=2, ge=1)

@@ -52,7 +52,8 @@ class LearnerWorker:
     `broadcast()` alternate.
     """
 
-    def __init__(self, rank: int, world_size: int) -> None:
+    def __init__(self, rank: int, world_size: int, colocated: bool) -> None:
+        self.colocated = colocated
         self.rank = rank
         self.world_size = world_size
         self._learner: Any = None
@@ -88,7 +89,12 @@ class LearnerWorker:
 
     def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
         """One PPO update; every rank gets the whole batch and takes its share."""
-        return self._learner.update(trajectories, self._version)
+        metrics = self._learner.update(trajectories, self._version)
+        if self.colocated:
+            import torch
+
+            torch.cuda.empty_cache()  # what torch keeps for later is what the engine wakes up in
+        return metrics
 
     def broadcast(self, version: int, group: BroadcastGroup) -> int:
         """Send the policy's weights to the engines of `group` as `version`; returns the bytes.
@@ -167,13 +173,15 @@ class LearnerGroup:
         actor = ray.remote(LearnerWorker)
         self.workers: list[Any] = [
             actor.options(
-                name=f"learner-{rank}",
-                num_cpus=1,
-                num_gpus=1 if gpu else 0,
-                max_restarts=-1,
-                runtime_env={"env_vars": learner_env(placement.learner_threads, gpu)},
-                **options(rank),
-            ).remote(rank, placement.learner_ranks)
+                **{
+                    "name": f"learner-{rank}",
+                    "num_cpus": 1,
+                    "num_gpus": 1 if gpu else 0,
+                    "max_restarts": -1,
+                    "runtime_env": {"env_vars": learner_env(placement.learner_threads, gpu)},
+                }
+                | options(rank)
+            ).remote(rank, placement.learner_ranks, placement.colocate)
             for rank in range(placement.learner_ranks)
         ]
 

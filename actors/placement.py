@@ -26,15 +26,18 @@ class Placement:
     learners: int
     """Bundles of learner ranks; they come first."""
     rollouts: int
-    """Bundles of rollout workers; then come the sandbox workers'."""
+    """Bundles of rollout workers, unless they share the learner's; then come the sandbox
+    workers'."""
+    shared: dict[str, Any]
+    """Ray options of actors that share a bundle; empty where each has its own."""
 
     def learner(self, rank: int) -> dict[str, Any]:
         """Ray options of learner rank `rank`."""
-        return self._options(rank)
+        return self._options(rank) | self.shared
 
     def rollout(self, index: int) -> dict[str, Any]:
         """Ray options of rollout worker `index`."""
-        return self._options(self.learners + index)
+        return self._options(index if self.shared else self.learners + index) | self.shared
 
     def sandbox(self, index: int) -> dict[str, Any]:
         """Ray options of sandbox worker `index`."""
@@ -54,7 +57,8 @@ def bundles(
 ) -> list[dict[str, float]]:
     """What each actor asks for: learner ranks, then rollout workers, then sandbox workers.
 
-    A bundle lies on one node, so the GPUs of a tensor-parallel engine are neighbours.
+    A bundle lies on one node, so the GPUs of a tensor-parallel engine are neighbours. Colocated, an
+    engine and a learner rank share a bundle and its GPU.
     """
     learner: dict[str, float] = {"CPU": 1}
     engine: dict[str, float] = {"CPU": rollout.threads}
@@ -62,6 +66,9 @@ def bundles(
     if gpu:
         learner["GPU"] = 1
         engine["GPU"] = rollout.tensor_parallel
+    if placement.colocate:
+        both = learner | {"CPU": 1 + rollout.threads}
+        return [both] * placement.learner_ranks + [sandbox] * pool.workers
     return (
         [learner] * placement.learner_ranks + [engine] * rollout.workers + [sandbox] * pool.workers
     )
@@ -82,12 +89,18 @@ def reserve(
         remove_placement_group(group)
         raise RunFailed(
             f"the cluster did not grant this run its places within {placement.timeout_s:g} s "
-            f"(placement.timeout_s).\n  asked: {placement.learner_ranks} x {asked[0]} (learner), "
-            f"{rollout.workers} x {asked[placement.learner_ranks]} (rollout), "
-            f"{pool.workers} x {asked[-1]} (sandbox), each on one node\n  "
+            f"(placement.timeout_s), each on one node.\n  asked: "
+            + ", ".join(f"{asked.count(one)} x {one}" for one in _distinct(asked))
+            + "\n  "
             + "\n  ".join(_node_lines())
         )
-    return Placement(group, placement.learner_ranks, rollout.workers)
+    if placement.colocate:
+        return Placement(group, placement.learner_ranks, 0, {"num_gpus": 0.5 if gpu else 0})
+    return Placement(group, placement.learner_ranks, rollout.workers, {})
+
+
+def _distinct(bundles: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [one for i, one in enumerate(bundles) if one not in bundles[:i]]
 
 
 def _node_lines() -> list[str]:

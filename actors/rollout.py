@@ -70,8 +70,11 @@ class Completion:
     """Version of the oldest weights that wrote any of it."""
 
 
-def engine_env(config: RolloutConfig, gpu: bool) -> dict[str, str]:
+def engine_env(config: RolloutConfig, gpu: bool, colocated: bool) -> dict[str, str]:
     """Environment variables of a rollout actor, set before vLLM is imported."""
+    if gpu and colocated:
+        # Handles of GPU memory reach the engine as pickles; only its own actor can send it any.
+        return {**ENGINE_ENV, "VLLM_ALLOW_INSECURE_SERIALIZATION": "1"}
     if gpu:
         return dict(ENGINE_ENV)
     return {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": str(config.threads)}
@@ -85,9 +88,12 @@ class RolloutWorker:
         self.name = name
         self.weight_version = 0
         self._request_ids = itertools.count()
+        self._gpu = False
         self._engine: Any = None
 
-    async def start(self, model_dir: str, weights_backend: str, gpu: bool) -> dict[str, str]:
+    async def start(
+        self, model_dir: str, weights_backend: str, gpu: bool, colocated: bool
+    ) -> dict[str, str]:
         """Load the engine; returns the versions of vllm and torch as this process runs them.
 
         Raises:
@@ -102,6 +108,7 @@ class RolloutWorker:
         from actors.rollout_extension import EXTENSION
 
         config = self.config
+        self._gpu = gpu
         sized: dict[str, Any] = (
             {"gpu_memory_utilization": config.gpu_memory_utilization}
             if gpu
@@ -116,6 +123,7 @@ class RolloutWorker:
                     max_num_seqs=config.max_num_seqs,
                     tensor_parallel_size=config.tensor_parallel,
                     enforce_eager=not gpu,
+                    enable_sleep_mode=gpu and colocated,
                     logprobs_mode="processed_logprobs",
                     weight_transfer_config=WeightTransferConfig(backend=weights_backend),  # type: ignore[arg-type]
                     worker_extension_cls=EXTENSION,
@@ -237,6 +245,17 @@ class RolloutWorker:
         if final is None:
             raise RuntimeError(f"{self.name}: the engine ended request {request_id} without output")
         return final
+
+    async def rest(self) -> None:
+        """Give up the GPU's memory until `wake`: weights go to the host, the KV cache is dropped.
+
+        On a CPU the engine only stops scheduling.
+        """
+        await self._engine.sleep(level=1 if self._gpu else 0)
+
+    async def wake(self) -> None:
+        """Take the memory back, with the weights from before the rest."""
+        await self._engine.wake_up(None if self._gpu else ["scheduling"])
 
     # The weight-sync control plane; FleetClient calls these on every worker.
 

@@ -1,4 +1,5 @@
-"""The learner's end of the weight broadcast: one code path for `gloo` (CPU) and `nccl` (GPU).
+"""The learner's end of the weight broadcast: one code path for `gloo` (CPU), `nccl` (GPUs) and
+`ipc` (engines that share the learner's GPUs).
 
     sender = open_sender("gloo", workers, LearnerSource(learner), rank=0, deadline_s=60)
     send(sender, version=7)
@@ -40,6 +41,9 @@ from actors.rollout_weights import (
     byte_size,
     join,
 )
+
+_IPC_BUFFER_BYTES = 256 << 20
+"""Weights that engine and learner hold twice at a time on the GPU they share."""
 
 
 @dataclass
@@ -172,13 +176,12 @@ class FleetClient:
 
     def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
         """Join every engine to the group described by `init_info`."""
-        first = init_info["rank_offset"]
-        requests = [
-            WeightTransferInitRequest(
-                {**init_info, "rank_offset": first + i * self.ranks_per_worker}
-            )
-            for i in range(len(self.workers))
-        ]
+        requests = []
+        for i in range(len(self.workers)):
+            mine = dict(init_info)
+            if "rank_offset" in mine:  # ipc has no ranks
+                mine["rank_offset"] += i * self.ranks_per_worker
+            requests.append(WeightTransferInitRequest(mine))
         self._wait(
             "init_weight_transfer_engine",
             [
@@ -277,7 +280,7 @@ def open_sender(
     """Rendezvous this learner rank with the fleet.
 
     Args:
-        backend: `gloo` (CPU) or `nccl` (GPU).
+        backend: `gloo` (CPU), `nccl` (GPUs) or `ipc` (engines on the learner's GPUs).
         workers: handles of the rollout actors, in a fixed order.
         source: the policy's weights; every learner rank iterates its own in step.
         rank: this learner's rank; 0 sends.
@@ -292,8 +295,14 @@ def open_sender(
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
 
         info = NCCLTrainerInitInfo(address, _free_port(), world_size, rank=rank)
+    elif backend == "ipc":
+        from vllm.distributed.weight_transfer.ipc_engine import IPCTrainerInitInfo
+
+        info = IPCTrainerInitInfo(
+            packed=True, packed_buffer_size_bytes=_IPC_BUFFER_BYTES, rank=rank
+        )
     else:
-        raise ValueError(f"weights.backend {backend!r}: choose gloo or nccl")
+        raise ValueError(f"weights.backend {backend!r}: choose gloo, nccl or ipc")
     client = FleetClient(workers, ranks_per_worker, deadline_s)
     return WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
 

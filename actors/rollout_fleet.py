@@ -45,6 +45,7 @@ class RolloutFleet:
         gpu: bool,
         options: Callable[[int], dict[str, Any]] = no_options,
         worker: type[RolloutWorker] = RolloutWorker,
+        colocated: bool = False,
     ) -> None:
         """Create the actors.
 
@@ -53,9 +54,11 @@ class RolloutFleet:
             gpu: whether engines run on GPUs.
             options: further Ray options of worker `i`, such as where it is placed.
             worker: class of the actors.
+            colocated: whether engines share the learner's GPUs, and so must rest when told.
         """
         self.config = config
         self.gpu = gpu
+        self.colocated = colocated
         self.version = 0
         """Weights that every new completion must be written with."""
         self.restarts = 0
@@ -67,18 +70,20 @@ class RolloutFleet:
             Member(
                 f"rollout-{i}",
                 actor.options(
-                    name=f"rollout-{i}",
-                    num_cpus=config.threads,
-                    num_gpus=config.tensor_parallel if gpu else 0,
-                    max_restarts=-1,
-                    max_concurrency=4096,
-                    runtime_env={"env_vars": engine_env(config, gpu)},
-                    **options(i),
+                    **{
+                        "name": f"rollout-{i}",
+                        "num_cpus": config.threads,
+                        "num_gpus": config.tensor_parallel if gpu else 0,
+                        "max_restarts": -1,
+                        "max_concurrency": 4096,
+                        "runtime_env": {"env_vars": engine_env(config, gpu, colocated)},
+                    }
+                    | options(i)
                 ).remote(config, f"rollout-{i}"),
             )
             for i in range(config.workers)
         ]
-        self._start_arguments: tuple[str, str, bool] = ("", "", gpu)
+        self._start_arguments: tuple[str, str, bool, bool] = ("", "", gpu, colocated)
         self._queues: set[asyncio.Queue[Any]] = set()
         self._revivals: set[asyncio.Task[None]] = set()
         self._broken: RunFailed | None = None
@@ -91,7 +96,7 @@ class RolloutFleet:
             RunFailed: an engine could not load the model.
             TimeoutError: not all loaded within `rollout.start_timeout_s`.
         """
-        self._start_arguments = (str(model_dir), weights_backend, self.gpu)
+        self._start_arguments = (str(model_dir), weights_backend, self.gpu, self.colocated)
         calls = [m.actor.start.remote(*self._start_arguments) for m in self.members]
         reports = await answers("rollout: start", calls, self.config.start_timeout_s)
         for member in self.members:
@@ -231,6 +236,32 @@ class RolloutFleet:
                 await asyncio.gather(*map(ask, self.ready()))
         return found
 
+    # ------------------------------------------------------------------------- colocation
+
+    async def rest(self) -> None:
+        """Where the learner shares its GPUs: every engine gives its memory up until `wake`.
+
+        No completion may be under way. An engine that cannot is replaced.
+        """
+        if self.colocated:
+            await self._switch([m for m in self.loaded() if not m.resting], "rest")
+
+    async def wake(self) -> None:
+        """End the rest of every engine that rests; one that cannot wake is replaced."""
+        await self._switch([m for m in self.loaded() if m.resting], "wake")
+
+    async def _switch(self, members: Sequence[Member], method: str) -> None:
+        async def ask(member: Member) -> None:
+            incarnation = member.incarnation
+            try:
+                call = getattr(member.actor, method).remote()
+                await answers(f"{member.name}: {method}", [call], self.config.hang_timeout_s)
+                member.resting = method == "rest"
+            except (RunFailed, TimeoutError, RayError) as error:
+                self.fail(member, incarnation, error)
+
+        await asyncio.gather(*map(ask, members))
+
     # ------------------------------------------------------------------------- faults
 
     def fail(self, member: Member, incarnation: int, cause: BaseException | str) -> None:
@@ -239,6 +270,7 @@ class RolloutFleet:
             return
         member.incarnation += 1
         member.loaded = False
+        member.resting = False
         member.version = 0
         self.restarts += 1
         self.say(f"{member.name} failed and is started again: {_first_line(cause)}")

@@ -26,6 +26,8 @@ class Member:
     """How often the engine was started again."""
     loaded: bool = False
     """Whether the engine answers."""
+    resting: bool = False
+    """Whether it has given its memory to the learner."""
     version: int = 0
     """Weights it holds; a freshly loaded engine holds those of the disk, version 0."""
     sequences: int = 0

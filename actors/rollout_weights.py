@@ -20,13 +20,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
-from torch.distributed import (  # pyright: ignore[reportPrivateImportUsage]
-    BroadcastOptions,
-    PrefixStore,
-    ProcessGroup,
-    TCPStore,
-    Work,
-)
+from torch.distributed import BroadcastOptions, PrefixStore, ProcessGroup, TCPStore, Work  # pyright: ignore
 from vllm.distributed.utils import init_gloo_process_group
 from vllm.distributed.weight_transfer.base import (
     ParamMeta,

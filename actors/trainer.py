@@ -147,6 +147,7 @@ class Trainer:
 
         trajectories = [trajectory(sample, self.rewards) for sample in judged]
         started = time.monotonic()
+        await self.sync.fleet.rest()
         learned = await self.learner.update(trajectories)
         learn_s = time.monotonic() - started
 
@@ -243,6 +244,7 @@ class Trainer:
         self.learner_restarts += 1
         await self._cancel_rounds()
         self.ledger.forget()
+        await self.sync.fleet.rest()
         await self.learner.restart()
         if checkpoint is not None:
             await self.restore(checkpoint)

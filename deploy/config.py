@@ -76,6 +76,24 @@ class RunConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _who_shares_a_gpu_takes_turns(self) -> RunConfig:
+        if not self.placement.colocate:
+            if self.weights.backend == "ipc":
+                raise ValueError("weights.backend ipc needs placement.colocate: true")
+            return self
+        wrong = {
+            "rollout.workers must equal placement.learner_ranks": (
+                self.rollout.workers != self.placement.learner_ranks
+            ),
+            "rollout.tensor_parallel must be 1": self.rollout.tensor_parallel != 1,
+            "loop.max_staleness must be 0": self.loop.max_staleness != 0,
+            "weights.backend cannot be nccl": self.weights.backend == "nccl",
+        }
+        if found := [rule for rule, broken in wrong.items() if broken]:
+            raise ValueError(f"placement.colocate: {'; '.join(found)}")
+        return self
+
     def digest(self) -> str:
         """Twelve hex digits that name this configuration's content."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)

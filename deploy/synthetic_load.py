@@ -41,6 +41,9 @@ class SteadyFleet:
     outstanding: int = 0
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    async def rest(self) -> None:
+        """Nothing is shared with the learner."""
+
     async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
         """Yield a completion of fixed length for each request."""
         async with self._busy:

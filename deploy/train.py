@@ -153,11 +153,12 @@ class Run:
         self.pool = SandboxPool.launch(config.sandbox, config.pool, config.name, place.sandbox)
         learner = config.learner.model_copy(update={"seed": config.seed + config.learner.seed})
         self.learner = LearnerGroup(learner, config.placement, cluster.gpu, deadline, place.learner)
-        self.fleet = RolloutFleet(config.rollout, cluster.gpu, place.rollout)
+        colocated = config.placement.colocate
+        self.fleet = RolloutFleet(config.rollout, cluster.gpu, place.rollout, colocated=colocated)
         self.fleet.say = say
         self.backend = config.weights.backend
         if self.backend == "auto":
-            self.backend = "nccl" if cluster.gpu else "gloo"
+            self.backend = ("ipc" if colocated else "nccl") if cluster.gpu else "gloo"
         tokenizer = AutoTokenizer.from_pretrained(model_dir)
         self.log = MetricsLog(folder, config.name)
         self.trainer = Trainer(
@@ -208,14 +209,10 @@ class Run:
             TimeoutError: a part did not load in time.
         """
         config = self.config
-        engines, ranks, sandboxes = await asyncio.gather(
-            self.fleet.start(self.model_dir, self.backend),
-            self.learner.start(
-                self.model_dir, config.rollout.temperature, self.trainer.folder.faults
-            ),
-            self.pool.start(config.rollout.start_timeout_s),
+        models, sandboxes = await asyncio.gather(
+            self._start_models(), self.pool.start(config.rollout.start_timeout_s)
         )
-        for report in engines + ranks:
+        for report in models:
             self.versions |= report
         self.isolation, reason = sandboxes
         say(isolation_line(self.isolation, reason))
@@ -224,6 +221,18 @@ class Run:
             f"{config.placement.learner_ranks} learner rank(s), "
             f"{config.pool.workers * config.pool.slots_per_worker} sandboxes ({self.isolation})"
         )
+
+    async def _start_models(self) -> list[dict[str, str]]:
+        """Load engines and learner, one after the other where they share GPUs."""
+        temperature, faults = self.config.rollout.temperature, self.trainer.folder.faults
+        engines = self.fleet.start(self.model_dir, self.backend)
+        ranks = self.learner.start(self.model_dir, temperature, faults)
+        if not self.config.placement.colocate:
+            reports = await asyncio.gather(engines, ranks)
+            return reports[0] + reports[1]
+        of_engines = await engines
+        await self.fleet.rest()
+        return of_engines + await ranks
 
     def result(self, after: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
         """The run in numbers."""

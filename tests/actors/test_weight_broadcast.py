@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,20 @@ def test_each_completion_streams_and_repeats_by_its_seed(parts: Parts) -> None:
     for completion in first:
         assert len(completion.logprobs) == len(completion.token_ids) <= 24
         assert completion.finish_reason in ("stop", "length")
+
+
+def test_a_resting_engine_writes_nothing_until_the_next_weights(parts: Parts) -> None:
+    async def check() -> None:
+        parts.fleet.colocated = True
+        await parts.fleet.rest()
+        work = asyncio.create_task(parts.collect(parts.requests(6)))
+        done, _ = await asyncio.wait([work], timeout=2)
+        assert not done
+        await parts.sync.push(parts.fleet.version + 1)
+        assert len(await asyncio.wait_for(work, 60)) == 6
+        assert not any(member.resting for member in parts.fleet.members)
+
+    try:
+        parts.run(check())
+    finally:
+        parts.fleet.colocated = False

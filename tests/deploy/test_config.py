@@ -114,3 +114,17 @@ def _at(tree, key):
     for part in key:
         tree = tree[part]
     return tree
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rollout.workers", "2"], "rollout.workers must equal placement.learner_ranks"),
+        (["--loop.max_staleness", "1"], "loop.max_staleness must be 0"),
+        (["--weights.backend", "nccl"], "weights.backend cannot be nccl"),
+    ],
+)
+def test_roles_that_cannot_share_a_gpu_are_refused(words: list[str], said: str) -> None:
+    assert load_config(None, ["--placement.colocate", "true"]).placement.colocate
+    with pytest.raises(ConfigError, match=said):
+        load_config(None, ["--placement.colocate", "true", *words])

@@ -43,7 +43,8 @@ def rows(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(tmp_path: Path) -> None:
-    whole = train(tmp_path, "whole")
+    """Also where engine and learner take turns: where a role runs must not change a figure."""
+    whole = train(tmp_path, "whole", "--placement.colocate", "true")
     output, _ = whole.communicate(timeout=400)
     assert whole.returncode == 0, output
 
