@@ -40,7 +40,7 @@ def test_buckets_keep_order_and_stay_within_the_limit(meta: list[ParamMeta], lim
 
 
 @given(parameters, st.integers(1, 200), st.integers(0, 2**31))
-def test_what_is_flated_is_what_is_unpacked(meta: list[ParamMeta], limit: int, seed: int) -> None:
+def test_what_is_packed_is_what_is_unpacked(meta: list[ParamMeta], limit: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     tensors = {
         p.name: torch.randint(-100, 100, p.shape, generator=generator).to(p.dtype) for p in meta
