@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -35,17 +35,30 @@ NODE_AWAY_S = 3.0
 """Time after which a killed node is started again [seconds]."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is killed, and when."""
+
+    every_s: float
+    """Time from one kill to the next [seconds]."""
+    kinds: Sequence[str]
+    """What may be killed, of `KINDS`."""
+    seed: int
+    """Draws what and which."""
+    most: int | None = None
+    """Kills after which the run is left in peace; None never does."""
+
+
 @dataclass
 class Monkey:
-    """Kills one thing every `every_s` seconds, what and which drawn from its seed.
+    """Kills one thing now and then, as its plan says.
 
     It rests while a driver loads, lest a run that takes longer to load than that never begins.
     """
 
     cluster: SimulatedCluster
     run: str
-    every_s: float
-    kinds: Sequence[str]
+    plan: Plan
     random: random.Random
     say: Callable[[str], None]
     kills: Counter[str] = field(default_factory=Counter)
@@ -54,7 +67,7 @@ class Monkey:
 
     def begin(self) -> None:
         """Start counting: the next kill is one interval away."""
-        self._due = time.monotonic() + self.every_s
+        self._due = time.monotonic() + self.plan.every_s
 
     def rest(self) -> None:
         """Kill nothing until `begin`."""
@@ -65,10 +78,10 @@ class Monkey:
         now = time.monotonic()
         if self._away and now >= self._away[1]:
             self.settle()
-        if not self._due or now < self._due:
+        if not self._due or now < self._due or self.kills.total() == self.plan.most:
             return
-        self._due = now + self.every_s
-        for kind in self.random.sample(self.kinds, len(self.kinds)):
+        self._due = now + self.plan.every_s
+        for kind in self.random.sample(self.plan.kinds, len(self.plan.kinds)):
             if victim := self._kill(kind, driver):
                 self.kills[kind] += 1
                 self.say(f"monkey: killed {kind} {victim}")
@@ -153,9 +166,7 @@ class Outcome:
     driver_starts: int
 
 
-def chaos(
-    config: RunConfig, every_s: float, kinds: Sequence[str], seed: int, limit_s: float
-) -> dict[str, Any]:
+def chaos(config: RunConfig, plan: Plan, limit_s: float) -> dict[str, Any]:
     """Run undisturbed, then with the monkey; returns what `chaos.json` holds.
 
     Raises:
@@ -163,20 +174,18 @@ def chaos(
         RunFailed: a run did not complete, with the driver's last lines.
         TimeoutError: a run took longer than `limit_s`.
     """
-    unknown = set(kinds) - set(KINDS)
-    if unknown or not kinds:
+    unknown = set(plan.kinds) - set(KINDS)
+    if unknown or not plan.kinds:
         raise ConfigError(f"--kinds {', '.join(sorted(unknown))}: choose of {', '.join(KINDS)}")
     calm = _run(config, "calm", None, limit_s)
-    wild = _run(config, "chaos", (every_s, kinds, seed), limit_s)
-    record = compare(calm, wild) | {"seed": seed, "every_s": every_s, "kinds": list(kinds)}
+    wild = _run(config, "chaos", plan, limit_s)
+    record = compare(calm, wild) | asdict(plan)
     folder = config.runs_dir / f"{config.name}-chaos"
     write_atomic(folder / "chaos.json", json.dumps(record, indent=1) + "\n")
     return record
 
 
-def _run(
-    config: RunConfig, suffix: str, disturb: tuple[float, Sequence[str], int] | None, limit_s: float
-) -> Outcome:
+def _run(config: RunConfig, suffix: str, plan: Plan | None, limit_s: float) -> Outcome:
     """One run of `config` on its own cluster, restarted with --resume whenever its driver dies."""
     name = f"{config.name}-{suffix}"
     folder = config.runs_dir.absolute() / name
@@ -193,9 +202,8 @@ def _run(
         for node in ("node-a", "node-b"):
             cluster.add(node, cpus=share, resources={"sandbox": float(config.pool.workers)})
         monkey = None
-        if disturb is not None:
-            every_s, kinds, seed = disturb
-            monkey = Monkey(cluster, name, every_s, kinds, random.Random(seed), console.print)
+        if plan is not None:
+            monkey = Monkey(cluster, name, plan, random.Random(plan.seed), console.print)
         starts = 0
         while True:
             starts += 1

@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     chaos.add_argument("--every", type=float, default=10, metavar="S", help="seconds per kill (10)")
     chaos.add_argument("--seed", type=int, default=1, help="what is killed, and when (1)")
     chaos.add_argument("--kinds", metavar="A,B", help="what may be killed (everything)")
+    chaos.add_argument("--kills", type=int, metavar="N", help="kills until peace (no end)")
     chaos.add_argument("--limit", type=float, default=3600, help="longest run in seconds (3600)")
 
     cluster = commands.add_parser(
@@ -239,10 +240,11 @@ def _fleet_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
 def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:
     config = _resolve(options, words)
     os.environ["RAY_AUTH_MODE"] = "token"
-    from deploy.chaos import KINDS, chaos, passed, print_record
+    from deploy.chaos import KINDS, Plan, chaos, passed, print_record
 
     kinds = options.kinds.split(",") if options.kinds else KINDS
-    record = chaos(config, options.every, kinds, options.seed, options.limit)
+    plan = Plan(options.every, kinds, options.seed, options.kills)
+    record = chaos(config, plan, options.limit)
     print_record(record)
     return 0 if passed(record) else 1
 

@@ -182,7 +182,12 @@ class started:
     """A learner and `count` engines of `model`, ended on leaving."""
 
     def __init__(self, model: Path, count: int) -> None:
-        config = RolloutConfig(workers=count, max_num_seqs=SEQUENCES, max_new_tokens=TOKENS)
+        config = RolloutConfig(
+            workers=count,
+            max_num_seqs=SEQUENCES,
+            max_new_tokens=TOKENS,
+            start_timeout_s=DEADLINE_S,
+        )
         learning = LearnerConfig(critic_layers=1)
         learner = LearnerGroup(learning, PlacementConfig(), gpu=False, deadline_s=DEADLINE_S)
         fleet = RolloutFleet(config, gpu=False, worker=BenchWorker)
