@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.exceptions import RayActorError, RayTaskError
@@ -13,6 +14,9 @@ from sandbox import SandboxError
 
 ACTIONABLE = (RunFailed, SandboxError, OSError, ValueError, ArithmeticError)
 """Causes that are about the run's inputs or surroundings rather than our code."""
+
+_PAUSE_S = 1.0
+"""Time between questions to an actor that is being started again [seconds]."""
 
 
 async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[Any]:
@@ -37,6 +41,28 @@ async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[An
     finally:
         for call in waiting:
             call.cancel()
+
+
+async def reborn(what: str, ask: Callable[[], Any], deadline_s: float) -> None:
+    """Wait until Ray has started an actor again; until then it fails what it is asked.
+
+    Args:
+        what: is said where it fails.
+        ask: calls a method of the actor that answers at once.
+        deadline_s: longest wait [seconds].
+
+    Raises:
+        ActorLost: it has not within the deadline, for want of a place for instance.
+    """
+    deadline = time.monotonic() + deadline_s
+    while True:
+        await asyncio.sleep(_PAUSE_S)
+        try:
+            await answers(what, [ask()], deadline_s)
+            return
+        except (ActorLost, TimeoutError) as error:
+            if time.monotonic() > deadline:
+                raise ActorLost(f"{error}; not started again in time") from error
 
 
 async def lost(what: str, calls: Sequence[Any], grace_s: float) -> ActorLost | None:

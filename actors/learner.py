@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from actors.calls import answers, lost, no_options
+from actors.calls import answers, lost, no_options, reborn
 from actors.config import PlacementConfig
 from actors.errors import ActorLost, RunFailed
 from learner.config import LearnerConfig
@@ -20,10 +19,6 @@ from learner.trajectory import Trajectory
 
 _GRACE_S = 10.0
 """Time in which the death of another rank explains a rank's error [seconds]."""
-
-
-_PAUSE_S = 1.0
-"""Time between questions to an actor that is being started again [seconds]."""
 
 
 @dataclass(frozen=True)
@@ -203,24 +198,10 @@ class LearnerGroup:
         """
         for worker in self.workers:
             ray.kill(worker, no_restart=False)
-        await asyncio.gather(*map(self._reborn, self.workers))
+        await asyncio.gather(
+            *(reborn("learner: restart", w.address.remote, self.deadline_s) for w in self.workers)
+        )
         await self.start(*self._started_with)
-
-    async def _reborn(self, worker: Any) -> None:
-        """Wait until Ray has started the actor again; until then it fails what it is asked.
-
-        Raises:
-            ActorLost: it has not within the deadline, for want of a place for instance.
-        """
-        deadline = time.monotonic() + self.deadline_s
-        while True:
-            await asyncio.sleep(_PAUSE_S)
-            try:
-                await answers("learner: restart", [worker.address.remote()], self.deadline_s)
-                return
-            except (ActorLost, TimeoutError) as error:
-                if time.monotonic() > deadline:
-                    raise ActorLost(f"{error}; not started again in time") from error
 
     async def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
         """One PPO update; the metrics are rank 0's, already reduced over ranks."""

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from actors.calls import ACTIONABLE, answers, no_options
+from actors.calls import ACTIONABLE, answers, no_options, reborn
 from actors.config import RolloutConfig
 from actors.errors import ActorLost, RunFailed
 from actors.rollout import Completion, Request, RolloutWorker, engine_env
@@ -284,8 +284,9 @@ class RolloutFleet:
         incarnation = member.incarnation
         while True:
             try:
-                call = member.actor.start.remote(*self._start_arguments)
-                await answers(f"{member.name}: restart", [call], self.config.start_timeout_s)
+                what, deadline_s = f"{member.name}: restart", self.config.start_timeout_s
+                await reborn(what, member.actor.pids.remote, deadline_s)
+                await answers(what, [member.actor.start.remote(*self._start_arguments)], deadline_s)
                 break
             except (RunFailed, TimeoutError, RayError) as error:
                 failures += 1
@@ -294,7 +295,6 @@ class RolloutFleet:
                     self._tell()
                     return
                 ray.kill(member.actor, no_restart=False)
-                await asyncio.sleep(1)
         member.loaded = True
         if self.bring_up is not None:
             try:

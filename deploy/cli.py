@@ -6,10 +6,11 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deploy.command import Command, add_command, no_more
 from deploy.config import ConfigError, RunConfig, load_config
 from deploy.data_command import add_data_command
 from deploy.learner_command import add_learner_command
@@ -160,22 +161,8 @@ def _sandbox_commands(commands: Any) -> None:
     bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder (runs/bench)")
 
 
-def _command(
-    commands: Any,
-    name: str,
-    function: Callable[[argparse.Namespace, Sequence[str]], int],
-    summary: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(command=function)
-    return parser
+def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
+    return add_command(commands, name, run, summary, EXAMPLES)
 
 
 def _config_options(parser: argparse.ArgumentParser) -> None:
@@ -186,11 +173,6 @@ def _config_options(parser: argparse.ArgumentParser) -> None:
 def _resolve(options: argparse.Namespace, words: Sequence[str]) -> RunConfig:
     named = ["--name", options.name] if options.name else []
     return load_config(options.config, [*named, *words])
-
-
-def _no_more(words: Sequence[str]) -> None:
-    if words:
-        raise ConfigError(f"unexpected argument {words[0]!r}; see --help")
 
 
 def _train(options: argparse.Namespace, words: Sequence[str]) -> int:
@@ -209,7 +191,7 @@ def _config(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
-    _no_more(words)
+    no_more(words)
     from deploy.result_table import print_result, read_result
 
     try:
@@ -221,10 +203,10 @@ def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _fleet_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
-    _no_more(words)
+    no_more(words)
     os.environ["RAY_AUTH_MODE"] = "token"
-    from deploy.bench_record import print_figures, write_record
-    from deploy.fleet_bench import measure
+    from deploy.bench.fleet import measure
+    from deploy.bench.record import print_figures, write_record
 
     sizes = [int(size) for size in options.workers.split(",")]
     say = lambda what: print(f"{what} ...", file=sys.stderr, flush=True)  # noqa: E731
@@ -250,7 +232,7 @@ def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:
-    _no_more(words)
+    no_more(words)
     from deploy.sandbox_command import limits_config, run_program
 
     config = limits_config(options.backend, options.seconds)
@@ -260,7 +242,7 @@ def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _sandbox_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
-    _no_more(words)
+    no_more(words)
     from deploy.sandbox_command import run_bench
 
     if options.quick:
@@ -281,7 +263,7 @@ def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _cluster_down(options: argparse.Namespace, words: Sequence[str]) -> int:
-    _no_more(words)
+    no_more(words)
     os.environ["RAY_AUTH_MODE"] = "token"
     from deploy.local_command import down
 
@@ -289,7 +271,7 @@ def _cluster_down(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _cluster_status(options: argparse.Namespace, words: Sequence[str]) -> int:
-    _no_more(words)
+    no_more(words)
     from deploy.local_command import status
 
     return status()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from curriculum.problem import TIERS, Problem, write_problems
 from curriculum.sources.catalogue import FORMS, Skipped, detect, read_source
 from curriculum.start_points import START_POINT_KINDS
+from deploy.command import Command, add_command, no_more
 from deploy.config import ConfigError
 
 EXAMPLES = """\
@@ -22,8 +23,6 @@ examples:
   stepcoder data verify problems.jsonl -o kept.jsonl --report report.json
   stepcoder data bench
 """
-
-Command = Callable[[argparse.Namespace, Sequence[str]], int]
 
 
 def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -74,22 +73,12 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ign
 
 
 def _action(actions, name: str, function: Command, help: str) -> argparse.ArgumentParser:
-    parser = actions.add_parser(
-        name,
-        help=help,
-        description=help[0].upper() + help[1:] + ".",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(command=_refusing_leftovers(function))
-    return parser
+    return add_command(actions, name, _refusing_leftovers(function), help, EXAMPLES)
 
 
 def _refusing_leftovers(function: Command) -> Command:
     def command(options: argparse.Namespace, words: Sequence[str]) -> int:
-        if words:
-            raise ConfigError(f"unexpected argument {words[0]!r}; see --help")
+        no_more(words)
         try:
             return function(options, words)
         except OSError as error:
@@ -214,8 +203,8 @@ def _show(options: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _bench(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from curriculum.bench import BLOCKS, SHORT, measure
-    from deploy.bench_record import print_figures, write_record
+    from deploy.bench.curriculum import BLOCKS, SHORT, measure
+    from deploy.bench.record import print_figures, write_record
 
     if options.problems < SHORT * BLOCKS or options.observations < 1:
         raise ConfigError(f"--problems must be at least {SHORT * BLOCKS}, --observations 1")

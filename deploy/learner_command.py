@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from actors.errors import RunFailed
-from deploy.bench_record import print_figures, write_record
+from deploy.bench.record import print_figures, write_record
+from deploy.command import add_command, no_more
 from deploy.config import ConfigError
 
 EXAMPLES = """\
@@ -23,26 +24,18 @@ def add_learner_command(commands: argparse._SubParsersAction) -> None:  # type: 
     """Add `learner` and its actions to the command line's parser."""
     learner = commands.add_parser("learner", help="measure the learner")
     actions = learner.add_subparsers(title="actions", metavar="ACTION", required=True)
-    bench = actions.add_parser(
-        "bench",
-        help="our update against TRL's and against full logits",
-        description="Our update against TRL's and against full logits: one table, one file.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    summary = "our update against TRL's and against full logits: one table, one file"
+    bench = add_command(actions, "bench", _bench, summary, EXAMPLES)
     bench.add_argument("--rounds", type=int, default=5, help="turns of each comparison (5)")
     bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder (runs/bench)")
-    bench.set_defaults(command=_bench)
 
 
 def _bench(options: argparse.Namespace, words: Sequence[str]) -> int:
     """Returns 0 if every figure reached its target, else 1."""
-    if words:
-        raise ConfigError(f"unexpected argument {words[0]!r}; see --help")
+    no_more(words)
     if options.rounds < 1:
         raise ConfigError("--rounds must be at least 1")
-    from learner.bench import measure
+    from deploy.bench.learner import measure
 
     figures = []
     console = Console(stderr=True, highlight=False)

@@ -93,9 +93,9 @@ def run_bench(rounds: int, soak_programs: int, folder: Path, name: str = "sandbo
     Returns the exit status: 0 if every figure reached its target, else 1. Raises SandboxError
     where no Docker engine answers.
     """
-    from deploy.bench_record import print_figures, write_record
+    from deploy.bench.record import print_figures, write_record
+    from deploy.bench.sandbox import measure
     from deploy.sandbox_corpus import bench_corpus
-    from sandbox.bench import measure
 
     corpus = bench_corpus()
     with BenchProgress(Console(stderr=True, highlight=False)) as progress:

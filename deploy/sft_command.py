@@ -14,6 +14,7 @@ from curriculum.problem import Problem
 from curriculum.prompt import prompt_text
 from curriculum.sources.catalogue import FORMS, Skipped, read_source
 from curriculum.subtask import FULL_TASK, cut
+from deploy.command import add_command
 from deploy.config import ConfigError, load_config
 
 EXAMPLES = """\
@@ -32,15 +33,8 @@ torchrun --nproc-per-node 2 -m deploy sft ...
 
 def add_sft_command(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     """Add `sft` to the command line's parser."""
-    parser = commands.add_parser(
-        "sft",
-        help="fine-tune a policy on a data set's solutions",
-        description="Fine-tune a policy on the canonical solutions of a data set (the warm start), "
-        "and write it as a Hugging Face folder.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    summary = "fine-tune a policy on a data set's solutions (the warm start): a model folder"
+    parser = add_command(commands, "sft", run, summary, EXAMPLES)
     parser.add_argument("source", type=Path, help="a file of problems, or a folder of APPS")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--model", type=Path, help="a Hugging Face folder to start from")
@@ -53,7 +47,6 @@ def add_sft_command(commands: argparse._SubParsersAction) -> None:  # type: igno
     parser.add_argument(
         "--solve", type=int, default=0, metavar="N", help="held-out problems to solve at the end"
     )
-    parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace, words: Sequence[str]) -> int:

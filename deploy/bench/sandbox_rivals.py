@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import sandbox
 from sandbox.comparison import same_text, same_value
 from sandbox.errors import SandboxError
 from sandbox.job import Job
@@ -56,7 +57,7 @@ print(len(jobs) * ROUNDS / sum(spent[1:]))
 )
 ROUNDS = 3
 DEADLINE_S = 120
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(sandbox.__file__).resolve().parent
 JUDGE = ("comparison.py", "runner")
 """What of this package compares outputs, for the rival that does so beside the program."""
 

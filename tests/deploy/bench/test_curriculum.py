@@ -4,7 +4,10 @@ import ast
 
 import pytest
 
-from curriculum.bench import (
+from curriculum.problem import TIERS, BadRecord, read_problems
+from curriculum.start_points import START_POINT_KINDS
+from curriculum.subtask import solution_points, stage_count
+from deploy.bench.curriculum import (
     BLOCKS,
     bench_file,
     load_cut_vs_bare_parse,
@@ -13,9 +16,6 @@ from curriculum.bench import (
     parsed,
     peak_memory,
 )
-from curriculum.problem import TIERS, BadRecord, read_problems
-from curriculum.start_points import START_POINT_KINDS
-from curriculum.subtask import solution_points, stage_count
 
 KINDS = frozenset(START_POINT_KINDS)
 

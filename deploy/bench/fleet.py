@@ -35,7 +35,7 @@ from actors.rollout_fleet import RolloutFleet
 from actors.rollout_member import Member
 from actors.weight_sync import WeightSync
 from curriculum.synthetic import synthetic_problems
-from deploy.bench_record import Figure
+from deploy.bench.record import Figure
 from deploy.simulated_cluster import simulated_cluster
 from deploy.synthetic_load import steady_trainer
 from learner.config import LearnerConfig, ModelConfig

@@ -11,41 +11,26 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from curriculum.problem import Test
-from sandbox.bench_loop import tight_loop
-from sandbox.bench_rivals import Rivals
+from deploy.bench.record import Figure
+from deploy.bench.sandbox_loop import tight_loop
+from deploy.bench.sandbox_rivals import Rivals
+from deploy.bench.sandbox_soak import soak
 from sandbox.config import Limits, SandboxConfig
 from sandbox.docker_backend import DockerBackend, DockerRunner
 from sandbox.job import Job
 from sandbox.sandbox import Sandbox
-from sandbox.soak import soak
 from sandbox.verdict import Outcome, Verdict
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "tests" / "sandbox"
 NOT_ATTACKS = ("honest_programs", "closing_the_standard_files")
 ENDLESS = ("while True: pass\n", "import time\ntime.sleep(60)\n", "x = 9 ** 9 ** 9\n")
 DEADLINE_S = 0.2
 SUITE_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured number beside what it must reach."""
-
-    name: str
-    value: float
-    unit: str
-    baseline: str
-    """What it is measured against."""
-    target: float | None
-    moonshot: float | None
-    ok: bool
-    samples: tuple[float, ...] = ()
 
 
 class Progress(Protocol):

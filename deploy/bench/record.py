@@ -31,11 +31,8 @@ class Figure:
     samples: tuple[float, ...] = ()
 
 
-def write_record(bench: str, figures: Sequence[Any], folder: Path) -> Path:
-    """Write `<folder>/<bench>.json`, whole or not at all; returns its path.
-
-    `figures` are dataclasses with name, value, unit, baseline, target, moonshot, ok and samples.
-    """
+def write_record(bench: str, figures: Sequence[Figure], folder: Path) -> Path:
+    """Write `<folder>/<bench>.json`, whole or not at all; returns its path."""
     record = {
         "bench": bench,
         "commit": git_commit(),

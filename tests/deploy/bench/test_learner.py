@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-import learner.bench_rivals as rivals
-from learner.bench import GROUP, VOCABULARY, Work, make_model, ratio, samples
+import deploy.bench.learner_rivals as rivals
+from deploy.bench.learner import GROUP, VOCABULARY, Work, make_model, ratio, samples
 
 SMALL = Work(
     samples=8, minibatch=4, micro_batch=2, longest_prompt=8, longest_response=12, hidden_size=32,

@@ -1,4 +1,6 @@
-"""One side of the learner's benchmark in a process of its own: python -m learner.bench_rivals SPEC.
+"""One side of the learner's benchmark in a process of its own.
+
+    python -m deploy.bench.learner_rivals SPEC
 
 Writes a line of JSON when it is ready and one for each line it reads.
 """
@@ -37,7 +39,7 @@ def main(path: str) -> None:
         update = load(spec)
     loaded = _status("VmRSS")
     print("{}", flush=True)
-    from learner.bench import samples
+    from deploy.bench.learner import samples
 
     tokens = sum(len(prompt) + len(response) for prompt, response, _ in samples(spec))
     for _ in sys.stdin:
@@ -54,7 +56,7 @@ def _ours(spec: Spec) -> Callable[[], object]:
     """This package's update, with GRPO's advantages and no mask. ZeRO stage 0, because nobody else
     partitions anything either.
     """
-    from learner.bench import samples
+    from deploy.bench.learner import samples
     from learner.config import LearnerConfig, OptimizerConfig, ZeroConfig
     from learner.ppo import PPOLearner
     from learner.trajectory import Trajectory
@@ -99,7 +101,7 @@ def _trl(spec: Spec) -> Callable[[], object]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer  # type: ignore[import-not-found]
 
-    from learner.bench import GROUP, samples
+    from deploy.bench.learner import GROUP, samples
 
     batch = samples(spec)
 
@@ -188,8 +190,8 @@ def _full_logits(spec: Spec) -> Callable[[], object]:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from deploy.bench.learner import samples
     from learner.advantage import grpo
-    from learner.bench import samples
 
     policy: Any = AutoModelForCausalLM.from_pretrained(spec["model"])
     reference: Any = AutoModelForCausalLM.from_pretrained(spec["model"]).requires_grad_(False)

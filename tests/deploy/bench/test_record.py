@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from deploy.bench_record import print_figures, write_record
+from deploy.bench.record import print_figures, write_record
+from deploy.bench.sandbox import count, ratio
 from deploy.cli import main
-from sandbox.bench import count, ratio
 
 FIGURES = [ratio("vs_nothing", [1.5, 2.5, 3.5], "nothing", 3, 4), count("lost", 0, "x", None)]
 

@@ -10,22 +10,20 @@ import ast
 import itertools
 import json
 import random
-import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from curriculum.clauses import sample_spec
 from curriculum.config import CurriculumConfig
-from curriculum.problem import TIERS, BadRecord, Problem, Test, iter_problems, write_problems
+from curriculum.problem import TIERS, Problem, Test, write_problems
 from curriculum.schedule import make_schedule
-from curriculum.start_points import START_POINT_KINDS
-from curriculum.subtask import Subtask, cut_at, solution_points, stage_count
 from curriculum.synthetic import run_on
+from deploy.bench.curriculum_stream import loaded
+from deploy.bench.record import Figure
 
 SEED = 11
 BLOCKS = 20
@@ -35,22 +33,6 @@ OBSERVED_PROBLEMS = 5_000
 OBSERVATIONS_AT_A_TIME = 1_000
 MEMORY_ROUNDS = 3
 MEMORY_SECONDS = 1_800
-_KINDS = frozenset(START_POINT_KINDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured number beside what it must reach."""
-
-    name: str
-    value: float
-    unit: str
-    baseline: str
-    """What it is measured against."""
-    target: float | None
-    moonshot: float | None
-    ok: bool
-    samples: tuple[float, ...] = ()
 
 
 def measure(
@@ -101,15 +83,6 @@ def generated(problems: int) -> Iterator[Problem]:
             difficulty=tier,
             source="bench",
         )
-
-
-def loaded(path: Path) -> Iterator[Subtask]:
-    """Stream a file: every problem validated and cut at its first stage."""
-    for _, problem in iter_problems(path):
-        if isinstance(problem, BadRecord):
-            raise problem
-        points = solution_points(problem, _KINDS)
-        yield cut_at(problem, stage_count(len(points)) - 1, points)
 
 
 def parsed(path: Path) -> Iterator[ast.Module]:
@@ -178,22 +151,10 @@ def _seconds(stream: Iterator[object], count: int) -> float:
 def _peak_mb(path: Path) -> float:
     """Peak resident memory of a fresh process that streams the file [MB]."""
     done = subprocess.run(
-        [sys.executable, "-m", "curriculum.bench", str(path)],
-        cwd=Path(__file__).resolve().parent.parent,
+        [sys.executable, "-m", "deploy.bench.curriculum_stream", str(path)],
+        cwd=Path(__file__).resolve().parents[2],
         stdout=subprocess.PIPE,
         timeout=MEMORY_SECONDS,
         check=True,
     )
     return float(done.stdout)
-
-
-def _stream(path: Path) -> float:
-    for _ in loaded(path):
-        pass
-    # Not getrusage, which counts the process that started this one, too.
-    [peak] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    return int(peak) * 1024 / 1e6
-
-
-if __name__ == "__main__":
-    print(_stream(Path(sys.argv[1])))

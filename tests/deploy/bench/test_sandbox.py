@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from sandbox.bench import count, ratio
-from sandbox.bench_rivals import DRIVER, JUDGE, LOOP, PACKAGE
+from deploy.bench.sandbox import count, ratio
+from deploy.bench.sandbox_rivals import DRIVER, JUDGE, LOOP, PACKAGE
 
 
 def test_ratios_reach_their_targets_from_the_right_side():
@@ -58,7 +58,7 @@ def test_the_rivals_comparison_is_ours(tmp_path):
 
 @pytest.mark.docker
 def test_a_short_soak_loses_nothing():
-    from sandbox.soak import soak
+    from deploy.bench.sandbox_soak import soak
 
     told = []
     seen = soak(300, seed=5, told=lambda: told.append(1))

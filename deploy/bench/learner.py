@@ -1,7 +1,7 @@
 """The learner's benchmark: our update against TRL's and against one with full logits, and the
 memory of the loss.
 
-Each rival lives in a process of its own (`learner.bench_rivals`) and updates on the same batch of
+Each rival lives in a process of its own (`learner_rivals`) and updates on the same batch of
 samples from the same weights in the same precision, in turn: ours, theirs, ours, theirs. What is
 timed is one whole update: log-probabilities of old policy and reference, then forward, backward and
 optimizer steps. Advantages are GRPO's, so that nobody has a critic. Each process computes with one
@@ -20,27 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from deploy.bench.record import Figure
+
+ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 600
 GROUP = 8
 """Samples of one prompt."""
 VOCABULARY = 4096
 LOSS_VOCABULARY, LOSS_HIDDEN, LOSS_TOKENS = 32_000, 512, 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured number beside what it must reach."""
-
-    name: str
-    value: float
-    unit: str
-    baseline: str
-    """What it is measured against."""
-    target: float | None
-    moonshot: float | None
-    ok: bool
-    samples: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +59,7 @@ class Rival:
         path.write_text(json.dumps({**parts, "kind": kind, "model": str(folder / "model")}))
         self._log = (folder / f"{kind}.log").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "learner.bench_rivals", str(path)],
+            [sys.executable, "-m", "deploy.bench.learner_rivals", str(path)],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
         self.kind = kind
@@ -167,7 +154,7 @@ def loss_peak(kind: str, tokens: int) -> float:
         path = Path(temporary) / "loss.json"
         path.write_text(json.dumps({**task, **shape}))
         done = subprocess.run(
-            [sys.executable, "-m", "learner.bench_rivals", str(path)],
+            [sys.executable, "-m", "deploy.bench.learner_rivals", str(path)],
             cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=True,
         )  # fmt: skip
     return float(json.loads(done.stdout.splitlines()[-1])["peak_mib"])
