@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from curriculum.problem import TIERS, Problem, write_problems
+from actors.errors import RunFailed
+from curriculum.problem import TIERS, BadRecord, Problem, write_problems
 from curriculum.sources.catalogue import FORMS, Skipped, detect, read_source
 from curriculum.start_points import START_POINT_KINDS
 from deploy.command import Command, add_command, no_more
@@ -83,6 +84,10 @@ def _refusing_leftovers(function: Command) -> Command:
             return function(options, words)
         except OSError as error:
             raise ConfigError(f"{error.filename or 'file'}: {error.strerror or error}") from None
+        except BadRecord as error:
+            if options.skip_bad:
+                raise
+            raise RunFailed(f"{error}\n  --skip-bad leaves such records out, counted") from None
 
     return command
 

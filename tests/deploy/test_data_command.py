@@ -63,7 +63,9 @@ def test_a_bad_record_ends_convert_with_its_name_and_leaves_the_old_file(
     out = tmp_path / "out.jsonl"
     out.write_text("old")
     assert main(["data", "convert", str(path), "-o", str(out)]) == 1
-    assert "source.jsonl: record 1: outputs: 0 outputs for 1 inputs" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "source.jsonl: record 1: outputs: 0 outputs for 1 inputs" in told
+    assert "--skip-bad" in told
     assert out.read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "source.jsonl"]
 
