@@ -86,26 +86,26 @@ def fill_gaps() -> None:
     top, size = _called(_libc.malloc, _ANY_HEAP_GAP), _ANY_HEAP_GAP
     _called(_libc.free, top)
     while size > _LARGEST_POOLED:
-        _take(_libc.malloc, _libc.free, size, lambda block: block >= top)
+        _use_up(_libc.malloc, _libc.free, size, lambda _, block: block >= top)
         size = min(size * 4 // 5, size - _STEP)
     for size in range(_STEP, _LARGEST_POOLED + 1, _STEP):
-        _take(
-            _python.PyObject_Malloc,
-            _python.PyObject_Free,
-            size,
-            lambda block: block % _POOL == _POOL_HEADER,
-        )
+        _use_up(_python.PyObject_Malloc, _python.PyObject_Free, size, _begin_a_pool)
 
 
-def _take(
-    allocate: Callable[..., int], free: Callable[..., int], size: int, is_new: Callable[[int], bool]
-) -> None:
-    """Allocate blocks until one is new memory, which is given back."""
+def _use_up(allocate: Any, free: Any, size: int, are_new: Callable[[int, int], bool]) -> None:
+    """Allocate blocks of a size until the last two, or one, are new memory; give back the last."""
+    before = 0
     for _ in range(HUGE // size):
         block = _called(allocate, size)
-        if is_new(block):
+        if are_new(before, block):
             _called(free, block)
             return
+        before = block
+
+
+def _begin_a_pool(first: int, second: int) -> bool:
+    """Whether two blocks are the first of a pool, one behind the other, as in a pool just begun."""
+    return first % _POOL == _POOL_HEADER and 0 < second - first <= _LARGEST_POOLED
 
 
 def enlarge_text_pages() -> None:

@@ -1,9 +1,8 @@
 """The process that is forked for every program: what makes a fork of it cheap.
 
-Nearly all that a small program costs is page faults: a page that parent and child share is copied
-when either writes to it, and CPython writes to every object it touches, to count references. So
-before the first fork everything is loaded that children use, used once (first use initialises),
-and made immortal: reference counts of immortal objects are never written (PEP 683).
+Before the first fork everything is loaded that children use, and used (first use initialises, and
+the interpreter adapts code as it runs, which writes to it); then memory is put in order, see
+`memory`.
 """
 
 import ctypes
