@@ -80,11 +80,9 @@ def overall(tests: Sequence[TestResult]) -> Outcome:
 def statements(runs: Sequence[Run]) -> tuple[Statement, ...]:
     """Every statement of the program, executed if it was so in any of its runs."""
 
-    def hit(identity: int) -> bool:
-        return any(0 < identity < len(run.hits) and run.hits[identity] == 1 for run in runs)
-
+    hits = {identity for run in runs for identity, hit in enumerate(run.hits) if hit == 1} - {0}
     return tuple(
-        Statement(start, end, hit(identity) or hit(alias))
+        Statement(start, end, identity in hits or alias in hits)
         for identity, (start, end, alias) in enumerate(runs[0].spans, 1)
     )
 

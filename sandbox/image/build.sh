@@ -53,6 +53,9 @@ find "$root" -xdev -type f -perm /6000 -exec chmod ug-s {} +
 rm -rf "$root"/var/cache/apt "$root"/var/lib/apt/lists "$root"/usr/share/doc "$root"/usr/share/man \
     "$root"/usr/share/locale "$root"/usr/share/info "$root"/var/log "$root"/etc/apt "$root"/root
 mkdir -p "$root/run/stepcoder"
+# Compiled once, here: else every program that imports a module compiles it anew.
+chroot "$root" sh -c 'python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3.*' >&2 ||
+    fail "the image's standard library does not compile"
 chroot "$root" python3 -I -c 'import sys; sys.monitoring; sys.exit(sys.version_info < (3, 12))' ||
     fail "the image's Python does not work"
 

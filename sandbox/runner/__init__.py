@@ -4,5 +4,8 @@ It is copied to where it runs (a container, or a process of its own) and started
 `values` and `statements` are pure and used on the host as well.
 """
 
-COMMAND = "import sys; sys.path.insert(0, sys.argv[1]); from runner.server import main; main()"
+COMMAND = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from runner import memory; memory.align(); "
+    "from runner.server import main; main()"
+)
 """For `python -c`; its arguments: the folder that holds `runner/`, then what `main` is told."""

@@ -16,7 +16,6 @@ what came out. Records are lines `KIND INDEX JSON` in shared memory, which survi
 import gc
 import json
 import os
-import random
 import sys
 import types
 from collections.abc import Callable
@@ -156,23 +155,20 @@ class Program:
 def run(
     job: dict[str, Any],
     emit: Emit,
-    hits: Any,
-    report: Callable[[], None],
+    tracer: tracing.Tracer | None,
     files: tuple[int, int] | None,
 ) -> None:
     """Run the job in this process, which ends soon after.
 
-    `hits` is the coverage buffer or None; `report` is called when the program tampers with it;
-    `files` are those of `memory_files`, None unless the program reads stdin.
+    `tracer` is None where coverage is not asked for; `files` are those of `memory_files`, None
+    unless the program reads stdin.
     """
     program = compiled(job["source"], emit)
     if program is None:
         return
-    random.seed(0)
     gc.enable()
-    if hits is not None:
-        tracing.watch_for_tampering(FILENAME, report)
-        tracing.arm(program.code, hits)
+    if tracer is not None:
+        tracer.arm(program.code)
     if job["setup"] is not None:
         program.holds(job["setup"], job["inputs"])
     elif files is None:

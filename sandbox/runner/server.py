@@ -20,6 +20,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import child, tracing, values, zygote
@@ -103,6 +104,7 @@ class Server:
         self.pipe, self.pipe_end = os.pipe()
         os.set_blocking(self.pipe, False)
         os.set_blocking(self.pipe_end, False)
+        self.tracer = tracing.Tracer(child.FILENAME, self.area.hits, self._report)
 
     def serve(self) -> None:
         """Answer requests; returns when the host closes the socket."""
@@ -215,26 +217,46 @@ class Server:
         status = 1
         try:
             os.setsid()
-            self.connection.close()
+            os.close(self.connection.fileno())
             os.close(self.pipe)
-            job = values.loads(body)
-            output_bytes = limits.output_kib << 10
-            self.area.most = min(MOST_RECORDS_BYTES, output_bytes + 16 * len(body))
-            job["output_bytes"] = output_bytes
-            files, file_bytes = None, output_bytes
-            if job["fn_name"] is None and job["setup"] is None:
-                files = child.memory_files()
-                file_bytes = max(output_bytes, len(body))
-            memory_bytes = self.own_bytes + limits.memory_mib * MIB
-            self.confinement.enter(self.runs, limits.cpu_seconds, memory_bytes, file_bytes)
-            hits = self.area.hits if limits.coverage else None
-            self._signal(BEGUN)
-            child.run(job, self.area.append, hits, lambda: self._signal(TAMPERED), files)
+            self._perform(limits, body, self.confinement.enter)
             status = 0
         except child.OutputLimit:
             status = OUTPUT_LIMIT_STATUS
         finally:
             os._exit(status)
+
+    def _perform(
+        self, limits: Limits, body: bytes, confine: Callable[..., None]
+    ) -> tuple[int, int] | None:
+        """Read the job, confine this process, run the program; returns the files it opened."""
+        job = values.loads(body)
+        output_bytes = limits.output_kib << 10
+        self.area.most = min(MOST_RECORDS_BYTES, output_bytes + 16 * len(body))
+        job["output_bytes"] = output_bytes
+        files, file_bytes = None, output_bytes
+        if job["fn_name"] is None and job["setup"] is None:
+            files = child.memory_files()
+            file_bytes = max(output_bytes, len(body))
+        memory_bytes = self.own_bytes + limits.memory_mib * MIB
+        confine(self.runs, limits.cpu_seconds, memory_bytes, file_bytes)
+        self._signal(BEGUN)
+        child.run(job, self.area.append, self.tracer if limits.coverage else None, files)
+        return files
+
+    def rehearse(self, body: bytes) -> None:
+        """Do in this process what a child would, save confining itself; forget what came of it."""
+        limits = Limits(1, 1, 1, 1, coverage=tracing.METHOD == "monitoring")
+        for file in self._perform(limits, body, lambda *_: None) or ():
+            os.close(file)
+        self.tracer.disarm()
+        self._report()
+        self._signals()
+        self.area.read(len(body))
+        self.area.clear()
+
+    def _report(self) -> None:
+        self._signal(TAMPERED)
 
     def _signal(self, signal_byte: bytes) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -265,5 +287,5 @@ def main() -> None:
     }
     text = json.dumps(hello).encode()
     connection.sendall(struct.pack("<I", len(text)) + text)
-    zygote.prepare()
+    zygote.prepare(server.rehearse)
     server.serve()

@@ -10,28 +10,43 @@ METHOD = "monitoring" if MONITORING else "settrace"
 """How lines are observed; `settrace` (Python < 3.12) slows every line down."""
 
 
-def arm(code: CodeType, hits: Any) -> None:
-    """From now on, running line n of `code`, or of code nested in it, sets `hits[n]` to 1.
+class Tracer:
+    """Made once by the process that is forked; a child only arms it for its program.
 
-    `hits` is a writable buffer; lines past its end are not recorded. Afterwards `sys.monitoring` is
-    gone, so that a program cannot switch it off by accident or in passing.
+    `hits` is a writable buffer; lines past its end are not recorded. `report` is called when a
+    program reaches for what coverage rests on, see `_watch`. Only its maker holds `sys.monitoring`
+    afterwards, so that a program cannot switch it off by accident or in passing.
     """
-    if MONITORING is None:
-        _arm_settrace(code.co_filename, hits)
-        return
-    monitoring, size, disable = MONITORING, len(hits), MONITORING.DISABLE
 
-    def line(_: CodeType, number: int) -> Any:
-        if number < size:
-            hits[number] = 1
-        return disable
+    def __init__(self, filename: str, hits: Any, report: Callable[[], None]):
+        self._watching = _watch(filename, report)
+        self._filename = filename
+        self._hits = hits
+        if MONITORING is not None:
+            tool, size, disable = MONITORING.COVERAGE_ID, len(hits), MONITORING.DISABLE
+            self._event = MONITORING.events.LINE
 
-    tool, event = monitoring.COVERAGE_ID, monitoring.events.LINE
-    monitoring.use_tool_id(tool, "stepcoder")
-    monitoring.register_callback(tool, event, line)
-    for each in _nested(code):
-        monitoring.set_local_events(tool, each, event)
-    delattr(sys, "monitoring")
+            def line(_: CodeType, number: int) -> Any:
+                if number < size:
+                    hits[number] = 1
+                return disable
+
+            MONITORING.use_tool_id(tool, "stepcoder")
+            MONITORING.register_callback(tool, self._event, line)
+            delattr(sys, "monitoring")
+
+    def arm(self, code: CodeType) -> None:
+        """From now on, running line n of `code`, or of code nested in it, sets `hits[n]` to 1."""
+        self._watching.append(True)
+        if MONITORING is None:
+            _arm_settrace(self._filename, self._hits)
+            return
+        for each in _nested(code):
+            MONITORING.set_local_events(MONITORING.COVERAGE_ID, each, self._event)
+
+    def disarm(self) -> None:
+        """Report nothing more until it is armed again; only code armed so far is recorded."""
+        self._watching.clear()
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -58,16 +73,17 @@ def _arm_settrace(filename: str, hits: Any) -> None:
     sys.settrace(entered)
 
 
-def watch_for_tampering(filename: str, report: Callable[[], None]) -> None:
-    """Call `report` when the program itself reaches for what coverage rests on.
+def _watch(filename: str, report: Callable[[], None]) -> list[bool]:
+    """Call `report` when a program itself reaches for what coverage rests on, while the list that
+    is returned holds anything.
 
     An audit hook, which nothing can remove: frames, the garbage collector's lists, tracing, ctypes,
     code in disguise. Library code that does the same (named tuples, enums) is not meant.
     """
-    frame_of, busy = sys._getframe, []
+    frame_of, busy, watching = sys._getframe, [], []
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if (event not in _TELLING and not event.startswith("ctypes.")) or busy:
+        if (event not in _TELLING and not event.startswith("ctypes.")) or busy or not watching:
             return
         if event == "import" and arguments[0] not in _TELLING_MODULES:
             return
@@ -86,6 +102,7 @@ def watch_for_tampering(filename: str, report: Callable[[], None]) -> None:
             busy.clear()
 
     sys.addaudithook(hook)
+    return watching
 
 
 def _is_importer(frame: Any) -> bool:

@@ -1,20 +1,20 @@
 """The process that is forked for every program: what makes a fork of it cheap.
 
-Nearly all that a small program costs is page faults: a page that parent and child share is copied
-when either writes to it, and CPython writes to every object it touches, to count references. So
-before the first fork everything is loaded that children use, used once (first use initialises),
-and made immortal: reference counts of immortal objects are never written (PEP 683).
+Before the first fork everything is loaded that children use, and used (first use initialises, and
+the interpreter adapts code as it runs, which writes to it); then memory is put in order, see
+`memory`.
 """
 
-import contextlib
 import ctypes
-import gc
 import importlib
 import os
+import random
 import sys
 import types
+from collections.abc import Callable
+from typing import Any
 
-from . import child, values
+from . import memory, values
 
 PRELOADED = (
     *("array", "bisect", "collections", "copy", "datetime", "enum", "functools", "heapq"),
@@ -50,29 +50,37 @@ def main():
 if __name__ == "__main__":
     main()
 """
-_libc = ctypes.PyDLL(None)
-_CODE_PARTS = (
-    *("co_consts", "co_names", "co_varnames", "co_freevars", "co_cellvars"),
-    *("co_name", "co_qualname", "co_filename", "co_linetable", "co_exceptiontable"),
+_JOBS: tuple[dict[str, Any], ...] = (
+    {
+        "source": _CALLED,
+        "fn_name": "f",
+        "setup": None,
+        "inputs": [[[[1, 0, 3]], {"text": "c b a"}], [[[2]], {}], [[5], {}]],
+    },
+    {"source": _PRINTING, "fn_name": None, "setup": None, "inputs": ["2\n3 4\n"]},
+    {"source": "x = 1\n", "fn_name": None, "setup": "y = x\n", "inputs": ["assert x == y"]},
 )
+_libc = ctypes.PyDLL(None)
 
 
-def prepare() -> None:
+def prepare(rehearse: Callable[[bytes], None]) -> None:
     """Make this process, which serves from now on, ready to be forked many times.
 
-    Afterwards none of our modules, nor those that open the machine, is where imports would find it.
+    `rehearse` does with a job what children do. Afterwards none of our modules, nor those that open
+    the machine, is where imports would find it.
     """
     for name in PRELOADED:
         importlib.import_module(name)
+    standard = (os.dup(0), os.dup(1))
     for _ in range(REHEARSALS):
-        _rehearse()
+        for job in _JOBS:
+            rehearse(values.dumps_exact(job).encode())
+    for number, original in enumerate(standard):
+        os.dup2(original, number)
+        os.close(original)
     _forget_the_runner()
-    gc.collect()
-    _make_immortal()
-    gc.freeze()
-    gc.disable()
-    with contextlib.suppress(AttributeError):  # other C libraries have none
-        _libc.malloc_trim(0)
+    random.seed(0)
+    memory.settle()
 
 
 def fork() -> int:
@@ -87,24 +95,6 @@ def fork() -> int:
     return process
 
 
-def _rehearse() -> None:
-    """What children do, once over, in this process; its outputs go nowhere."""
-    emit: child.Emit = lambda *_: None  # noqa: E731
-    job = {"source": _CALLED, "inputs": [[[[1, 0, 3]], {"text": "c b a"}], [[[2]], {}]]}
-    decoded = values.loads(values.dumps_exact(job))
-    program = child.compiled(decoded["source"], emit)
-    assert program is not None
-    program.calls("f", decoded["inputs"])
-    printing = child.compiled(_PRINTING, emit)
-    assert printing is not None
-    files, standard = child.memory_files(), (os.dup(0), os.dup(1))
-    printing.runs(["2\n3 4\n"], files, 1 << 10)
-    for number, original in enumerate(standard):
-        os.dup2(original, number)
-    for descriptor in (*files, *standard):
-        os.close(descriptor)
-
-
 def _forget_the_runner() -> None:
     for name in list(sys.modules):
         if name.split(".")[0] in (__package__, "ctypes", "_ctypes", "gc", "mmap", "solution"):
@@ -112,27 +102,3 @@ def _forget_the_runner() -> None:
     del sys.path[0]
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv[:] = [""]
-
-
-def _make_immortal() -> None:
-    """Give every object that now lives the reference count of `None`, where that is immortal.
-
-    On Python before 3.12, and on builds whose objects look otherwise, nothing is done.
-    """
-    count = ctypes.c_uint32
-    immortal = count.from_address(id(None)).value
-    unusual = hasattr(sys, "getobjects") or not getattr(sys, "_is_gil_enabled", lambda: True)()
-    if sys.version_info < (3, 12) or immortal < 1 << 31 or unusual:
-        return
-    found = gc.get_objects()
-    while found:
-        new = []
-        for each in found:
-            counted = count.from_address(id(each))
-            if counted.value != immortal:
-                counted.value = immortal
-                new.append(each)
-        found = gc.get_referents(*new)
-        for each in new:
-            if type(each) is types.CodeType:  # which tells the collector nothing
-                found += [getattr(each, part) for part in _CODE_PARTS]

@@ -14,6 +14,7 @@ settings.load_profile("sandbox")
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=8, memory_mib=512, output_kib=512)
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)
+DOUBLE = "def f(x):\n    if x > 3:\n        return x * 2\n    return -x\n"
 
 
 def open_sandbox(backend: str, **settings: Any) -> Sandbox:

@@ -79,6 +79,13 @@ def test_no_file_in_the_image_raises_privileges(docker_sandbox):
     )
 
 
+def test_the_standard_library_comes_compiled(docker_sandbox):
+    source = "import os, statistics\ndef f(x):\n    return os.path.isfile(statistics.__cached__)\n"
+    tests = (Test(input=[1], output=True),)
+    verdict = docker_sandbox.run(Job(id="p", source=source, fn_name="f", tests=tests))
+    assert verdict.outcome is Outcome.passed, verdict.error
+
+
 def test_closing_leaves_no_container(client):
     with open_sandbox("docker") as slot:
         name = slot._runner.container.name
