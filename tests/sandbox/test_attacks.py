@@ -278,6 +278,7 @@ TAMPERINGS = {
     "hidden tracing": "import sys\ngetattr(sys, 'set' + 'trace')(None)\n",
     "frames": "import sys\nsys._getframe(0)\n",
     "hidden frames": "import sys\ngetattr(sys, '_get' + 'frame')(0)\n",
+    "frames by the library": "import traceback\nlist(traceback.walk_stack(None))\n",
     "collector": "import gc\ngc.get_objects()\n",
     "hidden collector": "getattr(eval('__imp' + 'ort__(\"g\" + \"c\")'), 'get_ob' + 'jects')()\n",
     "hidden ctypes": "exec('imp' + 'ort cty' + 'pes')\n",
