@@ -2,9 +2,12 @@
 rank.
 """
 
+import heapq
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -18,6 +21,10 @@ class Step:
     """All its samples, over all ranks."""
     micro_batches: tuple[tuple[int, ...], ...]
     """This rank's micro-batches: as many as on every other rank; an empty one runs too."""
+    span: int
+    """Tokens of the fullest rank's micro-batch, summed over the micro-batches: ranks that wait for
+    each other after each of them take as long as for so many.
+    """
 
 
 def plan_epoch(
@@ -31,8 +38,7 @@ def plan_epoch(
     Args:
         lengths: tokens of each sample.
         size: samples in one optimizer step over all ranks; the last one may have fewer.
-        token_budget: longest sample times number of samples in a micro-batch stays below; a longer
-            sample goes alone.
+        token_budget: most tokens in a micro-batch; a longer sample goes alone.
         rank: whose micro-batches to return.
         world_size: number of ranks.
         seed: of the shuffle.
@@ -46,57 +52,63 @@ def plan_epoch(
 def plan_step(
     samples: Sequence[int], lengths: Sequence[int], token_budget: int, rank: int, world_size: int
 ) -> Step:
-    """Split one optimizer step: samples sorted by length, dealt to ranks in turn, cut by token
-    budget.
+    """Split one optimizer step into few micro-batches of about equal size within the token budget.
+
+    Micro-batches that run at the same time are neighbours in size, and the ranks take turns with
+    the largest.
     """
-    by_length = sorted(samples, key=lambda sample: (-lengths[sample], sample))
-    shares = [by_length[share::world_size] for share in range(world_size)]
-    cuts = [_cut(share, lengths, token_budget) for share in shares]
-    rounds = max(1, *map(len, cuts))
-    mine = cuts[rank]
-    return Step(tuple(samples), (*mine, *[()] * (rounds - len(mine))))
+    least = sum(min(lengths[sample], token_budget) for sample in samples) / token_budget
+    rounds = max(1, math.ceil(least / world_size))
+    while True:
+        rows = _balanced(samples, lengths, rounds * world_size)
+        sizes = [sum(lengths[sample] for sample in row) for row in rows]
+        if all(
+            size <= token_budget or len(row) == 1 for row, size in zip(rows, sizes, strict=True)
+        ):
+            break
+        rounds += 1
+    mine = [
+        rows[start + (world_size - 1 - rank if start // world_size % 2 else rank)]
+        for start in range(0, len(rows), world_size)
+    ]
+    return Step(tuple(samples), tuple(mine), sum(sizes[::world_size]))
 
 
-def _cut(
-    by_length: Sequence[int], lengths: Sequence[int], token_budget: int
-) -> tuple[tuple[int, ...], ...]:
-    micro_batches: list[list[int]] = []
-    for sample in by_length:
-        current = micro_batches[-1] if micro_batches else None
-        if current and lengths[current[0]] * (len(current) + 1) <= token_budget:
-            current.append(sample)
-        else:
-            micro_batches.append([sample])
-    return tuple(map(tuple, micro_batches))
+def _balanced(samples: Sequence[int], lengths: Sequence[int], count: int) -> list[tuple[int, ...]]:
+    """Partition into `count` rows, fullest first: each sample, from the longest on, goes to the
+    emptiest row (longest processing time first; Graham 1969).
+    """
+    rows: list[list[int]] = [[] for _ in range(count)]
+    emptiest = [(0, row) for row in range(count)]
+    for sample in sorted(samples, key=lambda sample: (-lengths[sample], sample)):
+        size, row = emptiest[0]
+        rows[row].append(sample)
+        heapq.heapreplace(emptiest, (size + lengths[sample], row))
+    return [
+        tuple(rows[row]) for _, row in sorted(emptiest, key=lambda entry: (-entry[0], entry[1]))
+    ]
 
 
-def padding_share(
-    steps: Sequence[Step], lengths: Sequence[int], token_budget: int, world_size: int
-) -> float:
-    """Share of the positions of all ranks' micro-batches that hold no token."""
-    held, positions = 0, 0
-    for step in steps:
-        for rank in range(world_size):
-            plan = plan_step(step.samples, lengths, token_budget, rank, world_size)
-            for samples in plan.micro_batches:
-                held += sum(lengths[i] for i in samples)
-                positions += len(samples) * max((lengths[i] for i in samples), default=0)
-    return 1 - held / max(1, positions)
+def idle_share(steps: Sequence[Step], lengths: Sequence[int], world_size: int) -> float:
+    """Share of all ranks' time in which a rank waits for one with more tokens; 0 on one rank."""
+    tokens = sum(lengths[sample] for step in steps for sample in step.samples)
+    return 1 - tokens / max(1, world_size * sum(step.span for step in steps))
 
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Sequences padded on the right, and which of their tokens are targets.
-
-    Causal attention never looks right, so no attention mask is needed.
-    """
+    """Sequences laid end to end in one row, and which of their tokens are targets."""
 
     input_ids: Tensor
-    """[sequences, longest] int64."""
+    """[1, tokens] int64."""
+    position_ids: Tensor
+    """[1, tokens] int64: from 0 in each sequence."""
+    bounds: Tensor
+    """[sequences + 1] int32: where each sequence begins, and the end."""
+    longest: int
+    """Tokens of the longest sequence."""
     index: Tensor
-    """[targets] int64: flat positions in [sequences, longest] of the states that predict the
-    targets.
-    """
+    """[targets] int64: positions in the row of the states that predict the targets."""
     targets: Tensor
     """[targets] int64 token ids, sequence by sequence."""
     counts: tuple[int, ...]
@@ -106,21 +118,30 @@ class TokenBatch:
 def token_batch(
     sequences: Sequence[Sequence[int]], first_targets: Sequence[int], device: torch.device
 ) -> TokenBatch:
-    """Pad sequences whose tokens from `first_targets[i] >= 1` on are targets.
+    """Lay out sequences whose tokens from `first_targets[i] >= 1` on are targets.
 
     Without any sequence the batch holds one token and no target, so that a rank with nothing to do
     can run along.
     """
     if not sequences:
         sequences, first_targets = [[0]], [1]
-    longest = max(map(len, sequences))
-    input_ids = torch.zeros(len(sequences), longest, dtype=torch.long)
-    index, targets = [], []
-    for row, (tokens, first) in enumerate(zip(sequences, first_targets, strict=True)):
-        input_ids[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
-        index.append(torch.arange(first - 1, len(tokens) - 1) + row * longest)
-        targets.append(input_ids[row, first : len(tokens)])
-    counts = tuple(map(len, targets))
+    lengths = [len(tokens) for tokens in sequences]
+    bounds = [0, *accumulate(lengths)]
+    row = torch.tensor([token for tokens in sequences for token in tokens], dtype=torch.long)
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    index = torch.cat(
+        [
+            torch.arange(start + first - 1, end - 1)
+            for start, end, first in zip(bounds, bounds[1:], first_targets, strict=False)
+        ]
+    )
+    counts = tuple(length - first for length, first in zip(lengths, first_targets, strict=True))
     return TokenBatch(
-        input_ids.to(device), torch.cat(index).to(device), torch.cat(targets).to(device), counts
+        row[None].to(device),
+        positions[None].to(device),
+        torch.tensor(bounds, dtype=torch.int32, device=device),
+        max(lengths),
+        index.to(device),
+        row[index + 1].to(device),
+        counts,
     )

@@ -121,8 +121,8 @@ class LearnerConfig(_Config):
     minibatch_size: int = Field(default=32, gt=0)
     """Trajectories in one optimizer step, over all ranks."""
     token_budget: int = Field(default=4096, gt=0)
-    """Tokens, padding included, in one micro-batch on one rank. Changes speed and memory, not the
-    gradient.
+    """Most tokens in one micro-batch on one rank; a longer sample goes alone. Changes speed and
+    memory, not the gradient.
     """
     gradient_checkpointing: bool = False
     """Keep only each block's input and compute the rest again in the backward pass: less memory,
@@ -215,7 +215,7 @@ class SFTConfig(_Config):
     eval_every: int = Field(default=0, ge=0)
     """Steps between measurements of the held-out loss; 0 measures at the end only."""
     token_budget: int = Field(default=2048, gt=0)
-    """Tokens, padding included, in one micro-batch on one rank."""
+    """Most tokens in one micro-batch on one rank; a longer pair goes alone."""
     gradient_checkpointing: bool = False
     """Keep only each block's input and compute the rest again in the backward pass."""
     tokenizer_pairs: int = Field(default=3000, gt=0)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class FaultLog:
             facts: JSON-able: update, optimizer step, rank.
             bad: [micro-batches] bool.
             figures: [micro-batches, 2, 2], loss and largest gradient of policy and critic.
-            broken: for each micro-batch and engine, which of its samples had a broken gradient.
+            broken: for each micro-batch and engine, [tokens] bool, which of its row had a broken
+                gradient.
             micro_batches: the samples of each.
             trajectories: of the whole batch.
             experience: of the whole batch.
@@ -60,10 +62,7 @@ class FaultLog:
             what = "gradient" if torch.isfinite(figures[at, :, 0]).all() else "loss"
             samples = micro_batches[at]
             wrong = [trajectories[i] for i in samples]
-            flags = [row.tolist() for row in broken[at] if row is not None]
-            suspects = [
-                t.sample_id for row, t in enumerate(wrong) if any(flag[row] for flag in flags)
-            ]
+            suspects = _suspects(wrong, [tokens for tokens in broken[at] if tokens is not None])
             losses = map(_readable, figures[at, :, 0].tolist())
             known = {
                 "fault": f"the {what} is not finite",
@@ -111,6 +110,16 @@ class FaultLog:
         ids = {t.sample_id: [list(t.prompt_ids), list(t.response_ids)] for t in trajectories}
         torch.save({"token_ids": ids, **tables}, path.with_suffix(".pt"))
         return f", written to {path}"
+
+
+def _suspects(trajectories: Sequence[Trajectory], broken: Sequence[Tensor]) -> list[str]:
+    """Samples with a broken token, of those that lie end to end in a row."""
+    ends = list(accumulate(len(t.token_ids) for t in trajectories))
+    return [
+        t.sample_id
+        for t, end in zip(trajectories, ends, strict=True)
+        if any(bool(tokens[end - len(t.token_ids) : end].any()) for tokens in broken)
+    ]
 
 
 def _tables(experience: Experience, rows: Sequence[int]) -> dict[str, Tensor]:

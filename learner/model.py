@@ -14,42 +14,29 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.logging import disable_progress_bar
 
 from learner.batch import TokenBatch
 from learner.config import LoRAConfig, ModelConfig
 from learner.logprobs import LogProbHead
 from learner.lora import add_adapters
+from learner.packing import pack
 from learner.tokenizer import EOS, PAD
 
 disable_progress_bar()
 
 
-def _float32_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
-) -> tuple[Tensor, None]:
-    """Attention in float32 under autocast: in bfloat16 a CPU's backward takes twice the time."""
-    with torch.autocast(query.device.type, enabled=False):
-        return sdpa_attention_forward(
-            module, query.float(), key.float(), value.float(), *args, **kwargs
-        )
+class TokenWatch:
+    """Tells which tokens of the last backward pass had a gradient that is not finite.
 
-
-ALL_ATTENTION_FUNCTIONS.register("sdpa_float32", _float32_attention)
-
-
-class RowWatch:
-    """Tells which sequences of the last backward pass had a gradient that is not finite.
-
-    Whatever breaks a sequence's gradient on its way down arrives broken at its embeddings.
+    Whatever breaks a sequence's gradient on its way down arrives broken at its embeddings, and at
+    no other sequence's.
     """
 
     def __init__(self, backbone: Any) -> None:
         self.broken: Tensor | None = None
-        """[sequences] bool; None where no gradient reached the embeddings."""
+        """[tokens] bool; None where no gradient reached the embeddings."""
         backbone.get_input_embeddings().register_forward_hook(self._embedded)
 
     def _embedded(self, _module: nn.Module, _inputs: Any, embeddings: Tensor) -> None:
@@ -58,7 +45,7 @@ class RowWatch:
             embeddings.register_hook(self._arrived)
 
     def _arrived(self, gradient: Tensor) -> None:
-        self.broken = ~torch.isfinite(gradient).flatten(1).all(1)
+        self.broken = ~torch.isfinite(gradient[0]).all(-1)
 
 
 class PolicyModel(nn.Module):
@@ -79,9 +66,8 @@ class PolicyModel(nn.Module):
         self.model: Any = model
         self.model.set_output_embeddings(LogProbHead.replacing(output))
         self.mixed_precision = mixed_precision
-        if mixed_precision and model.device.type == "cpu":
-            model.set_attn_implementation("sdpa_float32")
-        self.rows = RowWatch(model.base_model)
+        pack(model.base_model)
+        self.watch = TokenWatch(model.base_model)
         self.eval()
 
     def forward(
@@ -115,7 +101,8 @@ class CriticModel(nn.Module):
         )
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
-        self.rows = RowWatch(backbone)
+        pack(backbone)
+        self.watch = TokenWatch(backbone)
         self.eval()
 
     def forward(self, batch: TokenBatch) -> Tensor:
@@ -125,8 +112,14 @@ class CriticModel(nn.Module):
 
 def _states(backbone: nn.Module, batch: TokenBatch) -> Tensor:
     """Final hidden states [targets, hidden_size] that predict the targets."""
-    hidden = backbone(input_ids=batch.input_ids, use_cache=False).last_hidden_state
-    return hidden.flatten(0, 1)[batch.index]
+    found = backbone(
+        input_ids=batch.input_ids,
+        position_ids=batch.position_ids,
+        cu_seq_lens_q=batch.bounds,
+        max_length_q=batch.longest,
+        use_cache=False,
+    )
+    return found.last_hidden_state[0, batch.index]
 
 
 def create_llama(
@@ -255,7 +248,7 @@ def load_tokenizer(folder: Path, model: Any) -> PreTrainedTokenizerBase:
 def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"no model in {folder}: it has no config.json")
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
 
 
 def write_pretrained(

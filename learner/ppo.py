@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learner import checkpoint
 from learner.actor_critic import ActorCritic
-from learner.batch import Step, TokenBatch, padding_share, plan_epoch, token_batch
+from learner.batch import Step, TokenBatch, idle_share, plan_epoch, token_batch
 from learner.config import LearnerConfig
 from learner.distributed import max_over_ranks, sum_over_ranks
 from learner.engine import NonFiniteGradientError
@@ -117,9 +117,7 @@ class PPOLearner(ActorCritic):
             **experience.metrics,
             **differences,
             **tally.metrics(critic=self._critic is not None),
-            "padding_share": padding_share(
-                first_epoch, lengths, self._config.token_budget, self._world_size
-            ),
+            "idle_share": idle_share(first_epoch, lengths, self._world_size),
             "policy_lr": self._config.policy.lr if learned else 0.0,
             "critic_lr": self._config.critic.lr if self._critic else 0.0,
             "seconds_score": scored - started,
@@ -247,13 +245,13 @@ class PPOLearner(ActorCritic):
                 loss, surrogate = policy_objective(*found, tokens, experience, config, scales)
                 figures[number, 0, 1] = self._policy.backward(loss)
                 figures[number, 0, 0] = loss.detach()
-                broken[number].append(self._policy.module.rows.broken)
+                broken[number].append(self._policy.module.watch.broken)
                 tally.add_surrogate(surrogate)
             if self._critic is not None:
                 loss = value_objective(self._critic(batch), tokens, experience, config, scales)
                 figures[number, 1, 1] = self._critic.backward(loss)
                 figures[number, 1, 0] = loss.detach()
-                broken[number].append(self._critic.module.rows.broken)
+                broken[number].append(self._critic.module.watch.broken)
 
         bad = ~torch.isfinite(figures).flatten(1).all(1)
         if max_over_ranks(bad.any().float()):

@@ -39,7 +39,7 @@ class Work:
     minibatch: int = 8
     """Trajectories in one optimizer step."""
     micro_batch: int = 4
-    """Sequences in a rival's micro-batch; ours get as many positions, as a token budget."""
+    """Sequences in a rival's micro-batch; ours get as many tokens, as a budget."""
     longest_prompt: int = 64
     """Prompts have half to all of these tokens."""
     longest_response: int = 256

@@ -1,4 +1,4 @@
-"""PPO in plain PyTorch, one padded batch per optimizer step: what the engines must reproduce."""
+"""PPO in plain PyTorch, one sequence at a time: what the engines must reproduce."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ from learner.trajectory import Trajectory
 
 
 class ReferencePPO:
-    """Full logits, full batch, Python loops over tokens: slow and plain."""
+    """Full logits, one sequence at a time, Python loops over tokens: slow and plain."""
 
     def __init__(self, config: LearnerConfig, model_dir: Path, temperature: float) -> None:
         self.config, self.temperature = config, temperature

@@ -1,0 +1,161 @@
+"""Attention over sequences laid end to end in one row: causal, and never across a boundary.
+
+The packed row [1, tokens] needs neither padding nor a mask. The boundaries travel through a model's
+forward as the keyword arguments that transformers names for this: `cu_seq_lens_q` and
+`max_length_q`.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention.varlen import varlen_attn
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+_NAME = "packed"
+_LAYERS = {"full_attention", "sliding_attention"}
+"""Kinds of layers that attend to everything before a token, in sequences no longer than their
+window.
+"""
+_WITHOUT_EFFECT = {
+    "position_ids",  # already in query and key
+    "sliding_window",  # the mask tells it
+    "use_cache",
+    "cu_seq_lens_k",
+    "max_length_k",
+    "output_attentions",
+    "output_hidden_states",
+}
+"""What models hand to their attention that changes nothing here."""
+
+
+def pack(backbone: Any) -> None:
+    """Let a backbone's attention work on packed rows, and on nothing else.
+
+    Raises:
+        ValueError: the model has layers that would carry something over a boundary.
+    """
+    config = backbone.config
+    kinds = set(getattr(config, "layer_types", None) or ()) - _LAYERS
+    if kinds or backbone._is_stateful or not backbone._supports_attention_backend:
+        what = f"layers of {', '.join(sorted(kinds))}" if kinds else "layers"
+        raise ValueError(
+            f"{type(backbone).__name__} cannot learn from packed sequences: it has {what} that "
+            "know of no boundaries; choose a model whose layers all attend through transformers' "
+            "attention interface"
+        )
+    backbone.set_attn_implementation(_NAME)
+
+
+def _window(
+    config: Any, local_size: int | None = None, use_vmap: bool = False, **_: Any
+) -> int | None:
+    """Stands for a layer's mask: how many tokens it looks back on, None for all. Nothing of the
+    size of a row squared is built.
+    """
+    if use_vmap:
+        raise ValueError(
+            f"a model of type {config.model_type} cannot learn from packed sequences: it has an "
+            "attention mask of its own"
+        )
+    return local_size
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: int | None,
+    *,
+    cu_seq_lens_q: Tensor,
+    max_length_q: int,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    is_causal: bool = True,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention within each sequence of a row.
+
+    Under autocast a GPU computes in its type; a CPU in float32, because its backward takes twice
+    the time in bfloat16.
+
+    Args:
+        module: the attention layer.
+        query: [1, heads, tokens, head_size].
+        key: [1, key_value_heads, tokens, head_size].
+        value: as `key`.
+        attention_mask: what `_window` says of the layer.
+        cu_seq_lens_q: [sequences + 1] int32, where each sequence begins, and the end.
+        max_length_q: tokens of the longest sequence.
+        scaling: of the scores; None takes one over the root of head_size.
+        dropout: refused.
+        is_causal: False is refused.
+        others: what else the layer asks for.
+
+    Returns:
+        [1, tokens, heads, head_size], and no weights.
+
+    Raises:
+        ValueError: the layer asks for something that would be left out.
+    """
+    asked = {name for name, setting in others.items() if setting is not None} - _WITHOUT_EFFECT
+    if dropout:
+        asked.add("dropout")
+    if not is_causal or not getattr(module, "is_causal", True):
+        asked.add("the tokens ahead")
+    if asked:
+        raise ValueError(
+            f"{type(module).__name__} cannot attend within packed sequences: it asks for "
+            f"{', '.join(sorted(asked))}"
+        )
+    if attention_mask is not None and max_length_q > attention_mask:
+        raise ValueError(
+            f"{type(module).__name__} looks back on {attention_mask} tokens only, and a sequence "
+            f"has {max_length_q}: shorten prompt and response, or choose a model without a window"
+        )
+    device = query.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.float32 if device == "cpu" else torch.get_autocast_dtype(device)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    fused = device == "cuda" and query.dtype in (torch.bfloat16, torch.float16)
+    with torch.autocast(device, enabled=False):
+        if fused:
+            return _by_kernel(query, key, value, cu_seq_lens_q, max_length_q, scaling), None
+        return _by_sequence(query, key, value, cu_seq_lens_q, scaling), None
+
+
+def _by_kernel(
+    query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, longest: int, scaling: float | None
+) -> Tensor:
+    """PyTorch's flash attention for variable lengths: CUDA, 16 bits."""
+    grouped = query.shape[1] != key.shape[1]
+    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+    attended: Any = varlen_attn(
+        q, k, v, bounds, bounds, longest, longest,
+        scale=scaling, window_size=(-1, 0), enable_gqa=grouped,
+    )  # fmt: skip
+    return attended[None]
+
+
+def _by_sequence(
+    query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, scaling: float | None
+) -> Tensor:
+    """One sequence after the other, as views of the row."""
+    lengths = bounds.diff().tolist()
+    grouped = query.shape[1] != key.shape[1]
+    # Split, and not slices: the backward of n slices adds up n whole rows.
+    queries, keys, values = (part.split(lengths, 2) for part in (query, key, value))
+    attended = [
+        functional.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=scaling, enable_gqa=grouped
+        ).transpose(1, 2)
+        for q, k, v in zip(queries, keys, values, strict=True)
+    ]
+    return torch.cat(attended, 1)
+
+
+ALL_ATTENTION_FUNCTIONS.register(_NAME, _attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(_NAME, _window)
