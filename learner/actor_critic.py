@@ -35,14 +35,18 @@ class ActorCritic:
         self._device = device()
         self._dtype = dtype = torch_dtype(config.dtype)
         folder, recompute = Path(model_dir), config.gradient_checkpointing
-        policy = load_policy(folder, dtype, checkpointing=recompute, lora=config.lora)
+        policy = load_policy(
+            folder, dtype, checkpointing=recompute, lora=config.lora, seed=config.seed
+        )
         self._tokenizer = load_tokenizer(folder, policy.model)
         self._vocabulary = policy.model.get_input_embeddings().weight.shape[0]
         self._model = policy.model
         self._policy = Engine(policy, config.policy, config.zero, dtype)
         self._critic: Engine | None = None
         if config.advantage == "gae":
-            critic = load_critic(folder, dtype, config.critic_layers, recompute, config.lora)
+            critic = load_critic(
+                folder, dtype, config.critic_layers, recompute, config.lora, config.seed
+            )
             self._critic = Engine(critic, config.critic, config.zero, dtype)
         self._reference: Any = None
         if not config.lora.rank:

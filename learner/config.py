@@ -107,7 +107,7 @@ class LearnerConfig(_Config):
     """One masked PPO update (StepCoder, sections 3.1 and 3.3)."""
 
     seed: int = 0
-    """Seed of the critic's head and of the order of minibatches."""
+    """Seed of adapters, of the random mask and of the order of minibatches."""
     policy: OptimizerConfig = OptimizerConfig(lr=5e-7)
     """Optimizer of the policy."""
     critic: OptimizerConfig = OptimizerConfig(lr=1.5e-6)

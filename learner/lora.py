@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from learner.config import LoRAConfig
@@ -26,10 +27,11 @@ class Export:
     """The full weight; the parameters must be whole (gathered) when this is called."""
 
 
-def add_adapters(backbone: nn.Module, config: LoRAConfig) -> None:
+def add_adapters(backbone: nn.Module, config: LoRAConfig, seed: int) -> None:
     """Put adapters into a model's linear layers; everything else is frozen.
 
-    The product starts at zero, so the model answers as before.
+    The product starts at zero, so the model answers as before; one factor is random, the same for
+    the same `seed` on every rank.
 
     Raises:
         ValueError: a named target is no linear layer of the model.
@@ -52,7 +54,9 @@ def add_adapters(backbone: nn.Module, config: LoRAConfig) -> None:
         target_modules=list(config.targets or sorted(known)),
     )
     backbone.requires_grad_(False)
-    inject_adapter_in_model(settings, backbone, _ADAPTER)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(settings, backbone, _ADAPTER)
 
 
 @contextmanager

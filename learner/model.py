@@ -158,6 +158,7 @@ def load_policy(
     mixed_precision: bool = False,
     checkpointing: bool = False,
     lora: LoRAConfig | None = None,
+    seed: int = 0,
 ) -> PolicyModel:
     """The policy, or its frozen copy as reference, from a Hugging Face folder.
 
@@ -167,9 +168,10 @@ def load_policy(
         mixed_precision: see `PolicyModel`.
         checkpointing: see `checkpoint_gradients`.
         lora: adapters to train instead of the weights; None, or rank 0, trains the weights.
+        seed: of the adapters.
     """
     policy = PolicyModel(_load(folder, dtype), mixed_precision)
-    _prepare(policy.model.base_model, policy, checkpointing, lora)
+    _prepare(policy.model.base_model, policy, checkpointing, lora, seed)
     return policy
 
 
@@ -179,6 +181,7 @@ def load_critic(
     layers: int | None = None,
     checkpointing: bool = False,
     lora: LoRAConfig | None = None,
+    seed: int = 0,
 ) -> CriticModel:
     """A critic whose backbone starts as the policy's, or as its first `layers` blocks; the rest as
     for `load_policy`.
@@ -194,15 +197,17 @@ def load_critic(
         backbone.layers = backbone.layers[:layers]
         backbone.config.num_hidden_layers = layers
     critic = CriticModel(backbone)
-    _prepare(backbone, critic, checkpointing, lora)
+    _prepare(backbone, critic, checkpointing, lora, seed)
     return critic
 
 
-def _prepare(backbone: Any, model: nn.Module, checkpointing: bool, lora: LoRAConfig | None) -> None:
+def _prepare(
+    backbone: Any, model: nn.Module, checkpointing: bool, lora: LoRAConfig | None, seed: int
+) -> None:
     if lora is not None and lora.rank:
         trained = [p for name, p in model.named_parameters() if name.startswith("value_head.")]
         model.requires_grad_(False)
-        add_adapters(backbone, lora)
+        add_adapters(backbone, lora, seed)
         for parameter in trained:
             parameter.requires_grad_(True)
         model.eval()

@@ -10,6 +10,7 @@ from learner.config import LearnerConfig
 from learner.ppo import PPOLearner
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
+from tests.learner.test_ppo_exactness import assert_same, run_here, run_two_ranks
 
 LORA = {"rank": 4, "alpha": 8}
 FAST = {"lr": 3e-2}
@@ -123,3 +124,35 @@ def test_without_adapters_nothing_of_peft_is_in_the_model(model_dir: Path) -> No
     assert LearnerConfig().lora.rank == 0
     learner = new_learner(model_dir)
     assert not any("lora" in name for name, _ in learner._policy.module.named_parameters())
+
+
+def test_adapters_start_from_the_seed_alone(model_dir: Path) -> None:
+    def adapters(seed: int) -> dict[str, torch.Tensor]:
+        torch.rand(3)  # whatever the process drew before
+        named = new_learner(model_dir, lora=LORA, seed=seed)._policy.module.named_parameters()
+        return {name: p.detach().clone() for name, p in named if ".lora_A." in name}
+
+    first, again, other = adapters(1), adapters(1), adapters(2)
+    assert first
+    assert same(first, again)
+    assert not same(first, other)
+
+
+@pytest.mark.integration
+def test_two_ranks_learn_the_adapters_of_one(
+    model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """In every stage; one bucket of the export is smaller than the model."""
+    stages = {
+        f"stage-{n}": {"lora": LORA, "zero": {"stage": n, "export_bucket_mib": 0.04}}
+        for n in range(4)
+    }
+    wanted, metrics = run_here(model_dir, lora=LORA)
+    before = base(model_dir)
+    moved = {n: float((wanted["policy"][n] - before[n]).abs().max()) for n in before}
+    assert min(m for name, m in moved.items() if "_proj" in name) > 1e-3
+    for name, found in run_two_ranks(model_dir, tmp_path_factory, stages).items():
+        assert_same(found, wanted, 2e-6)
+        for figure in ("policy_loss", "value_loss", "kl", "policy_grad_norm", "critic_grad_norm"):
+            assert found["metrics"][figure] == pytest.approx(metrics[figure], rel=1e-4), name
+        assert found["metrics"]["ratio_max_deviation_first_minibatch"] == 0.0
