@@ -16,9 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 _NAME = "packed"
 _LAYERS = {"full_attention", "sliding_attention"}
-"""Kinds of layers that attend to everything before a token, in sequences no longer than their
-window.
-"""
+"""Kinds of layers that are known here."""
 _WITHOUT_EFFECT = {
     "position_ids",  # already in query and key
     "sliding_window",  # the mask tells it
@@ -111,11 +109,6 @@ def _attention(
             f"{type(module).__name__} cannot attend within packed sequences: it asks for "
             f"{', '.join(sorted(asked))}"
         )
-    if attention_mask is not None and max_length_q > attention_mask:
-        raise ValueError(
-            f"{type(module).__name__} looks back on {attention_mask} tokens only, and a sequence "
-            f"has {max_length_q}: shorten prompt and response, or choose a model without a window"
-        )
     device = query.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.float32 if device == "cpu" else torch.get_autocast_dtype(device)
@@ -123,37 +116,56 @@ def _attention(
     fused = device == "cuda" and query.dtype in (torch.bfloat16, torch.float16)
     with torch.autocast(device, enabled=False):
         if fused:
-            return _by_kernel(query, key, value, cu_seq_lens_q, max_length_q, scaling), None
-        return _by_sequence(query, key, value, cu_seq_lens_q, scaling), None
+            found = _by_kernel(
+                query, key, value, cu_seq_lens_q, max_length_q, scaling, attention_mask
+            )
+        else:
+            found = _by_sequence(query, key, value, cu_seq_lens_q, scaling, attention_mask)
+    return found, None
 
 
 def _by_kernel(
-    query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, longest: int, scaling: float | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bounds: Tensor,
+    longest: int,
+    scaling: float | None,
+    window: int | None,
 ) -> Tensor:
     """PyTorch's flash attention for variable lengths: CUDA, 16 bits."""
     grouped = query.shape[1] != key.shape[1]
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
     attended: Any = varlen_attn(
         q, k, v, bounds, bounds, longest, longest,
-        scale=scaling, window_size=(-1, 0), enable_gqa=grouped,
+        scale=scaling, window_size=(-1 if window is None else window - 1, 0), enable_gqa=grouped,
     )  # fmt: skip
     return attended[None]
 
 
 def _by_sequence(
-    query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, scaling: float | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bounds: Tensor,
+    scaling: float | None,
+    window: int | None,
 ) -> Tensor:
     """One sequence after the other, as views of the row."""
     lengths = bounds.diff().tolist()
     grouped = query.shape[1] != key.shape[1]
     # Split, and not slices: the backward of n slices adds up n whole rows.
     queries, keys, values = (part.split(lengths, 2) for part in (query, key, value))
-    attended = [
-        functional.scaled_dot_product_attention(
-            q, k, v, is_causal=True, scale=scaling, enable_gqa=grouped
-        ).transpose(1, 2)
-        for q, k, v in zip(queries, keys, values, strict=True)
-    ]
+    attended = []
+    for q, k, v in zip(queries, keys, values, strict=True):
+        band, length = None, q.shape[2]
+        if window is not None and length > window:
+            band = torch.ones(length, length, dtype=torch.bool, device=q.device)
+            band = band.tril().triu(1 - window)
+        found = functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=band, is_causal=band is None, scale=scaling, enable_gqa=grouped
+        )
+        attended.append(found.transpose(1, 2))
     return torch.cat(attended, 1)
 
 
