@@ -63,6 +63,7 @@ class PolicyModel(nn.Module):
             raise ValueError(
                 f"{type(model).__name__} is not a causal language model with a linear output layer"
             )
+        _check_output(model.config)
         self.model: Any = model
         self.model.set_output_embeddings(LogProbHead.replacing(output))
         self.mixed_precision = mixed_precision
@@ -82,6 +83,22 @@ class PolicyModel(nn.Module):
         return self.model.get_output_embeddings()(
             states, batch.targets, temperature, chunk, entropy
         )
+
+
+def _check_output(config: Any) -> None:
+    """Refuse models that change their logits after the output layer: `LogProbHead` does not.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    neutral = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
+    for name, setting in neutral.items():
+        if getattr(config, name, setting) != setting:
+            raise ValueError(
+                f"a model of type {config.model_type} with {name} {getattr(config, name)} is not "
+                "supported: its log-probabilities would come out wrong; choose a model whose "
+                "logits are those of its output layer"
+            )
 
 
 class CriticModel(nn.Module):

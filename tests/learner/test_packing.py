@@ -18,6 +18,8 @@ from transformers import (
     BloomConfig,
     GPT2Config,
     GptOssConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
     Lfm2Config,
     LlamaConfig,
     MistralConfig,
@@ -333,3 +335,14 @@ def test_attention_of_another_kind_is_refused() -> None:
     policy = PolicyModel(plain_model(config))
     with pytest.raises(ValueError, match=r"GptOssAttention cannot .* it asks for s_aux"):
         policy(token_batch([[3, 4]], [1], CPU), 1.0, 8)
+
+
+def test_a_model_that_changes_its_logits_afterwards_is_refused() -> None:
+    config = GraniteConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, logits_scaling=8.0,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"granite with logits_scaling 8\.0 is not supported"):
+        PolicyModel(GraniteForCausalLM(config))
+    config.logits_scaling = 1.0
+    PolicyModel(GraniteForCausalLM(config))
