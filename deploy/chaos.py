@@ -31,6 +31,7 @@ from deploy.config import ConfigError, RunConfig
 from deploy.simulated_cluster import SimulatedCluster, simulated_cluster
 
 KINDS = ("rollout", "engine", "sandbox", "container", "learner", "node", "driver")
+LEARNER_NODE = "learner-node"
 NODE_AWAY_S = 3.0
 """Time after which a killed node is started again [seconds]."""
 
@@ -53,7 +54,9 @@ class Plan:
 class Monkey:
     """Kills one thing now and then, as its plan says.
 
-    It rests while a driver loads, lest a run that takes longer to load than that never begins.
+    It rests until the run is ready, and whenever it has killed the driver or the learner until the
+    run has done another step: else a run that takes longer to load than the time between two kills
+    would never get on.
     """
 
     cluster: SimulatedCluster
@@ -63,15 +66,15 @@ class Monkey:
     say: Callable[[str], None]
     kills: Counter[str] = field(default_factory=Counter)
     _due: float = 0.0
+    """When to kill next; 0 rests."""
+    _waits_for: str = "ready"
+    """How the line begins that ends the rest."""
     _away: tuple[str, float] | None = None
 
-    def begin(self) -> None:
-        """Start counting: the next kill is one interval away."""
-        self._due = time.monotonic() + self.plan.every_s
-
-    def rest(self) -> None:
-        """Kill nothing until `begin`."""
-        self._due = 0.0
+    def hear(self, line: str) -> None:
+        """A line that the run printed: the one waited for makes the next kill one interval away."""
+        if not self._due and line.startswith(self._waits_for):
+            self._due = time.monotonic() + self.plan.every_s
 
     def act(self, driver: subprocess.Popen[Any]) -> None:
         """Kill something if it is time to, and bring back a node that was away long enough."""
@@ -85,6 +88,8 @@ class Monkey:
             if victim := self._kill(kind, driver):
                 self.kills[kind] += 1
                 self.say(f"monkey: killed {kind} {victim}")
+                if kind in ("driver", "learner") or victim == LEARNER_NODE:
+                    self._due, self._waits_for = 0.0, "step "
                 return
 
     def settle(self) -> None:
@@ -197,7 +202,7 @@ def _run(config: RunConfig, suffix: str, plan: Plan | None, limit_s: float) -> O
     console = Console(highlight=False)
     started = time.monotonic()
     with simulated_cluster() as cluster:
-        cluster.add("learner-node", cpus=config.placement.learner_ranks)
+        cluster.add(LEARNER_NODE, cpus=config.placement.learner_ranks)
         share = math.ceil(config.rollout.workers / 2) * config.rollout.threads
         for node in ("node-a", "node-b"):
             cluster.add(node, cpus=share, resources={"sandbox": float(config.pool.workers)})
@@ -233,13 +238,11 @@ def _drive(
     limit_s: float,
     folder: Path,
 ) -> int:
-    """Run the driver to its end, the monkey at work from the first step on; its exit status."""
+    """Run the driver to its end, the monkey at work beside it; its exit status."""
     command = [sys.executable, "-m", "deploy", "train", "--config", str(profile), *mode]
     env = {**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONUNBUFFERED": "1"}
     log = folder.with_suffix(".log")
     deadline = time.monotonic() + limit_s
-    if monkey is not None:
-        monkey.rest()
     with log.open("ab") as sink, log.open("r") as follow:
         follow.seek(0, os.SEEK_END)
         driver = subprocess.Popen(command, env=env, stdout=sink, stderr=subprocess.STDOUT)
@@ -249,8 +252,8 @@ def _drive(
                     raise TimeoutError(f"the run has not ended within {limit_s:g} s; see {log}")
                 for line in follow.read().splitlines():
                     print(line, flush=True)
-                    if monkey is not None and line.startswith("ready"):
-                        monkey.begin()
+                    if monkey is not None:
+                        monkey.hear(line)
                 if monkey is not None:
                     monkey.act(driver)
                 time.sleep(0.2)

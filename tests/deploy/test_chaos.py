@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from deploy.chaos import Outcome, compare, passed
+from deploy.chaos import Monkey, Outcome, Plan, compare, passed
+from deploy.simulated_cluster import SimulatedCluster
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Path(__file__).with_name("small.yaml")
@@ -42,6 +44,26 @@ def test_a_curve_beyond_noise_a_lost_sample_or_a_missing_step_fails() -> None:
     lost = {"asked": 1000, "trained": 998, "dropped": 1}
     assert not passed(compare(calm, outcome([0.2] * 10, samples=lost)))
     assert not passed(compare(calm, outcome([0.2] * 10, steps=11)))
+
+
+def test_the_monkey_rests_until_a_run_that_it_set_back_gets_on() -> None:
+    driver = subprocess.Popen(["sleep", "60"])
+    told: list[str] = []
+    plan = Plan(every_s=0.0, kinds=("driver",), seed=1, most=2)
+    monkey = Monkey(SimulatedCluster(None), "run", plan, random.Random(1), told.append)
+    monkey.act(driver)
+    assert not told  # nothing is ready yet
+    monkey.hear("ready: 1 rollout worker(s)")
+    monkey.act(driver)
+    driver.wait(10)
+    monkey.act(driver)
+    monkey.hear("ready: 1 rollout worker(s)")
+    monkey.act(driver)
+    assert told == [f"monkey: killed driver {driver.pid}"]
+    for _ in range(2):
+        monkey.hear("step  3/12  reward")
+        monkey.act(driver)
+    assert monkey.kills == {"driver": plan.most}
 
 
 @pytest.mark.integration
