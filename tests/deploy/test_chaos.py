@@ -74,6 +74,7 @@ def test_a_run_under_a_monkey_completes_and_its_books_close(tmp_path: Path) -> N
         [sys.executable, "-m", "deploy", "chaos", "--config", str(SMALL), "--every", "1.5",
          "--kills", "5", "--kinds", "rollout,engine,sandbox,container,learner,node", "--seed", "3",
          "--limit", "600", "--runs_dir", str(tmp_path), "--loop.steps", "12",
+         "--weights.timeout_s", "30",
          "--rollout.workers", "2", "--pool.workers", "2", "--pool.slots_per_worker", "1"],
         cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=1400, check=False,
