@@ -91,6 +91,8 @@ async def _answer(what: str, call: Any) -> Any:
     except RayActorError as error:
         raise ActorLost(f"{what}: the actor died: {error}") from error
     except RayTaskError as error:
+        if isinstance(error.cause, ActorLost):
+            raise ActorLost(f"{what}: {error.cause}") from error
         if isinstance(error.cause, ACTIONABLE):
             raise RunFailed(f"{what}: {error.cause}") from error
         raise

@@ -102,6 +102,8 @@ class LearnerWorker:
         """
         from actors.rollout_broadcast import LearnerSource, open_sender, send
 
+        if self._learner is None:  # Ray started this process again, and nobody has loaded it yet
+            raise ActorLost(f"learner-{self.rank} died and holds no weights")
         try:
             if self._sender is None or self._members != group.members:
                 self._sender = None

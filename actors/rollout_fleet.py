@@ -299,9 +299,7 @@ class RolloutFleet:
         if self.bring_up is not None:
             try:
                 await self.bring_up(member)
-            except ActorLost:
-                return  # the learner's death: who restarts it pushes its weights to everyone
-            except RunFailed as error:
+            except RunFailed as error:  # also the learner's death: who waits here must hear of it
                 self._broken = error
         if member.incarnation == incarnation:
             self.say(f"{member.name} is back, with weights {member.version}")
@@ -350,6 +348,11 @@ class RolloutFleet:
                 raise self._broken
         finally:
             self._queues.discard(news)
+
+    def learner_is_back(self) -> None:
+        """Forget that an engine could not be brought up because the learner had died."""
+        if isinstance(self._broken, ActorLost):
+            self._broken = None
 
     def _tell(self) -> None:
         """Wake everyone who waits for the fleet."""

@@ -53,6 +53,7 @@ class WeightSync:
         """
         started = time.monotonic()
         async with self._lock:
+            self.fleet.learner_is_back()
             await self.fleet.wake()
             # Whoever died since the last broadcast would spoil this one for the others.
             await self.fleet.check()

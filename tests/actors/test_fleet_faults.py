@@ -13,7 +13,8 @@ import psutil
 import pytest
 import ray
 
-from actors.errors import RunFailed
+from actors.calls import reborn
+from actors.errors import ActorLost, RunFailed
 from actors.rollout import Completion
 from actors.rollout_fleet import _Ended
 from actors.rollout_member import Member
@@ -120,3 +121,19 @@ def test_a_request_that_outlives_too_many_engines_ends_the_run(parts: Parts) -> 
         parts.fleet._count_attempts(ended, attempts)
     with pytest.raises(RunFailed, match=r"sample 0 .* outlived 4 engines .*engine gone"):
         parts.fleet._count_attempts(ended, attempts)
+
+
+def test_engines_that_come_back_to_a_dead_learner_say_so(parts: Parts) -> None:
+    async def check() -> None:
+        [learner] = parts.learner.workers
+        ray.kill(learner, no_restart=False)
+        await reborn("learner", learner.address.remote, 120)
+        for member in parts.fleet.members:
+            parts.fleet.fail(member, member.incarnation, "killed by the test")
+        with pytest.raises(ActorLost, match=r"learner-0 died and holds no weights"):
+            await parts.collect(parts.requests(6))
+        await parts.learner.restart()
+        await parts.sync.push(parts.fleet.version + 1)
+        assert len(await parts.collect(parts.requests(6))) == 6
+
+    parts.run(check())
