@@ -52,26 +52,28 @@ class Placement:
         remove_placement_group(self.group)
 
 
-def bundles(
+def roles(
     placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoolConfig, gpu: bool
-) -> list[dict[str, float]]:
-    """What each actor asks for: learner ranks, then rollout workers, then sandbox workers.
+) -> list[tuple[str, int, dict[str, float]]]:
+    """(who, how many, the bundle of each): learner ranks, then rollout workers, then sandboxes.
 
     A bundle lies on one node, so the GPUs of a tensor-parallel engine are neighbours. Colocated, an
     engine and a learner rank share a bundle and its GPU.
     """
     learner: dict[str, float] = {"CPU": 1}
     engine: dict[str, float] = {"CPU": rollout.threads}
-    sandbox: dict[str, float] = {RESOURCE: 1}
     if gpu:
         learner["GPU"] = 1
         engine["GPU"] = rollout.tensor_parallel
+    sandboxes = ("sandbox", pool.workers, {RESOURCE: 1.0})
     if placement.colocate:
         both = learner | {"CPU": 1 + rollout.threads}
-        return [both] * placement.learner_ranks + [sandbox] * pool.workers
-    return (
-        [learner] * placement.learner_ranks + [engine] * rollout.workers + [sandbox] * pool.workers
-    )
+        return [("learner and rollout", placement.learner_ranks, both), sandboxes]
+    return [
+        ("learner", placement.learner_ranks, learner),
+        ("rollout", rollout.workers, engine),
+        sandboxes,
+    ]
 
 
 def reserve(
@@ -83,24 +85,22 @@ def reserve(
         RunFailed: the cluster cannot grant them within `placement.timeout_s`: names what was asked
             and what each node has.
     """
-    asked = bundles(placement, rollout, pool, gpu)
-    group = placement_group(asked, strategy="PACK")
+    asked = roles(placement, rollout, pool, gpu)
+    group = placement_group(
+        [bundle for _, count, bundle in asked for _ in range(count)], strategy="PACK"
+    )
     if not group.wait(timeout_seconds=placement.timeout_s):
         remove_placement_group(group)
         raise RunFailed(
             f"the cluster did not grant this run its places within {placement.timeout_s:g} s "
             f"(placement.timeout_s), each on one node.\n  asked: "
-            + ", ".join(f"{asked.count(one)} x {one}" for one in _distinct(asked))
+            + ", ".join(f"{count} x {bundle} ({who})" for who, count, bundle in asked)
             + "\n  "
             + "\n  ".join(_node_lines())
         )
     if placement.colocate:
         return Placement(group, placement.learner_ranks, 0, {"num_gpus": 0.5 if gpu else 0})
     return Placement(group, placement.learner_ranks, rollout.workers, {})
-
-
-def _distinct(bundles: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [one for i, one in enumerate(bundles) if one not in bundles[:i]]
 
 
 def _node_lines() -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from actors.cluster import check_memory, check_placement, connect
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
-from actors.placement import bundles
+from actors.placement import roles
 
 ROOMY = {"CPU": 8.0, "sandbox": 4.0, "GPU": 4.0}
 
@@ -27,10 +27,15 @@ def test_colocated_roles_ask_for_one_gpu_and_one_bundle_together() -> None:
     placement, rollout = PlacementConfig(learner_ranks=2, colocate=True), RolloutConfig(workers=2)
     pool = SandboxPoolConfig(workers=1)
     check_placement({"CPU": 4.0, "sandbox": 1.0, "GPU": 2.0}, placement, rollout, pool, gpu=True)
-    both = {"CPU": 2, "GPU": 1}
-    assert bundles(placement, rollout, pool, gpu=True) == [both, both, {"sandbox": 1}]
+    both, sandbox = {"CPU": 2, "GPU": 1}, ("sandbox", 1, {"sandbox": 1})
+    assert roles(placement, rollout, pool, gpu=True) == [("learner and rollout", 2, both), sandbox]
     apart = placement.model_copy(update={"colocate": False})
-    assert len(bundles(apart, rollout, pool, gpu=True)) == 5
+    one = {"CPU": 1, "GPU": 1}
+    assert roles(apart, rollout, pool, gpu=True) == [
+        ("learner", 2, one),
+        ("rollout", 2, one),
+        sandbox,
+    ]
 
 
 @pytest.mark.parametrize(
