@@ -20,6 +20,9 @@ from learner.trajectory import Trajectory
 _GRACE_S = 10.0
 """Time in which the death of another rank explains a rank's error [seconds]."""
 
+_BROADCAST_PARTS = 4
+"""Parts of a broadcast that have a deadline each: meeting, opening, sending, closing."""
+
 
 @dataclass(frozen=True)
 class BroadcastGroup:
@@ -51,7 +54,7 @@ class LearnerWorker:
         self.colocated = colocated
         self.rank = rank
         self.world_size = world_size
-        self._learner: Any = None
+        self._loaded: Any = None
         self._sender: Any = None
         self._members: tuple[tuple[str, int], ...] = ()
         self._version: int | None = None
@@ -79,8 +82,19 @@ class LearnerWorker:
 
         host, port = master.rsplit(":", 1)
         init_distributed(self.rank, self.world_size, host, int(port))
-        self._learner = PPOLearner(config, Path(model_dir), temperature, Path(faults))
+        self._loaded = PPOLearner(config, Path(model_dir), temperature, Path(faults))
         return {"deepspeed": deepspeed.__version__, "torch": torch.__version__}
+
+    @property
+    def _learner(self) -> Any:
+        """What `start` loaded.
+
+        Raises:
+            ActorLost: Ray has started this process again, and nobody has loaded it since.
+        """
+        if self._loaded is None:
+            raise ActorLost(f"learner-{self.rank} died and holds no weights")
+        return self._loaded
 
     def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
         """One PPO update; every rank gets the whole batch and takes its share."""
@@ -102,15 +116,14 @@ class LearnerWorker:
         """
         from actors.rollout_broadcast import LearnerSource, open_sender, send
 
-        if self._learner is None:  # Ray started this process again, and nobody has loaded it yet
-            raise ActorLost(f"learner-{self.rank} died and holds no weights")
+        source = LearnerSource(self._learner)
         try:
             if self._sender is None or self._members != group.members:
                 self._sender = None
                 self._sender = open_sender(
                     group.backend,
                     group.workers,
-                    LearnerSource(self._learner),
+                    source,
                     self.rank,
                     group.ranks_per_worker,
                     group.deadline_s,
@@ -119,7 +132,7 @@ class LearnerWorker:
             self._version = version
             return send(self._sender, version)
         except (RuntimeError, TimeoutError, RayError) as error:
-            self._sender = None  # closes its connections, which frees engines that still wait
+            self._sender = None  # its group is broken: the next engines are met anew
             raise RunFailed(
                 f"weight broadcast of version {version} to {group}: {type(error).__name__}: {error}"
             ) from error
@@ -210,8 +223,13 @@ class LearnerGroup:
         return (await self._all("update", ray.put(trajectories)))[0]
 
     async def broadcast(self, version: int, group: BroadcastGroup) -> int:
-        """Send the policy's weights to the engines of `group`; returns the bytes of one copy."""
-        return (await self._all("broadcast", version, group))[0]
+        """Send the policy's weights to the engines of `group`; returns the bytes of one copy.
+
+        Raises `ActorLost` also where a transport that knows no deadline hangs.
+        """
+        deadline_s = min(self.deadline_s, _BROADCAST_PARTS * group.deadline_s + _GRACE_S)
+        calls = [worker.broadcast.remote(version, group) for worker in self.workers]
+        return (await self._wait("broadcast", calls, deadline_s))[0]
 
     async def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
         """The learner's log-probabilities of these sequences' tokens."""
@@ -233,9 +251,11 @@ class LearnerGroup:
         calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]
         return await self._wait(method, calls)
 
-    async def _wait(self, method: str, calls: list[Any]) -> list[Any]:
+    async def _wait(
+        self, method: str, calls: list[Any], deadline_s: float | None = None
+    ) -> list[Any]:
         try:
-            return await answers(f"learner: {method}", calls, self.deadline_s)
+            return await answers(f"learner: {method}", calls, deadline_s or self.deadline_s)
         except TimeoutError as error:
             raise ActorLost(str(error)) from error
         except ActorLost:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from threading import Thread
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import ray
 import torch
@@ -41,6 +41,8 @@ from actors.rollout_weights import (
     byte_size,
     join,
 )
+
+_Result = TypeVar("_Result")
 
 _IPC_BUFFER_BYTES = 256 << 20
 """Weights that engine and learner hold twice at a time on the GPU they share."""
@@ -70,7 +72,7 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
     def trainer_init(
         cls, init_info: GlooSenderInit, *, client: Any, source: WeightSource | None = None
     ) -> GlooSender:
-        """Open the group on rank 0 while the engines join it."""
+        """Open the group on rank 0 while the engines join it; an engine's failure ends the wait."""
         sender = cls(client=client, source=source, is_sender=init_info.is_sender)
         sender.deadline_s = deadline_s = init_info.deadline_s
         if not sender.is_sender:
@@ -90,8 +92,10 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
             deadline_s=deadline_s,
         )
         joined = _in_background(client.init_weight_transfer_engine, asdict(invitation))
-        sender.group = join(store, 0, init_info.world_size, deadline_s)
-        joined.result(deadline_s)
+        group = _in_background(join, store, 0, init_info.world_size, deadline_s)
+        wait((joined, group), return_when=FIRST_EXCEPTION)  # each has its deadline
+        joined.result(deadline_s)  # first: an engine that fails is why nobody is met here
+        sender.group = group.result(deadline_s)
         return sender
 
     def send_weights(self) -> None:
@@ -118,13 +122,13 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
         self.client.finish_weight_update()
 
 
-def _in_background(function: Callable[..., None], *arguments: Any) -> Future[None]:
-    """Run a blocking control call beside the collective it pairs with.
+def _in_background(function: Callable[..., _Result], *arguments: Any) -> Future[_Result]:
+    """Run one half of a pair that blocks until the other half is through.
 
-    On a daemon thread: if the collective fails, the call may never return, and neither the error
-    nor the process's exit may wait for it.
+    On a daemon thread: if the other half fails, this one returns at its deadline at the earliest,
+    and neither the error nor the process's exit may wait for it.
     """
-    future: Future[None] = Future()
+    future: Future[_Result] = Future()
 
     def run() -> None:
         try:
@@ -231,11 +235,11 @@ class NamedWeights(Protocol):
 
 
 class LearnerSource(WeightSource):
-    """The policy's weights as vLLM's senders read them."""
+    """The policy's weights as vLLM's senders read them, once for each update."""
 
     def __init__(self, learner: NamedWeights) -> None:
         self._learner = learner
-        self._stream: Iterator[tuple[str, torch.Tensor]] = iter(())
+        self._stream: Iterator[tuple[str, torch.Tensor]] | None = None
 
     def metadata(self) -> list[ParamMeta]:
         """Name, dtype and full shape of every parameter, without gathering."""
@@ -245,9 +249,15 @@ class LearnerSource(WeightSource):
         self._stream = self._learner.named_weights()
         return self._stream
 
+    def rewind(self) -> None:
+        """The next update begins."""
+        self._stream = None
+
     def drain(self) -> None:
-        """Run the stream to its end: under ZeRO-3 the other ranks gather on, sent or not."""
-        for _ in self._stream:
+        """Run this update's stream to its end, begun or not: under ZeRO-3 the other ranks gather
+        on, whatever became of the engines.
+        """
+        for _ in self if self._stream is None else self._stream:
             pass
 
 
@@ -262,6 +272,7 @@ def send(sender: TrainerWeightTransferEngine[Any], version: int) -> int:
     assert isinstance(source, LearnerSource)
     assert isinstance(sender.client, FleetClient)
     sender.client.version = version
+    source.rewind()
     try:
         sender.send_weights()
     finally:
@@ -272,7 +283,7 @@ def send(sender: TrainerWeightTransferEngine[Any], version: int) -> int:
 def open_sender(
     backend: str,
     workers: Sequence[Any],
-    source: WeightSource,
+    source: LearnerSource,
     rank: int,
     ranks_per_worker: int = 1,
     deadline_s: float = 120,
@@ -304,7 +315,11 @@ def open_sender(
     else:
         raise ValueError(f"weights.backend {backend!r}: choose gloo, nccl or ipc")
     client = FleetClient(workers, ranks_per_worker, deadline_s)
-    return WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
+    try:
+        return WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
+    except BaseException:
+        source.drain()  # the other ranks meet nobody: they are gathering
+        raise
 
 
 def _free_port() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import ray
 from transformers import AutoTokenizer
 
 from actors.config import PlacementConfig, RolloutConfig, WeightsConfig
-from actors.learner import LearnerGroup
+from actors.learner import BroadcastGroup, LearnerGroup
 from actors.probe import WeightProbe
 from actors.rollout import Completion, Request
 from actors.rollout_fleet import RolloutFleet
+from actors.rollout_member import Member
 from actors.weight_sync import WeightSync
 from learner.config import LearnerConfig, OptimizerConfig
 from learner.trajectory import Trajectory
@@ -108,3 +110,14 @@ def start(
     parts = Parts(learner, fleet, sync, probe, [tuple(ids) for ids in sequences], loop, tokenizer)
     fleet.say = parts.said.append
     return parts
+
+
+def group_of(members: Sequence[Member], deadline_s: float) -> BroadcastGroup:
+    """What the learner needs to reach these engines."""
+    return BroadcastGroup(
+        backend="gloo",
+        workers=tuple(member.actor for member in members),
+        members=tuple((member.name, member.incarnation) for member in members),
+        ranks_per_worker=1,
+        deadline_s=deadline_s,
+    )

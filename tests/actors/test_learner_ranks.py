@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.errors import ActorLost
+from actors.errors import ActorLost, RunFailed
 from learner.config import ZeroConfig
-from tests.actors.fleet_parts import LEARNING, Parts, start
+from tests.actors.fleet_parts import LEARNING, Parts, group_of, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -55,6 +55,22 @@ def test_a_completion_ends_at_a_stop_string_and_keeps_it(parts: Parts) -> None:
     assert any(STOP in text for text in texts)
     for completion, text in zip(completions, texts, strict=True):
         assert STOP not in text[: -len(parts.tokenizer.decode(completion.token_ids[-1:]))]
+
+
+def test_ranks_stay_in_step_when_an_engine_is_gone_at_a_broadcast(parts: Parts) -> None:
+    """In the group that is there, and in the rendezvous of the next one."""
+
+    async def check() -> None:
+        [member] = parts.fleet.members
+        os.kill(ray.get(member.actor.pids.remote())[0], signal.SIGKILL)
+        for version in (50, 51):
+            with pytest.raises(RunFailed, match=f"weight broadcast of version {version}"):
+                await parts.learner.broadcast(version, group_of([member], deadline_s=60))
+        parts.fleet.fail(member, member.incarnation, "killed by the test")
+        await step(parts, parts.fleet.version + 1)
+        await step(parts, parts.fleet.version + 1)
+
+    parts.run(check())
 
 
 def test_one_lost_rank_takes_the_others_with_it_and_all_come_back(parts: Parts) -> None:
