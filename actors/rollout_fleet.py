@@ -84,9 +84,13 @@ class RolloutFleet:
             for i in range(config.workers)
         ]
         self._start_arguments: tuple[str, str, bool, bool] = ("", "", gpu, colocated)
-        self._queues: set[asyncio.Queue[Any]] = set()
+        self._queues: dict[asyncio.Queue[Any], deque[list[Request]]] = {}
+        """Who waits for news, the eldest first, and the requests it has not dealt yet."""
         self._revivals: set[asyncio.Task[None]] = set()
-        self._broken: RunFailed | None = None
+        self._engines_turn = asyncio.Event()
+        """Cleared while a colocated learner has the GPUs."""
+        self._engines_turn.set()
+        self._broken: BaseException | None = None
         self._stopped = False
 
     async def start(self, model_dir: Path, weights_backend: str) -> list[dict[str, str]]:
@@ -127,7 +131,8 @@ class RolloutFleet:
         """Yield every completion once, as it ends, from whichever worker.
 
         Requests with one prompt go to the same worker, which then holds its prefix once. What a
-        failed engine leaves undone is asked of another with the same seeds.
+        failed engine leaves undone is asked of another with the same seeds. Of several calls at a
+        time, those made first are served first.
 
         Raises:
             RunFailed: no engine is left, or a request has outlived `rollout.retries` engines.
@@ -137,27 +142,42 @@ class RolloutFleet:
         running = 0
         finished: asyncio.Queue[Completion | _Ended | None] = asyncio.Queue()
         streams: set[asyncio.Task[None]] = set()
-        self._queues.add(finished)
+        self._queues[finished] = waiting
         try:
             while waiting or running:
                 if self._broken:
                     raise self._broken
-                for member, share in deal(waiting, self.ready(), 2 * self.config.max_num_seqs):
-                    stream = asyncio.create_task(self._stream(member, share, finished.put_nowait))
-                    streams.add(stream)
-                    stream.add_done_callback(streams.discard)
-                    running += 1
+                if waiting and self._is_first(finished):
+                    for member, share in deal(waiting, self.ready(), 2 * self.config.max_num_seqs):
+                        work = self._stream(member, share, finished.put_nowait)
+                        stream = asyncio.create_task(work)
+                        streams.add(stream)
+                        stream.add_done_callback(streams.discard)
+                        running += 1
+                    if not waiting:
+                        self._tell_later(finished)
                 item = await finished.get()
                 if isinstance(item, Completion):
                     yield item
+                    self._tell_later(finished)
                 elif isinstance(item, _Ended):
                     running -= 1
                     self._count_attempts(item, attempts)
                     waiting.extendleft(reversed(_by_prompt(item.unfinished)))
         finally:
-            self._queues.discard(finished)
+            self._tell_later(finished)
+            del self._queues[finished]
             for stream in streams:
                 stream.cancel()
+
+    def _is_first(self, queue: asyncio.Queue[Any]) -> bool:
+        """Whether no call that was made earlier has requests left to deal."""
+        return next(each for each, waiting in self._queues.items() if waiting) is queue
+
+    def _tell_later(self, queue: asyncio.Queue[Any]) -> None:
+        """Wake the calls made after that of `queue`: they may have an engine to deal to now."""
+        for each in list(self._queues)[list(self._queues).index(queue) + 1 :]:
+            each.put_nowait(None)
 
     def _count_attempts(self, ended: _Ended, attempts: Counter[int]) -> None:
         if isinstance(ended.cause, RunFailed):
@@ -241,13 +261,18 @@ class RolloutFleet:
     async def rest(self) -> None:
         """Where the learner shares its GPUs: every engine gives its memory up until `wake`.
 
-        No completion may be under way. An engine that cannot is replaced.
+        No completion may be under way. An engine that cannot is replaced, after the rest.
         """
-        if self.colocated:
-            await self._switch([m for m in self.loaded() if not m.resting], "rest")
+        if not self.colocated:
+            return
+        if self._revivals and self._engines_turn.is_set():  # loading where the learner will be
+            await asyncio.wait(self._revivals, timeout=self.config.start_timeout_s)
+        self._engines_turn.clear()
+        await self._switch([m for m in self.loaded() if not m.resting], "rest")
 
     async def wake(self) -> None:
         """End the rest of every engine that rests; one that cannot wake is replaced."""
+        self._engines_turn.set()
         await self._switch([m for m in self.loaded() if m.resting], "wake")
 
     async def _switch(self, members: Sequence[Member], method: str) -> None:
@@ -277,11 +302,12 @@ class RolloutFleet:
         ray.kill(member.actor, no_restart=False)
         revival = asyncio.create_task(self._revive(member))
         self._revivals.add(revival)
-        revival.add_done_callback(self._revivals.discard)
+        revival.add_done_callback(self._revived)
 
     async def _revive(self, member: Member) -> None:
         failures = 0
         incarnation = member.incarnation
+        await self._engines_turn.wait()
         while True:
             try:
                 what, deadline_s = f"{member.name}: restart", self.config.start_timeout_s
@@ -291,19 +317,21 @@ class RolloutFleet:
             except (RunFailed, TimeoutError, RayError) as error:
                 failures += 1
                 if failures >= _REVIVALS and not self.loaded():
-                    self._broken = RunFailed(f"no rollout engine is left: {error}")
-                    self._tell()
-                    return
+                    raise RunFailed(f"no rollout engine is left: {error}") from error
                 ray.kill(member.actor, no_restart=False)
         member.loaded = True
         if self.bring_up is not None:
-            try:
-                await self.bring_up(member)
-            except RunFailed as error:  # also the learner's death: who waits here must hear of it
-                self._broken = error
+            await self.bring_up(member)
         if member.incarnation == incarnation:
             self.say(f"{member.name} is back, with weights {member.version}")
         self._tell()
+
+    def _revived(self, revival: asyncio.Task[None]) -> None:
+        """Tell whoever waits for engines why none will come; the learner's death is one reason."""
+        self._revivals.discard(revival)
+        if not revival.cancelled() and (error := revival.exception()):
+            self._broken = error
+            self._tell()
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
@@ -325,12 +353,14 @@ class RolloutFleet:
         await asyncio.gather(*(self._ask(member) for member in self.loaded()))
 
     async def _ask(self, member: Member) -> None:
-        incarnation, version = member.incarnation, self.version
+        if member.updating:
+            return
+        incarnation = member.incarnation
         try:
             call = member.actor.heartbeat.remote()
             await answers(f"{member.name}: heartbeat", [call], self.config.hang_timeout_s)
         except (RunFailed, TimeoutError, RayError) as error:
-            if version == self.version:  # an update meanwhile has deadlines of its own
+            if not member.updating:  # that has deadlines of its own
                 self.fail(member, incarnation, error)
 
     async def changed(self) -> None:
@@ -340,14 +370,14 @@ class RolloutFleet:
             RunFailed: none will.
         """
         news: asyncio.Queue[Any] = asyncio.Queue()
-        self._queues.add(news)
+        self._queues[news] = deque()
         try:
             if not self._broken:
                 await news.get()
             if self._broken:
                 raise self._broken
         finally:
-            self._queues.discard(news)
+            del self._queues[news]
 
     def learner_is_back(self) -> None:
         """Forget that an engine could not be brought up because the learner had died."""

@@ -28,6 +28,8 @@ class Member:
     """Whether the engine answers."""
     resting: bool = False
     """Whether it has given its memory to the learner."""
+    updating: bool = False
+    """Whether it takes part in a weight broadcast, and answers nothing else meanwhile."""
     version: int = 0
     """Weights it holds; a freshly loaded engine holds those of the disk, version 0."""
     sequences: int = 0

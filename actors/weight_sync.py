@@ -87,6 +87,8 @@ class WeightSync:
             ranks_per_worker=self.fleet.config.tensor_parallel,
             deadline_s=self.config.timeout_s,
         )
+        for member in members:
+            member.updating = True
         try:
             self.bytes = await self.learner.broadcast(version, group)
         except (RunFailed, TimeoutError) as error:
@@ -100,3 +102,6 @@ class WeightSync:
             for member, (_, incarnation) in zip(members, group.members, strict=True):
                 if member.incarnation == incarnation:
                     self.fleet.holds(member, version)
+        finally:
+            for member in members:
+                member.updating = False

@@ -18,7 +18,7 @@ from actors.errors import ActorLost, RunFailed
 from actors.rollout import Completion
 from actors.rollout_fleet import _Ended
 from actors.rollout_member import Member
-from tests.actors.fleet_parts import Parts, start
+from tests.actors.fleet_parts import Parts, group_of, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -113,6 +113,41 @@ def test_an_engine_that_dies_in_a_broadcast_comes_back_with_the_new_weights(part
     parts.run(check())
 
 
+def test_the_death_of_an_engine_ends_the_rendezvous_at_once(parts: Parts) -> None:
+    async def check() -> None:
+        dead, other = parts.fleet.members
+        group = group_of(parts.fleet.members, deadline_s=150)
+        os.kill(pids(dead)[0], signal.SIGKILL)
+        async with asyncio.timeout(60):
+            with pytest.raises(RunFailed, match=r"weight broadcast of version 77"):
+                await parts.learner.broadcast(77, group)
+        for member in (dead, other):
+            parts.fleet.fail(member, member.incarnation, "killed by the test")
+        await until(lambda: len(parts.fleet.ready()) == 2)
+
+    parts.run(check())
+
+
+def test_what_goes_wrong_while_an_engine_comes_back_is_heard(parts: Parts) -> None:
+    bring_up = parts.fleet.bring_up
+
+    async def broken(member: Member) -> None:
+        raise ZeroDivisionError(f"while {member.name} came back")
+
+    async def check() -> None:
+        parts.fleet.bring_up = broken
+        for member in parts.fleet.members:
+            parts.fleet.fail(member, member.incarnation, "killed by the test")
+        with pytest.raises(ZeroDivisionError, match="came back"):
+            await parts.collect(parts.requests(6))
+        await until(lambda: len(parts.fleet.loaded()) == 2)
+        parts.fleet.bring_up, parts.fleet._broken = bring_up, None
+        await parts.sync.push(parts.fleet.version + 1)
+        assert len(await parts.collect(parts.requests(6))) == 6
+
+    parts.run(check())
+
+
 def test_a_request_that_outlives_too_many_engines_ends_the_run(parts: Parts) -> None:
     request = parts.requests(1)[0]
     attempts: Counter[int] = Counter()
@@ -128,6 +163,8 @@ def test_engines_that_come_back_to_a_dead_learner_say_so(parts: Parts) -> None:
         [learner] = parts.learner.workers
         ray.kill(learner, no_restart=False)
         await reborn("learner", learner.address.remote, 120)
+        with pytest.raises(ActorLost, match=r"learner-0 died and holds no weights"):
+            await parts.learner.save_checkpoint(Path("never-written"))
         for member in parts.fleet.members:
             parts.fleet.fail(member, member.incarnation, "killed by the test")
         with pytest.raises(ActorLost, match=r"learner-0 died and holds no weights"):
