@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from actors.calls import answers, no_options
 from actors.config import SandboxPoolConfig
@@ -27,6 +27,7 @@ from sandbox import (
     Outcome,
     Sandbox,
     SandboxConfig,
+    SandboxError,
     TestOutcome,
     TestResult,
     Verdict,
@@ -44,6 +45,8 @@ class Call:
     """One call of `SandboxWorker.run`, waiting or under way."""
 
     job: Job
+    backend: str | None
+    """The isolation that it asks for; None takes what there is."""
     sandbox: Sandbox | None = None
     """Where it runs; None while it waits for one."""
     cancelled: bool = False
@@ -58,7 +61,9 @@ class SandboxWorker:
     """
 
     def __init__(self, config: SandboxConfig, slots: int, run: str, index: int) -> None:
-        self._open = lambda i: Sandbox(config, slot=index * slots + i, run=run)
+        self._config = config
+        self._run_name = run
+        self._first = index * slots
         self._slots = slots
         self._sandboxes: list[Sandbox] = []
         self._free: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
@@ -66,8 +71,11 @@ class SandboxWorker:
         self._starting = threading.Lock()
         self._calls: dict[int, Call] = {}
 
-    async def start(self) -> tuple[str, str]:
+    async def start(self, backend: str | None) -> tuple[str, str]:
         """Clear away what dead runs left, build a missing image, warm every sandbox.
+
+        Args:
+            backend: the isolation that there was before; None lets the configuration choose.
 
         Returns:
             The isolation in force (`docker` or `process`), and why it is that one.
@@ -75,27 +83,34 @@ class SandboxWorker:
         Raises:
             SandboxError: no sandbox can be started here; the message holds the remedy.
         """
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._start)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._start, backend)
         return self._sandboxes[0].isolation, self._sandboxes[0].reason
 
-    def _start(self) -> None:
+    def _start(self, backend: str | None) -> None:
         with self._starting:
             if self._sandboxes:
                 return
             reap_strays()
-            sandboxes = [self._open(i) for i in range(self._slots)]
+            config = self._config.model_copy(update={"backend": backend} if backend else {})
+            sandboxes = [
+                Sandbox(config, slot=self._first + i, run=self._run_name)
+                for i in range(self._slots)
+            ]
             for sandbox in sandboxes:
                 sandbox.start()
             self._sandboxes = sandboxes
             for sandbox in sandboxes:
                 self._free.put(sandbox)
 
-    async def run(self, job: Job, number: int) -> Verdict | None:
+    async def run(self, job: Job, number: int, backend: str | None) -> Verdict | None:
         """Run one job in the next free sandbox; None if it was cancelled.
 
-        `number`, unique among the caller's, is for `cancel`.
+        Args:
+            job: what to run.
+            number: unique among the caller's, for `cancel`.
+            backend: as for `start`, which this does where nobody has since the process began.
         """
-        call = self._calls[number] = Call(job)
+        call = self._calls[number] = Call(job, backend)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
         finally:
@@ -113,7 +128,7 @@ class SandboxWorker:
     def _run(self, call: Call) -> Verdict | None:
         if call.cancelled:
             return None
-        self._start()
+        self._start(call.backend)
         sandbox = self._free.get()
         try:
             call.sandbox = sandbox
@@ -133,7 +148,8 @@ class SandboxWorker:
 class SandboxPool:
     """The driver's handle on the sandbox workers: least-loaded dispatch, deadlines, retries.
 
-    A worker that died, or gave no verdict in time, gets no job until it answers again.
+    A worker that died, gave no verdict in time or can start no sandbox any more gets no job until
+    it answers again. One that comes back isolates programs as it did before, or not at all.
 
     Example:
         async for verdict in pool.stream(jobs):
@@ -147,6 +163,8 @@ class SandboxPool:
         """Times a worker died or fell silent."""
         self._load = [0] * len(self.workers)
         self._silent: dict[int, asyncio.Task[None]] = {}
+        self._backends: list[str | None] = [None] * len(self.workers)
+        self._last_words = ""
         self._news = asyncio.Event()
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(len(self.workers) * config.slots_per_worker)
@@ -177,9 +195,11 @@ class SandboxPool:
         return cls(workers, config)
 
     async def start(self, deadline_s: float) -> tuple[str, str]:
-        """Warm every sandbox; returns the isolation in force and the reason for it."""
-        calls = [worker.start.remote() for worker in self.workers]
-        return (await answers("sandbox: start", calls, deadline_s))[0]
+        """Warm every sandbox; returns the weakest isolation in force and the reason for it."""
+        calls = [worker.start.remote(None) for worker in self.workers]
+        found = await answers("sandbox: start", calls, deadline_s)
+        self._backends = [backend for backend, _ in found]
+        return max(found, key=lambda one: one[0] == "process")
 
     async def stream(self, jobs: Iterable[Job]) -> AsyncIterator[Verdict]:
         """The jobs' verdicts, each as soon as it is there, in no order; exactly one per job.
@@ -227,7 +247,8 @@ class SandboxPool:
         except TimeoutError:
             raise TimeoutError(
                 f"none of {len(self.workers)} sandbox workers answers, nor came back within "
-                f"{self.config.job_timeout_s:g} s (pool.job_timeout_s)"
+                f"{self.config.job_timeout_s:g} s (pool.job_timeout_s); the last one: "
+                f"{self._last_words}"
             ) from None
         there = [i for i in range(len(self.workers)) if i not in self._silent]
         able = [i for i in there if i not in failed]
@@ -235,14 +256,15 @@ class SandboxPool:
 
     def _lost(self, job: Job, index: int, why: str) -> Verdict:
         """The verdict of an attempt that came to nothing; the worker has to answer first."""
-        self.losses += 1
+        self._last_words = f"sandbox-{index}: {why}"
         if index not in self._silent:
+            self.losses += 1
             self._silent[index] = asyncio.create_task(self._await_return(index))
         return Verdict(
             job.id,
             Outcome.infra_error,
             tests=(TestResult(TestOutcome.not_run),) * len(job.cases),
-            error=f"sandbox-{index}: {why}",
+            error=self._last_words,
             trusted_tests=job.assertions is None,
         )
 
@@ -250,16 +272,18 @@ class SandboxPool:
         """Ask a worker to warm up until it says that it has."""
         while True:
             try:
-                await asyncio.wait_for(self.workers[index].start.remote(), START_S)
+                start = self.workers[index].start.remote(self._backends[index])
+                await asyncio.wait_for(start, START_S)
                 break
-            except (RayActorError, RayTaskError, TimeoutError):
+            except (RayError, TimeoutError) as error:
+                self._last_words = f"sandbox-{index}: {_said(error)}"
                 await asyncio.sleep(1)
         del self._silent[index]
         self._news.set()
 
     async def _attempt(self, job: Job, index: int) -> Verdict:
         worker, number = self.workers[index], next(self._numbers)
-        answer = asyncio.ensure_future(worker.run.remote(job, number))
+        answer = asyncio.ensure_future(worker.run.remote(job, number, self._backends[index]))
         # The load counts until the worker is done, which outlasts a wait that is cancelled.
         self._load[index] += 1
         answer.add_done_callback(lambda ended: self._ended(index, ended))
@@ -273,8 +297,10 @@ class SandboxPool:
         except TimeoutError:
             worker.cancel.remote(number)
             return self._lost(job, index, f"no verdict within {self.config.job_timeout_s:g} s")
-        except RayActorError as error:
-            return self._lost(job, index, str(error))
+        except RayError as error:
+            if isinstance(error, RayTaskError) and not isinstance(error.cause, SandboxError):
+                raise
+            return self._lost(job, index, _said(error))
 
     def _ended(self, index: int, answer: asyncio.Future[Verdict | None]) -> None:
         self._load[index] -= 1
@@ -286,3 +312,8 @@ class SandboxPool:
         for waiting in self._silent.values():
             waiting.cancel()
         ray.wait([w.stop.remote() for w in self.workers], num_returns=len(self.workers), timeout=20)
+
+
+def _said(error: BaseException) -> str:
+    """An actor's own words, where it had any."""
+    return str(error.cause if isinstance(error, RayTaskError) else error) or type(error).__name__

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from actors.config import SandboxPoolConfig
-from actors.sandbox_pool import SandboxPool
+from actors.sandbox_pool import SandboxPool, SandboxWorker
 from curriculum.problem import Test
-from sandbox import Job, Limits, Outcome, SandboxConfig, Verdict
+from sandbox import Job, Limits, Outcome, SandboxConfig, SandboxError, Verdict
 
 pytestmark = pytest.mark.integration
 
@@ -124,7 +124,7 @@ class Scripted:
         self.outcome = outcome
         self.run = self
 
-    async def remote(self, given: Job, _number: int) -> Verdict:
+    async def remote(self, given: Job, _number: int, _backend: str | None) -> Verdict:
         self.asked += 1
         return Verdict(given.id, self.outcome, tests=())
 
@@ -176,20 +176,22 @@ class Mortal:
         self.start = SimpleNamespace(remote=self._start)
         self.cancel = SimpleNamespace(remote=lambda number: None)
 
-    async def _run(self, given: Job, _number: int) -> Verdict:
+    async def _run(self, given: Job, _number: int, _backend: str | None) -> Verdict:
         self.asked += 1
         if self.asked == 1 and self.fault == "dies":
             raise RayActorError
+        if self.asked == 1 and self.fault == "lost its engine":
+            raise RayTaskError("run", "Traceback ...", SandboxError("no engine; start Docker"))
         if self.asked == 1:
             await asyncio.sleep(60)
         return Verdict(given.id, Outcome.passed, tests=())
 
-    async def _start(self) -> None:
+    async def _start(self, _backend: str | None) -> None:
         await asyncio.sleep(self.away_s)
         self.started += 1
 
 
-@pytest.mark.parametrize("fault", ["dies", "is silent"])
+@pytest.mark.parametrize("fault", ["dies", "is silent", "lost its engine"])
 def test_a_lone_worker_that_is_lost_is_waited_for(fault: str) -> None:
     worker = Mortal(fault, away_s=0.2)
     config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.5)
@@ -214,8 +216,46 @@ def test_jobs_go_to_the_others_until_a_lost_worker_answers() -> None:
     asyncio.run(run())
 
 
-def test_where_no_worker_answers_it_is_said() -> None:
-    worker = Mortal("dies", away_s=60)
+def test_where_no_worker_answers_it_is_said_with_the_last_one_s_words() -> None:
+    worker = Mortal("lost its engine", away_s=60)
     config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.1)
-    with pytest.raises(TimeoutError, match=r"none of 1 sandbox workers answers, .*job_timeout_s"):
+    says = r"none of 1 sandbox workers answers, .*job_timeout_s.*sandbox-0: no engine; start Docker"
+    with pytest.raises(TimeoutError, match=says):
         asyncio.run(run_one([worker], config))
+
+
+def test_one_loss_under_several_jobs_is_one_loss() -> None:
+    async def run() -> None:
+        lost = Mortal("dies", away_s=0.1)
+        lost.run = SimpleNamespace(remote=fail)
+        pool = SandboxPool([lost], SandboxPoolConfig(workers=1, slots_per_worker=4, retries=0))
+        verdicts = await asyncio.gather(*(pool.run(job(f"{i}", "x = 1")) for i in range(4)))
+        assert {verdict.outcome for verdict in verdicts} == {Outcome.infra_error}
+        assert pool.losses == 1
+
+    async def fail(given: Job, _number: int, _backend: str | None) -> Verdict:
+        await asyncio.sleep(0.01)
+        raise RayActorError
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_comes_back_never_isolates_less(
+    ray_cluster: None, loop: asyncio.Runner
+) -> None:
+    """Its process is new, its Docker engine gone: with `auto` it would take the next best."""
+    worker = ray.remote(SandboxWorker).options(max_concurrency=4, num_cpus=0)
+    worker = worker.remote(SandboxConfig(backend="auto"), 1, "weaker", 0)
+    pool = SandboxPool([worker], SandboxPoolConfig(workers=1, job_timeout_s=8))
+    pool._backends = ["docker"]
+
+    async def run() -> None:
+        await worker.__ray_call__.remote(lambda _: os.environ.update(DOCKER_HOST="tcp://0.0.0.0:1"))
+        with pytest.raises(TimeoutError, match=r"sandbox-0: .*Docker"):
+            await pool.run(job("one", PROGRAMS["right"][0]))
+
+    try:
+        loop.run(run())
+    finally:
+        pool.stop()
+        ray.kill(worker)
