@@ -95,7 +95,8 @@ class LoopConfig(BaseModel):
     learner_restarts: int = Field(default=3, ge=0)
     """Times in a row the learner may be started again from the same checkpoint."""
     step_timeout_s: float = Field(default=900, gt=0)
-    """Longest wait for one step's generation and verdicts, or for one update [seconds]."""
+    """Longest wait for one step's generation and verdicts, once those asked before it are through,
+    or for one update [seconds]."""
 
 
 class WeightsConfig(BaseModel):

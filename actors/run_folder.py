@@ -84,12 +84,14 @@ class RunFolder:
         return None
 
     def truncate_metrics(self, steps: int) -> None:
-        """Drop the lines of steps that the resumed checkpoint does not know of."""
+        """Drop the lines of steps that the resumed checkpoint does not know of, and a torn one."""
         for path in (self.metrics, self.rollouts):
             if path.exists():
-                lines = path.read_text().splitlines(keepends=True)
+                lines = path.read_bytes().splitlines(keepends=True)
+                if lines and not lines[-1].endswith(b"\n"):
+                    lines.pop()  # cut off in the middle by a crash or a full disk
                 kept = [line for line in lines if json.loads(line)["step"] <= steps]
-                write_atomic(path, "".join(kept))
+                write_atomic(path, b"".join(kept).decode())
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -103,7 +105,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append rows, each a line written at once."""
-    with path.open("a") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    """Append rows, a line each, in one write."""
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    with path.open("ab", buffering=0) as file:
+        file.write(lines.encode())

@@ -53,7 +53,8 @@ class Progress:
     broadcasts: int = 0
     """Weight broadcasts, first pushes included."""
     starts: int = 0
-    """Times the run was started, resumed or went back: each pushes the weights once."""
+    """Times that the run was started, resumed or went back on its way here; each pushed the
+    weights once."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage, summed over steps [seconds]."""
     ledger: dict[str, int] = field(default_factory=dict)
@@ -109,6 +110,7 @@ class Trainer:
         await self._broadcast(verify=True)
         if self.progress.before is None:
             self.progress.before = asdict(await self._evaluate("before RL"))
+        if self.folder.latest() is None:
             await self._checkpoint()  # from here on there is one to go back to
         while self.progress.step < self.loop.steps:
             started = time.monotonic()
@@ -130,6 +132,7 @@ class Trainer:
         collected = await self._rounds[0]
         self._rounds.popleft()
         waited_s = time.monotonic() - started
+        ahead = self.sync.fleet.outstanding
 
         judged, faults = split_faults(collected.samples)
         if not judged:
@@ -180,6 +183,7 @@ class Trainer:
             **{f"seconds/{name}": value for name, value in seconds.items()},
             **{f"ledger/{fate}": float(samples) for fate, samples in counts.items()},
             "overlap": max(0.0, 1 - waited_s / (collected.rollout_s + collected.sandbox_s)),
+            "rollout/outstanding_tokens": float(ahead),
             "staleness/mean": fmean(staleness),
             "staleness/max": float(max(staleness)),
             "restarts/rollout": float(self.sync.fleet.restarts),
@@ -204,8 +208,10 @@ class Trainer:
             first = progress.next_sample
             progress.next_sample += len(subtasks) * self.samples_per_prompt
             self.ledger.asked(range(first, progress.next_sample))
+            # A round may have to wait for those asked before it.
+            deadline_s = self.loop.step_timeout_s * (1 + len(self._rounds))
             work = self.collector.collect(
-                subtasks, self.samples_per_prompt, first, self.loop.step_timeout_s, self.ledger
+                subtasks, self.samples_per_prompt, first, deadline_s, self.ledger
             )
             self._rounds.append(asyncio.create_task(work))
 
@@ -229,9 +235,14 @@ class Trainer:
             losses: the checkpoints' steps gone back to so far; this one is added.
 
         Raises:
-            RunFailed: it was lost too often since the same checkpoint.
+            RunFailed: it was lost too often since the same checkpoint, or there is none.
         """
         checkpoint = self.folder.latest()
+        if checkpoint is None and self.progress.step:
+            raise RunFailed(
+                f"the learner was lost after step {self.progress.step}, and no checkpoint in "
+                f"{self.folder.checkpoints} is whole: {lost}"
+            ) from lost
         step = int(checkpoint.name.removeprefix("step-")) if checkpoint else -1
         losses.append(step)
         if losses.count(step) > self.loop.learner_restarts:

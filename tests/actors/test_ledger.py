@@ -48,6 +48,7 @@ def test_totals_name_what_never_happened() -> None:
         (lambda ledger: ledger.reached(9, GENERATED), "sample 9 is generated after it was unknown"),
         (lambda ledger: ledger.close([1, 1], {}), "sample 1 is trained after it was unknown"),
         (lambda ledger: ledger.close([1], {1: "x"}), "sample 1 is dropped/x after"),
+        (lambda ledger: ledger.close([1], {}), "1 samples have no end; sample 2 was judged"),
         (lambda ledger: ledger.check_empty(), "2 samples have no end; sample 1 was judged"),
     ],
 )
@@ -62,6 +63,15 @@ def test_a_sample_cannot_be_trained_before_it_is_judged() -> None:
     ledger.reached(1, GENERATED)
     with pytest.raises(RunFailed, match="sample 1 is trained after it was generated"):
         ledger.close([1], {})
+
+
+def test_a_sample_ends_in_its_own_step() -> None:
+    ledger = judged(1)
+    ledger.asked([2])
+    ledger.reached(2, GENERATED)
+    ledger.reached(2, JUDGED)
+    with pytest.raises(RunFailed, match="sample 2 is trained in a step that is not its own"):
+        ledger.close([2], {})
 
 
 def test_samples_of_before_a_step_back_are_forgotten() -> None:

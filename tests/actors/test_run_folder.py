@@ -111,6 +111,17 @@ def test_resuming_drops_the_lines_of_later_steps(tmp_path: Path) -> None:
     ]
 
 
+def test_a_torn_line_does_not_stand_in_the_way_of_resuming(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    rows = [{"step": 1, "text": "\u2028 a line separator, \r and \N{SNOWMAN}"}, {"step": 2}]
+    append_jsonl(folder.rollouts, rows)
+    whole = folder.rollouts.read_bytes()
+    torn = json.dumps({"step": 1, "text": "\N{SNOWMAN}"}, ensure_ascii=False).encode()
+    folder.rollouts.write_bytes(whole + torn[: torn.index(b"\xe2") + 1])
+    folder.truncate_metrics(2)
+    assert folder.rollouts.read_bytes() == whole
+
+
 def test_an_atomic_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     write_atomic(tmp_path / "result.json", "{}")
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from actors.config import LoopConfig
-from actors.errors import RunFailed
+from actors.errors import ActorLost, RunFailed
 from actors.trainer import Trainer
 from deploy.synthetic_load import SteadyLearner, steady_trainer
+from learner.trajectory import Trajectory
 
 PROMPTS, SAMPLES, STEPS = 2, 2, 9
 
@@ -86,6 +87,40 @@ def test_a_learner_that_is_always_lost_at_the_same_step_ends_the_run(tmp_path: P
     made = trainer(tmp_path / "run", checkpoint_every=2, learner_restarts=2)
     learner(made).lose_at = [3] * 9
     with pytest.raises(RunFailed, match=r"lost 3 times since .*step-000002 .*learner_restarts"):
+        asyncio.run(made.run())
+
+
+def test_a_learner_lost_in_its_first_checkpoint_gets_another_one(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", checkpoint_every=4)
+    struck = learner(made)
+    save = struck.save_checkpoint
+
+    async def lost(folder: Path) -> None:
+        struck.save_checkpoint = save  # type: ignore[method-assign]
+        raise ActorLost("learner: save_checkpoint: the actor died")
+
+    struck.save_checkpoint = lost  # type: ignore[method-assign]
+    struck.lose_at = [2]
+    asyncio.run(made.run())
+    assert struck.restarts == 2
+    assert struck.updates == STEPS
+    assert made.ledger.totals["trained"] == STEPS * PROMPTS * SAMPLES
+
+
+def test_a_lost_learner_without_a_whole_checkpoint_ends_the_run(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", checkpoint_every=2)
+    struck = learner(made)
+    update = struck.update
+
+    async def spoil(trajectories: list[Trajectory]) -> dict[str, float]:
+        if struck.updates == 3:
+            for state in made.folder.checkpoints.glob("*/trainer.json"):
+                state.write_text("{}")
+        return await update(trajectories)
+
+    struck.update = spoil  # type: ignore[method-assign]
+    struck.lose_at = [3]
+    with pytest.raises(RunFailed, match=r"lost after step 3, and no checkpoint in .* is whole"):
         asyncio.run(made.run())
 
 
