@@ -17,26 +17,40 @@ from typing import Any
 
 import ray
 
-from actors.config import PlacementConfig
 from actors.learner import learner_env
 from actors.progress import clock
 from learner.config import ModelConfig, SFTConfig
 
 Pair = tuple[str, str]
 
+_SILENCE_S = 900.0
+"""Longest wait for the next step of a warm start, or for its first [seconds]."""
+
 
 def warm_start(
     pairs: Sequence[Pair],
     model: ModelConfig,
     sft: SFTConfig,
-    placement: PlacementConfig,
+    threads: int,
     gpu: bool,
+    options: dict[str, Any],
     cache: Path,
     say: Callable[[str], None],
 ) -> tuple[Path, float]:
     """The folder of a model fine-tuned on these pairs, and the seconds it took (0 when cached).
 
+    Args:
+        pairs: questions with their solutions.
+        model: its shape.
+        sft: how it is tuned.
+        threads: of the process that does it.
+        gpu: whether it takes a GPU.
+        options: further Ray options, such as where it is placed.
+        cache: the folder that holds every warm start.
+        say: is told how far it is.
+
     Raises:
+        TimeoutError: nothing was heard of it for `_SILENCE_S`.
         RayTaskError: training failed; nothing is left in the cache.
     """
     folder = cache / f"sft-{corpus_digest(pairs, model, sft)}"
@@ -47,16 +61,25 @@ def warm_start(
     cache.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     task = ray.remote(_train).options(
-        name="sft",
-        num_cpus=0 if gpu else 1,
-        num_gpus=1 if gpu else 0,
-        max_retries=0,
-        runtime_env={"env_vars": learner_env(placement.sft_threads, gpu)},
-        num_returns="streaming",
+        **{
+            "name": "sft",
+            "num_cpus": 0 if gpu else 1,
+            "num_gpus": 1 if gpu else 0,
+            "max_retries": 0,
+            "runtime_env": {"env_vars": learner_env(threads, gpu)},
+            "num_returns": "streaming",
+        }
+        | options
     )
     shown = 0.0
     stream: Any = task.remote(ray.put(list(pairs)), sft, model, str(folder))
-    for reference in stream:
+    while True:
+        heard, _ = ray.wait([stream], timeout=_SILENCE_S)
+        if not heard:
+            raise TimeoutError(f"warm start: no step within {_SILENCE_S:g} s")
+        reference = next(stream, None)
+        if reference is None:
+            return folder, time.monotonic() - started
         row: dict[str, Any] = ray.get(reference)
         elapsed = time.monotonic() - started
         if elapsed - shown >= 10 or row["step"] == sft.steps:
@@ -66,7 +89,6 @@ def warm_start(
                 f"warm start: step {row['step']}/{sft.steps}  loss {row['loss']:.4f}  "
                 f"left {clock(left)}"
             )
-    return folder, time.monotonic() - started
 
 
 def corpus_digest(pairs: Sequence[Pair], model: ModelConfig, sft: SFTConfig) -> str:

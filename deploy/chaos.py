@@ -31,7 +31,6 @@ from deploy.config import ConfigError, RunConfig
 from deploy.simulated_cluster import SimulatedCluster, simulated_cluster
 
 KINDS = ("rollout", "engine", "sandbox", "container", "learner", "node", "driver")
-LEARNER_NODE = "learner-node"
 NODE_AWAY_S = 3.0
 """Time after which a killed node is started again [seconds]."""
 
@@ -85,10 +84,11 @@ class Monkey:
             return
         self._due = now + self.plan.every_s
         for kind in self.random.sample(self.plan.kinds, len(self.plan.kinds)):
-            if victim := self._kill(kind, driver):
+            if struck := self._kill(kind, driver):
+                victim, set_back = struck
                 self.kills[kind] += 1
                 self.say(f"monkey: killed {kind} {victim}")
-                if kind in ("driver", "learner") or victim == LEARNER_NODE:
+                if set_back:
                     self._due, self._waits_for = 0.0, "step "
                 return
 
@@ -105,20 +105,24 @@ class Monkey:
             self.say(f"monkey: node {self._away[0]} is back")
             self._away = None
 
-    def _kill(self, kind: str, driver: subprocess.Popen[Any]) -> str | None:
-        """Kill one of `kind`; returns which, or None where there is none to kill."""
+    def _kill(self, kind: str, driver: subprocess.Popen[Any]) -> tuple[str, bool] | None:
+        """Kill one of `kind`; returns which, and whether it was or had the driver or the learner;
+        None where there is none to kill.
+        """
         if kind == "driver":
             driver.kill()
-            return str(driver.pid)
+            return str(driver.pid), True
         if kind == "node":
             if self._away:
                 return None
             name = self.random.choice(sorted(self.cluster.nodes))
+            set_back = bool(self.cluster.actors("LearnerWorker", name))
             self.cluster.kill(name)
             self._away = (name, time.monotonic() + NODE_AWAY_S)
-            return name
+            return name, set_back
         if kind == "container":
-            return self._kill_container()
+            name = self._kill_container()
+            return (name, False) if name else None
         found = {
             "rollout": lambda: self.cluster.actors("RolloutWorker"),
             "engine": self.cluster.engines,
@@ -132,7 +136,7 @@ class Monkey:
             victim.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             return None
-        return str(victim.pid)
+        return str(victim.pid), kind == "learner"
 
     def _kill_container(self) -> str | None:
         from docker.errors import APIError
@@ -184,7 +188,9 @@ def chaos(config: RunConfig, plan: Plan, limit_s: float) -> dict[str, Any]:
         raise ConfigError(f"--kinds {', '.join(sorted(unknown))}: choose of {', '.join(KINDS)}")
     calm = _run(config, "calm", None, limit_s)
     wild = _run(config, "chaos", plan, limit_s)
-    record = compare(calm, wild) | asdict(plan)
+    loop = config.loop
+    expected = loop.steps * loop.prompts_per_step * config.rollout.samples_per_prompt
+    record = compare(calm, wild, expected) | asdict(plan)
     folder = config.runs_dir / f"{config.name}-chaos"
     write_atomic(folder / "chaos.json", json.dumps(record, indent=1) + "\n")
     return record
@@ -202,18 +208,18 @@ def _run(config: RunConfig, suffix: str, plan: Plan | None, limit_s: float) -> O
     console = Console(highlight=False)
     started = time.monotonic()
     with simulated_cluster() as cluster:
-        cluster.add(LEARNER_NODE, cpus=config.placement.learner_ranks)
+        cluster.add("node-l", cpus=config.placement.learner_ranks)
         share = math.ceil(config.rollout.workers / 2) * config.rollout.threads
         for node in ("node-a", "node-b"):
             cluster.add(node, cpus=share, resources={"sandbox": float(config.pool.workers)})
         monkey = None
         if plan is not None:
             monkey = Monkey(cluster, name, plan, random.Random(plan.seed), console.print)
-        starts = 0
+        starts, deadline = 0, time.monotonic() + limit_s
         while True:
             starts += 1
             mode = ["--overwrite"] if starts == 1 or not _resumable(folder) else ["--resume"]
-            status = _drive(cluster, profile, mode, monkey, limit_s, folder)
+            status = _drive(cluster, profile, mode, monkey, deadline, folder)
             if status == 0:
                 break
             if status != -signal.SIGKILL or monkey is None:
@@ -235,21 +241,24 @@ def _drive(
     profile: Path,
     mode: Sequence[str],
     monkey: Monkey | None,
-    limit_s: float,
+    deadline: float,
     folder: Path,
 ) -> int:
-    """Run the driver to its end, the monkey at work beside it; its exit status."""
+    """Run the driver to its end, the monkey at work beside it; its exit status.
+
+    Raises:
+        TimeoutError: it has not ended when `time.monotonic()` reaches `deadline`.
+    """
     command = [sys.executable, "-m", "deploy", "train", "--config", str(profile), *mode]
     env = {**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONUNBUFFERED": "1"}
     log = folder.with_suffix(".log")
-    deadline = time.monotonic() + limit_s
     with log.open("ab") as sink, log.open("r") as follow:
         follow.seek(0, os.SEEK_END)
         driver = subprocess.Popen(command, env=env, stdout=sink, stderr=subprocess.STDOUT)
         try:
             while driver.poll() is None:
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"the run has not ended within {limit_s:g} s; see {log}")
+                    raise TimeoutError(f"the run has not ended within its --limit; see {log}")
                 for line in follow.read().splitlines():
                     print(line, flush=True)
                     if monkey is not None:
@@ -265,8 +274,10 @@ def _drive(
     return driver.returncode
 
 
-def compare(calm: Outcome, wild: Outcome) -> dict[str, Any]:
+def compare(calm: Outcome, wild: Outcome, expected: int) -> dict[str, Any]:
     """What the pair shows: completion, books, and the distance of the learning curves.
+
+    Of the `expected` samples that the configuration asks for, each must be trained on or dropped.
 
     The curves are pass rates by step over the samples trained on; noise is the standard error of
     their difference's mean, each step's rate taken as binomial.
@@ -280,7 +291,7 @@ def compare(calm: Outcome, wild: Outcome) -> dict[str, Any]:
         for rate, size in zip(curve, each, strict=True)
     )
     samples = wild.result["samples"]
-    lost = samples["asked"] - samples["trained"] - samples["dropped"]
+    lost = expected - samples["trained"] - samples["dropped"]
     steps = [int(row["step"]) for row in wild.rows]
     return {
         "completed": bool(wild.result["finished"]),
@@ -302,9 +313,10 @@ def compare(calm: Outcome, wild: Outcome) -> dict[str, Any]:
 
 
 def passed(record: dict[str, Any]) -> bool:
-    """Whether the run came through."""
+    """Whether the run was struck and came through."""
     whole = record["completed"] and record["steps_in_order_once"]
-    return whole and record["samples_lost"] == 0 and record["within_noise"]
+    struck = sum(record["kills"].values()) > 0
+    return struck and whole and record["samples_lost"] == 0 and record["within_noise"]
 
 
 def print_record(record: dict[str, Any], console: Console | None = None) -> None:

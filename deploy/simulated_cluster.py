@@ -6,7 +6,7 @@ network adds, such as a partition, is not simulated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,9 +53,10 @@ class SimulatedCluster:
         """End `name` and everything on it at once, as a power failure would."""
         self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
 
-    def actors(self, kind: str) -> list[psutil.Process]:
-        """Living processes of actors whose class is `kind`."""
-        return [p for p in self._processes() if _command(p).startswith(f"ray::{kind}")]
+    def actors(self, kind: str, node: str | None = None) -> list[psutil.Process]:
+        """Living processes of actors whose class is `kind`, on one node or on all."""
+        names = [node] if node else list(self.nodes)
+        return [p for p in self._processes(names) if _command(p).startswith(f"ray::{kind}")]
 
     def engines(self) -> list[psutil.Process]:
         """Living vLLM engine processes of this cluster's rollout workers."""
@@ -65,10 +66,10 @@ class SimulatedCluster:
                 engines += [child for child in actor.children() if "Engine" in _command(child)]
         return engines
 
-    def _processes(self) -> list[psutil.Process]:
+    def _processes(self, names: Sequence[str]) -> list[psutil.Process]:
         found: list[psutil.Process] = []
-        for node in self.nodes.values():
-            for raylet in node.all_processes.get("raylet", []):
+        for name in names:
+            for raylet in self.nodes[name].all_processes.get("raylet", []):
                 with suppress(psutil.Error):  # it may end between being found and being asked
                     found += psutil.Process(raylet.process.pid).children()
         return found

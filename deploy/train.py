@@ -19,7 +19,7 @@ from actors.collect import Collector
 from actors.evaluate import Evaluation
 from actors.learner import LearnerGroup
 from actors.metrics import MetricsLog
-from actors.placement import reserve
+from actors.placement import Placement, reserve
 from actors.probe import WeightProbe
 from actors.rollout_fleet import RolloutFleet
 from actors.run_folder import RunFolder, write_atomic
@@ -63,11 +63,12 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         # Joining Ray puts its own handler in place of the one for SIGTERM, which would end this
         # process without stopping the sandboxes.
         signal.signal(signal.SIGTERM, on_term)
-        model_dir, sft_s = _policy(config, dataset, cluster)
+        place = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
+        model_dir, sft_s = _policy(config, dataset, cluster, place)
         if not resume:
             folder.clear()
         write_atomic(folder.config, config.to_yaml())
-        run = Run(config, folder, dataset, cluster, model_dir)
+        run = Run(config, folder, dataset, cluster, place, model_dir)
         timings = {"warm_start": sft_s}
         after = asyncio.run(run.train(folder.latest() if resume else None, timings))
         timings["total"] = time.monotonic() - started
@@ -108,14 +109,17 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
         )
 
 
-def _policy(config: RunConfig, dataset: DataSet, cluster: Cluster) -> tuple[Path, float]:
+def _policy(
+    config: RunConfig, dataset: DataSet, cluster: Cluster, place: Placement
+) -> tuple[Path, float]:
     """The folder of the policy to start from, and the seconds its warm start took."""
     if config.model.path is not None:
         return Path(config.model.path).absolute(), 0.0
     questions = {problem.question for problem in dataset.heldout}
     pairs = list(sloppy_corpus(config.data.corpus_seed, config.data.corpus_size, questions))
     cache = config.runs_dir.absolute() / "cache"
-    return warm_start(pairs, config.model, config.sft, config.placement, cluster.gpu, cache, say)
+    threads, options = config.placement.sft_threads, place.learner(0)
+    return warm_start(pairs, config.model, config.sft, threads, cluster.gpu, options, cache, say)
 
 
 def check_model_folder(path: Path) -> None:
@@ -141,6 +145,7 @@ class Run:
         folder: RunFolder,
         dataset: DataSet,
         cluster: Cluster,
+        place: Placement,
         model_dir: Path,
     ) -> None:
         self.config = config
@@ -149,7 +154,7 @@ class Run:
         self.versions = package_versions()
         self.isolation = "unknown"
         deadline = config.loop.step_timeout_s
-        self.placement = place = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
+        self.placement = place
         self.pool = SandboxPool.launch(config.sandbox, config.pool, config.name, place.sandbox)
         learner = config.learner.model_copy(update={"seed": config.seed + config.learner.seed})
         self.learner = LearnerGroup(learner, config.placement, cluster.gpu, deadline, place.learner)

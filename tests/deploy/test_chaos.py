@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = Path(__file__).with_name("small.yaml")
 
 
-def outcome(rates: list[float], trained: int = 100, **result: Any) -> Outcome:
+def outcome(rates: list[float], trained: int = 100, kills: int = 1, **result: Any) -> Outcome:
     rows = [
         {"step": i + 1, "pass_rate": rate, "ledger/trained": trained}
         for i, rate in enumerate(rates)
@@ -28,22 +28,24 @@ def outcome(rates: list[float], trained: int = 100, **result: Any) -> Outcome:
     whole = {
         "finished": True, "steps": len(rates), "samples": samples, "gain": 0.0, "restarts": {},
     }  # fmt: skip
-    return Outcome({**whole, **result}, rows, 1.0, {}, 1)
+    return Outcome({**whole, **result}, rows, 1.0, {"rollout": kills}, 1)
 
 
 def test_equal_runs_come_through() -> None:
-    record = compare(outcome([0.2, 0.4]), outcome([0.2, 0.4]))
+    record = compare(outcome([0.2, 0.4]), outcome([0.2, 0.4]), 200)
     assert passed(record)
     assert record["same_steps_as_calm"] == 2
+    assert not passed(compare(outcome([0.2]), outcome([0.2], kills=0), 100)), "nothing was killed"
 
 
 def test_a_curve_beyond_noise_a_lost_sample_or_a_missing_step_fails() -> None:
     calm = outcome([0.2] * 10)
-    assert passed(compare(calm, outcome([0.21] * 10)))
-    assert not passed(compare(calm, outcome([0.35] * 10)))
+    assert passed(compare(calm, outcome([0.21] * 10), 1000))
+    assert not passed(compare(calm, outcome([0.35] * 10), 1000))
+    assert not passed(compare(calm, outcome([0.21] * 10), 1001)), "one was never asked"
     lost = {"asked": 1000, "trained": 998, "dropped": 1}
-    assert not passed(compare(calm, outcome([0.2] * 10, samples=lost)))
-    assert not passed(compare(calm, outcome([0.2] * 10, steps=11)))
+    assert not passed(compare(calm, outcome([0.2] * 10, samples=lost), 1000))
+    assert not passed(compare(calm, outcome([0.2] * 10, steps=11), 1000))
 
 
 def test_the_monkey_rests_until_a_run_that_it_set_back_gets_on() -> None:
