@@ -6,6 +6,7 @@ runs/<name>/config.yaml       the resolved configuration
             result.json       the final table in numbers
             tensorboard/      the same metrics as event files
             checkpoints/step-000020/ ...   each with its seal, and `latest`, which names the newest
+            policy/           the trained policy as a Hugging Face folder
             faults/           the samples of an update whose numbers were not finite
 """
 
@@ -36,6 +37,7 @@ class RunFolder:
         self.result = root / "result.json"
         self.tensorboard = root / "tensorboard"
         self.checkpoints = root / "checkpoints"
+        self.policy = root / "policy"
         self.faults = root / "faults"
 
     def in_use(self) -> bool:

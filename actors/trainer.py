@@ -57,6 +57,8 @@ class Progress:
     weights once."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage, summed over steps [seconds]."""
+    total_s: float = 0.0
+    """Wall time in all, without loading, also of the processes before this one [seconds]."""
     ledger: dict[str, int] = field(default_factory=dict)
     """Samples by stage reached and by fate (`Ledger`)."""
     before: dict[str, Any] | None = None
@@ -84,6 +86,8 @@ class Trainer:
     learner_restarts: int = 0
     """Times the learner was started again."""
     _rounds: deque[asyncio.Task[Collected]] = field(default_factory=deque)
+    _began: float = 0.0
+    _before_s: float = 0.0
 
     async def run(self) -> Evaluation:
         """Train from the current step to the last; returns the evaluation after it.
@@ -92,6 +96,7 @@ class Trainer:
             TimeoutError: a stage missed its deadline; the message names it.
             RunFailed: a part failed for good, or an engine does not hold the weights it was sent.
         """
+        self._began, self._before_s = time.monotonic(), self.progress.total_s
         lost: ActorLost | None = None
         losses: list[int] = []
         try:
@@ -122,7 +127,10 @@ class Trainer:
                 await self._checkpoint()
             if step < self.loop.steps and _due(step, self.loop.eval_every):
                 await self._evaluate(f"step {step}")
-        return await self._evaluate("after RL")
+        await self.learner.save_pretrained(self.folder.policy)
+        after = await self._evaluate("after RL")
+        self._count_time()
+        return after
 
     async def _step(self) -> dict[str, float]:
         """One RL step; returns its figures."""
@@ -295,6 +303,9 @@ class Trainer:
         self.say(evaluation_line(when, result))
         return result
 
+    def _count_time(self) -> None:
+        self.progress.total_s = self._before_s + time.monotonic() - self._began
+
     def _spend(self, seconds: dict[str, float]) -> None:
         for stage, value in seconds.items():
             self.progress.seconds[stage] = self.progress.seconds.get(stage, 0.0) + value
@@ -303,6 +314,7 @@ class Trainer:
         """Write learner, schedule and progress as one checkpoint; no sample may be under way."""
         self.ledger.check_empty()
         self.progress.ledger = self.ledger.totals
+        self._count_time()
         step = self.progress.step
         with self.folder.checkpoint(step, self.loop.keep_checkpoints) as partial:
             await self.learner.save_checkpoint(partial / "learner")

@@ -51,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _interrupt(*_: object) -> None:
     """`ray job stop` sends SIGTERM: end as on Ctrl-C, through every `finally`."""
+    # Ray blocks SIGINT in all that it starts, and a shell has its background commands ignore it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 

@@ -77,6 +77,15 @@ class RunConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _the_bundled_model_knows_the_bundled_problems(self) -> RunConfig:
+        if self.data.kind != "synthetic" and self.model.path is None:
+            raise ValueError(
+                f"data.kind {self.data.kind} needs model.path: the model that is warm-started here "
+                "learns the synthetic problems; `stepcoder sft` makes one for yours"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _who_shares_a_gpu_takes_turns(self) -> RunConfig:
         if not self.placement.colocate:
             if self.weights.backend == "ipc":

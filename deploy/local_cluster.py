@@ -39,6 +39,9 @@ START_S = 90.0
 STOP_S = 3.0
 """Longest wait for its processes to end by themselves [seconds]."""
 
+JOB_STOP_S = 60
+"""Time that a job has to stop its actors and containers; Ray's own 3 s are too short [seconds]."""
+
 
 class ClusterError(RuntimeError):
     """The local cluster cannot be started or reached; the message says what to do."""
@@ -184,6 +187,7 @@ def cluster_env(marker: str) -> dict[str, str]:
         MARKER: marker,
         "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(JOB_STOP_S),
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
 

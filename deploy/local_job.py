@@ -13,7 +13,7 @@ from typing import Any
 
 from actors.run_folder import RunFolder
 from deploy.config import ConfigError, RunConfig, differing_keys, load_config
-from deploy.local_cluster import ClusterError, LocalCluster, cluster_env
+from deploy.local_cluster import JOB_STOP_S, ClusterError, LocalCluster, cluster_env
 
 SUBMIT_S = 60.0
 """Longest wait for the cluster to take a job: its agent is up a few seconds after its dashboard."""
@@ -55,7 +55,7 @@ def submit(cluster: LocalCluster, command: str, name: str) -> str:
     """
     colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
     settings = cluster_env(cluster.id)
-    keys = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH")
+    keys = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH", "RAY_JOB_STOP_WAIT_TIME_S")
     client, deadline = _client(cluster), time.monotonic() + SUBMIT_S
     while True:
         try:
@@ -91,11 +91,15 @@ def follow(cluster: LocalCluster, job: str) -> bool:
 def stop_running_jobs(cluster: LocalCluster) -> None:
     """Stop the cluster's jobs, so that their actors and containers end in order."""
     for job in cluster.get("/api/jobs/") or []:
-        if job["status"] in ("PENDING", "RUNNING"):
-            print(f"stopping job {job['submission_id']} ...", flush=True)
-            client = _client(cluster)
-            client.stop_job(job["submission_id"])
-            _wait_for_end(client, job["submission_id"])
+        if job["type"] == "SUBMISSION" and job["status"] in ("PENDING", "RUNNING"):
+            name = job["submission_id"]
+            print(f"stopping job {name} ...", flush=True)
+            try:
+                client = _client(cluster)
+                client.stop_job(name)
+                _wait_for_end(client, name)
+            except (RuntimeError, ConnectionError, ClusterError) as error:
+                print(f"job {name} ends with the cluster: {error}", file=sys.stderr, flush=True)
 
 
 async def _interrupted_before_end(work: Coroutine[Any, Any, None]) -> bool:
@@ -121,12 +125,27 @@ async def _interrupted_before_end(work: Coroutine[Any, Any, None]) -> bool:
 
 
 async def _print_logs(client: Any, job: str) -> None:
-    async for text in client.tail_job_logs(job):
-        kept = [line for line in text.splitlines(keepends=True) if " job_manager.py:" not in line]
-        print("".join(kept), end="", flush=True)
+    """The job's output as it comes; where the connection breaks, from there on, on another one."""
+    printed = 0
+    while True:
+        seen = 0
+        try:
+            async for text in client.tail_job_logs(job):
+                new = text[max(0, printed - seen) :]
+                seen += len(text)
+                printed = max(printed, seen)
+                lines = new.splitlines(keepends=True)
+                kept = [line for line in lines if " job_manager.py:" not in line]
+                print("".join(kept), end="", flush=True)
+            return
+        except (RuntimeError, OSError) as error:
+            if client.get_job_status(job).is_terminal():
+                return
+            print(f"lost the job's output, asking again: {error}", file=sys.stderr, flush=True)
+            await asyncio.sleep(1)
 
 
-def _wait_for_end(client: Any, job: str, deadline_s: float = 60) -> str:
+def _wait_for_end(client: Any, job: str, deadline_s: float = JOB_STOP_S + 15) -> str:
     deadline = time.monotonic() + deadline_s
     while not (status := client.get_job_status(job)).is_terminal():
         if time.monotonic() > deadline:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from actors.errors import RunFailed
 from actors.progress import clock
 from curriculum.problem import Problem
 from curriculum.prompt import prompt_text
@@ -16,6 +17,7 @@ from curriculum.sources.catalogue import FORMS, Skipped, read_source
 from curriculum.subtask import FULL_TASK, cut
 from deploy.command import add_command
 from deploy.config import ConfigError, load_config
+from deploy.data_command import tell_skipped
 
 EXAMPLES = """\
 examples:
@@ -60,7 +62,13 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     if options.out.exists() and not (options.out / "config.json").is_file():
         raise ConfigError(f"--out {options.out}: exists and is no model folder; name another")
     skipped = Skipped() if options.skip_bad else None
-    problems = list(read_source(options.source, options.form, skipped=skipped))
+    try:
+        problems = list(read_source(options.source, options.form, skipped=skipped))
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or options.source}: {error.strerror or error}"
+        ) from None
+    tell_skipped(skipped or Skipped())
     train, heldout = split(problems, options.heldout, config.sft.seed, options.source)
     print(f"sft: {len(train)} problems to learn from, {len(heldout)} held out -> {options.out}")
     from learner.sft import sft
@@ -71,7 +79,9 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         )
     except (FileNotFoundError, ValueError) as error:
         raise ConfigError(f"sft: {error}") from None
-    if options.solve and heldout:
+    except ArithmeticError as error:
+        raise RunFailed(f"sft: {error}") from None
+    if options.solve and heldout and _first_rank():
         from deploy.sft_evaluation import solve
 
         result |= solve(options.out, heldout[: options.solve], config)

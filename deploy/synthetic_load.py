@@ -101,6 +101,9 @@ class SteadyLearner:
         folder.mkdir()
         (folder / "state.json").write_text(json.dumps(self.updates))
 
+    async def save_pretrained(self, folder: Path) -> None:
+        """There is no policy."""
+
     async def load_checkpoint(self, folder: Path) -> None:
         """Read the state."""
         self.updates = json.loads((folder / "state.json").read_text())

@@ -33,6 +33,7 @@ from curriculum.schedule import make_schedule
 from curriculum.synthetic import sloppy_corpus
 from deploy.config import ConfigError, RunConfig, differing_keys, load_config
 from deploy.versions import git_commit, package_versions
+from learner.config import FREE_SETTINGS
 
 PROBE_PROBLEMS = 8
 """Held-out problems whose canonical solutions make up the weight probe."""
@@ -50,7 +51,6 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         ConfigError: the configuration or the run folder does not allow this run.
         RunFailed, TimeoutError: an actor failed; the message names it.
     """
-    started = time.monotonic()
     if config.model.path is not None:
         check_model_folder(Path(config.model.path))
     folder = RunFolder(config.runs_dir.absolute() / config.name)
@@ -71,7 +71,6 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         run = Run(config, folder, dataset, cluster, place, model_dir)
         timings = {"warm_start": sft_s}
         after = asyncio.run(run.train(folder.latest() if resume else None, timings))
-        timings["total"] = time.monotonic() - started
         result = run.result(asdict(after), timings)
         write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
         return result
@@ -96,6 +95,7 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
             key
             for key in differing_keys(load_config(folder.config), config)
             if not key.startswith(("loop.", "placement.", "pool.", "runs_dir"))
+            and key.removeprefix("learner.") not in FREE_SETTINGS
         ]
         if changed:
             raise ConfigError(
@@ -268,7 +268,11 @@ class Run:
                 "learner": self.trainer.learner_restarts,
                 "sandbox": self.pool.losses,
             },
-            "seconds": {**timings, **progress.seconds},
+            "seconds": {
+                **timings,
+                **progress.seconds,
+                "total": progress.total_s + sum(timings.values()),
+            },
         }
 
     def stop(self) -> None:

@@ -16,19 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from learner.config import LearnerConfig
+from learner.config import FREE_SETTINGS, LearnerConfig
 from learner.distributed import barrier
 from learner.engine import Engine
 
 _MANIFEST = "learner.json"
-_FREE = {
-    "token_budget",
-    "logprob_chunk",
-    "gradient_checkpointing",
-    "logprob_diff_limit",
-    "logprob_diff_alarm",
-}
-"""Settings that change speed, memory or alarms, but not what is learned."""
 
 
 class CheckpointError(ValueError):
@@ -137,7 +129,7 @@ def _check_config(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -
     theirs = found["config"]
     if config_digest(theirs) != found["config_digest"]:
         raise CheckpointError(f"{folder / _MANIFEST}: the configuration does not match its digest")
-    names = sorted((theirs.keys() | wanted.keys()) - _FREE)
+    names = sorted((theirs.keys() | wanted.keys()) - FREE_SETTINGS)
     changed = [
         f"{name} is {theirs.get(name)!r} there, {wanted.get(name)!r} here"
         for name in names

@@ -103,6 +103,17 @@ class OptimizerConfig(_Config):
     """Global gradient norm above which the gradient is scaled down."""
 
 
+FREE_SETTINGS = {
+    "token_budget",
+    "logprob_chunk",
+    "gradient_checkpointing",
+    "logprob_diff_limit",
+    "logprob_diff_alarm",
+}
+"""What of a learner's settings changes speed, memory or alarms, but not what is learned: a resumed
+run may differ there."""
+
+
 class LearnerConfig(_Config):
     """One masked PPO update (StepCoder, sections 3.1 and 3.3)."""
 
@@ -189,10 +200,16 @@ class LearnerConfig(_Config):
     """Adapters of policy and critic; the reference is then the base with adapters off."""
 
     @model_validator(mode="after")
-    def _penalty_has_a_gradient(self) -> Self:
+    def _penalty_goes_with_its_place(self) -> Self:
         if self.kl_in == "loss" and self.kl_estimator == "k1":
             raise ValueError(
                 "kl_in loss needs kl_estimator k2 or k3: the expected gradient of k1 is zero"
+            )
+        if self.advantage == "grpo" and self.kl_in == "reward" and self.kl_coefficient:
+            raise ValueError(
+                "advantage grpo divides by the spread of a group's scores: with the KL penalty in "
+                "them, a group of equal rewards would learn from nothing but the penalty's noise; "
+                "set kl_in loss with kl_estimator k3, or kl_coefficient 0"
             )
         return self
 

@@ -44,6 +44,8 @@ def init_distributed(rank: int, world_size: int, master_address: str, master_por
         MASTER_ADDR=master_address,
         MASTER_PORT=str(master_port),
     )
+    if devices:
+        torch.cuda.set_device(rank % devices)
     prepare_deepspeed()
     import deepspeed
 

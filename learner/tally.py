@@ -48,8 +48,8 @@ class Tally:
         return float(kl) / max(1, policy_tokens)
 
     def metrics(self, critic: bool) -> dict[str, float]:
-        """Means over the optimizer steps, the same on every rank; collective. Without a `critic`
-        there is nothing to tell of one.
+        """Means over the optimizer steps in which policy or critic learned, the same on every rank;
+        collective. Without a `critic` there is nothing to tell of one.
         """
         sums = sum_over_ranks(torch.cat([self._losses, self._clipped[None]])).tolist()
         deviation = max_over_ranks(self._first_deviation)
@@ -59,11 +59,11 @@ class Tally:
         }
         return {
             **(of_critic if critic else {}),
-            "policy_loss": sums[0] / self.steps,
+            "policy_loss": sums[0] / max(1, self._policy_steps),
             "clip_share": sums[2] / max(1, self._policy_tokens),
             "kl_to_old": float(self._kl) / max(1, self._policy_tokens),
             "ratio_max_deviation_first_minibatch": float(deviation),
-            "policy_grad_norm": self._norms[0] / self.steps,
+            "policy_grad_norm": self._norms[0] / max(1, self._policy_steps),
             "optimizer_steps": float(self.steps),
             "policy_steps": float(self._policy_steps),
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.run_folder import RunFolder
-from deploy.cli import main
+from deploy.cli import INTERRUPTED, main
 from deploy.config import ConfigError, load_config
 from deploy.train import check_folder, check_model_folder
 
@@ -63,6 +63,48 @@ def test_train_with_a_missing_model_folder_leaves_nothing_behind(tmp_path: Path)
     assert not (tmp_path / "runs").exists()
 
 
+SLOW = """
+import argparse, signal, sys, time
+from deploy import cli
+
+class Parser:
+    def parse_known_args(self, words):
+        def command(options, words):
+            try:
+                print("up", flush=True)
+                time.sleep(60)
+            finally:
+                print("cleaned up", flush=True)
+        return argparse.Namespace(command=command), []
+
+{before}
+cli._parser = Parser
+sys.exit(cli.main([]))
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as Ray does for its jobs",
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)  # as shells do for what they put behind",
+    ],
+)
+def test_sigterm_ends_a_command_through_its_finally(before: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW.replace("{before}", before)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        output, error = process.communicate(timeout=30)
+    assert output == "cleaned up\n"
+    assert "interrupted" in error
+    assert process.returncode == INTERRUPTED
+
+
 def test_a_run_folder_in_use_is_kept(tmp_path: Path) -> None:
     config = load_config(None, ["--runs_dir", str(tmp_path)])
     folder = RunFolder(tmp_path / config.name)
@@ -86,6 +128,8 @@ def test_resume_needs_a_checkpoint_and_the_same_configuration(tmp_path: Path) ->
         (partial / "file").write_text("x")
     longer = load_config(None, ["--runs_dir", str(tmp_path), "--loop.steps", "7"])
     check_folder(folder, longer, resume=True, overwrite=False)
+    smaller = load_config(None, ["--runs_dir", str(tmp_path), "--learner.token_budget", "512"])
+    check_folder(folder, smaller, resume=True, overwrite=False)
     hotter = load_config(None, ["--runs_dir", str(tmp_path), "--rollout.temperature", "0.5"])
     with pytest.raises(ConfigError, match=r"differs from .* at rollout\.temperature"):
         check_folder(folder, hotter, resume=True, overwrite=False)

@@ -116,6 +116,13 @@ def _at(tree, key):
     return tree
 
 
+def test_other_problems_than_the_bundled_ones_need_a_policy_that_knows_them() -> None:
+    words = ["--data.kind", "jsonl", "--data.train_path", "a.jsonl", "--data.heldout_path", "b"]
+    with pytest.raises(ConfigError, match=r"data.kind jsonl needs model.path: .*stepcoder sft"):
+        load_config(None, words)
+    assert load_config(None, [*words, "--model.path", "models/warm"]).data.kind == "jsonl"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

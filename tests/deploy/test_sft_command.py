@@ -114,3 +114,15 @@ def test_what_cannot_work_is_said_in_one_line(
         error = capsys.readouterr().err
         assert message in error
         assert "Traceback" not in error
+    assert main(["sft", missing, "-o", str(tmp_path / "x")]) == 2
+    assert "nowhere: No such file or directory" in capsys.readouterr().err
+
+
+def test_records_left_out_are_told(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = tmp_path / "spoilt.jsonl"
+    spoilt.write_text(source.read_text() + '{"id": "half"}\n')
+    words = ["-o", str(tmp_path / "x"), "--skip-bad", *QUICK, "--model.max_position_embeddings"]
+    assert main(["sft", str(spoilt), *words, "8"]) == 2
+    assert "left out 1 for" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     ("other", "message"),
     [
         ({"critic_layers": 1}, r"another architecture: critic: backbone.layers.1.* missing here"),
-        ({"advantage": "grpo"}, r"another architecture: critic: .* missing here; resume with"),
+        ({"advantage": "rloo"}, r"another architecture: critic: .* missing here; resume with"),
         ({"kl_coefficient": 0.5}, r"other settings: kl_coefficient is 0.05 there, 0.5 here"),
         ({"seed": 3, "epochs": 2}, r"other settings: epochs is 1 there, 2 here; seed is 0 there"),
     ],

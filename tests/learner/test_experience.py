@@ -142,6 +142,7 @@ def test_only_fresh_samples_tell_of_the_engines_difference() -> None:
     ("settings", "message"),
     [
         ({"kl_in": "loss"}, "kl_in loss needs kl_estimator k2 or k3"),
+        ({"advantage": "grpo"}, "set kl_in loss with kl_estimator k3, or kl_coefficient 0"),
         ({"zero": {"stage": 0, "offload_optimizer": True}}, "needs stage 1, 2 or 3"),
         ({"zero": {"stage": 2, "offload_parameters": True}}, "needs stage 3, stage is 2"),
         ({"mask_covers": ["advantages"]}, "'policy', 'value' or 'kl'"),

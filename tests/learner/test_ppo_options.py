@@ -28,7 +28,8 @@ def test_the_policy_stops_when_it_has_moved_too_far(
 def test_group_baselines_build_no_critic(
     advantage: str, model_dir: Path, make_trajectories: Make, tmp_path: Path
 ) -> None:
-    learner = new_learner(model_dir, advantage=advantage, critic_warmup_steps=5)
+    settings = {"advantage": advantage, "critic_warmup_steps": 5, "kl_coefficient": 0.0}
+    learner = new_learner(model_dir, **settings)
     before = weights(learner)
     metrics = learner.update(make_trajectories(1, prompts=4))
     assert before["critic"] == {}
@@ -36,7 +37,7 @@ def test_group_baselines_build_no_critic(
     assert not any("critic_grad" in name or "value" in name for name in metrics)
     learner.save_checkpoint(tmp_path)
     assert not (tmp_path / "critic").exists()
-    again = new_learner(model_dir, advantage=advantage, critic_warmup_steps=5)
+    again = new_learner(model_dir, **settings)
     again.load_checkpoint(tmp_path)
     assert same(weights(again)["policy"], weights(learner)["policy"])
 
