@@ -11,7 +11,8 @@ has one place in the program or is outside it.
    rules below, defines the function asked for (or does anything at all, where none is asked for),
    or else the first block. Text that parses as it is needs no fences.
 2. *Early stop*, where tests call a function. Once the function stands there, a second definition
-   of it (the policy went on to a new question) and all behind it is left out; and so are
+   of it in the completion (the policy went on to a new question) and all behind it is left out,
+   unless it is made of the first, as `f = cache(f)` is; and so are
    statements at the end that only try the program: `if __name__ == "__main__":`, `print(...)`,
    `assert`, and lone names and texts.
 3. *Trailing prose*. Where the program does not parse and the line at which it fails begins at the
@@ -117,18 +118,26 @@ def _stop(problem: Problem, given: str, code: str) -> int:
         if tree is None or not _is_program(problem, tree):
             return len(code)
     body = tree.body
-    kept = _kept(problem, body, prose=end < len(program))
+    begun = len(_LINE_END.findall(given)) + (given[-1:] not in ("", "\n", "\r"))
+    kept = _kept(problem, body, begun, prose=end < len(program))
     if kept < len(body) and _last_line(body[kept - 1]) < _first_line(body[kept]):
         ends = [match.end() for match in _LINE_END.finditer(program)]
         end = ends[_last_line(body[kept - 1]) - 1]
     return max(0, end - len(given))
 
 
-def _kept(problem: Problem, body: list[ast.stmt], prose: bool) -> int:
-    """How many of a program's statements stay; texts above cut prose never do."""
+def _kept(problem: Problem, body: list[ast.stmt], given: int, prose: bool) -> int:
+    """How many of a program's statements stay; texts above cut prose never do, nor does anything
+    go that begins in the first `given` lines.
+    """
     standing = [index for index, node in enumerate(body) if _is_definition(node, problem.fn_name)]
     if standing:
-        kept = standing[1] if len(standing) > 1 else len(body)
+        again = (
+            index
+            for index in standing[1:]
+            if _first_line(body[index]) > given and not _is_made_of(body[index], problem.fn_name)
+        )
+        kept = next(again, len(body))
         last, tries = standing[0], _only_tries
     else:
         kept, last, tries = len(body), 0 if prose else len(body), _is_text
@@ -145,18 +154,27 @@ def _is_program(problem: Problem, tree: ast.Module) -> bool:
 
 
 def _is_definition(node: ast.stmt, fn_name: str | None) -> bool:
-    """Whether a statement defines the function, or a class that has it as a method.
+    """Whether a statement defines the function, or the class `Solution` that has it as a method.
 
     Declarations of overloads are none: the function itself follows them.
     """
     if isinstance(node, ast.ClassDef):
-        return any(_is_definition(member, fn_name) for member in node.body)
+        return node.name == "Solution" and any(
+            _is_definition(member, fn_name) for member in node.body
+        )
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         overload = any("overload" in ast.unparse(one) for one in node.decorator_list)
         return node.name == fn_name and not overload
     if isinstance(node, ast.Assign):
         return any(isinstance(name, ast.Name) and name.id == fn_name for name in node.targets)
     return False
+
+
+def _is_made_of(node: ast.stmt, fn_name: str | None) -> bool:
+    """Whether a statement assigns something made of what the name stood for."""
+    if not isinstance(node, ast.Assign) or isinstance(node.value, ast.Lambda):
+        return False
+    return any(isinstance(one, ast.Name) and one.id == fn_name for one in ast.walk(node.value))
 
 
 def _only_tries(node: ast.stmt) -> bool:

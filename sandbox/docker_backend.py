@@ -90,11 +90,10 @@ class DockerBackend:
         command = ["python3", *INTERPRETER_FLAGS, "-c", COMMAND, INSIDE]
         memory = config.container_memory_mib << 20
         try:
-            return self.client.containers.run(
+            container = self.client.containers.create(
                 self.image,
                 [*command, json.dumps({"socket": f"{INSIDE}/socket", "first_uid": first_uid})],
                 name=f"stepcoder-{run}-{slot}-{secrets.token_hex(4)}",
-                detach=True,
                 auto_remove=True,
                 labels=owner.labels(run, slot),
                 environment={**ENVIRONMENT, "STEPCODER_TOKEN": token},
@@ -117,6 +116,12 @@ class DockerBackend:
                 ulimits=[Ulimit(name="core", soft=0, hard=0)],
                 log_config=LogConfig(type="none"),
             )
+            try:
+                container.start()
+            except BaseException:
+                remove(container)  # the engine removes by itself only what has run
+                raise
+            return container
         except APIError as error:
             reason = str(error.explanation or error)
             remedy = ": `docker system prune` frees some" if "no space left" in reason else ""

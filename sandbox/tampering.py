@@ -6,7 +6,8 @@ _SUSPICIOUS = re.compile(
     r"""\b(?:
         sys\.monitoring | settrace | setprofile | _getframe | _current_frames | tb_frame | f_back
       | walk_stack | walk_tb | extract_stack
-      | gi_frame | cr_frame | ag_frame | __closure__ | cell_contents | co_code | addaudithook
+      | gi_frame | cr_frame | ag_frame | __closure__ | __globals__ | __subclasses__
+      | cell_contents | co_code | addaudithook
       | ctypes | importlib | __import__ | __loader__ | __spec__ | sys\.modules | mmap | _testcapi
       | (?:import|from)\s+(?:[\w.]+\s*,\s*)*(?:gc|inspect|faulthandler)\b
     )|/proc/""",

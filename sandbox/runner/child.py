@@ -13,6 +13,7 @@ what came out. Records are lines `KIND INDEX JSON` in shared memory, which survi
     z 0 null                               the end: every test was run
 """
 
+import atexit
 import gc
 import json
 import os
@@ -43,7 +44,8 @@ def memory_files() -> tuple[int, int]:
 class Program:
     """One compiled program and where its records go."""
 
-    def __init__(self, code: types.CodeType, lines: list[int], emit: Emit):
+    def __init__(self, code: types.CodeType, lines: list[int], emit: Emit, opens_files: bool):
+        self.opens_files = opens_files
         self.code = code
         self.lines = lines
         self.emit = emit
@@ -67,7 +69,9 @@ class Program:
         for index, (arguments, keywords) in enumerate(inputs):
             try:
                 function = getattr(owner(), name) if owner else namespace[name]
-                result = values.dumps_result(function(*arguments, **keywords))
+                returned = function(*arguments, **keywords)
+                values.limit_digits()
+                result = values.dumps_result(returned)
             except OutputLimit:
                 raise
             except BaseException as error:
@@ -109,8 +113,12 @@ class Program:
             os.dup2(stdout, 1)
             _open_standard_files()
             error = self.run_once()
-            if error is not None:
-                self.emit("e", index, self.describe(error))
+            failure = error and self.describe(error)
+            if self.opens_files:
+                error = None  # its traceback holds what the program held
+                _let_go()
+            if failure is not None:
+                self.emit("e", index, failure)
                 continue
             size = os.fstat(stdout).st_size
             if size > output_bytes:
@@ -132,7 +140,10 @@ class Program:
             error = raised
         try:
             _finish_threads()
+            atexit._run_exitfuncs()
             sys.stdout.flush()
+            if sys.__stdout__ is not sys.stdout and not getattr(sys.__stdout__, "closed", True):
+                sys.__stdout__.flush()  # type: ignore[union-attr]
         except BaseException as raised:
             error = error or raised
         return error
@@ -194,7 +205,7 @@ def compiled(source: str, emit: Emit) -> Program | None:
         emit("c", 0, json.dumps([type(error).__name__, message[:MESSAGE_CHARS], line]))
         return None
     emit("p", 0, json.dumps(numbering.spans))
-    return Program(code, lines, emit)
+    return Program(code, lines, emit, opens_files="open" in source or "FileIO" in source)
 
 
 def _tests_code(text: str) -> types.CodeType:
@@ -213,6 +224,15 @@ def _open_standard_files() -> None:
     text: Any = {"encoding": "utf-8", "errors": "surrogateescape", "closefd": False}
     sys.stdin = sys.__stdin__ = open(0, **text)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", newline="\n", **text)  # noqa: SIM115
+
+
+def _let_go() -> None:
+    """Let the program's own files of descriptors 0 and 1 end, as they do when an interpreter ends:
+    written out, and closed before the next test's files take these numbers.
+    """
+    sys.modules["__main__"].__dict__.clear()
+    sys.stdin = sys.__stdin__ = sys.stdout = sys.__stdout__ = None  # type: ignore[misc,assignment]
+    gc.collect()
 
 
 def _module(name: str) -> dict[str, Any]:

@@ -33,11 +33,16 @@ class Machine(NamedTuple):
     """To the server and its children."""
     denied_to_children: tuple[int, ...]
     """These the server itself needs, and a child before it is confined."""
+    tgkill: int
+    """Allowed on the calling process only, where its user has others."""
+    prlimit64: int
+    """Allowed on the calling process only."""
 
 
 # Denied with EPERM. New processes and programs; sockets (AF_VSOCK reaches a hypervisor in spite of
 # `--network none`); signals to others; everything by which one run could leave something to the
-# next (System V IPC, message queues, keyrings); and what widens the kernel's attack surface.
+# next (System V IPC, message queues, keyrings); changes to files that Landlock does not know; and
+# what widens the kernel's attack surface.
 # fmt: off
 _X86_64 = Machine(0xC000003E, 56, 435, (
     41, 53,                        # socket socketpair
@@ -56,9 +61,14 @@ _X86_64 = Machine(0xC000003E, 56, 435, (
     294, 253,                      # inotify_init1 inotify_init
     135, 300, 304, 303,            # personality fanotify_init open_by_handle_at name_to_handle_at
     446, 447,                      # landlock_restrict_self memfd_secret
+    76, 92, 93, 94, 260,           # truncate chown fchown lchown fchownat
+    188, 189, 190, 463,            # setxattr lsetxattr fsetxattr setxattrat
+    197, 198, 199, 466,            # removexattr lremovexattr fremovexattr removexattrat
+    132, 235, 261, 280,            # utime utimes futimesat utimensat
+    129, 297,                      # rt_sigqueueinfo rt_tgsigqueueinfo
 ), (
     62, 434, 112, 157, 319,        # kill pidfd_open setsid prctl memfd_create
-))
+), 234, 302)
 _AARCH64 = Machine(0xC00000B7, 220, 435, (
     198, 199,                      # socket socketpair
     221, 281,                      # execve execveat
@@ -76,15 +86,22 @@ _AARCH64 = Machine(0xC00000B7, 220, 435, (
     26,                            # inotify_init1
     92, 262, 265, 264,             # personality fanotify_init open_by_handle_at name_to_handle_at
     446, 447,                      # landlock_restrict_self memfd_secret
+    45, 54, 55,                    # truncate fchownat fchown
+    5, 6, 7, 463,                  # setxattr lsetxattr fsetxattr setxattrat
+    14, 15, 16, 466,               # removexattr lremovexattr fremovexattr removexattrat
+    88,                            # utimensat
+    138, 240,                      # rt_sigqueueinfo rt_tgsigqueueinfo
 ), (
     129, 434, 157, 167, 279,       # kill pidfd_open setsid prctl memfd_create
-))
+), 131, 261)
 # fmt: on
 MACHINES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 
 def server_filter(machine: Machine) -> bytes:
-    """The BPF program for server and children: no foreign architecture, `denied` by number."""
+    """The BPF program for server and children: no foreign architecture, `denied` by number, limits
+    of the calling process only.
+    """
     program = [_instruction(_LOAD, _ARCHITECTURE)]
     program += [_instruction(_EQUAL, machine.audit_arch, 1, 0), _instruction(_GIVE, _KILL)]
     program.append(_instruction(_LOAD, _NUMBER))
@@ -95,17 +112,28 @@ def server_filter(machine: Machine) -> bytes:
     program += _answer(machine.clone3, _ERRNO | ENOSYS)
     for call in sorted(machine.denied):
         program += _answer(call, _ERRNO | EPERM)
+    program.append(_instruction(_EQUAL, machine.prlimit64, 0, 3))
+    program.append(_instruction(_LOAD, _FIRST_ARGUMENT))
+    program.append(_instruction(_EQUAL, 0, 1, 0))
+    program.append(_instruction(_GIVE, _ERRNO | EPERM))
     return b"".join((*program, _instruction(_GIVE, _ALLOW)))
 
 
-def child_filter(machine: Machine) -> bytes:
-    """The BPF program that a child adds to the server's: threads, but no processes.
+def child_filter(machine: Machine, process: int | None = None) -> bytes:
+    """The BPF program that a child adds to the server's: threads, but no processes, and signals to
+    threads of `process` only, if that is given.
 
     Short, as the kernel tries it on every system call when it is installed, for each program.
     """
     program = [_instruction(_LOAD, _NUMBER)]
     for call in machine.denied_to_children:
         program += _answer(call, _ERRNO | EPERM)
+    if process is not None:
+        program.append(_instruction(_EQUAL, machine.tgkill, 0, 4))
+        program.append(_instruction(_LOAD, _FIRST_ARGUMENT))
+        program.append(_instruction(_EQUAL, process, 1, 0))
+        program.append(_instruction(_GIVE, _ERRNO | EPERM))
+        program.append(_instruction(_GIVE, _ALLOW))
     program.append(_instruction(_EQUAL, machine.clone, 0, 3))
     program.append(_instruction(_LOAD, _FIRST_ARGUMENT))
     program.append(_instruction(_BITS, 0x00010000, 1, 0))  # CLONE_THREAD
@@ -154,7 +182,8 @@ class Confinement:
                 f"no system call filter for processor {name!r} (there is one for {known})"
             )
         self.first_uid = first_uid
-        self._filter = _Program(child_filter(MACHINES[name]))
+        self._machine = MACHINES[name]
+        self._filter = _Program(child_filter(self._machine))
         _adopt_orphans()
         for none in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_MEMLOCK):
             resource.setrlimit(none, (0, 0))
@@ -182,6 +211,8 @@ class Confinement:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
+        else:
+            self._filter = _Program(child_filter(self._machine, os.getpid()))
         _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
         _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         _install(self._filter)

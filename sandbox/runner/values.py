@@ -5,6 +5,7 @@ an untrusted program can state values and nothing else.
 """
 
 import json
+import sys
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from typing import Any
 
 MAX_PLAIN_INT = 10**4000
 """Integers beyond it travel in hexadecimal: Python refuses decimal text over 4,300 digits."""
+
+
+_set_digits = getattr(sys, "set_int_max_str_digits", None)
 
 
 class Opaque:
@@ -27,6 +31,12 @@ class Opaque:
 
     def __repr__(self) -> str:
         return f"<object of type {self.type_name}>"
+
+
+def limit_digits() -> None:
+    """Set the limit that `MAX_PLAIN_INT` rests on: a program may have lifted it."""
+    if _set_digits is not None:
+        _set_digits(4300)
 
 
 def dumps_exact(value: Any) -> str:
@@ -108,7 +118,7 @@ def _untag(found: dict[str, Any], tags: dict[str, Callable[[Any], Any]]) -> Any:
     if len(found) != 1:
         return found
     key, value = next(iter(found.items()))
-    if not key.startswith("\0"):
+    if key not in tags:
         return found
     try:
         return tags[key](value)

@@ -5,6 +5,7 @@ the interpreter adapts code as it runs, which writes to it); then memory is put 
 `memory`.
 """
 
+import atexit
 import ctypes
 import importlib
 import os
@@ -71,6 +72,7 @@ def prepare(rehearse: Callable[[bytes], None]) -> None:
     """
     for name in PRELOADED:
         importlib.import_module(name)
+    atexit._clear()  # what a program registers is run at its end, and nothing else
     standard = (os.dup(0), os.dup(1))
     for _ in range(REHEARSALS):
         for job in _JOBS:

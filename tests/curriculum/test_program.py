@@ -127,6 +127,24 @@ def test_methods_and_names_count_as_the_function(make_problem):
     assert program(make_problem(), "f = abs; print(f(1))\n") == "f = abs; print(f(1))\n"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class UnionFind:\n    def f(self, x):\n        return x\n\n\ndef f(x):\n    return 1\n",
+        "def f(x):\n    return x\n\n\nf = functools.cache(f)\n",
+        "f = lambda x: 1 if x < 2 else f(x - 1)\n",
+    ],
+)
+def test_a_namesake_or_what_is_made_of_the_function_is_no_second_one(make_problem, code):
+    assert program(make_problem(), code) == code
+
+
+def test_given_code_is_never_what_ends_a_program(make_problem):
+    begun = "def f(x):\n    return 0\n\n\ndef f(x):\n"
+    rest = "    return x + 1\n"
+    assert program(make_problem(), rest, Prompt((), begun, fenced=False)) == rest
+
+
 def test_a_preamble_stands_before_the_given_code_and_is_not_parsed_with_it(make_problem):
     problem = make_problem(preamble="import math  # ü\n")
     assert program(problem, f"{BODY}```\nü", IN_FENCE) == BODY

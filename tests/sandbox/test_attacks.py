@@ -172,9 +172,15 @@ ESCAPES = {
     "key ring": "libc('syscall', 250, 0, -3, 0)",
     "survive the parent": "libc('prctl', 1, 0)",
     "io_uring": "libc('syscall', 425, 1, 0)",
+    "cut a file": "os.truncate('/proc/self/exe', 0)",
+    "take a file": "os.chown('/', 1, 1)",
+    "mark a file": "os.setxattr('/', 'user.x', b'')",
+    "touch a file": "os.utime('/')",
+    "limits of another": "resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))",
+    "a signal in a queue": "libc('syscall', 129, os.getppid(), 9, None)",
 }
 PREAMBLE = (
-    "import os, subprocess, multiprocessing, socket, signal, ctypes\n"
+    "import os, subprocess, multiprocessing, socket, signal, ctypes, resource\n"
     "def libc(name, *arguments):\n"
     "    result = getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments)\n"
     "    if result < 0: raise OSError(ctypes.get_errno(), name)\n"
@@ -188,6 +194,23 @@ def test_no_escape(call, name):
     verdict = call(source, ([], "escaped"))
     assert verdict.outcome is Outcome.runtime_error
     assert "PermissionError" in verdict.error or "Errno 1" in verdict.error, verdict.error
+
+
+def test_other_processes_get_no_signal(call):
+    """Not even one that asks only whether a thread is there."""
+    source = f"{PREAMBLE}def f():\n    libc('syscall', 234, os.getppid(), os.getppid(), 0)\n"
+    verdict = call(source, ([], None))
+    assert verdict.outcome is Outcome.runtime_error
+    assert "Errno 1" in verdict.error
+
+
+def test_silencing_the_report_is_not_possible_by_replacing_what_writes_it(call):
+    source = (
+        "import os, sys\nos.write = lambda *_: 0\n"
+        "def f():\n    return getattr(sys, '_get' + 'frame')(0) is not None\n"
+    )
+    verdict = call(source, ([], True))
+    assert verdict.coverage_tampered
 
 
 @pytest.mark.parametrize(

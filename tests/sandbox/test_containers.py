@@ -186,7 +186,7 @@ def test_a_full_disk_of_the_engine_is_one_clear_error(docker_sandbox, monkeypatc
     def refuse(*_, **__):
         raise APIError("500 Server Error", explanation="mkdir /x: no space left on device")
 
-    monkeypatch.setattr("docker.models.containers.ContainerCollection.run", refuse)
+    monkeypatch.setattr("docker.models.containers.ContainerCollection.create", refuse)
     with pytest.raises(SandboxError, match=r"no space left on device: `docker system prune`"):
         backend.start(0, "full")
 

@@ -57,6 +57,42 @@ def test_every_way_to_read_stdin_works_in_every_test(program, reader):
     assert program(source, ("a\nb\n", "2"), ("a\n", "1"), ("", "0")).outcome is Outcome.passed
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "read = open(0).readline\nprint(int(read()) * 2)\n",
+        "import sys\nsys.stdin = open(0)\nprint(int(input()) * 2)\n",
+        "import sys\nsys.stdout = open(1, 'w')\nprint(int(input()) * 2)\n",
+        "import os\nout = os.fdopen(1, 'w')\nout.write(str(int(input()) * 2))\n",
+        "def main():\n    def read(): return read and lines.readline()\n    lines = open(0)\n"
+        "    print(int(read()) * 2)\nmain()\n",
+    ],
+)
+def test_a_program_may_keep_its_own_standard_files(program, source):
+    """They are written out and closed at its end, and not those of the next test."""
+    many = "21\n" + "x\n" * 30_000
+    tests = [("4\n", "8"), (many, "42"), ("5\n", "10")]
+    verdict = program(source, *tests)
+    assert verdict.outcome is Outcome.passed, verdict.error
+
+
+def test_functions_registered_for_the_end_run_then(program):
+    source = (
+        "import atexit, io, sys\nkept = sys.stdout\nsys.stdout = io.StringIO()\n"
+        "@atexit.register\ndef write():\n    kept.write(sys.stdout.getvalue())\n"
+        "print(input())\n"
+    )
+    verdict = program(source, ("a", "a"), ("b", "b"))
+    assert verdict.outcome is Outcome.passed, verdict.error
+    assert verdict.executed_lines == (1, 2, 3, 4, 5, 6, 7)
+
+
+def test_what_an_honest_program_returns_is_never_a_false_record(call):
+    lifted = "import sys\nsys.set_int_max_str_digits(0)\ndef f(x): return 10 ** x\n"
+    assert call(lifted, ([5000], 10**5000), ([1], 10)).outcome is Outcome.passed
+    assert call("def f(): return {'\\0': 1}\n", ([], {"\0": 1})).outcome is Outcome.passed
+
+
 def test_stdin_may_be_a_list_of_lines(program):
     verdict = program("print(input() + input())", (["a", "b"], ["ab"]))
     assert verdict.outcome is Outcome.passed
