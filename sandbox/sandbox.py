@@ -12,7 +12,7 @@ from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, RunnerLost, SandboxError
 from sandbox.grading import Run, executed_lines, judge, overall, statements
-from sandbox.inputs import InputCache
+from sandbox.inputs import encoded
 from sandbox.job import Job
 from sandbox.tampering import is_suspicious
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
@@ -40,7 +40,6 @@ class Sandbox:
         self._backend = choice.backend
         self._runner: Runner | None = None
         self._jobs_run = 0
-        self._inputs = InputCache()
         self._sending = threading.Lock()
         self._job: Job | None = None
         self._cancelled = False
@@ -112,7 +111,7 @@ class Sandbox:
 
     def _run(self, job: Job) -> Verdict:
         limits = job.limits or self.config.limits
-        inputs = self._encoded(job)
+        inputs = _inputs(job)
         try:
             if job.stop_at_first_failure or job.isolate_tests:
                 return self._verdict(job, self._one_by_one(job, inputs, limits))
@@ -131,19 +130,14 @@ class Sandbox:
                 slot=self.slot,
             )
 
-    def _encoded(self, job: Job) -> list[str]:
-        if job.assertions is None:
-            return self._inputs.encoded(job.fn_name, job.tests)
-        return [json.dumps(statement) for statement in job.assertions.statements]
-
     def _one_by_one(self, job: Job, inputs: Sequence[str], limits: Limits) -> list[Run]:
         runs: list[Run] = []
         wall, cpu = limits.wall_seconds, float(limits.cpu_seconds)
-        for test, encoded in zip(job.cases, inputs, strict=True):
+        for test, given in zip(job.cases, inputs, strict=True):
             left = limits.model_copy(
                 update={"wall_seconds": max(wall, 0.001), "cpu_seconds": max(round(cpu), 1)}
             )
-            reply = self._exchange(_body(job, [encoded]), left)
+            reply = self._exchange(_body(job, [given]), left)
             runs.append(judge(reply, job, [test], left.cpu_seconds))
             wall, cpu = wall - reply.ending.wall, cpu - reply.ending.cpu
             outcome = runs[-1].tests[0].outcome
@@ -214,6 +208,12 @@ class Sandbox:
             stopped_early=job.stop_at_first_failure and skipped > 0,
             slot=self.slot,
         )
+
+
+def _inputs(job: Job) -> list[str]:
+    if job.assertions is None:
+        return encoded(job.fn_name, job.tests)
+    return [json.dumps(statement) for statement in job.assertions.statements]
 
 
 def _body(job: Job, inputs: Sequence[str]) -> bytes:

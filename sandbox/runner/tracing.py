@@ -77,24 +77,28 @@ def _watch(filename: str, report: Callable[[], None]) -> list[bool]:
     """Call `report` when a program itself reaches for what coverage rests on, while the list that
     is returned holds anything.
 
-    An audit hook, which nothing can remove: frames, the garbage collector's lists, tracing, ctypes,
-    code in disguise. Library code that does the same (named tuples, enums) is not meant.
+    An audit hook, which no call removes: frames, the garbage collector's lists, tracing, ctypes,
+    code in disguise. Library code that does the same (named tuples, enums) is not meant, unless it
+    only passes on what it finds.
     """
     frame_of, busy, watching = sys._getframe, [], []
+    # Held here, and not by this module, whose names are within a program's reach.
+    telling, modules, attributes = _TELLING, _TELLING_MODULES, _TELLING_ATTRIBUTES
+    passes_on = _passes_on
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if (event not in _TELLING and not event.startswith("ctypes.")) or busy or not watching:
+        if (event not in telling and not event.startswith("ctypes.")) or busy or not watching:
             return
-        if event == "import" and arguments[0] not in _TELLING_MODULES:
+        if event == "import" and arguments[0] not in modules:
             return
         if event == "compile" and not str(arguments[1]).startswith(("/", "<frozen ", filename)):
             return
-        if event.startswith("object.") and arguments[1] not in _TELLING_ATTRIBUTES:
+        if event.startswith("object.") and arguments[1] not in attributes:
             return
         busy.append(event)
         try:
             frame = frame_of(1)
-            while event == "import" and frame.f_back and _is_importer(frame):
+            while frame.f_back and passes_on(event, frame.f_code.co_filename):
                 frame = frame.f_back
             if not frame.f_code.co_filename.startswith(("/", "<frozen ")):
                 report()
@@ -105,8 +109,11 @@ def _watch(filename: str, report: Callable[[], None]) -> list[bool]:
     return watching
 
 
-def _is_importer(frame: Any) -> bool:
-    return frame.f_code.co_filename.startswith("<frozen importlib")
+def _passes_on(event: str, filename: str) -> bool:
+    """Whether code of this file does what it does for its caller."""
+    if event == "import":
+        return filename.startswith("<frozen importlib")
+    return event == "sys._getframe" and filename.endswith(("/traceback.py", "/inspect.py"))
 
 
 _TELLING_MODULES = frozenset(

@@ -204,6 +204,19 @@ def test_other_processes_get_no_signal(call):
     assert "Errno 1" in verdict.error
 
 
+def test_frames_from_a_library_in_disguise_are_reported(call):
+    source = (
+        "import traceback\nwalk = getattr(traceback, 'walk_' + 'stack')\n"
+        "def f():\n    return len(list(walk(None))) > 0\n"
+    )
+    assert call(source, ([], True)).coverage_tampered
+    honest = (
+        "import traceback\ndef f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n"
+        "        return 'ZeroDivisionError' in traceback.format_exc()\n"
+    )
+    assert not call(honest, ([], True)).coverage_tampered
+
+
 def test_silencing_the_report_is_not_possible_by_replacing_what_writes_it(call):
     source = (
         "import os, sys\nos.write = lambda *_: 0\n"
