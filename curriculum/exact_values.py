@@ -44,12 +44,19 @@ def from_json(value: Any) -> Any:
         if form == "$tuple":
             return tuple(items)
         if form == "$set":
-            return set(items)
+            return set(map(_frozen, items))
         if form == "$dict":
-            return dict(items)
+            return {_frozen(key): item for key, item in items}
     except (TypeError, ValueError) as error:
         raise ValueError(f"not a value of ours: {_short(value)}: {error}") from None
     raise ValueError(f"not a value of ours: {_short(value)}: {form} is unknown")
+
+
+def _frozen(value: Any) -> Any:
+    """A member or key, which was hashable and so held no sets but frozen ones."""
+    if isinstance(value, set):
+        return frozenset(value)
+    return tuple(map(_frozen, value)) if isinstance(value, tuple) else value
 
 
 def _a_list(content: Any) -> list[Any]:

@@ -227,15 +227,21 @@ class StagedSchedule:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken; the configuration stays this schedule's own.
 
-        Raises `ValueError`, and changes nothing, when the state is of other problems or of other
-        start points.
+        Raises `ValueError`, and changes nothing, when the state is of other problems, of other
+        start points or of another mode.
         """
         if state["problems"] != self._fingerprint():
             raise ValueError(
                 "the saved curriculum is of other problems or start points than this one "
                 f"({len(state['progress'])} problems saved, {len(self._problems)} here)"
             )
-        progress = {key: self.progress_type(**value) for key, value in state["progress"].items()}
+        try:
+            saved = state["progress"].items()
+            progress = {key: self.progress_type(**value) for key, value in saved}
+        except TypeError as error:
+            raise ValueError(
+                f"the saved curriculum is of another mode than {type(self).__name__}: {error}"
+            ) from error
         in_flight = {int(visit): Visit(*asked) for visit, asked in state["in_flight"].items()}
         visits, observations = state["visits"], dict(state["observations"])
         self._sampler.load_state_dict(state["sampler"])

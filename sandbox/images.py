@@ -78,13 +78,19 @@ def _can_bootstrap() -> bool:
 def _build_from_packages(client: Any, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="stepcoder-image-") as folder:
         archive = Path(folder) / "root.tar"
-        built = subprocess.run(
-            ["sh", str(RECIPE / "build.sh"), str(archive)],
-            capture_output=True,
-            text=True,
-            timeout=BUILD_SECONDS,
-            check=False,
-        )
+        try:
+            built = subprocess.run(
+                ["sh", str(RECIPE / "build.sh"), str(archive)],
+                capture_output=True,
+                text=True,
+                timeout=BUILD_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SandboxError(
+                f"the sandbox image was not built within {BUILD_SECONDS} s; are Debian's packages "
+                "reachable?"
+            ) from error
         if built.returncode != 0:
             raise SandboxError(f"the sandbox image could not be built: {built.stderr.strip()}")
         repository, _, tag = name.partition(":")

@@ -72,12 +72,14 @@ class Area:
         self.memory[start : start + len(line)] = line
         _LENGTH.pack_into(self.memory, HITS_BYTES, length + len(line))
 
-    def read(self, most_hits: int) -> tuple[bytes, bytes]:
-        """The hits, up to the last of the first `most_hits`, and the records; in the server."""
+    def read(self, most_hits: int, most_records: int) -> tuple[bytes, bytes]:
+        """The hits, up to the last of the first `most_hits`, and at most so many bytes of records,
+        whatever the child says that there are; in the server.
+        """
         hits = self.memory[: min(most_hits, HITS_BYTES)]
         (length,) = _LENGTH.unpack_from(self.memory, HITS_BYTES)
         start = HITS_BYTES + _LENGTH.size
-        records = self.memory[start : start + min(length, MOST_RECORDS_BYTES)]
+        records = self.memory[start : start + min(length, most_records)]
         return hits[: hits.rfind(b"\1") + 1], records
 
 
@@ -89,6 +91,10 @@ class Limits(NamedTuple):
     memory_mib: int
     output_kib: int
     coverage: bool
+
+    def most_records(self, body_bytes: int) -> int:
+        """Bytes that the records of a job may have."""
+        return min(MOST_RECORDS_BYTES, (self.output_kib << 10) + 16 * body_bytes)
 
 
 class Server:
@@ -132,6 +138,7 @@ class Server:
     def _run(self, limits: Limits, body: bytes) -> bytes:
         """One program, from fork to reply."""
         self.runs += 1
+        os.set_blocking(self.pipe_end, False)  # all children share it, and one may have changed it
         began = time.perf_counter()
         pid = zygote.fork()
         if pid == 0:
@@ -144,7 +151,8 @@ class Server:
         clean = self._sweep()
         if why == "closed":
             raise Closed
-        hits, records = self.area.read(len(body))  # a statement takes at least a byte of the source
+        # A statement takes at least a byte of the source.
+        hits, records = self.area.read(len(body), limits.most_records(len(body)))
         self.area.clear()
         signals = self._signals()
         wall, cpu = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
@@ -232,7 +240,7 @@ class Server:
         """Read the job, confine this process, run the program; returns the files it opened."""
         job = values.loads(body)
         output_bytes = limits.output_kib << 10
-        self.area.most = min(MOST_RECORDS_BYTES, output_bytes + 16 * len(body))
+        self.area.most = limits.most_records(len(body))
         job["output_bytes"] = output_bytes
         files, file_bytes = None, output_bytes
         if job["fn_name"] is None and job["setup"] is None:
@@ -252,7 +260,7 @@ class Server:
         self.tracer.disarm()
         self._report()
         self._signals()
-        self.area.read(len(body))
+        self.area.read(len(body), MOST_RECORDS_BYTES)
         self.area.clear()
 
     def _report(self) -> None:

@@ -15,7 +15,7 @@ VALUES = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.lists(inner, max_size=4).map(tuple),
-        st.sets(KEYS, max_size=4),
+        st.sets(KEYS | st.frozensets(KEYS, max_size=2), max_size=4),
         st.dictionaries(KEYS, inner, max_size=4),
         st.dictionaries(st.sampled_from(["$tuple", "$", "a"]), inner),
     ),

@@ -204,6 +204,19 @@ def test_other_processes_get_no_signal(call):
     assert "Errno 1" in verdict.error
 
 
+def test_a_pipe_that_was_tampered_with_does_not_hold_the_next_program_up(call):
+    spoils = (
+        "import fcntl\ndef f():\n    for fd in range(3, 64):\n        try:\n"
+        "            fcntl.fcntl(fd, fcntl.F_SETFL, 0)\n            fcntl.fcntl(fd, 1031, 4096)\n"
+        "        except OSError: pass\n    return 1\n"
+    )
+    call(spoils, ([], 1))
+    reports = "import sys\ndef f():\n    for _ in range(9000): sys._getframe()\n    return 1\n"
+    verdict = call(reports, ([], 1))
+    assert verdict.outcome is Outcome.passed
+    assert verdict.coverage_tampered
+
+
 def test_frames_from_a_library_in_disguise_are_reported(call):
     source = (
         "import traceback\nwalk = getattr(traceback, 'walk_' + 'stack')\n"
