@@ -53,7 +53,8 @@ class Collected:
     samples: tuple[Sample, ...]
     """In the order of their ids."""
     rollout_s: float
-    """From the first request to the last completion [seconds]."""
+    """To the last completion, from the request or from the last completion of the round before,
+    whichever was later: what generation adds to the run [seconds]."""
     sandbox_s: float
     """From the last completion to the last verdict: what judging adds to the round [seconds]."""
     peak_judging: int
@@ -78,6 +79,7 @@ class Collector:
         self.config = config
         self.limits = limits
         self.seed = seed
+        self._written = 0.0
         self._bytes = token_bytes(tokenizer)
         self._encoder = PromptEncoder(tokenizer, self._bytes, prompt or PromptConfig())
 
@@ -132,6 +134,9 @@ class Collector:
             for task in judging:
                 task.cancel()
         samples.sort(key=lambda sample: sample.sample_id)
+        if started < self._written < last:  # it waited for a round that was asked before
+            started = self._written
+        self._written = max(self._written, last)
         return Collected(tuple(samples), last - started, time.monotonic() - last, peak)
 
     def _request(self, sample_id: int, prompt: tuple[int, ...], subtask: Subtask) -> Request:

@@ -57,6 +57,8 @@ class Progress:
     weights once."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage, summed over steps [seconds]."""
+    restarts: dict[str, int] = field(default_factory=dict)
+    """Actors started again, by role."""
     total_s: float = 0.0
     """Wall time in all, without loading, also of the processes before this one [seconds]."""
     ledger: dict[str, int] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Trainer:
     _rounds: deque[asyncio.Task[Collected]] = field(default_factory=deque)
     _began: float = 0.0
     _before_s: float = 0.0
+    _restarts_before: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> Evaluation:
         """Train from the current step to the last; returns the evaluation after it.
@@ -97,6 +100,7 @@ class Trainer:
             RunFailed: a part failed for good, or an engine does not hold the weights it was sent.
         """
         self._began, self._before_s = time.monotonic(), self.progress.total_s
+        self._restarts_before = self.progress.restarts
         lost: ActorLost | None = None
         losses: list[int] = []
         try:
@@ -194,9 +198,7 @@ class Trainer:
             "rollout/outstanding_tokens": float(ahead),
             "staleness/mean": fmean(staleness),
             "staleness/max": float(max(staleness)),
-            "restarts/rollout": float(self.sync.fleet.restarts),
-            "restarts/learner": float(self.learner_restarts),
-            "restarts/sandbox": float(self.collector.pool.losses),
+            **{f"restarts/{role}": float(count) for role, count in self.restarts().items()},
             "weights/version": float(progress.weight_version),
             "weights/bytes": float(self.sync.bytes),
         }
@@ -303,6 +305,16 @@ class Trainer:
         self.say(evaluation_line(when, result))
         return result
 
+    def restarts(self) -> dict[str, int]:
+        """Actors started again so far, by role; of the processes before this one, as far as the
+        checkpoint knew."""
+        here = {
+            "rollout": self.sync.fleet.restarts,
+            "learner": self.learner_restarts,
+            "sandbox": self.collector.pool.losses,
+        }
+        return {role: self._restarts_before.get(role, 0) + count for role, count in here.items()}
+
     def _count_time(self) -> None:
         self.progress.total_s = self._before_s + time.monotonic() - self._began
 
@@ -314,6 +326,7 @@ class Trainer:
         """Write learner, schedule and progress as one checkpoint; no sample may be under way."""
         self.ledger.check_empty()
         self.progress.ledger = self.ledger.totals
+        self.progress.restarts = self.restarts()
         self._count_time()
         step = self.progress.step
         with self.folder.checkpoint(step, self.loop.keep_checkpoints) as partial:

@@ -263,11 +263,7 @@ class Run:
                 "max_logprob_diff": probe.worst,
             },
             "samples": self.trainer.ledger.totals,
-            "restarts": {
-                "rollout": self.fleet.restarts,
-                "learner": self.trainer.learner_restarts,
-                "sandbox": self.pool.losses,
-            },
+            "restarts": self.trainer.restarts(),
             "seconds": {
                 **timings,
                 **progress.seconds,

@@ -73,7 +73,13 @@ def test_a_lost_learner_goes_back_to_the_last_checkpoint_and_the_books_close(
     asyncio.run(calm.run())
     struck = trainer(tmp_path / "struck", max_staleness=staleness, checkpoint_every=2)
     learner(struck).lose_at = [1, 5]
+    struck.progress.restarts = {"rollout": 3}  # of a process before
     asyncio.run(struck.run())
+    assert struck.restarts() == {"rollout": 3, "learner": 2, "sandbox": 0}
+    latest = struck.folder.latest()
+    assert latest is not None
+    saved = json.loads((latest / "trainer.json").read_text())["progress"]
+    assert saved["restarts"] == struck.restarts()
     assert learner(struck).restarts == struck.learner_restarts == 2
     assert [row["step"] for row in rows(struck)] == list(range(1, STEPS + 1))
     assert struck.ledger.totals == calm.ledger.totals
