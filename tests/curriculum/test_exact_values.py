@@ -26,8 +26,8 @@ def types_of(value):
     """A value with the type of every part, so that (1,) and [1], True and 1 differ."""
     if isinstance(value, dict):
         return dict, sorted((repr(types_of(k)), repr(types_of(v))) for k, v in value.items())
-    if isinstance(value, set):
-        return set, sorted(repr(types_of(item)) for item in value)
+    if isinstance(value, set | frozenset):
+        return type(value), sorted(repr(types_of(item)) for item in value)
     if isinstance(value, list | tuple):
         return type(value), [types_of(item) for item in value]
     return type(value), value
