@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,10 @@ from actors.calls import ACTIONABLE, answers, no_options, reborn
 from actors.config import RolloutConfig
 from actors.errors import ActorLost, RunFailed
 from actors.rollout import Completion, Request, RolloutWorker, engine_env
-from actors.rollout_member import Member, deal
+from actors.rollout_member import Ended, Member, by_prompt, deal
 
 _REVIVALS = 3
 """Times in a row that loading may fail while no other engine is there, before the run ends."""
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """A worker's stream is over; what it left undone, and why."""
-
-    unfinished: tuple[Request, ...] = ()
-    cause: Exception | None = None
 
 
 class RolloutFleet:
@@ -137,10 +128,10 @@ class RolloutFleet:
         Raises:
             RunFailed: no engine is left, or a request has outlived `rollout.retries` engines.
         """
-        waiting = _by_prompt(requests)
+        waiting = by_prompt(requests)
         attempts: Counter[int] = Counter()
         running = 0
-        finished: asyncio.Queue[Completion | _Ended | None] = asyncio.Queue()
+        finished: asyncio.Queue[Completion | Ended | None] = asyncio.Queue()
         streams: set[asyncio.Task[None]] = set()
         self._queues[finished] = waiting
         try:
@@ -160,10 +151,10 @@ class RolloutFleet:
                 if isinstance(item, Completion):
                     yield item
                     self._tell_later(finished)
-                elif isinstance(item, _Ended):
+                elif isinstance(item, Ended):
                     running -= 1
                     self._count_attempts(item, attempts)
-                    waiting.extendleft(reversed(_by_prompt(item.unfinished)))
+                    waiting.extendleft(reversed(by_prompt(item.unfinished)))
         finally:
             self._tell_later(finished)
             del self._queues[finished]
@@ -179,7 +170,7 @@ class RolloutFleet:
         for each in list(self._queues)[list(self._queues).index(queue) + 1 :]:
             each.put_nowait(None)
 
-    def _count_attempts(self, ended: _Ended, attempts: Counter[int]) -> None:
+    def _count_attempts(self, ended: Ended, attempts: Counter[int]) -> None:
         if isinstance(ended.cause, RunFailed):
             raise ended.cause
         for request in ended.unfinished:
@@ -195,7 +186,7 @@ class RolloutFleet:
         self,
         member: Member,
         requests: list[Request],
-        deliver: Callable[[Completion | _Ended], None],
+        deliver: Callable[[Completion | Ended], None],
     ) -> None:
         """Run `requests` on `member`; delivers its completions and then how it ended."""
         incarnation = member.incarnation
@@ -226,7 +217,7 @@ class RolloutFleet:
                 member.drop(request)
         if cause is not None and not isinstance(cause, RunFailed):
             self.fail(member, incarnation, cause)
-        deliver(_Ended(tuple(left.values()), cause))
+        deliver(Ended(tuple(left.values()), cause))
 
     async def prompt_logprobs(
         self, sequences: list[list[int]], deadline_s: float
@@ -395,14 +386,6 @@ class RolloutFleet:
         calls = [member.actor.stop.remote() for member in self.loaded()]
         if calls:
             ray.wait(calls, num_returns=len(calls), timeout=20)
-
-
-def _by_prompt(requests: Sequence[Request]) -> deque[list[Request]]:
-    """Groups of requests with one prompt, the most expensive group first."""
-    groups: dict[tuple[int, ...], list[Request]] = {}
-    for request in requests:
-        groups.setdefault(request.prompt_ids, []).append(request)
-    return deque(sorted(groups.values(), key=lambda group: -len(group) * group[0].max_tokens))
 
 
 def _first_line(cause: BaseException | str) -> str:

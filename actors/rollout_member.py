@@ -1,4 +1,4 @@
-"""Member: what the driver knows of one rollout worker, and how its engine is replaced."""
+"""Member: what the driver knows of one rollout worker, and how requests are dealt to several."""
 
 from __future__ import annotations
 
@@ -48,9 +48,25 @@ class Member:
         self.tokens -= cost(request)
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A worker's stream is over; what it left undone, and why."""
+
+    unfinished: tuple[Request, ...] = ()
+    cause: Exception | None = None
+
+
 def cost(request: Request) -> int:
     """Tokens that a request may cost at most."""
     return len(request.prompt_ids) + request.max_tokens
+
+
+def by_prompt(requests: Sequence[Request]) -> deque[list[Request]]:
+    """Groups of requests with one prompt, the most expensive group first."""
+    groups: dict[tuple[int, ...], list[Request]] = {}
+    for request in requests:
+        groups.setdefault(request.prompt_ids, []).append(request)
+    return deque(sorted(groups.values(), key=lambda group: -len(group) * group[0].max_tokens))
 
 
 def deal(

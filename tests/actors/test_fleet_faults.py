@@ -16,8 +16,7 @@ import ray
 from actors.calls import reborn
 from actors.errors import ActorLost, RunFailed
 from actors.rollout import Completion
-from actors.rollout_fleet import _Ended
-from actors.rollout_member import Member
+from actors.rollout_member import Ended, Member
 from tests.actors.fleet_parts import Parts, group_of, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -151,7 +150,7 @@ def test_what_goes_wrong_while_an_engine_comes_back_is_heard(parts: Parts) -> No
 def test_a_request_that_outlives_too_many_engines_ends_the_run(parts: Parts) -> None:
     request = parts.requests(1)[0]
     attempts: Counter[int] = Counter()
-    ended = _Ended((request,), RuntimeError("engine gone"))
+    ended = Ended((request,), RuntimeError("engine gone"))
     for _ in range(parts.fleet.config.retries):
         parts.fleet._count_attempts(ended, attempts)
     with pytest.raises(RunFailed, match=r"sample 0 .* outlived 4 engines .*engine gone"):
