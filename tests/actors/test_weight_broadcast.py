@@ -12,8 +12,10 @@ import ray
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from actors.calls import answers
+from actors.config import RolloutConfig
 from actors.errors import RunFailed
-from actors.rollout import CPU_ENV, ENGINE_ENV
+from actors.rollout import CPU_ENV, ENGINE_ENV, Completion, RolloutWorker, engine_env
 from tests.actors.fleet_parts import Parts, start
 
 pytestmark = pytest.mark.integration
@@ -142,6 +144,47 @@ def test_each_completion_streams_and_repeats_by_its_seed(parts: Parts) -> None:
     for completion in first:
         assert len(completion.logprobs) == len(completion.token_ids) <= 24
         assert completion.finish_reason in ("stop", "length")
+
+
+def test_completions_under_way_keep_their_tokens_and_go_on_with_the_new_weights(
+    parts: Parts,
+) -> None:
+    async def check() -> None:
+        old = parts.fleet.version
+        requests = parts.requests(32, first=3000, max_tokens=300)
+        found: list[Completion] = []
+        pushed = 0
+        async for completion in parts.fleet.generate(requests):
+            if not found:
+                await parts.sync.push(old + 1)
+                pushed = len(parts.fleet.ready())
+            found.append(completion)
+        assert pushed == len(parts.fleet.members)
+        assert sorted(c.sample_id for c in found) == [r.sample_id for r in requests]
+        assert {c.weight_version for c in found} == {old}, "each counts as old as its first token"
+        assert all(len(c.token_ids) == len(c.logprobs) > 0 for c in found)
+        assert parts.fleet.restarts == 0
+
+    parts.run(check())
+
+
+def test_a_model_that_cannot_be_loaded_is_named(parts: Parts, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama", "architectures": ["NoSuch"]}')
+    actor = ray.remote(RolloutWorker).options(
+        num_cpus=1,
+        runtime_env={"env_vars": engine_env(RolloutConfig(), False, False)},
+    )
+    worker = actor.remote(RolloutConfig(), "rollout-9")
+
+    async def check() -> None:
+        call = worker.start.remote(str(tmp_path), "gloo", False, False)
+        with pytest.raises(RunFailed, match=r"rollout-9: vLLM could not load .*" + tmp_path.name):
+            await answers("start", [call], 120)
+
+    try:
+        parts.run(check())
+    finally:
+        ray.kill(worker)
 
 
 def test_a_resting_engine_writes_nothing_until_the_next_weights(parts: Parts) -> None:
