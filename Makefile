@@ -11,7 +11,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 install: ## create .venv with the pinned dependencies (a second run does nothing)
-	@deploy/install.sh
+	@deploy/install/install.sh
 
 local-cluster: install ## one-node Ray cluster, the smoke run as a Ray job, its result table
 	@exec $(VENV)/python -m deploy local-cluster up --name $(NAME) --config $(PROFILE) $(ARGS)
@@ -38,7 +38,7 @@ chaos: install ## the smoke profile on simulated nodes while things are killed (
 	@exec $(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml $(ARGS)
 
 bench-learner: install ## measure the learner against TRL and full logits: one table and runs/bench/learner.json
-	@$(VENV)/python -c 'import trl' 2>/dev/null || deploy/install.sh bench
+	@$(VENV)/python -c 'import trl' 2>/dev/null || deploy/install/install.sh bench
 	@exec $(VENV)/python -m deploy learner bench $(ARGS)
 
 lint: install ## ruff (lint and format) and pyright
@@ -47,14 +47,14 @@ lint: install ## ruff (lint and format) and pyright
 format: install ## let ruff fix and format
 	@$(VENV)/ruff check --fix . && $(VENV)/ruff format .
 
-lock: install ## recompile deploy/constraints-*.txt from pyproject.toml
-	@deploy/lock.sh
+lock: install ## recompile deploy/install/constraints-*.txt from pyproject.toml
+	@deploy/install/lock.sh
 
 engine: ## start a Docker engine for the sandbox (DRY_RUN=1 only tells what it would do)
-	@deploy/docker_engine.sh start $(if $(DRY_RUN),--dry-run)
+	@deploy/install/docker_engine.sh start $(if $(DRY_RUN),--dry-run)
 
 engine-down: ## stop the engine that `make engine` started
-	@deploy/docker_engine.sh stop
+	@deploy/install/docker_engine.sh stop
 
 clean: ## remove caches (not runs/, not .venv)
 	@rm -rf .pytest_cache .ruff_cache .hypothesis *.egg-info && find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """What to ask: problems, subtasks cut from their solutions, and the schedule that orders them."""
 
 from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
-from curriculum.dataset import DataSet, load_dataset
+from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.problem import (
     TIERS,
     BadRecord,
@@ -13,10 +13,10 @@ from curriculum.problem import (
 )
 from curriculum.program import Program, assemble
 from curriculum.prompt import Prompt, PromptEncoder, prompt_text
-from curriculum.schedule import Schedule, make_schedule
+from curriculum.schedule.make import Schedule, make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.subtask import FULL_TASK, Subtask, cut
-from curriculum.synthetic import sloppy_corpus, synthetic_problems
+from curriculum.synthetic.problems import sloppy_corpus, synthetic_problems
 
 __all__ = [
     "FULL_TASK",

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from curriculum.exact_values import from_json, to_json
-from curriculum.lines import BadRecord, too_long, visible_lines
+from curriculum.datasets.json_values import from_json, to_json
+from curriculum.datasets.jsonl import BadRecord, too_long, visible_lines
 
 __all__ = [
     "TIERS",
@@ -159,7 +159,7 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
     """Write problems as JSONL: the whole file or, on any error, nothing.
 
     Same problems, same bytes. Tuples, sets and dicts with any keys come back as they were
-    (`curriculum.exact_values`); raises `ValueError` for a test value with no such form.
+    (`curriculum.datasets.json_values`); raises `ValueError` for a test value with no such form.
     """
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

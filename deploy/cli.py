@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.command import Command, add_command, no_more
+from deploy.commands.command import Command, add_command, no_more
+from deploy.commands.data import add_data_command
+from deploy.commands.learner import add_learner_command
+from deploy.commands.sft import add_sft_command
 from deploy.config import ConfigError, RunConfig, load_config
-from deploy.data_command import add_data_command
-from deploy.learner_command import add_learner_command
-from deploy.sft_command import add_sft_command
 
 EXAMPLES = """\
 examples:
@@ -62,8 +62,8 @@ def _expected_failures() -> tuple[type[BaseException], ...]:
     """What is no bug of ours: said in one message, without a stack trace."""
     from actors.errors import RunFailed
     from curriculum import BadRecord
-    from curriculum.dataset import UnusableData
-    from deploy.local_cluster import ClusterError
+    from curriculum.datasets.load import UnusableData
+    from deploy.cluster.local import ClusterError
     from sandbox import SandboxError
 
     return (
@@ -181,7 +181,7 @@ def _resolve(options: argparse.Namespace, words: Sequence[str]) -> RunConfig:
 
 def _train(options: argparse.Namespace, words: Sequence[str]) -> int:
     config = _resolve(options, words)
-    from deploy.result_table import print_result
+    from deploy.report.result_table import print_result
     from deploy.train import train
 
     result = train(config, resume=options.resume, overwrite=options.overwrite)
@@ -196,7 +196,7 @@ def _config(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _result(options: argparse.Namespace, words: Sequence[str]) -> int:
     no_more(words)
-    from deploy.result_table import print_result, read_result
+    from deploy.report.result_table import print_result, read_result
 
     try:
         result = read_result(options.folder)
@@ -226,7 +226,7 @@ def _fleet_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
 def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:
     config = _resolve(options, words)
     os.environ["RAY_AUTH_MODE"] = "token"
-    from deploy.chaos import KINDS, Plan, chaos, passed, print_record
+    from deploy.chaos.run import KINDS, Plan, chaos, passed, print_record
 
     kinds = options.kinds.split(",") if options.kinds else KINDS
     plan = Plan(options.every, kinds, options.seed, options.kills)
@@ -237,7 +237,7 @@ def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:
     no_more(words)
-    from deploy.sandbox_command import limits_config, run_program
+    from deploy.commands.sandbox import limits_config, run_program
 
     config = limits_config(options.backend, options.seconds)
     return run_program(
@@ -247,7 +247,7 @@ def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _sandbox_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
     no_more(words)
-    from deploy.sandbox_command import run_bench
+    from deploy.commands.sandbox import run_bench
 
     if options.quick:
         return run_bench(2, 500, options.out, name="sandbox-quick")
@@ -258,8 +258,8 @@ def _sandbox_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
     os.environ["RAY_AUTH_MODE"] = "token"  # Ray's client reads it once, when it is imported
-    from deploy.local_cluster import Ports
-    from deploy.local_command import up
+    from deploy.cluster.local import Ports
+    from deploy.commands.local_cluster import up
 
     config = _resolve(options, words)
     ports = Ports(options.port, options.dashboard_port, options.metrics_port)
@@ -269,13 +269,13 @@ def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:
 def _cluster_down(options: argparse.Namespace, words: Sequence[str]) -> int:
     no_more(words)
     os.environ["RAY_AUTH_MODE"] = "token"
-    from deploy.local_command import down
+    from deploy.commands.local_cluster import down
 
     return down()
 
 
 def _cluster_status(options: argparse.Namespace, words: Sequence[str]) -> int:
     no_more(words)
-    from deploy.local_command import status
+    from deploy.commands.local_cluster import status
 
     return status()

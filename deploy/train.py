@@ -14,23 +14,23 @@ from typing import Any
 import ray
 from transformers import AutoTokenizer
 
-from actors.cluster import Cluster, connect
-from actors.collect import Collector
-from actors.evaluate import Evaluation
-from actors.learner import LearnerGroup
-from actors.metrics import MetricsLog
-from actors.placement import Placement, reserve
-from actors.probe import WeightProbe
-from actors.rollout_fleet import RolloutFleet
-from actors.run_folder import RunFolder, write_atomic
-from actors.sandbox_pool import SandboxPool
-from actors.trainer import Trainer
-from actors.warm_start import warm_start
-from actors.weight_sync import WeightSync
-from curriculum.dataset import DataSet, load_dataset
+from actors.cluster.connect import Cluster, connect
+from actors.cluster.placement import Placement, reserve
+from actors.learners.group import LearnerGroup
+from actors.rollout.collector import Collector
+from actors.rollout.fleet import RolloutFleet
+from actors.runs.folder import RunFolder, write_atomic
+from actors.runs.metrics import MetricsLog
+from actors.sandboxes.pool import SandboxPool
+from actors.training.evaluate import Evaluation
+from actors.training.trainer import Trainer
+from actors.training.warm_start import warm_start
+from actors.training.weight_parity import WeightProbe
+from actors.training.weight_sync import WeightSync
+from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.problem import Problem
-from curriculum.schedule import make_schedule
-from curriculum.synthetic import sloppy_corpus
+from curriculum.schedule.make import make_schedule
+from curriculum.synthetic.problems import sloppy_corpus
 from deploy.config import ConfigError, RunConfig, differing_keys, load_config
 from deploy.versions import git_commit, package_versions
 from learner.config import FREE_SETTINGS

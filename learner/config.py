@@ -160,7 +160,7 @@ class LearnerConfig(_Config):
     kl_clip: float = Field(default=10.0, gt=0)
     """Bound of the absolute KL estimate of one token, in nats."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k1"
-    """One-sample estimate of the KL (`learner.kl`)."""
+    """One-sample estimate of the KL (`learner.algorithm.kl`)."""
     kl_in: Literal["reward", "loss"] = "reward"
     """Where the penalty enters. A loss takes k2 or k3: the expected gradient of k1 is zero."""
     kl_stop: float | None = Field(default=None, gt=0)

@@ -11,24 +11,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from learner import checkpoint
-from learner.actor_critic import ActorCritic
-from learner.batch import Step, TokenBatch, idle_share, plan_epoch, token_batch
-from learner.config import LearnerConfig
-from learner.distributed import max_over_ranks, sum_over_ranks
-from learner.engine import NonFiniteGradientError
-from learner.experience import (
+from learner.algorithm.experience import (
     Experience,
     Scores,
     logprob_differences,
     make_experience,
     make_masks,
 )
-from learner.faults import FaultLog, LogprobMismatchError, NonFiniteError
-from learner.objective import Tokens, policy_objective, step_scales, value_objective
-from learner.tally import Tally
+from learner.algorithm.objective import Tokens, policy_objective, step_scales, value_objective
+from learner.config import LearnerConfig
+from learner.models.actor_critic import ActorCritic
+from learner.models.batch import Step, TokenBatch, idle_share, plan_epoch, token_batch
+from learner.nonfinite import FaultLog, LogprobMismatchError, NonFiniteError
 from learner.tokenizer import token_bytes
 from learner.trajectory import Trajectory
+from learner.update_metrics import Tally
+from learner.zero import checkpoint
+from learner.zero.distributed import max_over_ranks, sum_over_ranks
+from learner.zero.engine import NonFiniteGradientError
 
 logger = logging.getLogger("stepcoder.learner")
 

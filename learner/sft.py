@@ -11,11 +11,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from learner.batch import TokenBatch, plan_step, token_batch
 from learner.config import ModelConfig, SFTConfig
-from learner.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
-from learner.engine import Engine, NonFiniteGradientError
-from learner.model import (
+from learner.models.batch import TokenBatch, plan_step, token_batch
+from learner.models.pretrained import (
     PolicyModel,
     checkpoint_gradients,
     create_llama,
@@ -24,6 +22,8 @@ from learner.model import (
     write_pretrained,
 )
 from learner.tokenizer import train_tokenizer
+from learner.zero.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
+from learner.zero.engine import Engine, NonFiniteGradientError
 
 _REPORT_EVERY = 20
 

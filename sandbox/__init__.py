@@ -6,7 +6,7 @@
 Works with neither Ray nor torch. See README.md beside this file.
 """
 
-from sandbox.backend import Choice, choose_backend
+from sandbox.backends.choose import Choice, choose_backend
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, SandboxError
 from sandbox.job import Assertions, Job
@@ -34,14 +34,14 @@ __all__ = [
 
 
 def reap_strays(run: str | None = None) -> int:
-    """See `sandbox.engine.reap_strays`; imports the docker package when called."""
-    from sandbox.engine import reap_strays as reap
+    """See `sandbox.backends.docker_client.reap_strays`; imports the docker package when called."""
+    from sandbox.backends.docker_client import reap_strays as reap
 
     return reap(run)
 
 
 def ensure_image(config: SandboxConfig) -> str:
-    """See `sandbox.images.ensure_image`; imports the docker package when called."""
-    from sandbox.images import ensure_image as ensure
+    """See `sandbox.backends.docker_image.ensure_image`; imports the docker package when called."""
+    from sandbox.backends.docker_image import ensure_image as ensure
 
     return ensure(config)

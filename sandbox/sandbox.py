@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from sandbox.backend import Runner, choose_backend, logger
+from sandbox.backends.choose import Runner, choose_backend, logger
 from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, RunnerLost, SandboxError
-from sandbox.grading import Run, executed_lines, judge, overall, statements
 from sandbox.inputs import encoded
 from sandbox.job import Job
-from sandbox.tampering import is_suspicious
+from sandbox.judging.judge import Run, executed_lines, judge, overall, statements
+from sandbox.judging.tampering import is_suspicious
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
 
 TRIES = 2

@@ -13,7 +13,7 @@ import pytest
 def engine_missing() -> str | None:
     """Why no Docker engine can be used, with the remedy; None where one answers."""
     from sandbox import SandboxError
-    from sandbox.engine import connect
+    from sandbox.backends.docker_client import connect
 
     try:
         connect(timeout=10).close()
@@ -42,7 +42,7 @@ def corpus() -> list[tuple[str, str]]:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, corpus: list[tuple[str, str]]) -> Path:
     """A Hugging Face folder: two random layers and a tokenizer that knows the bundled tasks."""
     from learner.config import ModelConfig
-    from learner.model import create_llama
+    from learner.models.pretrained import create_llama
     from learner.tokenizer import train_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny-model")

@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from curriculum.clauses import sample_spec
 from curriculum.config import CurriculumConfig
 from curriculum.problem import TIERS, Problem, Test, write_problems
-from curriculum.schedule import make_schedule
-from curriculum.synthetic import run_on
+from curriculum.schedule.make import make_schedule
+from curriculum.synthetic.language import sample_spec
+from curriculum.synthetic.problems import run_on
 from deploy.bench.curriculum_stream import loaded
 from deploy.bench.record import Figure
 

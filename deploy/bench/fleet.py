@@ -28,16 +28,16 @@ from typing import Any
 import ray
 
 from actors.config import LoopConfig, PlacementConfig, RolloutConfig, WeightsConfig
-from actors.learner import LearnerGroup
-from actors.rollout import Request
-from actors.rollout_bench import BenchWorker
-from actors.rollout_fleet import RolloutFleet
-from actors.rollout_member import Member
-from actors.weight_sync import WeightSync
-from curriculum.synthetic import synthetic_problems
+from actors.learners.group import LearnerGroup
+from actors.rollout.engine_handle import Member
+from actors.rollout.fleet import RolloutFleet
+from actors.rollout.worker import Request
+from actors.training.weight_sync import WeightSync
+from curriculum.synthetic.problems import synthetic_problems
+from deploy.bench.fake_actors import steady_trainer
 from deploy.bench.record import Figure
-from deploy.simulated_cluster import simulated_cluster
-from deploy.synthetic_load import steady_trainer
+from deploy.bench.vllm_worker import BenchWorker
+from deploy.cluster.simulated import simulated_cluster
 from learner.config import LearnerConfig, ModelConfig
 
 SEQUENCES, TOKENS = 96, 128
@@ -149,7 +149,7 @@ def run_loop(loop: LoopConfig) -> tuple[list[dict[str, float]], float]:
 
 def create_model(shape: ModelConfig, folder: Path) -> Path:
     """A Hugging Face folder with random weights and a tokenizer for the bundled tasks."""
-    from learner.model import create_llama
+    from learner.models.pretrained import create_llama
     from learner.tokenizer import train_tokenizer
 
     texts = (f"{p.question}\n{p.canonical_solution}" for p in synthetic_problems(1, 40))

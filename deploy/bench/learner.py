@@ -177,7 +177,7 @@ def ratio(
 def make_model(folder: Path, work: Work) -> None:
     """A random Llama and a tokenizer of `VOCABULARY` tokens."""
     from learner.config import ModelConfig
-    from learner.model import create_llama, write_pretrained
+    from learner.models.pretrained import create_llama, write_pretrained
     from learner.tokenizer import train_tokenizer
 
     generator = random.Random(work.seed)

@@ -191,7 +191,7 @@ def _full_logits(spec: Spec) -> Callable[[], object]:
     from transformers import AutoModelForCausalLM
 
     from deploy.bench.learner import samples
-    from learner.advantage import grpo
+    from learner.algorithm.advantage import grpo
 
     policy: Any = AutoModelForCausalLM.from_pretrained(spec["model"])
     reference: Any = AutoModelForCausalLM.from_pretrained(spec["model"]).requires_grad_(False)
@@ -245,7 +245,7 @@ def _loss(spec: Spec) -> float:
     """Peak MiB of log-probabilities and their backward beyond inputs and gradients."""
     import torch
 
-    from learner.logprobs import token_logprobs
+    from learner.models.logprobs import token_logprobs
 
     hidden = torch.randn(spec["tokens"], spec["hidden_size"]).requires_grad_()
     weight = torch.randn(spec["vocabulary"], spec["hidden_size"]).requires_grad_()

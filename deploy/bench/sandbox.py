@@ -19,8 +19,8 @@ from deploy.bench.record import Figure
 from deploy.bench.sandbox_loop import tight_loop
 from deploy.bench.sandbox_rivals import Rivals
 from deploy.bench.sandbox_soak import soak
+from sandbox.backends.docker import DockerBackend, DockerRunner
 from sandbox.config import Limits, SandboxConfig
-from sandbox.docker_backend import DockerBackend, DockerRunner
 from sandbox.job import Job
 from sandbox.sandbox import Sandbox
 from sandbox.verdict import Outcome, Verdict

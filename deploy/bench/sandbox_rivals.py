@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import sandbox
-from sandbox.comparison import same_text, same_value
 from sandbox.errors import SandboxError
 from sandbox.job import Job
+from sandbox.judging.comparison import same_text, same_value
 
 DRIVER = """\
 import io, json, sys
@@ -40,7 +40,7 @@ LOOP = (
     + """\
 import time
 sys.path.insert(0, "/judge")
-from sandbox.comparison import same_text, same_value
+from sandbox.judging.comparison import same_text, same_value
 def judged(text, expected):
     source, fn_name, inputs = json.loads(text)
     same = same_text if fn_name is None else same_value

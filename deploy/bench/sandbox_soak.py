@@ -14,8 +14,8 @@ from pathlib import Path
 from docker.errors import DockerException
 
 from curriculum.problem import Test
+from sandbox.backends.docker import DockerRunner
 from sandbox.config import Limits, SandboxConfig
-from sandbox.docker_backend import DockerRunner
 from sandbox.job import Job
 from sandbox.sandbox import Sandbox
 from sandbox.verdict import Outcome

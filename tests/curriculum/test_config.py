@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
-from curriculum.sources.catalogue import FORMS
+from curriculum.datasets.registry import FORMS
 
 
 @pytest.mark.parametrize(

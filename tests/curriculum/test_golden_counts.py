@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.sources.catalogue import Skipped, read_source
+from curriculum.datasets.registry import Skipped, read_source
+from curriculum.datasets.statistics import count
 from curriculum.start_points import START_POINT_KINDS
-from curriculum.statistics import count
 
 GOLDEN = Path(__file__).with_name("golden_counts.json")
 DATA = Path(os.environ.get("STEPCODER_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -10,7 +10,7 @@ from curriculum.program import assemble
 from curriculum.prompt import Prompt
 from curriculum.start_points import statement_points
 from curriculum.subtask import FULL_TASK, cut_before
-from curriculum.synthetic import synthetic_problems
+from curriculum.synthetic.problems import synthetic_problems
 
 SOLVED = "def f(x):\n    return x + 1\n"
 STDIN = {"fn_name": None, "tests": ({"input": "1", "output": "2"},)}

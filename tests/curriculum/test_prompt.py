@@ -11,7 +11,7 @@ from curriculum.config import PromptConfig
 from curriculum.prompt import FENCE, PromptEncoder, chat_messages, prompt_text
 from curriculum.start_points import START_POINT_KINDS, statement_points
 from curriculum.subtask import FULL_TASK, Subtask, cut, cut_before
-from curriculum.synthetic import sloppy_corpus, synthetic_problems
+from curriculum.synthetic.problems import sloppy_corpus, synthetic_problems
 from learner.tokenizer import token_bytes
 from tests.curriculum.tokenizers_of_each_kind import KINDS
 

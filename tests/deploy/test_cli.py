@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.run_folder import RunFolder
+from actors.runs.folder import RunFolder
 from deploy.cli import INTERRUPTED, main
 from deploy.config import ConfigError, load_config
 from deploy.train import check_folder, check_model_folder

@@ -32,7 +32,7 @@ def one_thread() -> None:
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of two blocks with weights large enough that its predictions differ from uniform."""
     from learner.config import ModelConfig
-    from learner.model import create_llama, write_pretrained
+    from learner.models.pretrained import create_llama, write_pretrained
     from learner.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer((q + s for q, s in CORPUS), 300)

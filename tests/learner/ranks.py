@@ -20,8 +20,8 @@ import torch
 
 def main(job_file: str, rank: int) -> None:
     from learner.config import LearnerConfig
-    from learner.distributed import init_distributed
     from learner.ppo import PPOLearner
+    from learner.zero.distributed import init_distributed
     from tests.learner.conftest import random_trajectories
 
     torch.set_num_threads(1)

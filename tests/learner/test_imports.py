@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
     ("modules", "absent"),
     [
         ("learner.config, learner.reward, learner.trajectory, learner.mask", "torch"),
-        ("learner.advantage, learner.loss, learner.batch, learner.logprobs", "deepspeed"),
-        ("learner.experience, learner.advantage, learner.loss", "transformers"),
+        ("learner.algorithm.advantage, learner.algorithm.loss", "deepspeed"),
+        ("learner.models.batch, learner.models.logprobs", "deepspeed"),
+        ("learner.algorithm.experience, learner.algorithm.loss", "transformers"),
     ],
 )
 def test_a_module_does_not_load_what_it_does_not_need(modules: str, absent: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.config import LearnerConfig, OptimizerConfig
-from learner.faults import NonFiniteError
+from learner.nonfinite import NonFiniteError
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
 from tests.learner.ranks import weights

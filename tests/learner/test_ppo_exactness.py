@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from learner.batch import plan_epoch
 from learner.config import LearnerConfig
+from learner.models.batch import plan_epoch
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
 from tests.learner.conftest import random_trajectories

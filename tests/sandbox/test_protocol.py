@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from curriculum.problem import Test
 from sandbox import Job, Limits, TestOutcome
 from sandbox.channel import Channel, Ending, Reply, RunnerLost
-from sandbox.grading import executed_lines, judge, overall, statements
+from sandbox.judging.judge import executed_lines, judge, overall, statements
 from sandbox.runner.server import REPLY, REQUEST
 from sandbox.verdict import Outcome
 

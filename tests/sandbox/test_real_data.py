@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.sources.catalogue import read_source
+from curriculum.datasets.registry import read_source
 from sandbox import Assertions, Job, Limits, Outcome
 
 pytestmark = pytest.mark.docker

@@ -122,7 +122,7 @@ def test_an_interrupted_job_leaves_no_stale_answer(monkeypatch):
 
 def test_an_unreachable_engine_is_one_clear_error(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(SandboxError, match=r"no Docker engine answers.*docker_engine\.sh start"):
+    with pytest.raises(SandboxError, match=r"no Docker engine answers.*make engine"):
         choose_backend(SandboxConfig(backend="docker", recycle_after=77))
 
 

@@ -1,0 +1,1 @@
+"""The Ray cluster: connecting to it, placing roles on it, waiting for its calls."""

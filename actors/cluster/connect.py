@@ -1,0 +1,131 @@
+"""Connecting to Ray, and saying before anything starts what cannot be placed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+import ray
+
+from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
+from actors.errors import RunFailed
+from actors.sandboxes.pool import RESOURCE
+
+_KNOCK_S = 5.0
+"""Longest wait for the cluster's port to answer [seconds]."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster a run is connected to."""
+
+    gpu: bool
+    """Whether models run on GPUs."""
+    resources: Mapping[str, float]
+    """What Ray says the cluster has."""
+
+
+def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoolConfig) -> Cluster:
+    """Join the Ray cluster this process was submitted to, or start one of its own.
+
+    A job of `ray job submit` finds its cluster in the environment, as does a process given
+    RAY_ADDRESS; any other starts a private cluster that ends with it.
+
+    Raises:
+        ConnectionError: RAY_ADDRESS names no cluster that answers.
+        RunFailed: the cluster lacks what the configuration asks for, or memory is short.
+    """
+    check_memory(placement.min_free_memory_gib)
+    if "RAY_ADDRESS" in os.environ:
+        try:
+            _knock(os.environ["RAY_ADDRESS"])
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        except OSError as error:
+            raise ConnectionError(
+                f"no Ray cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({error}); "
+                f"start one with `make local-cluster`, or unset RAY_ADDRESS to run without one"
+            ) from error
+    else:
+        ray.init(
+            address="local",  # and not whatever other cluster happens to run on this machine
+            num_cpus=max(os.cpu_count() or 1, _cpus(placement, rollout)),
+            resources={RESOURCE: float(pool.workers)},
+            object_store_memory=300 << 20,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    resources = ray.cluster_resources()
+    gpu = placement.accelerator == "gpu" or (
+        placement.accelerator == "auto" and resources.get("GPU", 0) > 0
+    )
+    check_placement(resources, placement, rollout, pool, gpu)
+    return Cluster(gpu=gpu, resources=resources)
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` where nothing listens at `address`; Ray itself would try for two minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+
+
+def _cpus(placement: PlacementConfig, rollout: RolloutConfig) -> int:
+    return rollout.workers * rollout.threads + placement.learner_ranks
+
+
+def check_placement(
+    resources: Mapping[str, float],
+    placement: PlacementConfig,
+    rollout: RolloutConfig,
+    pool: SandboxPoolConfig,
+    gpu: bool,
+) -> None:
+    """Compare what the roles ask for with what the cluster has.
+
+    Raises:
+        RunFailed: names each resource that is short, what asked for it, and the remedy.
+    """
+    asked = {
+        "CPU": (
+            _cpus(placement, rollout),
+            "rollout.workers x rollout.threads + placement.learner_ranks",
+        ),
+        RESOURCE: (
+            pool.workers,
+            "pool.workers; start execution nodes with "
+            f"`ray start --resources '{{\"{RESOURCE}\": N}}'`",
+        ),
+    }
+    if gpu:
+        asked["GPU"] = (
+            placement.learner_ranks
+            + (0 if placement.colocate else rollout.workers * rollout.tensor_parallel),
+            "placement.learner_ranks"
+            + ("" if placement.colocate else " + rollout.workers x rollout.tensor_parallel"),
+        )
+    short = [
+        f"{name}: {wanted} asked ({why}), the cluster has {resources.get(name, 0):g}"
+        for name, (wanted, why) in asked.items()
+        if resources.get(name, 0) < wanted
+    ]
+    if short:
+        raise RunFailed("the cluster cannot place this run:\n  " + "\n  ".join(short))
+
+
+def check_memory(needed_gib: float) -> None:
+    """Refuse to start where the run would be killed half-way.
+
+    Raises:
+        RunFailed: less memory is free than the configuration asks for.
+    """
+    free = psutil.virtual_memory().available / (1 << 30)
+    if free < needed_gib:
+        raise RunFailed(
+            f"{free:.1f} GiB of memory are free and this run wants {needed_gib:.1f} GiB "
+            f"(placement.min_free_memory_gib): end other programs, or use a smaller model"
+        )

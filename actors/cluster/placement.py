@@ -1,0 +1,114 @@
+"""Where the roles run: one Ray placement group holds a bundle for every actor of a run.
+
+The group is granted whole or not at all, so that two runs on one cluster cannot each hold half of
+what the other needs, and an actor that is started again finds its place kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
+from actors.errors import RunFailed
+from actors.sandboxes.pool import RESOURCE
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The reserved bundles, by role."""
+
+    group: PlacementGroup
+    learners: int
+    """Bundles of learner ranks; they come first."""
+    rollouts: int
+    """Bundles of rollout workers, unless they share the learner's; then come the sandbox
+    workers'."""
+    shared: dict[str, Any]
+    """Ray options of actors that share a bundle; empty where each has its own."""
+
+    def learner(self, rank: int) -> dict[str, Any]:
+        """Ray options of learner rank `rank`."""
+        return self._options(rank) | self.shared
+
+    def rollout(self, index: int) -> dict[str, Any]:
+        """Ray options of rollout worker `index`."""
+        return self._options(index if self.shared else self.learners + index) | self.shared
+
+    def sandbox(self, index: int) -> dict[str, Any]:
+        """Ray options of sandbox worker `index`."""
+        return self._options(self.learners + self.rollouts + index)
+
+    def _options(self, bundle: int) -> dict[str, Any]:
+        strategy = PlacementGroupSchedulingStrategy(self.group, placement_group_bundle_index=bundle)
+        return {"scheduling_strategy": strategy}
+
+    def release(self) -> None:
+        """Give the bundles back; ends whatever still runs in them."""
+        remove_placement_group(self.group)
+
+
+def roles(
+    placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoolConfig, gpu: bool
+) -> list[tuple[str, int, dict[str, float]]]:
+    """(who, how many, the bundle of each): learner ranks, then rollout workers, then sandboxes.
+
+    A bundle lies on one node, so the GPUs of a tensor-parallel engine are neighbours. Colocated, an
+    engine and a learner rank share a bundle and its GPU.
+    """
+    learner: dict[str, float] = {"CPU": 1}
+    engine: dict[str, float] = {"CPU": rollout.threads}
+    if gpu:
+        learner["GPU"] = 1
+        engine["GPU"] = rollout.tensor_parallel
+    sandboxes = ("sandbox", pool.workers, {RESOURCE: 1.0})
+    if placement.colocate:
+        both = learner | {"CPU": 1 + rollout.threads}
+        return [("learner and rollout", placement.learner_ranks, both), sandboxes]
+    return [
+        ("learner", placement.learner_ranks, learner),
+        ("rollout", rollout.workers, engine),
+        sandboxes,
+    ]
+
+
+def reserve(
+    placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoolConfig, gpu: bool
+) -> Placement:
+    """Reserve a bundle for every actor of a run; learner ranks and engines packed together.
+
+    Raises:
+        RunFailed: the cluster cannot grant them within `placement.timeout_s`: names what was asked
+            and what each node has.
+    """
+    asked = roles(placement, rollout, pool, gpu)
+    group = placement_group(
+        [bundle for _, count, bundle in asked for _ in range(count)], strategy="PACK"
+    )
+    if not group.wait(timeout_seconds=placement.timeout_s):
+        remove_placement_group(group)
+        raise RunFailed(
+            f"the cluster did not grant this run its places within {placement.timeout_s:g} s "
+            f"(placement.timeout_s), each on one node.\n  asked: "
+            + ", ".join(f"{count} x {bundle} ({who})" for who, count, bundle in asked)
+            + "\n  "
+            + "\n  ".join(_node_lines())
+        )
+    if placement.colocate:
+        return Placement(group, placement.learner_ranks, 0, {"num_gpus": 0.5 if gpu else 0})
+    return Placement(group, placement.learner_ranks, rollout.workers, {})
+
+
+def _node_lines() -> list[str]:
+    """One line per living node: what it has, by the kinds of resource that a run asks for."""
+    kinds = ("CPU", "GPU", RESOURCE)
+    return [
+        f"node {node['NodeManagerAddress']} has "
+        + ", ".join(f"{node['Resources'].get(kind, 0):g} {kind}" for kind in kinds)
+        for node in ray.nodes()
+        if node["Alive"]
+    ]

@@ -1,0 +1,309 @@
+"""RolloutWorker: one vLLM engine in a Ray actor.
+
+Lifecycle: `start()` loads the engine from a Hugging Face folder; `generate()` streams completions,
+each as it ends; the weight-sync methods are called by the broadcast (`rollout_broadcast.py`), which
+pauses generation, replaces the weights and resumes: completions under way keep what they have and
+go on with the new weights. `stop()` shuts the engine down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actors.config import RolloutConfig
+from actors.errors import RunFailed
+
+ENGINE_ENV = {
+    # The engine core lives in one process beside the actor; a second hop would only add copies.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "HF_HUB_OFFLINE": "1",
+}
+CPU_ENV = {
+    # Spinning OpenMP threads on a shared core slow each other down twentyfold.
+    "OMP_WAIT_POLICY": "passive",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # The first compilation costs more than a smoke run's whole generation.
+    "TORCHDYNAMO_DISABLE": "1",
+}
+_CPU_BLOCK = 32
+"""KV block [tokens]; with the CPU default of 128 short prompts never hit the prefix cache."""
+
+_CPU_BATCHED_TOKENS = 4096
+"""Tokens of one forward pass: whole prompts, as many as fit."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to generate."""
+
+    sample_id: int
+    """Names the sample from here to its gradient."""
+    prompt_ids: tuple[int, ...]
+    """The prompt's token ids."""
+    seed: int
+    """Seed of this sample's own random stream."""
+    max_tokens: int
+    """Longest completion [tokens]."""
+    temperature: float
+    """Sampling temperature; 0 is greedy."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One finished completion."""
+
+    sample_id: int
+    """As in the request."""
+    token_ids: tuple[int, ...]
+    """Generated ids, the end-of-sequence token included where the policy wrote it."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each generated id under the sampling distribution [nats]."""
+    finish_reason: str
+    """`stop` (the policy or a stop string ended it) or `length`."""
+    weight_version: int
+    """Version of the oldest weights that wrote any of it."""
+
+
+def engine_env(config: RolloutConfig, gpu: bool, colocated: bool) -> dict[str, str]:
+    """Environment variables of a rollout actor, set before vLLM is imported."""
+    if gpu and colocated:
+        # Handles of GPU memory reach the engine as pickles; only its own actor can send it any.
+        return {**ENGINE_ENV, "VLLM_ALLOW_INSECURE_SERIALIZATION": "1"}
+    if gpu:
+        return dict(ENGINE_ENV)
+    return {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": str(config.threads)}
+
+
+class RolloutWorker:
+    """One vLLM engine: prompts in as token ids, completions out as each one ends."""
+
+    def __init__(self, config: RolloutConfig, name: str) -> None:
+        self.config = config
+        self.name = name
+        self.weight_version = 0
+        self._request_ids = itertools.count()
+        self._gpu = False
+        self._engine: Any = None
+
+    async def start(
+        self, model_dir: str, weights_backend: str, gpu: bool, colocated: bool
+    ) -> dict[str, str]:
+        """Load the engine; returns the versions of vllm and torch as this process runs them.
+
+        Raises:
+            RunFailed: vLLM could not load the model; the message names folder and cause.
+        """
+        import torch
+        import vllm
+        from vllm.config import WeightTransferConfig
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        from actors.weights.vllm_extension import EXTENSION
+
+        config = self.config
+        self._gpu = gpu
+        sized: dict[str, Any] = (
+            {"gpu_memory_utilization": config.gpu_memory_utilization}
+            if gpu
+            else _cpu_arguments(config)
+        )
+        try:
+            self._engine = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(
+                    model=model_dir,
+                    dtype=config.dtype,
+                    max_model_len=config.max_model_len,
+                    max_num_seqs=config.max_num_seqs,
+                    tensor_parallel_size=config.tensor_parallel,
+                    enforce_eager=not gpu,
+                    enable_sleep_mode=gpu and colocated,
+                    logprobs_mode="processed_logprobs",
+                    weight_transfer_config=WeightTransferConfig(backend=weights_backend),  # type: ignore[arg-type]
+                    worker_extension_cls=EXTENSION,
+                    disable_log_stats=True,
+                    **sized,
+                )
+            )
+        except Exception as error:
+            raise RunFailed(
+                f"{self.name}: vLLM could not load {model_dir}: {type(error).__name__}: {error}"
+            ) from error
+        await self._engine.update_weight_version(str(self.weight_version))
+        return {"vllm": vllm.__version__, "torch": torch.__version__}
+
+    async def heartbeat(self) -> int:
+        """The weight version, as the engine's own loop tells it between two steps.
+
+        Raises:
+            RuntimeError: the engine is not loaded or has died.
+        """
+        if self._engine is None:
+            raise RuntimeError(f"{self.name}: the engine is not loaded")
+        return int(await self._engine.get_weight_version())
+
+    def pids(self) -> list[int]:
+        """Process ids of this actor and of its engine."""
+        import psutil
+
+        actor = psutil.Process()
+        return [actor.pid, *(child.pid for child in actor.children(recursive=True))]
+
+    async def generate(
+        self, requests: Sequence[Request], version: int
+    ) -> AsyncIterator[tuple[Completion, ...]]:
+        """Yield completions as they end, in whatever order they end.
+
+        Those that end in one step of the engine travel together: what a message through Ray costs
+        does not depend on how many it carries.
+
+        Raises:
+            RuntimeError: this engine's weights are older than `version`; nothing is generated.
+        """
+        if self.weight_version < version:
+            raise RuntimeError(
+                f"{self.name} holds weights {self.weight_version}, and {version} were asked for"
+            )
+        ended: asyncio.Queue[asyncio.Task[Completion]] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._complete(request)) for request in requests]
+        for task in tasks:
+            task.add_done_callback(ended.put_nowait)
+        left = len(tasks)
+        try:
+            while left:
+                together = [await ended.get()]
+                while not ended.empty():
+                    together.append(ended.get_nowait())
+                left -= len(together)
+                yield tuple(task.result() for task in together)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _complete(self, request: Request) -> Completion:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+            logprobs=0,
+            flat_logprobs=True,
+            stop=list(self.config.stop),
+            detokenize=bool(self.config.stop),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = await self._final(request.prompt_ids, params)
+        generated = output.outputs[0]
+        return Completion(
+            sample_id=request.sample_id,
+            token_ids=tuple(generated.token_ids),
+            logprobs=_chosen_logprobs(generated),
+            finish_reason=generated.finish_reason,
+            weight_version=min(int(span.version) for span in generated.weight_versions),
+        )
+
+    async def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Log-probability of each token given those before it, from the second on [nats].
+
+        The engine's half of the weight probe; nothing is sampled.
+        """
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            temperature=1.0,
+            max_tokens=1,
+            prompt_logprobs=0,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        outputs = await asyncio.gather(*(self._final(tuple(ids), params) for ids in sequences))
+        return [
+            [
+                position[token].logprob
+                for position, token in zip(output.prompt_logprobs[1:], ids[1:], strict=True)
+            ]
+            for output, ids in zip(outputs, sequences, strict=True)
+        ]
+
+    async def _final(self, prompt_ids: tuple[int, ...], params: Any) -> Any:
+        from vllm.inputs import TokensPrompt
+
+        prompt = TokensPrompt(prompt_token_ids=list(prompt_ids))
+        request_id = f"{self.name}-{next(self._request_ids)}"
+        final = None
+        async for output in self._engine.generate(prompt, params, request_id=request_id):
+            final = output
+        if final is None:
+            raise RuntimeError(f"{self.name}: the engine ended request {request_id} without output")
+        return final
+
+    async def rest(self) -> None:
+        """Give up the GPU's memory until `wake`: weights go to the host, the KV cache is dropped.
+
+        On a CPU the engine only stops scheduling.
+        """
+        await self._engine.sleep(level=1 if self._gpu else 0)
+
+    async def wake(self) -> None:
+        """Take the memory back, with the weights from before the rest."""
+        await self._engine.wake_up(None if self._gpu else ["scheduling"])
+
+    # The weight-sync control plane; FleetClient calls these on every worker.
+
+    async def init_weight_transfer_engine(self, request: Any) -> None:
+        """Join the broadcast group."""
+        await self._engine.init_weight_transfer_engine(request)
+
+    async def start_weight_update(self) -> None:
+        """Freeze running requests, empty the prefix cache, open the update."""
+        # vLLM's own `pause_generation` adds 20 ms for the last outputs of requests that it ends;
+        # frozen ones have none.
+        await self._engine.engine_core.pause_scheduler_async(mode="keep", clear_cache=True)
+        await self._engine.start_weight_update()
+
+    async def update_weights(self, request: Any) -> None:
+        """Receive the weights; runs while the learner broadcasts."""
+        await self._engine.update_weights(request)
+
+    async def finish_weight_update(self, version: int) -> None:
+        """Make the weights current under this version number and resume."""
+        await self._engine.finish_weight_update(weight_version=str(version))
+        self.weight_version = version
+        await self._engine.resume_generation()
+
+    def stop(self) -> None:
+        """Shut the engine down."""
+        if self._engine is not None:
+            self._engine.shutdown()
+            self._engine = None
+
+
+def _cpu_arguments(config: RolloutConfig) -> dict[str, Any]:
+    return {
+        "kv_cache_memory_bytes": config.kv_cache_mib << 20,
+        "block_size": _CPU_BLOCK,
+        # A seeded request whose prompt is prefilled in chunks kills the engine: vLLM rewinds its
+        # random generator, which the CPU's cannot do.
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(_CPU_BATCHED_TOKENS, config.max_model_len),
+    }
+
+
+def _chosen_logprobs(generated: Any) -> tuple[float, ...]:
+    """The sampled tokens' log-probabilities out of vLLM's flat container.
+
+    Asked for no further alternatives, vLLM lists one token per position: the sampled one.
+    """
+    flat = generated.logprobs
+    if flat.token_ids != list(generated.token_ids):
+        raise RuntimeError("vLLM's log-probabilities are not those of the sampled tokens")
+    return tuple(flat.logprobs)

@@ -1,0 +1,1 @@
+"""The sandbox's Ray actors and the pool that spreads programs over them."""

@@ -1,0 +1,67 @@
+"""Evaluation: sampled pass@1 on held-out problems, always asked from the empty prefix."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from actors.errors import RunFailed
+from actors.rollout.collector import Collector
+from actors.rollout.samples import outcome_mix, split_faults
+from curriculum.problem import Problem
+from curriculum.subtask import FULL_TASK, cut
+
+EVAL_IDS = 1 << 30
+"""First sample id of an evaluation: every evaluation draws the same random streams, none of which
+a training sample has."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation's figures."""
+
+    pass_at_1: dict[str, float]
+    """Mean pass rate, `overall` and by tier."""
+    outcomes: dict[str, float]
+    """Share of each outcome."""
+    problems: int
+    """Problems asked."""
+    samples: int
+    """Completions judged."""
+    unjudged: int
+    """Completions the sandbox could not judge; not counted in any share."""
+    seconds: float
+    """Wall time [seconds]."""
+
+
+async def evaluate(
+    collector: Collector, problems: Sequence[Problem], samples_each: int, deadline_s: float
+) -> Evaluation:
+    """Ask every problem whole, `samples_each` times, and judge what comes back.
+
+    Raises:
+        RunFailed: the sandbox could judge none of the completions.
+    """
+    started = time.monotonic()
+    subtasks = [cut(problem, FULL_TASK, frozenset()) for problem in problems]
+    collected = await collector.collect(subtasks, samples_each, EVAL_IDS, deadline_s)
+    judged, faults = split_faults(collected.samples)
+    if not judged:
+        raise RunFailed(
+            f"evaluation: the sandbox judged none of {len(faults)} completions; the first said: "
+            f"{faults[0].verdict.error}"
+        )
+    passes: dict[str, list[bool]] = {"overall": []}
+    for sample in judged:
+        passed = sample.verdict.outcome.value == "passed"
+        passes["overall"].append(passed)
+        passes.setdefault(sample.subtask.problem.difficulty, []).append(passed)
+    return Evaluation(
+        pass_at_1={tier: sum(each) / len(each) for tier, each in passes.items()},
+        outcomes=outcome_mix(judged),
+        problems=len(problems),
+        samples=len(judged),
+        unjudged=len(faults),
+        seconds=time.monotonic() - started,
+    )

@@ -1,0 +1,1 @@
+"""The weight broadcast from the learner to every rollout engine."""

@@ -1,0 +1,1 @@
+"""Data sets: the forms they are published in, read as `Problem`s."""

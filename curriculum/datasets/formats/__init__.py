@@ -1,0 +1,1 @@
+"""One module per published data set form; `curriculum.datasets.registry` lists them."""

@@ -1,0 +1,1 @@
+"""The bundled problem generator, deterministic by seed."""

@@ -1,0 +1,215 @@
+"""The bundled problems: a family that a tiny model learns in minutes, in three tiers.
+
+Each problem asks for one function over a list of integers, described by one comment line in the
+language of `curriculum.synthetic.language`:
+
+    # each: past 77 evens plus 4; flip negative | then: fold 6
+
+| tier         | clauses | conditionals and loops | lines | hard clauses               |
+|--------------|---------|------------------------|-------|----------------------------|
+| introductory | 2       | 3                      | 9     | none                       |
+| interview    | 4       | about 5.5              | 13.5  | 1                          |
+| competition  | 6 or 7  | about 9.5              | 21    | 3, of kinds of this tier   |
+
+*Tests*: five to ten inputs, chosen so that each mistake in any one clause is caught; a problem
+with a mistake that no input shows is thrown away. *The warm-start corpus* (`sloppy_corpus`) is
+written by careless authors who get each clause right, wrong or crashing on its own: a model
+trained on it writes valid syntax, knows the right answer to each phrase among wrong ones, and
+fails the more, the more hard clauses there are. Rare guards, `break` and crashes leave parts of
+wrong programs unexecuted, so that the execution mask has something to do.
+
+Everything is decided by the seed.
+"""
+
+import ast
+import random
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from curriculum.problem import TIERS, Problem, Test, Tier
+from curriculum.synthetic.language import HARD, Clause, Lines, Spec, sample_spec
+
+TIER_WEIGHTS: dict[Tier, int] = {"introductory": 3, "interview": 3, "competition": 4}
+"""How often each tier comes in the warm-start corpus."""
+
+CANDIDATE_INPUTS = 50
+MIN_DISTINCT_OUTPUTS = 8
+MIN_TESTS, MAX_TESTS = 5, 10
+LOOP_BUDGET = 10_000
+"""Iterations of all `while` loops in one call, above which a program counts as hanging."""
+WIDENING = 500
+"""Specifications in a row without a new problem, after which numbers may be twice as large: with
+small ones alone the introductory tier would be used up after some ten thousand problems."""
+MAX_REJECTIONS = 20_000
+"""Specifications in a row without a new problem, after which nothing is left to try."""
+
+
+@dataclass(frozen=True)
+class Authors:
+    """How often a clause comes out right or wrong; otherwise it crashes."""
+
+    right: float
+    wrong: float
+
+
+EASY_AUTHORS = Authors(right=0.72, wrong=0.18)
+HARD_AUTHORS = Authors(right=0.27, wrong=0.60)
+
+
+def synthetic_problems(
+    seed: int,
+    per_tier: int,
+    exclude: Collection[str] = frozenset(),
+    name: str = "synthetic",
+) -> list[Problem]:
+    """Make `per_tier` problems of each tier, tier by tier, with distinct questions.
+
+    No question is in `exclude`. Ids are like `synthetic-competition-0007`, with `name` in front. A
+    smaller `per_tier` gives the first problems of a larger one. Raises `ValueError` when a tier
+    has no further problem to give.
+    """
+    taken = set(exclude)
+    problems: list[Problem] = []
+    for tier in TIERS:
+        rng = random.Random(f"problems/{seed}/{tier}")
+        for number in range(per_tier):
+            problem = _new_problem(rng, tier, taken, f"{name}-{tier}-{number:04d}")
+            taken.add(problem.question)
+            problems.append(problem)
+    return problems
+
+
+def sloppy_corpus(
+    seed: int, size: int, exclude: Collection[str] = frozenset()
+) -> Iterator[tuple[str, str]]:
+    """Yield `size` pairs (question, solution) of careless authors; no question is in `exclude`.
+
+    The solutions always parse; most of them are wrong.
+    """
+    excluded = frozenset(exclude)
+    rng = random.Random(f"corpus/{seed}")
+    tiers, weights = tuple(TIER_WEIGHTS), tuple(TIER_WEIGHTS.values())
+    written = 0
+    while written < size:
+        spec = sample_spec(rng, rng.choices(tiers, weights)[0])
+        solution = spec.program([_write_carelessly(rng, clause) for clause in spec.clauses])
+        if spec.question not in excluded:
+            yield spec.question, solution
+            written += 1
+
+
+def _write_carelessly(rng: random.Random, clause: Clause) -> Lines:
+    authors = HARD_AUTHORS if clause.kind in HARD else EASY_AUTHORS
+    luck = rng.random()
+    if luck < authors.right:
+        return clause.correct()
+    if luck < authors.right + authors.wrong:
+        return clause.mistaken(rng.randrange(len(clause.kind.mistakes)))
+    return clause.crashing()
+
+
+def _new_problem(rng: random.Random, tier: Tier, taken: set[str], problem_id: str) -> Problem:
+    for tries in range(MAX_REJECTIONS):
+        spec = sample_spec(rng, tier, largest=9 * 2 ** (tries // WIDENING))
+        if spec.question in taken:
+            continue
+        tests = _tests(rng, spec)
+        if tests is not None:
+            return Problem(
+                id=problem_id,
+                question=spec.question,
+                canonical_solution=spec.solution(),
+                fn_name="f",
+                tests=tests,
+                difficulty=tier,
+                source="synthetic",
+            )
+    raise ValueError(f"no further {tier} problem in {MAX_REJECTIONS} tries; ask for fewer")
+
+
+def _tests(rng: random.Random, spec: Spec) -> tuple[Test, ...] | None:
+    """Choose tests that catch every mistake in one clause; None where that cannot be done.
+
+    Mistakes behind a rare guard are let go: hardly any input reaches them.
+    """
+    inputs = [
+        [rng.randint(-6, 14) for _ in range(rng.randint(2, 6))] for _ in range(CANDIDATE_INPUTS)
+    ]
+    expected = run_on(spec.solution(), inputs)
+    if None in expected or len(set(expected)) < MIN_DISTINCT_OUTPUTS:
+        return None
+    catching: list[set[int]] = []
+    for program in single_mistakes(spec):
+        returned = run_on(program, inputs)
+        catching.append({i for i in range(len(inputs)) if returned[i] != expected[i]})
+        if not catching[-1]:
+            return None
+    chosen = _greedy_cover(catching, len(inputs))
+    if len(chosen) > MAX_TESTS:
+        return None
+    while len(chosen) < MIN_TESTS:
+        index = rng.randrange(len(inputs))
+        if inputs[index] not in [inputs[i] for i in chosen]:
+            chosen.append(index)
+    return tuple(Test(input=[inputs[i]], output=expected[i]) for i in chosen)
+
+
+def single_mistakes(spec: Spec) -> Iterator[str]:
+    """Yield the programs in which one clause, not a rare one, is mistaken and all else is right."""
+    correct = [clause.correct() for clause in spec.clauses]
+    for index, clause in enumerate(spec.clauses):
+        if clause.rare:
+            continue
+        for which in range(len(clause.kind.mistakes)):
+            yield spec.program([*correct[:index], clause.mistaken(which), *correct[index + 1 :]])
+
+
+def _greedy_cover(catching: list[set[int]], inputs: int) -> list[int]:
+    """Pick inputs, each time the one that catches most programs not caught yet."""
+    chosen: list[int] = []
+    left = catching
+    while left:
+        best = max(range(inputs), key=lambda i: sum(i in caught_by for caught_by in left))
+        chosen.append(best)
+        left = [caught_by for caught_by in left if best not in caught_by]
+    return chosen
+
+
+class _Hangs(Exception):
+    """A program used up its loop budget."""
+
+
+class _BudgetedLoops(ast.NodeTransformer):
+    """Makes every `while` iteration call `spend()` first."""
+
+    def visit_While(self, node: ast.While) -> ast.While:
+        self.generic_visit(node)
+        node.body.insert(0, ast.parse("spend()").body[0])
+        return node
+
+
+def run_on(program: str, inputs: list[list[int]], budget: int = LOOP_BUDGET) -> list[int | None]:
+    """Call a generated program's `f` on each input; None where its `while` loops do not end.
+
+    Only for programs of this generator: they run in this process. (`for` loops of theirs go over
+    the input and end by themselves.)
+    """
+    spent = 0
+
+    def spend() -> None:
+        nonlocal spent
+        spent += 1
+        if spent > budget:
+            raise _Hangs
+
+    tree = ast.fix_missing_locations(_BudgetedLoops().visit(ast.parse(program)))
+    namespace: dict = {"spend": spend}
+    exec(compile(tree, "<synthetic>", "exec"), namespace)
+    returned: list[int | None] = []
+    for numbers in inputs:
+        spent = 0
+        try:
+            returned.append(namespace["f"](list(numbers)))
+        except _Hangs:
+            returned.append(None)
+    return returned

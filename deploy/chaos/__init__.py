@@ -1,0 +1,1 @@
+"""A run under seeded faults, compared with an undisturbed one."""

@@ -1,0 +1,1 @@
+"""Ray clusters of one machine: local, simulated, and jobs submitted to them."""

@@ -1,0 +1,252 @@
+"""A Ray cluster of one machine, and a run on it as a Ray job: `make local-cluster`.
+
+Everything the cluster starts is in its session or carries a marker in its environment,
+`STEPCODER_CLUSTER=<id>` (a job's processes open sessions of their own; Ray's agents overwrite their
+environment). Stopping means ending those and no others, whatever else Ray runs here.
+
+Ray's ports answer on every interface of the machine, so the cluster keeps Ray's token
+authentication on; clients of this user find the token by themselves, a browser asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from actors.runs.folder import write_atomic
+from actors.sandboxes.pool import RESOURCE
+from deploy.versions import ROOT
+
+STATE = ROOT / "runs" / ".cluster" / "state.json"
+MARKER = "STEPCODER_CLUSTER"
+HOST = "127.0.0.1"
+START_S = 90.0
+"""Longest wait for the cluster to answer [seconds]."""
+STOP_S = 3.0
+"""Longest wait for its processes to end by themselves [seconds]."""
+
+JOB_STOP_S = 60
+"""Time that a job has to stop its actors and containers; Ray's own 3 s are too short [seconds]."""
+
+
+class ClusterError(RuntimeError):
+    """The local cluster cannot be started or reached; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports a local cluster listens on."""
+
+    cluster: int = 6379
+    dashboard: int = 8265
+    metrics: int = 8080
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A cluster that `start_cluster` started, as its state file remembers it."""
+
+    id: str
+    """Value of the marker in its processes' environment."""
+    session: int
+    """Session id of the processes that Ray itself starts."""
+    started: float
+    """When it was started [seconds since the epoch]; a session id can be used again later."""
+    ports: Ports
+    """Where it listens."""
+    temp_dir: str
+    """Ray's session files; removed with the cluster."""
+
+    @property
+    def address(self) -> str:
+        """For RAY_ADDRESS."""
+        return f"{HOST}:{self.ports.cluster}"
+
+    @property
+    def dashboard(self) -> str:
+        """The dashboard, which also takes jobs."""
+        return f"http://{HOST}:{self.ports.dashboard}"
+
+    @property
+    def metrics(self) -> str:
+        """The Prometheus endpoint."""
+        return f"http://{HOST}:{self.ports.metrics}/metrics"
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process of this cluster."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            if process.create_time() < self.started - 1 or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            if os.getsid(process.pid) == self.session:
+                return True
+            return process.environ().get(MARKER) == self.id
+        except (psutil.Error, OSError):
+            return False
+
+    def get(self, path: str) -> Any:
+        """The dashboard's JSON at `path`; None where it does not answer."""
+        request = urllib.request.Request(self.dashboard + path)
+        request.add_header("Authorization", f"Bearer {auth_token()}")
+        try:
+            with urllib.request.urlopen(request, timeout=5) as reply:
+                return json.load(reply)
+        except (OSError, ValueError):
+            return None
+
+    def answers(self) -> bool:
+        """Whether the dashboard answers."""
+        return self.get("/api/version") is not None
+
+
+def running_cluster() -> LocalCluster | None:
+    """The cluster of the state file, if any of its processes live."""
+    try:
+        state = json.loads(STATE.read_text())
+        cluster = LocalCluster(**{**state, "ports": Ports(**state["ports"])})
+    except (OSError, KeyError, TypeError, json.JSONDecodeError):
+        return None
+    return cluster if cluster.processes() else None
+
+
+def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
+    """Start a one-node cluster and wait until its dashboard answers.
+
+    Raises:
+        ClusterError: a port is taken, or Ray did not come up; nothing is left running.
+    """
+    options = {"--port": ports.cluster, "--dashboard-port": ports.dashboard}
+    for option, port in {**options, "--metrics-port": ports.metrics}.items():
+        _require_free(port, option)
+    name = f"{os.getpid():x}{int(time.time()) & 0xFFFFFF:06x}"
+    temp_dir = f"/tmp/stepcoder-{name}"
+    STATE.parent.mkdir(parents=True, exist_ok=True)
+    log = STATE.with_name("ray.log")
+    command = [
+        ray_command(), "start", "--head", "--block",
+        "--node-ip-address", HOST,
+        "--port", str(ports.cluster),
+        "--dashboard-host", HOST,
+        "--dashboard-port", str(ports.dashboard),
+        "--metrics-export-port", str(ports.metrics),
+        # Nobody need know these; Ray's fixed defaults would collide with another cluster.
+        "--dashboard-agent-listen-port", str(_any_free_port()),
+        "--ray-client-server-port", str(_any_free_port()),
+        "--min-worker-port", "0", "--max-worker-port", "0",
+        "--num-cpus", str(max(2, os.cpu_count() or 1)),
+        "--resources", json.dumps({RESOURCE: sandbox_units}),
+        "--object-store-memory", str(300 << 20),
+        "--temp-dir", temp_dir,
+        "--disable-usage-stats",
+    ]  # fmt: skip
+    started = time.time()
+    with log.open("w") as output:
+        head = subprocess.Popen(
+            command,
+            env=cluster_env(name),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    cluster = LocalCluster(name, head.pid, started, ports, temp_dir)
+    try:
+        write_atomic(STATE, json.dumps(asdict(cluster)))
+        deadline = time.monotonic() + START_S
+        while not cluster.answers():
+            if head.poll() is not None or time.monotonic() > deadline:
+                tail = "\n  ".join(log.read_text().splitlines()[-15:])
+                raise ClusterError(f"Ray did not come up ({log}):\n  {tail}")
+            time.sleep(0.3)
+    except BaseException:
+        stop_cluster(cluster)
+        raise
+    return cluster
+
+
+def cluster_env(marker: str) -> dict[str, str]:
+    """Environment of the cluster and of its clients."""
+    return {
+        **os.environ,
+        MARKER: marker,
+        "RAY_AUTH_MODE": "token",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(JOB_STOP_S),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+
+
+def ray_command() -> str:
+    """The `ray` of this environment."""
+    return str(Path(sys.executable).with_name("ray"))
+
+
+@cache
+def auth_token() -> str:
+    """This user's Ray token, made on first use (`ray get-auth-token --generate`)."""
+    made = subprocess.run(
+        [ray_command(), "get-auth-token", "--generate"],
+        env={**os.environ, "RAY_AUTH_MODE": "token"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if made.returncode:
+        raise ClusterError(f"`ray get-auth-token --generate` failed: {made.stderr.strip()}")
+    return made.stdout.split()[-1]
+
+
+def stop_cluster(cluster: LocalCluster) -> int:
+    """End the cluster's processes, all of them and no others; returns how many there were."""
+    processes = cluster.processes()
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    psutil.wait_procs(processes, timeout=STOP_S)
+    # A dying raylet may still start an agent anew, so look again until there is nothing.
+    deadline = time.monotonic() + START_S
+    while (remaining := cluster.processes()) and time.monotonic() < deadline:
+        for process in remaining:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(remaining, timeout=5)
+    shutil.rmtree(cluster.temp_dir, ignore_errors=True)
+    STATE.unlink(missing_ok=True)
+    return len(processes)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(number)
+
+
+def _any_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+def _require_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise ClusterError(
+                f"port {port} is in use: end the program that listens there, or choose another "
+                f"with {option} (make local-cluster ARGS='{option} {port + 1}')"
+            ) from None

@@ -1,0 +1,156 @@
+"""What `stepcoder data stats` and `show` print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curriculum.datasets.statistics import ALL, Counts, median
+from curriculum.problem import Problem
+from curriculum.subtask import FULL_TASK, cut_at, solution_points, stage_count, start_index
+
+BAR_WIDTH = 40
+LAST_BIN = 16
+"""Start points from this number on share one line of the histogram."""
+SHOWN_TESTS = 3
+SHOWN_CHARS = 100
+
+
+def print_statistics(
+    counts: dict[str, Counts], source: Path, console: Console | None = None
+) -> None:
+    """A table by tier, and a histogram of start points over all problems."""
+    console = console or Console(width=100, highlight=False)
+    table = Table(title=str(source))
+    table.add_column("tier")
+    for column in ("problems", "stdin", "tests", "lines", "start points", "stages", "first gives"):
+        table.add_column(column, justify="right")
+    for tier, found in counts.items():
+        if tier == ALL:
+            table.add_section()
+        table.add_row(
+            tier,
+            str(found.problems),
+            str(found.problems - found.call_based),
+            f"{median(found.tests):g}",
+            f"{median(found.lines):g}",
+            f"{_mean(found.start_points):.2f}",
+            f"{_mean(found.stages):.2f}",
+            f"{median(found.revealed):.0%}",
+        )
+    console.print(table)
+    console.print(
+        "tests and lines: median; start points and stages: mean; first gives: median share of the "
+        "solution's characters given in the first stage",
+        style="dim",
+    )
+    total = counts[ALL]
+    if total.unparsable:
+        console.print(f"{total.unparsable} solutions do not parse and have no start points")
+    console.print()
+    for line in histogram(total.start_points):
+        console.print(line, markup=False)
+
+
+def histogram(start_points: dict[int, int]) -> list[str]:
+    """Lines of text: number of start points, a bar, number of problems.
+
+    A number of start points that occurs has at least one mark; every number below the largest has
+    its line.
+    """
+    binned: dict[int, int] = {}
+    for number, problems in start_points.items():
+        binned[min(number, LAST_BIN)] = binned.get(min(number, LAST_BIN), 0) + problems
+    most = max(binned.values(), default=0)
+    lines = ["start points   problems"]
+    for number in range(max(binned, default=-1) + 1):
+        problems = binned.get(number, 0)
+        bar = "#" * -(-problems * BAR_WIDTH // most)
+        label = f"{number}+" if number == LAST_BIN else str(number)
+        lines.append(f"{label:>12}   {bar:<{BAR_WIDTH}} {problems}")
+    return lines
+
+
+def print_report(report: dict[str, Any], output: Path, console: Console | None = None) -> None:
+    """What `stepcoder data verify` found, by cause, with an example of each."""
+    console = console or Console(width=100, highlight=False)
+    table = Table(title=f"{report['kept']} of {report['problems']} problems kept in {output}")
+    table.add_column("cause")
+    table.add_column("problems", justify="right")
+    table.add_column("such as")
+    for cause, number in report["causes"].items():
+        shown = report["examples"].get(cause)
+        example = f"{shown[0]['id']}: {_short(shown[0]['detail'])}" if shown else ""
+        table.add_row(cause, str(number), Text(example))
+    for name, number in report["bad_records"]["fields"].items():
+        example = _short(report["bad_records"]["examples"][name][0])
+        table.add_row(f"bad record: {name}", str(number), Text(example))
+    console.print(table)
+
+
+def print_problem(problem: Problem, kinds: frozenset[str], console: Console | None = None) -> None:
+    """A problem with its cut points drawn into the canonical solution."""
+    console = console or Console(width=100, highlight=False)
+    calling = f"calls {problem.fn_name}" if problem.fn_name else "stdin to stdout"
+    console.rule(problem.id)
+    console.print(f"{problem.difficulty}, from {problem.source}, {calling}", markup=False)
+    for title, text in (
+        ("question", problem.question),
+        ("starter code", problem.starter_code),
+        ("preamble", problem.preamble),
+        ("canonical solution", "\n".join(drawn(problem, kinds))),
+        (f"tests ({len(problem.tests)})", "\n".join(_tests(problem))),
+    ):
+        if text:
+            console.print(f"\n{title}", style="bold")
+            console.print(text.rstrip("\n"), markup=False, soft_wrap=True)
+
+
+def drawn(problem: Problem, kinds: frozenset[str]) -> list[str]:
+    """The canonical solution's lines, with a line at each start point that tells its stage.
+
+    Raises `SyntaxError` for a solution that does not parse.
+    """
+    points = solution_points(problem, kinds)
+    stages = stage_count(len(points))
+    stage_at = {start_index(len(points), stage): stage for stage in range(stages)}
+    marks: dict[int, list[str]] = {}
+    full = len(cut_at(problem, FULL_TASK, points).prefix)
+    marks.setdefault(full, []).append("full task")
+    for index, point in enumerate(points):
+        stage = f", stage {stage_at[index]} of {stages}" if index in stage_at else ""
+        marks.setdefault(point, []).append(f"start point {index}{stage}")
+    solution, start, lines = problem.canonical_solution, 0, []
+    for point in sorted(marks):
+        lines += _segment(solution[start:point]) if point > start else []
+        lines.append(f"-----8<----- {'; '.join(marks[point])}")
+        start = point
+    return lines + _segment(solution[start:])
+
+
+def _segment(text: str) -> list[str]:
+    """The lines between two cuts, without the rest of the line on which the first one fell."""
+    rest, newline, following = text.partition("\n")
+    return (following if newline and not rest.strip() else text).rstrip("\n").split("\n")
+
+
+def _tests(problem: Problem) -> list[str]:
+    lines = []
+    for test in problem.tests[:SHOWN_TESTS]:
+        given = [repr(test.input), *(f"{key}={value!r}" for key, value in test.kwargs.items())]
+        lines.append(f"{_short(', '.join(given))} -> {_short(repr(test.output))}")
+    more = len(problem.tests) - SHOWN_TESTS
+    return [*lines, f"... and {more} more"] if more > 0 else lines
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."
+
+
+def _mean(counter: dict[int, int]) -> float:
+    number = sum(counter.values())
+    return sum(key * value for key, value in counter.items()) / number if number else 0.0

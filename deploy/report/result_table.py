@@ -1,0 +1,96 @@
+"""The table a run ends with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from actors.training.console import TIERS, clock
+
+STAGES = {
+    "rollout": "generation (vLLM)",
+    "sandbox": "judging left over after generation",
+    "learn": "masked PPO (DeepSpeed)",
+    "broadcast": "weight broadcast",
+}
+"""Stages of a step, as their rows are called."""
+
+
+def print_result(result: dict[str, Any], folder: Path, console: Console | None = None) -> None:
+    """Print the result of a finished run."""
+    console = console or Console(width=100, highlight=False)
+    for title, table in (_passes(result), _outcomes(result), _seconds(result)):
+        console.print(f"\n[bold]{title}[/bold]")
+        console.print(table)
+    console.print()
+    weights = result["weights"]
+    console.print(
+        f"weights: {weights['broadcasts']} broadcasts, verified by {weights['probes']} probes "
+        f"(largest log-prob difference {weights['max_logprob_diff']:.1e})"
+    )
+    console.print(
+        f"samples: {result['samples']['asked']} asked, {result['samples']['trained']} trained, "
+        f"{result['samples']['dropped']} dropped; sandbox isolation: {result['isolation']}"
+    )
+    console.print(f"run folder: {folder}")
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(first, box=box.ROUNDED)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _passes(result: dict[str, Any]) -> tuple[str, Table]:
+    before, after = result["eval"]["before"], result["eval"]["after"]
+    table = _table("tier", "before RL", "after RL", "gain")
+    for tier in (*TIERS, "overall"):
+        if tier in before["pass_at_1"]:
+            old, new = before["pass_at_1"][tier], after["pass_at_1"][tier]
+            style = "bold" if tier == "overall" else None
+            table.add_row(tier, f"{old:.3f}", f"{new:.3f}", f"{new - old:+.3f}", style=style)
+    asked = f"{before['problems']} problems, {before['samples']} samples"
+    return f"pass@1 on held-out problems, from the empty prefix ({asked})", table
+
+
+def _outcomes(result: dict[str, Any]) -> tuple[str, Table]:
+    before, after = result["eval"]["before"], result["eval"]["after"]
+    table = _table("outcome", "before RL", "after RL")
+    for outcome, share in before["outcomes"].items():
+        if share or after["outcomes"][outcome]:
+            table.add_row(
+                outcome.replace("_", " "), f"{share:.1%}", f"{after['outcomes'][outcome]:.1%}"
+            )
+    return "outcomes in evaluation", table
+
+
+def _seconds(result: dict[str, Any]) -> tuple[str, Table]:
+    seconds, steps = result["seconds"], max(1, result["steps"])
+    table = _table("stage", "per step", "whole run", "share of run")
+
+    def row(name: str, total: float, per_step: bool) -> None:
+        each = f"{total / steps:.2f}" if per_step else ""
+        table.add_row(name, each, f"{total:.0f}", f"{total / seconds['total']:.0%}")
+
+    row("warm start (SFT)", seconds["warm_start"], False)
+    row("loading models and sandboxes", seconds["start"], False)
+    for stage, name in STAGES.items():
+        row(name, seconds.get(stage, 0.0), True)
+    row("evaluation", seconds.get("evaluate", 0.0), False)
+    whole = clock(seconds["total"])
+    return f"seconds per stage ({result['steps']} steps, whole run {whole})", table
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The numbers of a finished run.
+
+    Raises:
+        FileNotFoundError: the run in `folder` has not finished.
+    """
+    return json.loads((folder / "result.json").read_text())

@@ -1,0 +1,1 @@
+"""Canonical solutions run against their own tests in the sandbox."""

@@ -1,0 +1,1 @@
+"""The mathematics of PPO: advantages, KL estimates, losses. No DeepSpeed, no transformers."""

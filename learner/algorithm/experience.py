@@ -1,0 +1,189 @@
+"""What one update learns from: a batch of trajectories with everything that stays fixed while it is
+optimised.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learner.algorithm.advantage import (
+    explained_variance,
+    gae,
+    grpo,
+    reward_to_go,
+    rloo,
+    token_rewards,
+    whiten,
+)
+from learner.algorithm.kl import kl_estimate
+from learner.algorithm.loss import importance_weights
+from learner.config import LearnerConfig
+from learner.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the models say about the response tokens, before the update. All [samples,
+    response_len].
+    """
+
+    logprobs: Tensor
+    """By the policy about to be trained: the `old` of the ratio."""
+    reference_logprobs: Tensor
+    """By the frozen reference."""
+    entropies: Tensor
+    """Of the policy's distribution, in nats."""
+    values: Tensor | None
+    """By the critic, of the state before each token; None where there is no critic."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The response mask and what the FGO mask makes of it; all [samples, response_len] bool."""
+
+    response: Tensor
+    """Every generated token: rewards, advantages, whitening."""
+    policy: Tensor
+    """The policy loss and the entropy bonus."""
+    value: Tensor
+    """The value loss."""
+    kl: Tensor
+    """The KL penalty."""
+
+
+@dataclass(frozen=True)
+class Experience:
+    """Scores turned into targets. All [samples, response_len], zero outside the response."""
+
+    masks: Masks
+    scores: Scores
+    advantages: Tensor
+    returns: Tensor | None
+    """What the critic is to predict; None where there is none."""
+    weights: Tensor | None
+    """Truncated importance weights of the policy loss; None weighs all alike."""
+    metrics: dict[str, float]
+    """What the batch looked like before the update."""
+
+
+def make_masks(
+    trajectories: Sequence[Trajectory], config: LearnerConfig, update: int, device: torch.device
+) -> Masks:
+    """Masks of a batch by `config.mask` and `config.mask_covers`.
+
+    The random mask drops as many tokens of each response as FGO would; which ones depends on
+    config.seed, `update` and the sample's id alone.
+    """
+    response_len = max((len(t.response_ids) for t in trajectories), default=0)
+    response = torch.zeros(len(trajectories), response_len, dtype=torch.bool)
+    kept = torch.zeros_like(response)
+    for row, trajectory in enumerate(trajectories):
+        executed = list(trajectory.policy_mask)
+        if config.mask == "random":
+            random.Random(f"{config.seed}/{update}/{trajectory.sample_id}").shuffle(executed)
+        elif config.mask == "none":
+            executed = [True] * len(executed)
+        response[row, : len(executed)] = True
+        kept[row, : len(executed)] = torch.tensor(executed, dtype=torch.bool)
+    response, kept = response.to(device), kept.to(device)
+    policy, value, kl = (
+        kept if term in config.mask_covers else response for term in ("policy", "value", "kl")
+    )
+    return Masks(response, policy, value, kl)
+
+
+def make_experience(
+    trajectories: Sequence[Trajectory], masks: Masks, scores: Scores, config: LearnerConfig
+) -> Experience:
+    """Rewards per token, advantages and returns from scores; the same on every rank."""
+    response = masks.response
+    weights = None
+    if config.importance_cap is not None:
+        rollout = _rollout_logprobs(trajectories, response)
+        weights = importance_weights(scores.logprobs, rollout, config.importance_cap)
+    advantages, returns, found = _advantages(trajectories, masks, scores, config)
+    kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
+    tokens = response.sum().clamp(min=1)
+    metrics = {
+        "reward": sum(t.reward for t in trajectories) / len(trajectories),
+        "kl": float(kl[response].sum() / tokens),
+        "entropy": float(scores.entropies[response].sum() / tokens),
+        "masked_share": float(1 - masks.policy.sum() / tokens) if response.any() else 0.0,
+        "tokens": float(response.sum()),
+        **found,
+    }
+    if weights is not None:
+        metrics["importance_weight"] = float(weights[response].sum() / tokens)
+        capped = weights[response] == weights.new_tensor(config.importance_cap)
+        metrics["importance_capped_share"] = float(capped.sum() / tokens)
+    return Experience(masks, scores, advantages, returns, weights, metrics)
+
+
+def _advantages(
+    trajectories: Sequence[Trajectory], masks: Masks, scores: Scores, config: LearnerConfig
+) -> tuple[Tensor, Tensor | None, dict[str, float]]:
+    """Advantages, returns where there is a critic, and metrics of the estimator."""
+    response = masks.response
+    outcomes = torch.tensor([t.reward for t in trajectories], device=response.device)
+    rewards = token_rewards(
+        outcomes,
+        kl_estimate(scores.logprobs, scores.reference_logprobs, config.kl_estimator),
+        response,
+        config.kl_coefficient if config.kl_in == "reward" else 0.0,
+        config.kl_clip,
+        masks.kl,
+    )
+    if config.advantage == "gae":
+        assert scores.values is not None
+        advantages, returns = gae(rewards, scores.values, response, config.gamma, config.gae_lambda)
+        variance = explained_variance(scores.values, returns, response)
+        return whiten(advantages, response), returns, {"explained_variance": variance}
+    if config.advantage == "reinforce++":
+        return whiten(reward_to_go(rewards, response, config.gamma), response), None, {}
+    groups = [t.prompt_ids for t in trajectories]
+    estimate = {"grpo": grpo, "rloo": rloo}[config.advantage]
+    # An empty response has no token to carry its reward, but counts in its group.
+    earned = torch.where(response.any(-1), rewards.sum(-1), outcomes)
+    by_sample = estimate(earned, groups)
+    told = {group for group, value in zip(groups, by_sample.tolist(), strict=True) if value}
+    share = 1 - len(told) / len(set(groups))
+    advantages = torch.where(response, by_sample[:, None], 0.0)
+    return advantages, None, {"groups_without_signal": share}
+
+
+def logprob_differences(
+    trajectories: Sequence[Trajectory],
+    scores: Scores,
+    response: Tensor,
+    weight_version: int | None,
+) -> dict[str, float]:
+    """How far the rollout engine's log-probabilities lie from the trainer's, in nats per token.
+
+    Only fresh samples tell of the engines' arithmetic; stale ones are counted apart.
+
+    Args:
+        trajectories: of the batch.
+        scores: by the trainer, before the update.
+        response: [samples, response_len] bool.
+        weight_version: of the trainer's weights; None takes every sample for fresh.
+    """
+    age = [0 if weight_version is None else weight_version - t.weight_version for t in trajectories]
+    fresh = torch.tensor([not lag for lag in age], device=response.device)
+    told = response & fresh[:, None]
+    rollout = _rollout_logprobs(trajectories, response)
+    difference = (rollout - scores.logprobs).abs()[told]
+    return {
+        "rollout_trainer_logprob_diff": float(difference.max()) if difference.numel() else 0.0,
+        "rollout_trainer_logprob_diff_mean": float(difference.sum() / max(1, difference.numel())),
+        "staleness": sum(age) / len(age),
+    }
+
+
+def _rollout_logprobs(trajectories: Sequence[Trajectory], response: Tensor) -> Tensor:
+    table = torch.zeros(response.shape, device=response.device)
+    values = [value for t in trajectories for value in t.rollout_logprobs]
+    table[response] = torch.tensor(values, device=response.device)
+    return table

@@ -1,0 +1,130 @@
+"""PPO's losses as masked sums; the caller divides by the token count of the whole optimizer step.
+
+Sums and not means: a mean per micro-batch would weigh tokens by the micro-batch they fell into.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learner.algorithm.kl import MAX_LOG_RATIO, kl_estimate
+
+
+@dataclass(frozen=True)
+class PolicyLoss:
+    """The policy loss of some tokens and what it says about them. All scalars, sums over the
+    mask.
+    """
+
+    total: Tensor
+    """The loss, differentiable."""
+    clipped: Tensor
+    """Tokens whose ratio lies outside the clipping range."""
+    max_deviation: Tensor
+    """Largest |ratio - 1|."""
+    kl: Tensor
+    """KL(old policy || policy), estimated by k3 [nats]."""
+
+
+def policy_loss(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    clip_low: float,
+    clip_high: float,
+    dual_clip: float | None = None,
+    weights: Tensor | None = None,
+) -> PolicyLoss:
+    """Clipped surrogate (PPO, Schulman et al., 2017, eq. 7) with separate lower and upper bounds
+    (clip-higher: DAPO, Yu et al., 2025), summed.
+
+    Args:
+        logprobs: [tokens], under the policy being trained.
+        old_logprobs: [tokens], under the policy at the start of the update, by the same code.
+        advantages: [tokens].
+        mask: [tokens] bool, the policy mask.
+        clip_low: the ratio is clipped below at 1 - clip_low.
+        clip_high: and above at 1 + clip_high.
+        dual_clip: where the advantage is negative, the surrogate is at least dual_clip * advantage
+            (dual-clip PPO, Ye et al., 2020, "Mastering Complex Control in MOBA Games").
+        weights: [tokens], from `importance_weights`; None weighs all alike.
+    """
+    log_ratio = torch.where(mask, logprobs - old_logprobs, 0.0)
+    ratio = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    clipped_ratio = ratio.clamp(1 - clip_low, 1 + clip_high)
+    surrogate = torch.minimum(ratio * advantages, clipped_ratio * advantages)
+    if dual_clip is not None:
+        bounded = torch.maximum(surrogate, dual_clip * advantages)
+        surrogate = torch.where(advantages < 0, bounded, surrogate)
+    if weights is not None:
+        surrogate = surrogate * weights
+    ratio = ratio.detach()
+    deviation = (ratio - 1).abs()
+    return PolicyLoss(
+        total=-torch.where(mask, surrogate, 0.0).sum(),
+        clipped=(ratio != clipped_ratio.detach()).sum(),
+        max_deviation=deviation.max() if deviation.numel() else deviation.sum(),
+        kl=kl_estimate(-log_ratio.detach(), torch.zeros_like(log_ratio), "k3").sum(),
+    )
+
+
+def importance_weights(logprobs: Tensor, rollout_logprobs: Tensor, cap: float) -> Tensor:
+    """min(exp(logprobs - rollout_logprobs), cap), without gradient: what the trainer's policy gives
+    a token over what the policy that sampled it gave.
+
+    Covers an engine of other arithmetic (truncated importance sampling, Yao et al., 2025, "Your
+    efficient RL framework secretly brings you off-policy RL training") and samples of older weights
+    (decoupled PPO, Hilton et al., 2022, "Batch size-invariance for policy optimization").
+
+    Args:
+        logprobs: by the trainer at the start of the update, any shape.
+        rollout_logprobs: by the engine that sampled, the same shape.
+        cap: largest weight.
+    """
+    difference = (logprobs - rollout_logprobs).detach()
+    return difference.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp().clamp(max=cap)
+
+
+def kl_loss(
+    logprobs: Tensor, reference_logprobs: Tensor, mask: Tensor, estimator: str, clip: float
+) -> Tensor:
+    """KL to the reference as a loss (`algorithm.kl`): bounded per-token estimates, summed.
+
+    Args:
+        logprobs: [tokens], under the policy being trained.
+        reference_logprobs: [tokens], under the frozen reference.
+        mask: [tokens] bool, the tokens that are penalised.
+        estimator: k2 or k3.
+        clip: bound of one token's estimate [nats]; beyond it a token has no gradient.
+
+    Raises:
+        ValueError: the estimator is k1, whose expected gradient is zero.
+    """
+    if estimator not in ("k2", "k3"):
+        raise ValueError(f"{estimator} cannot be a loss: take k2 or k3")
+    kl = kl_estimate(
+        torch.where(mask, logprobs, 0.0), torch.where(mask, reference_logprobs, 0.0), estimator
+    )
+    return torch.where(mask, kl.clamp(max=clip), 0.0).sum()
+
+
+def value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float | None
+) -> Tensor:
+    """Half the squared error, the larger of clipped and unclipped (Schulman et al.'s baselines),
+    summed.
+
+    Args:
+        values: [tokens], by the critic being trained.
+        old_values: [tokens], at the start of the update.
+        returns: [tokens].
+        mask: [tokens] bool, the value mask.
+        clip: bound of |values - old_values|; None takes the unclipped error.
+    """
+    errors = (values - returns).square()
+    if clip is not None:
+        near = old_values + (values - old_values).clamp(-clip, clip)
+        errors = torch.maximum(errors, (near - returns).square())
+    return 0.5 * torch.where(mask, errors, 0.0).sum()

@@ -1,0 +1,111 @@
+"""From what the models say of a micro-batch to the losses that are differentiated."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learner.algorithm.experience import Experience, Masks
+from learner.algorithm.loss import PolicyLoss, kl_loss, policy_loss, value_loss
+from learner.config import LearnerConfig
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What each term's sum is multiplied by: ranks over the term's tokens in the whole optimizer
+    step. DeepSpeed averages gradients over ranks, so the result is a mean per token, whatever the
+    micro-batches and ranks.
+    """
+
+    policy: float
+    value: float
+    kl: float
+    policy_tokens: int
+    """Tokens of the step under the policy mask."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The response tokens of some samples as one axis, in the order of a `TokenBatch`."""
+
+    rows: Tensor
+    """[samples] int64, rows of the experience."""
+    response: Tensor
+    """[samples, response_len] bool."""
+
+    def of(self, table: Tensor) -> Tensor:
+        """[tokens] of a [samples, response_len] table of the whole batch."""
+        return table[self.rows][self.response]
+
+
+def step_scales(masks: Masks, samples: Tensor, world_size: int) -> Scales:
+    """Scales of one optimizer step over `samples`; a term without any token has scale > 0 and sum
+    0.
+    """
+    policy, value, kl = (int(mask[samples].sum()) for mask in (masks.policy, masks.value, masks.kl))
+    return Scales(
+        *(world_size / max(1, count) for count in (policy, value, kl)), policy_tokens=policy
+    )
+
+
+def policy_objective(
+    logprobs: Tensor,
+    entropies: Tensor | None,
+    tokens: Tokens,
+    experience: Experience,
+    config: LearnerConfig,
+    scales: Scales,
+) -> tuple[Tensor, PolicyLoss]:
+    """Clipped surrogate, minus the entropy bonus, plus the KL penalty where it is a loss.
+
+    Args:
+        logprobs: [tokens], under the policy being trained.
+        entropies: [tokens]; needed if config.entropy_coefficient is not 0.
+        tokens: which tokens these are.
+        experience: of the whole batch.
+        config: the learner's.
+        scales: of the optimizer step.
+
+    Returns:
+        The scalar to differentiate, and the surrogate with its figures.
+    """
+    mask = tokens.of(experience.masks.policy)
+    surrogate = policy_loss(
+        logprobs,
+        tokens.of(experience.scores.logprobs),
+        tokens.of(experience.advantages),
+        mask,
+        config.clip_low,
+        config.clip_high,
+        config.dual_clip,
+        None if experience.weights is None else tokens.of(experience.weights),
+    )
+    loss = surrogate.total * scales.policy
+    if config.entropy_coefficient and entropies is not None:
+        bonus = torch.where(mask, entropies, 0.0).sum() * scales.policy
+        loss = loss - config.entropy_coefficient * bonus
+    if config.kl_in == "loss" and config.kl_coefficient:
+        penalty = kl_loss(
+            logprobs,
+            tokens.of(experience.scores.reference_logprobs),
+            tokens.of(experience.masks.kl),
+            config.kl_estimator,
+            config.kl_clip,
+        )
+        loss = loss + config.kl_coefficient * scales.kl * penalty
+    return loss, surrogate
+
+
+def value_objective(
+    values: Tensor, tokens: Tokens, experience: Experience, config: LearnerConfig, scales: Scales
+) -> Tensor:
+    """Clipped squared error of the critic's values [tokens] over the value mask, a scalar."""
+    assert experience.scores.values is not None
+    assert experience.returns is not None
+    return scales.value * value_loss(
+        values,
+        tokens.of(experience.scores.values),
+        tokens.of(experience.returns),
+        tokens.of(experience.masks.value),
+        config.value_clip,
+    )

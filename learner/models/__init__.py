@@ -1,0 +1,1 @@
+"""Policy, reference and critic as PyTorch modules."""

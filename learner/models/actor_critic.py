@@ -1,0 +1,121 @@
+"""Policy, critic and reference of one rank: what they say of tokens, and how they leave the
+process.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from learner.config import LearnerConfig
+from learner.models.batch import TokenBatch, plan_step, token_batch
+from learner.models.lora import adapters_off
+from learner.models.pretrained import load_critic, load_policy, load_tokenizer, write_pretrained
+from learner.zero.distributed import device, ensure_distributed, torch_dtype
+from learner.zero.engine import Engine
+
+
+class ActorCritic:
+    """The models of one rank, loaded from one folder. Every method is collective.
+
+    The critic exists only where advantages come from one; under LoRA the reference is the policy
+    with its adapters off.
+
+    Raises:
+        FileNotFoundError: `model_dir` holds no model.
+        ValueError: its tokenizer does not fit the model.
+    """
+
+    def __init__(self, config: LearnerConfig, model_dir: Path, rollout_temperature: float) -> None:
+        self._rank, self._world_size = ensure_distributed()
+        self._config = config
+        self._temperature = rollout_temperature
+        self._device = device()
+        self._dtype = dtype = torch_dtype(config.dtype)
+        folder, recompute = Path(model_dir), config.gradient_checkpointing
+        policy = load_policy(
+            folder, dtype, checkpointing=recompute, lora=config.lora, seed=config.seed
+        )
+        self._tokenizer = load_tokenizer(folder, policy.model)
+        self._vocabulary = policy.model.get_input_embeddings().weight.shape[0]
+        self._model = policy.model
+        self._policy = Engine(policy, config.policy, config.zero, dtype)
+        self._critic: Engine | None = None
+        if config.advantage == "gae":
+            critic = load_critic(
+                folder, dtype, config.critic_layers, recompute, config.lora, config.seed
+            )
+            self._critic = Engine(critic, config.critic, config.zero, dtype)
+        self._reference: Any = None
+        if not config.lora.rank:
+            self._reference = load_policy(folder, dtype).requires_grad_(False)
+            self._reference.to(self._device)
+
+    @torch.no_grad()
+    def _scores(self, batch: TokenBatch) -> Tensor:
+        """Log-probabilities by policy and reference, entropies and values: [4, targets]; zeros
+        where there is no critic.
+        """
+        chunk = self._config.logprob_chunk
+        logprobs, entropies = self._policy(batch, self._temperature, chunk, entropy=True)
+        if self._reference is not None:
+            reference, _ = self._reference(batch, self._temperature, chunk)
+        else:
+            with adapters_off(self._policy.module):
+                reference, _ = self._policy(batch, self._temperature, chunk)
+        values = torch.zeros_like(logprobs) if self._critic is None else self._critic(batch)
+        return torch.stack([logprobs, reference, entropies, values])
+
+    @torch.no_grad()
+    def token_logprobs(
+        self, sequences: Sequence[Sequence[int]], temperature: float = 1.0
+    ) -> list[list[float]]:
+        """Log-probability of every token but the first of each sequence, given the tokens before
+        it.
+        """
+        lengths = list(map(len, sequences))
+        plan = plan_step(range(len(sequences)), lengths, self._config.token_budget, 0, 1)
+        found: list[list[float]] = [[] for _ in sequences]
+        for samples in plan.micro_batches:
+            batch = token_batch([sequences[i] for i in samples], [1] * len(samples), self._device)
+            logprobs, _ = self._policy(batch, temperature, self._config.logprob_chunk)
+            for sample, part in zip(samples, logprobs.split(batch.counts), strict=False):
+                found[sample] = part.tolist()
+        return found
+
+    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, full tensor) of every policy weight under its Hugging Face name, in a fixed order,
+        adapters merged in.
+
+        A tensor is valid until the next is asked for. Under stage 3 every rank must iterate to the
+        end.
+        """
+        for name, weight in self._policy.named_parameters():
+            yield name.removeprefix("model."), weight
+
+    def weight_shapes(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
+        """(name, dtype, full shape) of what `named_weights` yields, in its order, without
+        gathering.
+        """
+        return [
+            (name.removeprefix("model."), dtype, shape)
+            for name, dtype, shape in self._policy.parameter_shapes()
+        ]
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the policy, adapters merged in, and its tokenizer as a Hugging Face folder,
+        atomically.
+        """
+        weights = self.named_weights()
+        if self._rank == 0:
+            full = {name: weight.to("cpu", copy=True) for name, weight in weights}
+            write_pretrained(Path(folder), self._model, full, self._tokenizer)
+        else:
+            for _ in weights:
+                pass
+
+    def _engines(self) -> dict[str, Engine]:
+        engines = {"policy": self._policy, "critic": self._critic}
+        return {name: engine for name, engine in engines.items() if engine is not None}

@@ -1,0 +1,1 @@
+"""DeepSpeed ZeRO engines, their process group and their checkpoints."""

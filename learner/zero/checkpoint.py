@@ -1,0 +1,160 @@
+"""A learner's checkpoint folder: the engines, every rank's random state, and a manifest written
+last.
+
+    learner.json         ranks, ZeRO stage, shapes, configuration with its digest, learner's state
+    policy/, critic/     DeepSpeed's folders: weights and optimizer state of every rank
+    random-<rank>.pt     random states of a rank's process: torch, CUDA, Python, numpy
+"""
+
+import hashlib
+import json
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from learner.config import FREE_SETTINGS, LearnerConfig
+from learner.zero.distributed import barrier
+from learner.zero.engine import Engine
+
+_MANIFEST = "learner.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be continued from, and why."""
+
+
+def save(
+    folder: Path, engines: dict[str, Engine], config: LearnerConfig, state: dict[str, Any]
+) -> None:
+    """Write a checkpoint; called on every rank. The manifest comes last: without it the folder is
+    incomplete.
+
+    Args:
+        folder: created if missing. To make it atomic, give a temporary name and rename the folder
+            afterwards.
+        engines: by name, each in a folder of its own.
+        config: the learner's.
+        state: JSON-able state of the learner.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, engine in engines.items():
+        engine.save(folder / name)
+    rank = torch.distributed.get_rank()
+    torch.save(_random_state(), folder / f"random-{rank}.pt")
+    barrier()
+    if rank == 0:
+        settings = config.model_dump(mode="json")
+        manifest = {
+            **_layout(engines),
+            "config": settings,
+            "config_digest": config_digest(settings),
+            "state": state,
+            "shapes": _shapes(engines),
+        }
+        (folder / _MANIFEST).write_text(json.dumps(manifest) + "\n")
+    barrier()
+
+
+def load(folder: Path, engines: dict[str, Engine], config: LearnerConfig) -> dict[str, Any]:
+    """Restore engines and random state on every rank; returns the learner's state.
+
+    Raises:
+        CheckpointError: the folder is missing, incomplete or damaged, or was written by another
+            number of ranks, ZeRO stage, architecture or configuration.
+    """
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text())
+        recorded = {key: manifest[key] for key in ("config", "config_digest", "state", "shapes")}
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise CheckpointError(f"{folder} holds no complete checkpoint: {error!r}") from error
+    _check_layout(folder, manifest, _layout(engines))
+    _check_shapes(folder, recorded["shapes"], _shapes(engines))
+    _check_config(folder, recorded, config.model_dump(mode="json"))
+    rank = torch.distributed.get_rank()
+    try:
+        for name, engine in engines.items():
+            engine.load(folder / name)
+        _set_random_state(torch.load(folder / f"random-{rank}.pt", weights_only=True))
+    except (OSError, EOFError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{folder} is damaged and was not loaded: {type(error).__name__}: {error}; "
+            f"continue from the checkpoint before it"
+        ) from error
+    return recorded["state"]
+
+
+def config_digest(settings: dict[str, Any]) -> str:
+    """Sixteen hex digits that name a configuration's content."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _layout(engines: dict[str, Engine]) -> dict[str, int]:
+    first = next(iter(engines.values()))
+    return {"world_size": first.world_size, "zero_stage": first.stage}
+
+
+def _shapes(engines: dict[str, Engine]) -> dict[str, list[Any]]:
+    return {
+        f"{engine_name}: {name}": [str(dtype).removeprefix("torch."), *shape]
+        for engine_name, engine in engines.items()
+        for name, dtype, shape in engine.parameter_shapes()
+    }
+
+
+def _check_layout(folder: Path, found: dict[str, Any], wanted: dict[str, int]) -> None:
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise CheckpointError(
+                f"{folder} was written with {name} {found.get(name)}, this learner has {value}: "
+                f"each rank's file holds its own cut of the optimizer's state; resume with {name} "
+                f"{found.get(name)}, or start another run from the saved policy"
+            )
+
+
+def _check_shapes(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            theirs, ours = found.get(name, "missing"), wanted.get(name, "missing")
+            raise CheckpointError(
+                f"{folder} is of another architecture: {name} is {theirs} there, {ours} here; "
+                f"resume with the model, critic_layers, advantage and lora it was written with"
+            )
+
+
+def _check_config(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    theirs = found["config"]
+    if config_digest(theirs) != found["config_digest"]:
+        raise CheckpointError(f"{folder / _MANIFEST}: the configuration does not match its digest")
+    names = sorted((theirs.keys() | wanted.keys()) - FREE_SETTINGS)
+    changed = [
+        f"{name} is {theirs.get(name)!r} there, {wanted.get(name)!r} here"
+        for name in names
+        if theirs.get(name) != wanted.get(name)
+    ]
+    if changed:
+        raise CheckpointError(f"{folder} was written with other settings: {'; '.join(changed)}")
+
+
+def _random_state() -> dict[str, Any]:
+    numpy_name, keys, *position = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "cpu": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": (numpy_name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *position),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["cpu"])
+    random.setstate(state["python"])
+    numpy_name, keys, *position = state["numpy"]
+    np.random.set_state((numpy_name, keys.numpy().astype(np.uint32), *position))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

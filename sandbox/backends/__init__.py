@@ -1,0 +1,1 @@
+"""Where programs run: Docker containers, or plain processes without isolation."""

@@ -1,0 +1,1 @@
+"""From a program's outputs to its verdict, on the host."""

@@ -1,0 +1,89 @@
+"""Two learner ranks under ZeRO-3 as Ray actors: one update, one broadcast, one rank lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from actors.errors import ActorLost, RunFailed
+from learner.config import ZeroConfig
+from tests.actors.rollout.fleet_parts import LEARNING, Parts, group_of, start
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+STOP = "\n"
+
+
+@pytest.fixture(scope="module")
+def parts(ray_cluster: None, tiny_model: Path) -> Iterator[Parts]:
+    sharded = LEARNING.model_copy(update={"zero": ZeroConfig(stage=3, export_bucket_mib=0.05)})
+    started = start(tiny_model, workers=1, ranks=2, learning=sharded, stop=(STOP,))
+    yield started
+    started.stop()
+
+
+async def step(parts: Parts, version: int) -> None:
+    """Push, collect, update; the fleet must hold what both ranks hold together."""
+    await parts.sync.push(version)
+    assert await parts.probe.verify(version) <= 1e-4
+    requests = parts.requests(16, first=16 * version)
+    completions = await parts.collect(requests)
+    metrics = await parts.learner.update(parts.trajectories(requests, completions))
+    assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
+
+
+def test_sharded_weights_reach_the_fleet_whole(parts: Parts) -> None:
+    async def check() -> None:
+        for version in (1, 2, 3):
+            await step(parts, version)
+
+    parts.run(check())
+
+
+def test_a_completion_ends_at_a_stop_string_and_keeps_it(parts: Parts) -> None:
+    from learner.tokenizer import completion_text, token_bytes
+
+    table = token_bytes(parts.tokenizer)
+    completions = parts.run(parts.collect(parts.requests(24, first=900, max_tokens=200)))
+    texts = [completion_text(c.token_ids, table) for c in completions]
+    assert any(STOP in text for text in texts)
+    for completion, text in zip(completions, texts, strict=True):
+        assert STOP not in text[: -len(parts.tokenizer.decode(completion.token_ids[-1:]))]
+
+
+def test_ranks_stay_in_step_when_an_engine_is_gone_at_a_broadcast(parts: Parts) -> None:
+    """In the group that is there, and in the rendezvous of the next one."""
+
+    async def check() -> None:
+        [member] = parts.fleet.members
+        os.kill(ray.get(member.actor.pids.remote())[0], signal.SIGKILL)
+        for version in (50, 51):
+            with pytest.raises(RunFailed, match=f"weight broadcast of version {version}"):
+                await parts.learner.broadcast(version, group_of([member], deadline_s=60))
+        parts.fleet.fail(member, member.incarnation, "killed by the test")
+        await step(parts, parts.fleet.version + 1)
+        await step(parts, parts.fleet.version + 1)
+
+    parts.run(check())
+
+
+def test_one_lost_rank_takes_the_others_with_it_and_all_come_back(parts: Parts) -> None:
+    async def check() -> None:
+        await step(parts, parts.fleet.version + 1)
+        pid = ray.get(parts.learner.workers[1].__ray_call__.remote(lambda _: os.getpid()))
+        requests = parts.requests(8, first=500)
+        trajectories = parts.trajectories(requests, await parts.collect(requests))
+        update = asyncio.create_task(parts.learner.update(trajectories))
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ActorLost, match="learner: update"):
+            await update
+        await parts.learner.restart()
+        await step(parts, parts.fleet.version + 1)
+
+    parts.run(check())

@@ -1,0 +1,123 @@
+"""A real learner with its real fleet, for the tests of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from transformers import AutoTokenizer
+
+from actors.config import PlacementConfig, RolloutConfig, WeightsConfig
+from actors.learners.group import BroadcastGroup, LearnerGroup
+from actors.rollout.engine_handle import Member
+from actors.rollout.fleet import RolloutFleet
+from actors.rollout.worker import Completion, Request
+from actors.training.weight_parity import WeightProbe
+from actors.training.weight_sync import WeightSync
+from learner.config import LearnerConfig, OptimizerConfig
+from learner.trajectory import Trajectory
+
+DEADLINE_S = 180.0
+LEARNING = LearnerConfig(
+    policy=OptimizerConfig(lr=1e-2), critic=OptimizerConfig(lr=1e-3), minibatch_size=8
+)
+
+
+@dataclass
+class Parts:
+    """One learner rank and some engines, on one event loop."""
+
+    learner: LearnerGroup
+    fleet: RolloutFleet
+    sync: WeightSync
+    probe: WeightProbe
+    prompts: list[tuple[int, ...]]
+    loop: asyncio.Runner
+    tokenizer: Any
+    said: list[str] = field(default_factory=list)
+
+    def run(self, work: Any) -> Any:
+        """Run a coroutine on the loop that the fleet belongs to."""
+        return self.loop.run(work)
+
+    def requests(self, samples: int, first: int = 0, max_tokens: int = 24) -> list[Request]:
+        """`samples` requests over all prompts, seeded by their ids."""
+        return [
+            Request(i, self.prompts[i % len(self.prompts)], 100 + i, max_tokens, 1.0)
+            for i in range(first, first + samples)
+        ]
+
+    async def collect(self, requests: list[Request]) -> list[Completion]:
+        """All completions, by id."""
+        completions = [completion async for completion in self.fleet.generate(requests)]
+        return sorted(completions, key=lambda c: c.sample_id)
+
+    def trajectories(
+        self, requests: list[Request], completions: list[Completion]
+    ) -> list[Trajectory]:
+        """The completions with rewards that alternate."""
+        prompts = {request.sample_id: request.prompt_ids for request in requests}
+        return [
+            Trajectory(
+                sample_id=f"{c.sample_id:04d}",
+                problem_id="p",
+                stage=0,
+                prompt_ids=prompts[c.sample_id],
+                response_ids=c.token_ids,
+                rollout_logprobs=c.logprobs,
+                policy_mask=(True,) * len(c.token_ids),
+                reward=1.0 if c.sample_id % 2 else -1.0,
+                weight_version=c.weight_version,
+                outcome="passed",
+            )
+            for c in completions
+        ]
+
+    def stop(self) -> None:
+        """End every actor and the loop."""
+        self.fleet.stop()
+        self.loop.close()
+        for actor in (*(m.actor for m in self.fleet.members), *self.learner.workers):
+            ray.kill(actor)
+
+
+def start(
+    model: Path, workers: int, ranks: int = 1, learning: LearnerConfig = LEARNING, **rollout: Any
+) -> Parts:
+    """Load a learner and `workers` engines from `model`."""
+    settings = {"max_new_tokens": 24, "max_num_seqs": 32, "kv_cache_mib": 32, **rollout}
+    config = RolloutConfig(workers=workers, **settings)
+    placement = PlacementConfig(learner_ranks=ranks)
+    learner = LearnerGroup(learning, placement, gpu=False, deadline_s=DEADLINE_S)
+    fleet = RolloutFleet(config, gpu=False)
+    sync = WeightSync(learner, fleet, WeightsConfig(timeout_s=60), "gloo")
+    loop = asyncio.Runner()
+
+    async def load() -> None:
+        await asyncio.gather(
+            fleet.start(model, "gloo"), learner.start(model, 1.0, model.parent / "faults")
+        )
+
+    loop.run(load())
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    texts = [f"# each: cap {k}; flip negative\ndef f(a):\n    t = {k}" for k in range(2, 8)]
+    sequences = [tokenizer.encode(text) for text in texts]
+    probe = WeightProbe(learner, fleet, sequences, tolerance=1e-4, deadline_s=DEADLINE_S)
+    parts = Parts(learner, fleet, sync, probe, [tuple(ids) for ids in sequences], loop, tokenizer)
+    fleet.say = parts.said.append
+    return parts
+
+
+def group_of(members: Sequence[Member], deadline_s: float) -> BroadcastGroup:
+    """What the learner needs to reach these engines."""
+    return BroadcastGroup(
+        backend="gloo",
+        workers=tuple(member.actor for member in members),
+        members=tuple((member.name, member.incarnation) for member in members),
+        ranks_per_worker=1,
+        deadline_s=deadline_s,
+    )

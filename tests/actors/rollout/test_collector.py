@@ -1,0 +1,172 @@
+"""Collecting: every sample asked comes back judged, overlapped, or the wait ends with a count.
+
+Fleet and pool are stand-ins here: what is tested is what happens between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from actors.config import RolloutConfig
+from actors.errors import RunFailed
+from actors.rollout.collector import Collector
+from actors.rollout.samples import outcome_mix, split_faults, trajectory
+from actors.rollout.worker import Completion, Request
+from actors.training.evaluate import evaluate
+from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
+from learner.config import RewardConfig
+from learner.tokenizer import train_tokenizer
+from sandbox import Job, Limits, Outcome, Statement, Verdict
+
+PROBLEMS = synthetic_problems(seed=4, per_tier=1)
+KINDS = CurriculumConfig().cut_kinds
+
+
+class Fleet:
+    """Writes the canonical remainder, the longest-waiting first, in reverse order."""
+
+    def __init__(self, tokenizer: Any, delay_s: float = 0.0) -> None:
+        self.tokenizer = tokenizer
+        self.delay_s = delay_s
+        self.remainders: dict[tuple[int, ...], str] = {}
+        self.asked: list[Request] = []
+
+    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
+        self.asked = list(requests)
+        for request in reversed(requests):
+            await asyncio.sleep(self.delay_s)
+            text = self.remainders.get(request.prompt_ids, "\n    return 0")
+            ids = (*self.tokenizer.encode(text), self.tokenizer.eos_token_id)
+            yield Completion(request.sample_id, ids, (-0.5,) * len(ids), "stop", 7)
+
+
+class Pool:
+    """Passes what equals the canonical solution; remembers the jobs."""
+
+    def __init__(self, outcome: Outcome | None = None, delay_s: float = 0.0) -> None:
+        self.outcome = outcome
+        self.delay_s = delay_s
+        self.jobs: list[Job] = []
+
+    async def run(self, job: Job) -> Verdict:
+        self.jobs.append(job)
+        await asyncio.sleep(self.delay_s)
+        solutions = {problem.canonical_solution for problem in PROBLEMS}
+        passed = Outcome.passed if job.source in solutions else Outcome.failed
+        size = len(job.source.encode())
+        half = Statement(0, size // 2, True), Statement(size // 2, size, False)
+        return Verdict(job.id, self.outcome or passed, tests=(), statements=half)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_tokenizer((f"{p.question}\n{p.canonical_solution}" for p in PROBLEMS), 400)
+
+
+def collector(tokenizer: Any, fleet: Fleet, pool: Pool, **rollout: Any) -> Collector:
+    config = RolloutConfig(**{"max_model_len": 2048, "max_new_tokens": 900, **rollout})
+    made = Collector(fleet, pool, tokenizer, config, Limits(), seed=3)  # type: ignore[arg-type]
+    for problem in PROBLEMS:
+        for stage in (FULL_TASK, 0):
+            subtask = cut(problem, stage, KINDS)
+            prompt = tuple(tokenizer.encode(f"{problem.question}\n{subtask.prefix}"))
+            fleet.remainders[prompt] = subtask.remainder
+    return made
+
+
+def test_every_sample_comes_back_once_in_order_with_its_whole_program(tokenizer: Any) -> None:
+    fleet, pool = Fleet(tokenizer), Pool()
+    subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS), cut(PROBLEMS[1], 0, KINDS)]
+    made = collector(tokenizer, fleet, pool)
+    samples = asyncio.run(made.collect(subtasks, 3, first_id=40, deadline_s=20)).samples
+    assert [sample.sample_id for sample in samples] == [40, 41, 42, 43, 44, 45]
+    for sample in samples:
+        assert sample.program.source == sample.subtask.problem.canonical_solution
+        assert sample.verdict.outcome is Outcome.passed
+        written = len(sample.program.source.encode()) - sample.program.completion_start
+        assert sum(sample.token_lengths) == written
+    assert len({request.seed for request in fleet.asked}) == 6
+    assert outcome_mix(samples)["passed"] == 1.0
+
+
+def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
+    made = collector(tokenizer, Fleet(tokenizer), Pool())
+    subtasks = [cut(PROBLEMS[2], FULL_TASK, KINDS)]
+    sample = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).samples[0]
+    made_of = trajectory(sample, RewardConfig())
+    assert made_of.reward == 1.0
+    assert made_of.weight_version == 7
+    assert len(made_of.policy_mask) == len(sample.completion.token_ids)
+    assert made_of.policy_mask[0] is True
+    assert made_of.policy_mask[-1] is True, "the end of sequence is always kept"
+    assert not all(made_of.policy_mask), "the second half never ran"
+
+
+def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any) -> None:
+    fleet, pool = Fleet(tokenizer), Pool()
+    made = collector(tokenizer, fleet, pool)
+    problem = PROBLEMS[2]
+    before, after = "Sure:\n```python\n", "\n```\nThis solves it."
+    prompt = tuple(tokenizer.encode(f"{problem.question}\n"))
+    fleet.remainders[prompt] = f"{before}{problem.canonical_solution}{after}"
+    subtasks = [cut(problem, FULL_TASK, KINDS)]
+    sample = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).samples[0]
+    assert sample.program.source == problem.canonical_solution + "\n"
+    assert sample.text == f"{before}{problem.canonical_solution}{after}"
+    mask = trajectory(sample, RewardConfig()).policy_mask
+    half, at = len(sample.program.source.encode()) // 2, 0
+    for kept, length in zip(mask, sample.token_lengths, strict=True):
+        places = [sample.program.place(offset) for offset in range(at, at + length)]
+        inside = [place for place in places if place is not None]
+        at += length
+        if not inside:
+            assert kept, "fences and prose are kept"
+        elif max(inside) < half - 1:
+            assert kept, "the first half ran"
+        elif min(inside) > half:
+            assert not kept, "the second half did not"
+    assert at == len(sample.text.encode())
+
+
+def test_a_round_that_takes_too_long_says_how_far_it_came(tokenizer: Any) -> None:
+    made = collector(tokenizer, Fleet(tokenizer), Pool(delay_s=30))
+    subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)]
+    with pytest.raises(TimeoutError, match=r"4 samples asked, 4 generated, 0 judged within 0.3 s"):
+        asyncio.run(made.collect(subtasks, 4, 0, deadline_s=0.3))
+
+
+def test_a_prompt_longer_than_the_context_is_named(tokenizer: Any) -> None:
+    made = collector(tokenizer, Fleet(tokenizer), Pool(), max_model_len=16)
+    subtasks = [cut(PROBLEMS[2], FULL_TASK, KINDS)]
+    with pytest.raises(RunFailed, match=rf"{PROBLEMS[2].id}: its prompt has .*max_model_len"):
+        asyncio.run(made.collect(subtasks, 1, 0, deadline_s=5))
+
+
+def test_what_the_sandbox_could_not_judge_is_never_a_reward(tokenizer: Any) -> None:
+    made = collector(tokenizer, Fleet(tokenizer), Pool(Outcome.infra_error))
+    subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)]
+    samples = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=5)).samples
+    judged, faults = split_faults(samples)
+    assert (len(judged), len(faults)) == (0, 2)
+    with pytest.raises(ValueError, match="infra"):
+        trajectory(faults[0], RewardConfig())
+    with pytest.raises(RuntimeError, match="judged none of 3 completions"):
+        asyncio.run(evaluate(made, PROBLEMS, 1, deadline_s=5))
+
+
+def test_an_evaluation_asks_whole_problems_and_counts_by_tier(tokenizer: Any) -> None:
+    fleet, pool = Fleet(tokenizer), Pool()
+    made = collector(tokenizer, fleet, pool)
+    hard = next(p for p in PROBLEMS if p.difficulty == "competition")
+    prompt = tuple(tokenizer.encode(f"{hard.question}\n"))
+    fleet.remainders[prompt] = "def f(a):\n    return 0"
+    result = asyncio.run(evaluate(made, PROBLEMS, 2, deadline_s=20))
+    assert result.pass_at_1 == pytest.approx(
+        {"overall": 2 / 3, "introductory": 1.0, "interview": 1.0, "competition": 0.0}
+    )
+    assert (result.problems, result.samples, result.unjudged) == (3, 6, 0)
+    assert all(job.source.startswith("def f(a)") for job in pool.jobs)

@@ -1,0 +1,127 @@
+"""Run folders: checkpoints are whole or absent, and what a resumed run does not know is dropped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actors.runs.folder import RunFolder, append_jsonl, write_atomic
+from actors.runs.checksums import damage, seal
+
+
+def write(folder: RunFolder, step: int, keep: int = 2) -> None:
+    with folder.checkpoint(step, keep) as partial:
+        (partial / "weights").write_text(str(step))
+
+
+def write_half(folder: RunFolder, step: int) -> None:
+    with folder.checkpoint(step, keep=2) as partial:
+        (partial / "weights").write_text("half")
+        raise OSError("disk full")
+
+
+def test_the_newest_whole_checkpoint_is_found_and_old_ones_go(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.latest() is None
+    for step in (5, 10, 15):
+        write(folder, step)
+    latest = folder.latest()
+    assert latest is not None
+    assert (latest / "weights").read_text() == "15"
+    kept = {path.name for path in folder.checkpoints.iterdir()}
+    assert kept == {"step-000010", "step-000015", "latest"}
+
+
+def test_a_crash_while_writing_keeps_the_checkpoint_before(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write(folder, 5)
+    with pytest.raises(OSError, match="disk full"):
+        write_half(folder, 10)
+    latest = folder.latest()
+    assert latest is not None
+    assert latest.name == "step-000005"
+    write(folder, 10)
+    assert not list(folder.checkpoints.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "weights").write_text("16"), "weights was changed"),
+        (lambda folder: (folder / "weights").write_text("1"), "weights holds 1 bytes instead of 2"),
+        (lambda folder: (folder / "weights").unlink(), "weights is missing"),
+        (lambda folder: (folder / "seal.json").write_text("{"), "its seal.json cannot be read"),
+        (lambda folder: (folder / "seal.json").unlink(), "its seal.json cannot be read"),
+    ],
+)
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
+    spoil: Callable[[Path], object],
+    message: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = RunFolder(tmp_path)
+    write(folder, 10)
+    write(folder, 15)
+    spoil(folder.checkpoints / "step-000015")
+    latest = folder.latest()
+    assert latest is not None
+    assert latest.name == "step-000010"
+    assert "step-000015 is damaged and not used" in caplog.text
+    assert message in caplog.text
+    spoil(latest)
+    assert folder.latest() is None
+
+
+def test_a_large_file_is_read_at_its_ends_and_in_between(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100 << 20)
+    seal(tmp_path)
+    assert damage(tmp_path) is None
+    for at in (0, (20 * 99 // 63) << 20, (100 << 20) - 1):
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"\1")
+        assert damage(tmp_path) == "large was changed after it was written"
+        seal(tmp_path)
+
+
+def test_writing_a_step_again_replaces_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write(folder, 5)
+    with folder.checkpoint(5, keep=2) as partial:
+        (partial / "weights").write_text("again")
+    latest = folder.latest()
+    assert latest is not None
+    assert (latest / "weights").read_text() == "again"
+
+
+def test_resuming_drops_the_lines_of_later_steps(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    append_jsonl(folder.metrics, [{"step": step} for step in range(1, 6)])
+    folder.truncate_metrics(3)
+    assert [json.loads(line)["step"] for line in folder.metrics.read_text().splitlines()] == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_a_torn_line_does_not_stand_in_the_way_of_resuming(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    rows = [{"step": 1, "text": "\u2028 a line separator, \r and \N{SNOWMAN}"}, {"step": 2}]
+    append_jsonl(folder.rollouts, rows)
+    whole = folder.rollouts.read_bytes()
+    torn = json.dumps({"step": 1, "text": "\N{SNOWMAN}"}, ensure_ascii=False).encode()
+    folder.rollouts.write_bytes(whole + torn[: torn.index(b"\xe2") + 1])
+    folder.truncate_metrics(2)
+    assert folder.rollouts.read_bytes() == whole
+
+
+def test_an_atomic_write_leaves_no_temporary_file(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "result.json", "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -1,0 +1,261 @@
+"""The sandbox pool on real Ray actors: every job gets one verdict, also when an actor is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from actors.config import SandboxPoolConfig
+from actors.sandboxes.pool import SandboxPool, SandboxWorker
+from curriculum.problem import Test
+from sandbox import Job, Limits, Outcome, SandboxConfig, SandboxError, Verdict
+
+pytestmark = pytest.mark.integration
+
+TESTS = (Test(input=[3], output=9), Test(input=[-2], output=4))
+PROGRAMS = {
+    "right": ("def f(x):\n    return x * x", Outcome.passed),
+    "wrong": ("def f(x):\n    return x + x", Outcome.failed),
+    "raises": ("def f(x):\n    return x / 0", Outcome.runtime_error),
+    "broken": ("def f(x:\n    return x", Outcome.compile_error),
+    "endless": ("def f(x):\n    while True:\n        x += 1", Outcome.timeout),
+}
+
+
+SLEEPS = "import time\n\ndef f(x):\n    time.sleep(9)\n    return x * x"
+DOCKER = pytest.param("docker", marks=pytest.mark.docker)
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module", params=["process", DOCKER])
+def pool(
+    request: pytest.FixtureRequest, ray_cluster: None, loop: asyncio.Runner
+) -> Iterator[SandboxPool]:
+    config = SandboxConfig(backend=request.param, limits=Limits(wall_seconds=1.0))
+    launched = SandboxPool.launch(config, SandboxPoolConfig(workers=2), "pool-test")
+    isolation, _ = loop.run(launched.start(120))
+    assert isolation == request.param
+    yield launched
+    launched.stop()
+    for worker in launched.workers:
+        ray.kill(worker)
+
+
+QUICK, PATIENT = Limits(wall_seconds=1.0), Limits(wall_seconds=9.0)
+
+
+def job(name: str, source: str, limits: Limits = QUICK) -> Job:
+    return Job(id=name, source=source, fn_name="f", tests=TESTS, limits=limits)
+
+
+def test_each_job_gets_its_own_verdict(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        jobs = [job(f"{name}-{i}", PROGRAMS[name][0]) for i in range(4) for name in PROGRAMS]
+        verdicts = await asyncio.gather(*(pool.run(each) for each in jobs))
+        for each, verdict in zip(jobs, verdicts, strict=True):
+            assert verdict.job_id == each.id
+            assert verdict.outcome is PROGRAMS[each.id.partition("-")[0]][1], verdict
+        assert len({verdict.slot for verdict in verdicts}) > 1, "more than one sandbox worked"
+
+    loop.run(run())
+
+
+def test_verdicts_stream_as_they_are_ready(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        slow = job("slow", "import time\n\ndef f(x):\n    time.sleep(0.3)\n    return x * x")
+        jobs = [slow, *(job(f"{i}", PROGRAMS["right"][0]) for i in range(6))]
+        seen = [verdict.job_id async for verdict in pool.stream(jobs)]
+        assert sorted(seen) == sorted(each.id for each in jobs)
+        assert seen[-1] == "slow"
+        assert [verdict async for verdict in pool.stream([])] == []
+
+    loop.run(run())
+
+
+def test_cancelled_waits_free_their_slots(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        endless = [asyncio.ensure_future(pool.run(job(f"{i}", SLEEPS, PATIENT))) for i in range(20)]
+        await asyncio.sleep(0.3)
+        for each in endless:
+            each.cancel()
+        ended = await asyncio.wait_for(asyncio.gather(*endless, return_exceptions=True), 5)
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended)
+        began = time.monotonic()
+        verdict = await asyncio.wait_for(pool.run(job("next", PROGRAMS["right"][0])), 20)
+        assert verdict.outcome is Outcome.passed
+        assert time.monotonic() - began < PATIENT.wall_seconds, "the programs were killed"
+
+    loop.run(run())
+
+
+def test_leaving_a_stream_cancels_the_rest(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    async def run() -> None:
+        jobs = [job("quick", PROGRAMS["right"][0]), *(job(f"{i}", SLEEPS) for i in range(20))]
+        async with aclosing(pool.stream(jobs)) as verdicts:
+            async for verdict in verdicts:
+                assert verdict.job_id == "quick"
+                break
+        verdict = await asyncio.wait_for(pool.run(job("next", PROGRAMS["right"][0])), 20)
+        assert verdict.outcome is Outcome.passed
+
+    loop.run(run())
+
+
+class Scripted:
+    """A worker in this process that answers with the outcome it was given, and counts."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.asked = 0
+        self.outcome = outcome
+        self.run = self
+
+    async def remote(self, given: Job, _number: int, _backend: str | None) -> Verdict:
+        self.asked += 1
+        return Verdict(given.id, self.outcome, tests=())
+
+
+@pytest.mark.parametrize("able", [0, 1, 2])
+def test_an_infrastructure_fault_is_retried_on_another_worker(able: int) -> None:
+    outcomes = [Outcome.infra_error if i != able else Outcome.passed for i in range(3)]
+    workers = [Scripted(outcome) for outcome in outcomes]
+    config = SandboxPoolConfig(workers=3, retries=2)
+    verdict = asyncio.run(run_one(workers, config))
+    assert verdict.outcome is Outcome.passed
+    assert max(worker.asked for worker in workers) == 1
+
+
+def test_a_fault_that_stays_is_told_as_such() -> None:
+    workers = [Scripted(Outcome.infra_error) for _ in range(2)]
+    verdict = asyncio.run(run_one(workers, SandboxPoolConfig(workers=2, retries=2)))
+    assert verdict.outcome is Outcome.infra_error
+    assert sorted(worker.asked for worker in workers) == [1, 2]
+
+
+async def run_one(workers: Sequence[Any], config: SandboxPoolConfig) -> Verdict:
+    return await SandboxPool(workers, config).run(job("one", PROGRAMS["right"][0]))
+
+
+def test_a_killed_actor_costs_no_verdict(pool: SandboxPool, loop: asyncio.Runner) -> None:
+    pid = ray.get(pool.workers[0].__ray_call__.remote(lambda _: os.getpid()), timeout=30)
+
+    async def run() -> None:
+        source = "import time\n\ndef f(x):\n    time.sleep(0.1)\n    return x * x"
+        jobs = [asyncio.ensure_future(pool.run(job(f"{i}", source))) for i in range(12)]
+        await asyncio.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        verdicts = await asyncio.wait_for(asyncio.gather(*jobs), 120)
+        assert [verdict.job_id for verdict in verdicts] == [f"{i}" for i in range(12)]
+        assert {verdict.outcome for verdict in verdicts} == {Outcome.passed}
+
+    loop.run(run())
+
+
+class Mortal:
+    """A worker in this process that dies or falls silent on its first job, and comes back."""
+
+    def __init__(self, fault: str, away_s: float) -> None:
+        self.fault = fault
+        self.away_s = away_s
+        self.asked = self.started = 0
+        self.run = SimpleNamespace(remote=self._run)
+        self.start = SimpleNamespace(remote=self._start)
+        self.cancel = SimpleNamespace(remote=lambda number: None)
+
+    async def _run(self, given: Job, _number: int, _backend: str | None) -> Verdict:
+        self.asked += 1
+        if self.asked == 1 and self.fault == "dies":
+            raise RayActorError
+        if self.asked == 1 and self.fault == "lost its engine":
+            raise RayTaskError("run", "Traceback ...", SandboxError("no engine; start Docker"))
+        if self.asked == 1:
+            await asyncio.sleep(60)
+        return Verdict(given.id, Outcome.passed, tests=())
+
+    async def _start(self, _backend: str | None) -> None:
+        await asyncio.sleep(self.away_s)
+        self.started += 1
+
+
+@pytest.mark.parametrize("fault", ["dies", "is silent", "lost its engine"])
+def test_a_lone_worker_that_is_lost_is_waited_for(fault: str) -> None:
+    worker = Mortal(fault, away_s=0.2)
+    config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.5)
+    verdict = asyncio.run(run_one([worker], config))
+    assert verdict.outcome is Outcome.passed
+    assert (worker.asked, worker.started) == (2, 1)
+
+
+def test_jobs_go_to_the_others_until_a_lost_worker_answers() -> None:
+    async def run() -> None:
+        lost, other = Mortal("dies", away_s=0.3), Mortal("", away_s=0)
+        other.asked = 1
+        pool = SandboxPool([lost, other], SandboxPoolConfig(workers=2, slots_per_worker=1))
+        for _ in range(4):
+            assert (await pool.run(job("j", "x = 1"))).outcome is Outcome.passed
+        assert lost.asked == 1
+        assert pool.losses == 1
+        await asyncio.sleep(0.5)
+        await pool.run(job("j", "x = 1"))
+        assert lost.asked == 2
+
+    asyncio.run(run())
+
+
+def test_where_no_worker_answers_it_is_said_with_the_last_one_s_words() -> None:
+    worker = Mortal("lost its engine", away_s=60)
+    config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.1)
+    says = r"none of 1 sandbox workers answers, .*job_timeout_s.*sandbox-0: no engine; start Docker"
+    with pytest.raises(TimeoutError, match=says):
+        asyncio.run(run_one([worker], config))
+
+
+def test_one_loss_under_several_jobs_is_one_loss() -> None:
+    async def run() -> None:
+        lost = Mortal("dies", away_s=0.1)
+        lost.run = SimpleNamespace(remote=fail)
+        pool = SandboxPool([lost], SandboxPoolConfig(workers=1, slots_per_worker=4, retries=0))
+        verdicts = await asyncio.gather(*(pool.run(job(f"{i}", "x = 1")) for i in range(4)))
+        assert {verdict.outcome for verdict in verdicts} == {Outcome.infra_error}
+        assert pool.losses == 1
+
+    async def fail(given: Job, _number: int, _backend: str | None) -> Verdict:
+        await asyncio.sleep(0.01)
+        raise RayActorError
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_comes_back_never_isolates_less(
+    ray_cluster: None, loop: asyncio.Runner
+) -> None:
+    """Its process is new, its Docker engine gone: with `auto` it would take the next best."""
+    worker = ray.remote(SandboxWorker).options(max_concurrency=4, num_cpus=0)
+    worker = worker.remote(SandboxConfig(backend="auto"), 1, "weaker", 0)
+    pool = SandboxPool([worker], SandboxPoolConfig(workers=1, job_timeout_s=8))
+    pool._backends = ["docker"]
+
+    async def run() -> None:
+        await worker.__ray_call__.remote(lambda _: os.environ.update(DOCKER_HOST="tcp://0.0.0.0:1"))
+        with pytest.raises(TimeoutError, match=r"sandbox-0: .*Docker"):
+            await pool.run(job("one", PROGRAMS["right"][0]))
+
+    try:
+        loop.run(run())
+    finally:
+        pool.stop()
+        ray.kill(worker)

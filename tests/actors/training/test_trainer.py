@@ -1,0 +1,141 @@
+"""The loop itself, on stand-ins that take no time: what is asked when, and what a loss costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.config import LoopConfig
+from actors.errors import ActorLost, RunFailed
+from actors.training.trainer import Trainer
+from deploy.bench.fake_actors import SteadyLearner, steady_trainer
+from learner.trajectory import Trajectory
+
+PROMPTS, SAMPLES, STEPS = 2, 2, 9
+
+
+def trainer(folder: Path, **loop: Any) -> Trainer:
+    settings = {"steps": STEPS, "prompts_per_step": PROMPTS, "eval_samples": 1, **loop}
+    return steady_trainer(folder, LoopConfig(**settings), SAMPLES, generate_s=0.02, learn_s=0.02)
+
+
+def learner(made: Trainer) -> SteadyLearner:
+    assert isinstance(made.learner, SteadyLearner)
+    return made.learner
+
+
+def rows(made: Trainer) -> list[dict[str, float]]:
+    return [json.loads(line) for line in made.folder.metrics.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("staleness", [0, 1, 3])
+def test_no_sample_is_older_than_allowed_and_each_is_trained_once(
+    tmp_path: Path, staleness: int
+) -> None:
+    made = trainer(tmp_path / "run", max_staleness=staleness, checkpoint_every=4)
+    asyncio.run(made.run())
+    lines = rows(made)
+    assert [row["step"] for row in lines] == list(range(1, STEPS + 1))
+    assert max(row["staleness/max"] for row in lines) <= staleness
+    # The first round after a pause is written with the newest weights.
+    assert [row["staleness/max"] for row in lines][0::4] == [0.0, 0.0, 0.0]
+    if staleness:
+        assert max(row["staleness/max"] for row in lines) >= 1
+    trained = [sample for update in learner(made).trained for sample in update]
+    assert sorted(trained) == [f"{i:09d}" for i in range(STEPS * PROMPTS * SAMPLES)]
+    assert made.ledger.totals["trained"] == STEPS * PROMPTS * SAMPLES
+    made.ledger.check_empty()
+
+
+def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", max_staleness=8, checkpoint_every=3)
+    asked: list[tuple[int, int]] = []
+    sample = made.schedule.sample
+
+    def watch(n: int) -> Any:
+        asked.append((made.progress.step, len(asked)))
+        return sample(n)
+
+    made.schedule.sample = watch  # type: ignore[method-assign]
+    asyncio.run(made.run())
+    assert asked == [(3 * (r // 3), r) for r in range(STEPS)]
+
+
+@pytest.mark.parametrize("staleness", [0, 2])
+def test_a_lost_learner_goes_back_to_the_last_checkpoint_and_the_books_close(
+    tmp_path: Path, staleness: int
+) -> None:
+    calm = trainer(tmp_path / "calm", max_staleness=staleness, checkpoint_every=2)
+    asyncio.run(calm.run())
+    struck = trainer(tmp_path / "struck", max_staleness=staleness, checkpoint_every=2)
+    learner(struck).lose_at = [1, 5]
+    struck.progress.restarts = {"rollout": 3}  # of a process before
+    asyncio.run(struck.run())
+    assert struck.restarts() == {"rollout": 3, "learner": 2, "sandbox": 0}
+    latest = struck.folder.latest()
+    assert latest is not None
+    saved = json.loads((latest / "trainer.json").read_text())["progress"]
+    assert saved["restarts"] == struck.restarts()
+    assert learner(struck).restarts == struck.learner_restarts == 2
+    assert [row["step"] for row in rows(struck)] == list(range(1, STEPS + 1))
+    assert struck.ledger.totals == calm.ledger.totals
+    curves = [[row["pass_rate"] for row in rows(each)] for each in (calm, struck)]
+    assert curves[0] == curves[1]
+    stages = [[row["curriculum/mean_stages_left"] for row in rows(each)] for each in (calm, struck)]
+    assert stages[0] == stages[1]
+
+
+def test_a_learner_that_is_always_lost_at_the_same_step_ends_the_run(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", checkpoint_every=2, learner_restarts=2)
+    learner(made).lose_at = [3] * 9
+    with pytest.raises(RunFailed, match=r"lost 3 times since .*step-000002 .*learner_restarts"):
+        asyncio.run(made.run())
+
+
+def test_a_learner_lost_in_its_first_checkpoint_gets_another_one(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", checkpoint_every=4)
+    struck = learner(made)
+    save = struck.save_checkpoint
+
+    async def lost(folder: Path) -> None:
+        struck.save_checkpoint = save  # type: ignore[method-assign]
+        raise ActorLost("learner: save_checkpoint: the actor died")
+
+    struck.save_checkpoint = lost  # type: ignore[method-assign]
+    struck.lose_at = [2]
+    asyncio.run(made.run())
+    assert struck.restarts == 2
+    assert struck.updates == STEPS
+    assert made.ledger.totals["trained"] == STEPS * PROMPTS * SAMPLES
+
+
+def test_a_lost_learner_without_a_whole_checkpoint_ends_the_run(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", checkpoint_every=2)
+    struck = learner(made)
+    update = struck.update
+
+    async def spoil(trajectories: list[Trajectory]) -> dict[str, float]:
+        if struck.updates == 3:
+            for state in made.folder.checkpoints.glob("*/trainer.json"):
+                state.write_text("{}")
+        return await update(trajectories)
+
+    struck.update = spoil  # type: ignore[method-assign]
+    struck.lose_at = [3]
+    with pytest.raises(RunFailed, match=r"lost after step 3, and no checkpoint in .* is whole"):
+        asyncio.run(made.run())
+
+
+def test_a_round_that_fails_ends_the_run_and_leaves_no_task(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", max_staleness=2, step_timeout_s=0.001)
+
+    async def run() -> int:
+        with pytest.raises(TimeoutError, match=r"samples asked"):
+            await made.run()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == 1

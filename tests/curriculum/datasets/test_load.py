@@ -1,0 +1,95 @@
+import gzip
+import json
+
+import pytest
+
+from curriculum.config import DataConfig
+from curriculum.datasets.load import UnusableData, load_dataset
+from curriculum.problem import BadRecord, write_problems
+
+
+def test_synthetic_sets_share_no_question_and_no_id():
+    train, heldout = load_dataset(DataConfig(train_per_tier=30, heldout_per_tier=30))
+    assert len(train) == len(heldout) == 90
+    assert len({problem.question for problem in train + heldout}) == 180
+    assert len({problem.id for problem in train + heldout}) == 180
+
+
+def test_heldout_problems_do_not_depend_on_the_training_set():
+    small = load_dataset(DataConfig(train_per_tier=2, heldout_per_tier=3))
+    large = load_dataset(DataConfig(train_per_tier=9, train_seed=5, heldout_per_tier=3))
+    assert small.heldout == large.heldout
+
+
+def test_training_problems_never_repeat_heldout_ones_of_the_same_seed():
+    config = DataConfig(train_per_tier=5, heldout_per_tier=5, train_seed=2, heldout_seed=2)
+    train, heldout = load_dataset(config)
+    assert not {p.question for p in train} & {p.question for p in heldout}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+def test_files_of_ours_are_read(tmp_path, make_problem, ending):
+    paths = {
+        "train_path": tmp_path / f"train.{ending}",
+        "heldout_path": tmp_path / f"heldout.{ending}",
+    }
+    for number, path in enumerate(paths.values()):
+        write_problems(path, [make_problem(number)])
+        if ending == "jsonl.gz":
+            path.write_bytes(gzip.compress(path.read_bytes()))
+    train, heldout = load_dataset(DataConfig(kind="jsonl", **paths))
+    assert (train, heldout) == ([make_problem(0)], [make_problem(1)])
+
+
+OTHERS = {
+    "apps_plus": [
+        {"question": "q", "solution": "f = abs", "inputs": [[1]], "outputs": [1], "level": "x"}
+    ],
+    "mbpp": {"task_id": 1, "text": "q", "code": "f = abs", "test_list": ["assert f(1) == 1"]},
+}
+
+
+@pytest.mark.parametrize("form", [*OTHERS, "apps"])
+def test_another_data_set_is_refused_with_the_command_that_converts_it(tmp_path, form):
+    path = tmp_path / "other"
+    if form == "apps":
+        (path / "0001").mkdir(parents=True)
+        (path / "0001" / "question.txt").write_text("q")
+    else:
+        path.write_text(json.dumps(OTHERS[form]))
+    config = DataConfig(kind="jsonl", train_path=path, heldout_path=path)
+    with pytest.raises(UnusableData, match=f"stepcoder data convert {path} -o problems.jsonl"):
+        load_dataset(config)
+
+
+def test_a_broken_file_of_ours_is_named_without_that_advice(tmp_path, make_problem):
+    path = tmp_path / "ours.jsonl"
+    write_problems(path, [make_problem(0)])
+    with path.open("a") as file:
+        file.write("{")
+    with pytest.raises(BadRecord, match="line 2: json"):
+        load_dataset(DataConfig(kind="jsonl", train_path=path, heldout_path=path))
+
+
+@pytest.mark.parametrize(
+    ("heldout", "message"),
+    [
+        ({"number": 0, "question": "else"}, "share the id 'p0'"),
+        ({"number": 1, "question": "# question 0"}, "'p0' asks the same as held-out problem 'p1'"),
+    ],
+)
+def test_leaks_between_the_files_are_refused(tmp_path, make_problem, heldout, message):
+    write_problems(tmp_path / "train.jsonl", [make_problem(0)])
+    write_problems(tmp_path / "heldout.jsonl", [make_problem(**heldout)])
+    config = DataConfig(
+        kind="jsonl", train_path=tmp_path / "train.jsonl", heldout_path=tmp_path / "heldout.jsonl"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_dataset(config)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("\n")
+    path = tmp_path / "empty.jsonl"
+    with pytest.raises(ValueError, match=r"empty\.jsonl: no problems"):
+        load_dataset(DataConfig(kind="jsonl", train_path=path, heldout_path=path))

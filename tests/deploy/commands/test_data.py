@@ -1,0 +1,195 @@
+"""`stepcoder data`: files written whole and alike, tables that say what is there."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from curriculum.datasets.statistics import count
+from curriculum.problem import TIERS, Problem, Test, read_problems
+from curriculum.start_points import START_POINT_KINDS
+from deploy.cli import main
+from deploy.report.data_plot import COLOURS
+from deploy.report.data_tables import drawn, histogram, print_statistics
+
+KINDS = frozenset(START_POINT_KINDS)
+RECORD = {
+    "question": "Add one.",
+    "solution": "def f(x):\n    return x + 1",
+    "fn_name": "f",
+    "inputs": [[1]],
+    "outputs": [2],
+    "difficulty": "interview",
+}
+
+
+@pytest.fixture
+def synth(tmp_path: Path) -> Path:
+    path = tmp_path / "synth.jsonl"
+    assert main(["data", "synth", "-o", str(path), "--per-tier", "2", "--seed", "5"]) == 0
+    return path
+
+
+def source(tmp_path: Path, *records: object) -> Path:
+    path = tmp_path / "source.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_synth_and_convert_write_the_same_bytes_again(synth: Path, tmp_path: Path) -> None:
+    first = synth.read_bytes()
+    assert len(read_problems(synth)) == 6
+    assert main(["data", "synth", "-o", str(synth), "--per-tier", "2", "--seed", "5"]) == 0
+    assert synth.read_bytes() == first
+    copy = tmp_path / "copy.jsonl"
+    assert main(["data", "convert", str(synth), "-o", str(copy)]) == 0
+    assert copy.read_bytes() == first
+
+
+def test_convert_filters_tiers_and_may_write_over_its_source(synth: Path) -> None:
+    words = ["data", "convert", str(synth), "-o", str(synth), "--tiers", "interview,competition"]
+    assert main(words) == 0
+    assert {p.difficulty for p in read_problems(synth)} == {"interview", "competition"}
+
+
+def test_a_bad_record_ends_convert_with_its_name_and_leaves_the_old_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = source(tmp_path, RECORD, RECORD | {"outputs": []})
+    out = tmp_path / "out.jsonl"
+    out.write_text("old")
+    assert main(["data", "convert", str(path), "-o", str(out)]) == 1
+    told = capsys.readouterr().err
+    assert "source.jsonl: record 1: outputs: 0 outputs for 1 inputs" in told
+    assert "--skip-bad" in told
+    assert out.read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "source.jsonl"]
+
+
+def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = RECORD | {"outputs": []}
+    path = source(tmp_path, RECORD, bad, bad, RECORD | {"difficulty": "x"})
+    out = tmp_path / "out.jsonl"
+    assert main(["data", "convert", str(path), "-o", str(out), "--skip-bad"]) == 0
+    assert len(read_problems(out)) == 1
+    told = capsys.readouterr().err
+    assert "left out 2 for outputs, such as" in told
+    assert "left out 1 for difficulty" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["convert", "{src}", "-o", "{out}", "--tiers", "easy"], "'easy' is none of introductory"),
+        (["convert", "{src}", "-o", "{out}", "--split", "test"], "has no splits"),
+        (["convert", "{src}", "-o", "{out}", "--tiers", "competition"], "no problem is left"),
+        (["convert", "{src}.absent", "-o", "{out}"], "No such file"),
+        (["convert", "{src}", "-o", "{out}/no/folder.jsonl"], "No such file"),
+        (["show", "{src}", "p9"], "no problem 'p9'"),
+        (["stats", "{src}", "--kinds", "if,def"], "'def' is none of if, for"),
+        (["stats", "{src}", "--rollout.x", "1"], "unexpected argument"),
+        (["synth", "-o", "{out}", "--per-tier", "0"], "0 problems cannot be made"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    places = {"src": source(tmp_path, RECORD), "out": tmp_path / "out.jsonl"}
+    assert main(["data", *(word.format(**places) for word in words)]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_stats_count_every_problem_by_tier(synth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = count(read_problems(synth), KINDS)
+    assert [found.problems for found in counts.values()] == [2, 2, 2, 6]
+    assert main(["data", "stats", str(synth)]) == 0
+    printed = capsys.readouterr().out
+    for word in ("introductory", "interview", "competition", "start points   problems"):
+        assert word in printed
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_the_picture_shows_every_tier_and_is_the_same_again(
+    synth: Path, tmp_path: Path, ending: str
+) -> None:
+    pictures = [tmp_path / f"{name}.{ending}" for name in "ab"]
+    for picture in pictures:
+        assert main(["data", "stats", str(synth), "--plot", str(picture)]) == 0
+    drawn_twice = {picture.read_bytes() for picture in pictures}
+    assert len(drawn_twice) == 1
+    [content] = drawn_twice
+    assert len(content) > 10_000
+    if ending == "svg":
+        assert all(colour.encode() in content for colour in COLOURS.values())
+        assert list(COLOURS) == list(TIERS)
+
+
+def test_a_picture_of_no_known_format_is_refused(synth: Path, tmp_path: Path) -> None:
+    assert main(["data", "stats", str(synth), "--plot", str(tmp_path / "a.txt")]) == 2
+
+
+def test_the_histogram_shows_every_number_and_joins_the_long_tail() -> None:
+    lines = histogram({0: 80, 2: 1, 16: 3, 40: 1})
+    assert [line.split() for line in lines[1:4]] == [
+        ["0", "#" * 40, "80"],
+        ["1", "0"],
+        ["2", "#", "1"],
+    ]
+    assert lines[-1].split() == ["16+", "##", "4"]
+    assert len(lines) == 18
+
+
+def test_statistics_of_nothing_and_of_what_does_not_parse_are_printed() -> None:
+    problem = Problem(
+        id="p",
+        question="",
+        canonical_solution="print 1",
+        tests=(Test(input="", output="1"),),
+        difficulty="interview",
+        source="test",
+    )
+    printed = io.StringIO()
+    for problems in ([], [problem]):
+        print_statistics(count(problems, KINDS), Path("x"), Console(width=100, file=printed))
+    assert "1 solutions do not parse" in printed.getvalue()
+
+
+def test_the_cut_points_are_drawn_where_the_stages_cut() -> None:
+    body = "".join(f"    if x > {i}:\n        x -= 1\n" for i in range(5))
+    problem = Problem(
+        id="p",
+        question="",
+        starter_code="def f(x):",
+        canonical_solution=f"def f(x):\n{body}    return x\n",
+        fn_name="f",
+        tests=(Test(input=[0], output=0),),
+        difficulty="interview",
+        source="test",
+    )
+    lines = drawn(problem, KINDS)
+    assert "\n".join(line for line in lines if "8<" not in line) == problem.canonical_solution[:-1]
+    marks = [line.removeprefix("-----8<----- ") for line in lines if "8<" in line]
+    assert marks == [
+        "full task; start point 0, stage 0 of 3",
+        "start point 1",
+        "start point 2, stage 1 of 3",
+        "start point 3",
+        "start point 4, stage 2 of 3",
+    ]
+    assert lines[0] == "def f(x):"
+
+
+def test_show_prints_question_solution_and_tests(
+    synth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = read_problems(synth)[-1]
+    assert main(["data", "show", str(synth), problem.id]) == 0
+    printed = capsys.readouterr().out
+    assert problem.question in printed
+    assert "stage 0 of" in printed
+    assert f"... and {len(problem.tests) - 3} more" in printed

@@ -1,0 +1,170 @@
+"""`stepcoder sandbox run`: verdicts for people and programs, and refusals."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from curriculum.problem import Test
+from deploy.cli import main
+from deploy.commands.sandbox import BenchProgress, print_verdict, read_tests
+from sandbox import Job, Sandbox, SandboxConfig
+
+SOURCE = "def f(x):\n    if x > 3:\n        return 2 * x\n    # never\n    y = 0; return y\n"
+PROCESS = ["--backend", "process"]
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(tests: Any, source: str = SOURCE) -> list[str]:
+        (tmp_path / "program.py").write_bytes(source.encode())
+        text = tests if isinstance(tests, str) else json.dumps(tests)
+        (tmp_path / "tests.json").write_text(text)
+        program, file = str(tmp_path / "program.py"), str(tmp_path / "tests.json")
+        return ["sandbox", "run", program, "--tests", file, *PROCESS]
+
+    return write
+
+
+def test_a_person_sees_marked_source_tests_and_times(write, capsys) -> None:
+    tests = [{"input": [5], "output": 10}, {"input": [4], "output": 9}]
+    assert main([*write(tests), "--fn", "f"]) == 1
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert lines[:5] == [
+        "   1 + def f(x):",
+        "   2 +     if x > 3:",
+        "   3 +         return 2 * x",
+        "   4       # never",
+        "   5 -     y = 0; return y",
+    ]
+    assert "test 1  passed" in printed
+    assert "test 2  failed  expected 9, got 8" in printed
+    assert "failed  1 of 2 tests passed" in printed
+    assert "ms wall" in printed
+
+
+def test_a_line_executed_in_part_is_marked_so(write, capsys) -> None:
+    source = "def f(x):\n    if x: return 1\n    return 0\n"
+    assert main([*write([{"input": [0], "output": 0}], source), "--fn", "f"]) == 0
+    assert "   2 ~     if x: return 1" in capsys.readouterr().out
+
+
+def test_marks_follow_the_lines_python_counts() -> None:
+    source = "x = 1\rif x: y = '\u2028'\rz = 3\r"
+    job = Job(id="t", source=source, fn_name=None, tests=(Test(input="", output=""),))
+    with Sandbox(SandboxConfig(backend="process")) as sandbox:
+        verdict = sandbox.run(job)
+    out = io.StringIO()
+    print_verdict(verdict, source, Console(file=out, width=100))
+    assert "   3 + z = 3" in out.getvalue()
+
+
+def test_a_program_cannot_steer_the_terminal(write, capsys) -> None:
+    source = "def f():\n    raise ValueError('\x1b[2J' + chr(27))\n"
+    assert main([*write([{"input": [], "output": 1}], source), "--fn", "f"]) == 1
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_program_gets_json(write, capsys) -> None:
+    tests = {"fn_name": "f", "tests": [{"input": [5], "output": 10}]}
+    assert main([*write(tests), "--json"]) == 0
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["outcome"] == "passed"
+    assert verdict["executed_lines"] == [1, 2, 3]
+    assert verdict["tests"] == [{"outcome": "passed", "message": "", "line": None}]
+    assert verdict["statements"][0] == {"start": 0, "end": 9, "executed": True}
+
+
+@pytest.mark.parametrize(
+    ("tests", "source"),
+    [
+        ({"inputs": ["1\n2\n"], "outputs": ["3\n"]}, "print(int(input()) + int(input()))"),
+        ({"inputs": [["1", "2"]], "outputs": [["3"]]}, "print(int(input()) + int(input()))"),
+        ({"inputs": [[1, 2]], "outputs": [[3]], "fn_name": "f"}, "def f(a, b): return a + b"),
+        ([{"input": "4", "output": "4"}], "print(input())"),
+        ({"fn_name": "f", "tests": [{"input": [1], "kwargs": {"b": 2}, "output": 3}]},
+         "class Solution:\n    def f(self, a, b): return a + b"),
+    ],
+)  # fmt: skip
+def test_every_shape_of_tests_is_read(write, capsys, tests, source) -> None:
+    assert main(write(tests, source)) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        {"test_list": ["assert f(5) == r"], "test_setup_code": "r = 10"},
+        {"test": "def check(candidate):\n    assert candidate(5) == 10\n", "entry_point": "f"},
+    ],
+)
+def test_assertions_run_and_are_called_forgeable(write, capsys, tests) -> None:
+    assert main(write(tests)) == 0
+    assert "it could forge this verdict" in capsys.readouterr().out
+
+
+def test_a_compile_error_shows_its_line(write, capsys) -> None:
+    assert main(write([{"input": "", "output": ""}], "x = 1\nx = (\n")) == 1
+    printed = capsys.readouterr().out
+    assert "compile_error  0 of 1 tests passed" in printed
+    assert "SyntaxError: '(' was never closed (line 2)" in printed
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        ([], "no tests in it"),
+        ({"inputs": [], "outputs": []}, "no tests in it"),
+        ({"inputs": ["1"], "outputs": []}, "1 inputs but 0 outputs"),
+        ({"inputs": ["1"]}, "`inputs` and `outputs` must both be lists"),
+        ([{"input": "1", "output": "1"}, {"input": "1"}], r"tests[1].output: Field required"),
+        ([3], "tests[0].test: Input should be"),
+        ({"tests": None}, "not tests; they are"),
+        (3, "not tests; they are"),
+        ("{", "not JSON"),
+        ({"test_list": []}, "at least 1 item"),
+        ({"test_list": ["assert ("]}, "statement 0 is not Python"),
+        ([{"input": 3, "output": ""}], "tests[0].input must be text for stdin"),
+    ],
+)
+def test_bad_tests_are_one_message_and_status_2(write, capsys, tests, said) -> None:
+    assert main(write(tests)) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("stepcoder: ")
+    assert "tests.json" in printed
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
+    words = write([{"input": "", "output": ""}])
+    words[2] = str(tmp_path / "absent.py")
+    assert main(words) == 2
+    assert "absent.py: No such file or directory" in capsys.readouterr().err
+    (tmp_path / "tests.json").unlink()
+    with pytest.raises(Exception, match=r"tests\.json: No such file"):
+        read_tests(tmp_path / "tests.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--seconds", "0"], "wall_seconds"), (["--backend", "podman"], "backend: Input should be")],
+)
+def test_limits_that_no_sandbox_takes_are_refused(write, capsys, words, said) -> None:
+    assert main([*write([{"input": "", "output": ""}]), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_benchs_progress_names_its_parts_and_counts_their_steps() -> None:
+    out = io.StringIO()
+    with BenchProgress(Console(file=out, width=120)) as progress:
+        progress.stage("deadlines", 3)
+        for _ in range(2):
+            progress.step()
+    assert out.getvalue().splitlines()[0] == "deadlines ..."
+    assert "2/3" in out.getvalue()

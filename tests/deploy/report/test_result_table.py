@@ -1,0 +1,62 @@
+"""The table a run ends with says what result.json says."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from deploy.cli import main
+from deploy.report.result_table import print_result
+
+EVALUATION = {
+    "pass_at_1": {"overall": 0.25, "introductory": 0.5, "competition": 0.0},
+    "outcomes": {"passed": 0.25, "failed": 0.75, "timeout": 0.0},
+    "problems": 20,
+    "samples": 80,
+    "unjudged": 0,
+    "seconds": 4.0,
+}
+AFTER = {**EVALUATION, "pass_at_1": {"overall": 0.5, "introductory": 0.75, "competition": 0.25}}
+RESULT = {
+    "steps": 10,
+    "isolation": "docker",
+    "eval": {"before": EVALUATION, "after": AFTER},
+    "weights": {"broadcasts": 11, "probes": 2, "max_logprob_diff": 2e-6},
+    "samples": {"asked": 100, "trained": 99, "dropped": 1},
+    "seconds": {"total": 200.0, "warm_start": 100.0, "start": 10.0, "learn": 50.0, "rollout": 20.0},
+}
+
+
+def test_the_table_shows_tiers_outcomes_and_stages() -> None:
+    page = io.StringIO()
+    print_result(RESULT, Path("runs/x"), Console(file=page, width=100))
+    lines = page.getvalue().splitlines()
+    rows = {line.split("│")[1].strip(): line for line in lines if line.startswith("│")}
+    assert [part.strip() for part in rows["introductory"].split("│")[2:5]] == [
+        "0.500",
+        "0.750",
+        "+0.250",
+    ]
+    assert "+0.250" in rows["overall"]
+    assert "interview" not in rows, "a tier that was not asked has no row"
+    assert "timeout" not in rows, "an outcome that never occurred has no row"
+    assert [part.strip() for part in rows["masked PPO (DeepSpeed)"].split("│")[2:5]] == [
+        "5.00",
+        "50",
+        "25%",
+    ]
+    assert "99 trained, 1 dropped" in page.getvalue()
+
+
+def test_a_finished_run_can_be_printed_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["result", str(tmp_path)]) == 2
+    assert "no finished run there" in capsys.readouterr().err
+    (tmp_path / "result.json").write_text(json.dumps(RESULT))
+    assert main(["result", str(tmp_path)]) == 0
+    assert "overall" in capsys.readouterr().out

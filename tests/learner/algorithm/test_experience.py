@@ -1,0 +1,153 @@
+"""Masks by kind and coverage, and what the estimators make of a batch."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from learner.algorithm.experience import Scores, logprob_differences, make_experience, make_masks
+from learner.config import LearnerConfig
+from tests.learner.conftest import random_trajectories
+
+CPU = torch.device("cpu")
+BATCH = random_trajectories(3, prompts=4)
+LENGTHS = [len(t.response_ids) for t in BATCH]
+
+
+def scores(seed: int = 0, critic: bool = True) -> Scores:
+    generator = torch.Generator().manual_seed(seed)
+    response = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
+    tables = torch.randn(4, *response.shape, generator=generator) * response
+    return Scores(
+        -tables[0].abs(), -tables[1].abs(), tables[2].abs(), tables[3] if critic else None
+    )
+
+
+def kept(table: torch.Tensor) -> list[int]:
+    return table.sum(-1).tolist()
+
+
+def test_the_fgo_mask_covers_what_it_is_told_to() -> None:
+    for covers in ((), ("policy",), ("value", "kl"), ("policy", "value", "kl")):
+        masks = make_masks(BATCH, LearnerConfig(mask_covers=covers), 0, CPU)
+        for term in ("policy", "value", "kl"):
+            mask = getattr(masks, term)
+            wanted = [sum(t.policy_mask) for t in BATCH] if term in covers else LENGTHS
+            assert kept(mask) == wanted
+            assert not (mask & ~masks.response).any()
+
+
+def test_the_random_mask_drops_as_many_tokens_of_each_response_elsewhere() -> None:
+    fgo = make_masks(BATCH, LearnerConfig(), 0, CPU)
+    random = make_masks(BATCH, LearnerConfig(mask="random"), 0, CPU)
+    assert kept(random.policy) == kept(fgo.policy)
+    assert not torch.equal(random.policy, fgo.policy)
+    assert not (random.policy & ~fgo.response).any()
+
+
+def test_the_random_mask_is_seeded_by_seed_update_and_sample() -> None:
+    def mask(seed: int, update: int) -> torch.Tensor:
+        return make_masks(BATCH, LearnerConfig(mask="random", seed=seed), update, CPU).policy
+
+    assert torch.equal(mask(1, 2), mask(1, 2))
+    assert not torch.equal(mask(1, 2), mask(2, 2))
+    assert not torch.equal(mask(1, 2), mask(1, 3))
+    turned = make_masks(BATCH[::-1], LearnerConfig(mask="random", seed=1), 2, CPU).policy
+    assert torch.equal(turned.flip(0), mask(1, 2))
+
+
+def test_no_mask_keeps_every_generated_token() -> None:
+    masks = make_masks(BATCH, LearnerConfig(mask="none"), 0, CPU)
+    assert torch.equal(masks.policy, masks.response)
+    assert kept(masks.response) == LENGTHS
+
+
+def experience(config: LearnerConfig, batch=BATCH, seed: int = 0):
+    critic = config.advantage == "gae"
+    return make_experience(batch, make_masks(batch, config, 0, CPU), scores(seed, critic), config)
+
+
+def test_group_baselines_give_every_token_its_samples_advantage() -> None:
+    for name in ("grpo", "rloo"):
+        found = experience(LearnerConfig(advantage=name, kl_coefficient=0.0))
+        assert found.returns is None
+        for row, length in enumerate(LENGTHS):
+            assert len(set(found.advantages[row, :length].tolist())) <= 1
+            assert not found.advantages[row, length:].any()
+
+
+def test_a_group_of_equal_outcomes_has_no_signal_and_is_counted() -> None:
+    same = [replace(t, reward=1.0) if number % 4 == 0 else t for number, t in enumerate(BATCH)]
+    found = experience(LearnerConfig(advantage="grpo", kl_coefficient=0.0), same)
+    assert not found.advantages[::4].any()
+    assert found.metrics["groups_without_signal"] == pytest.approx(0.25)
+
+
+def test_with_the_penalty_as_a_loss_no_reward_holds_it() -> None:
+    """Other reference log-probabilities, the same advantages."""
+    in_loss = LearnerConfig(advantage="rloo", kl_in="loss", kl_estimator="k3")
+    in_reward = LearnerConfig(advantage="rloo")
+    other = replace(scores(0, False), reference_logprobs=scores(5, False).reference_logprobs)
+    masks = make_masks(BATCH, in_loss, 0, CPU)
+    for config, equal in ((in_loss, True), (in_reward, False)):
+        one = make_experience(BATCH, masks, scores(0, False), config).advantages
+        two = make_experience(BATCH, masks, other, config).advantages
+        assert torch.equal(one, two) == equal
+
+
+def test_whitened_advantages_ignore_which_tokens_are_trained_on() -> None:
+    for name in ("gae", "reinforce++"):
+        masked = experience(LearnerConfig(advantage=name)).advantages
+        whole = experience(LearnerConfig(advantage=name, mask="none")).advantages
+        assert torch.equal(masked, whole)
+        response = make_masks(BATCH, LearnerConfig(), 0, CPU).response
+        assert float(masked[response].mean()) == pytest.approx(0, abs=1e-5)
+        assert float(masked[response].var(correction=0)) == pytest.approx(1, abs=1e-3)
+
+
+def test_importance_weights_are_counted() -> None:
+    assert experience(LearnerConfig()).weights is None
+    found = experience(LearnerConfig(importance_cap=1.5))
+    assert found.weights is not None
+    response = make_masks(BATCH, LearnerConfig(), 0, CPU).response
+    rollout = torch.tensor([value for t in BATCH for value in t.rollout_logprobs])
+    wanted = (scores().logprobs[response] - rollout).exp().clamp(max=1.5)
+    torch.testing.assert_close(found.weights[response], wanted)
+    assert found.metrics["importance_weight"] == pytest.approx(float(wanted.mean()), rel=1e-5)
+    share = float((wanted == 1.5).float().mean())
+    assert 0 < found.metrics["importance_capped_share"] == pytest.approx(share)
+
+
+def test_only_fresh_samples_tell_of_the_engines_difference() -> None:
+    response = make_masks(BATCH, LearnerConfig(), 0, CPU).response
+    own = scores().logprobs
+    exact = [
+        replace(t, rollout_logprobs=tuple(own[row, : len(t.response_ids)].tolist()))
+        for row, t in enumerate(BATCH)
+    ]
+    stale = replace(BATCH[1], weight_version=6)
+    batch = [
+        stale,
+        *(replace(t, weight_version=7) for t in exact if t.sample_id != stale.sample_id),
+    ]
+    batch.sort(key=lambda t: t.sample_id)
+    for version, differs, age in ((7, False, 0.1), (None, True, 0.0)):
+        found = logprob_differences(batch, scores(), response, version)
+        assert (found["rollout_trainer_logprob_diff"] > 1e-3) == differs
+        assert found["staleness"] == pytest.approx(age)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kl_in": "loss"}, "kl_in loss needs kl_estimator k2 or k3"),
+        ({"advantage": "grpo"}, "set kl_in loss with kl_estimator k3, or kl_coefficient 0"),
+        ({"zero": {"stage": 0, "offload_optimizer": True}}, "needs stage 1, 2 or 3"),
+        ({"zero": {"stage": 2, "offload_parameters": True}}, "needs stage 3, stage is 2"),
+        ({"mask_covers": ["advantages"]}, "'policy', 'value' or 'kl'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        LearnerConfig(**settings)

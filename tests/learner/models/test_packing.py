@@ -1,0 +1,348 @@
+"""Sequences in one row answer, and are learned from, as if each were alone."""
+
+import copy
+import inspect
+import random
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    GPT2Config,
+    GptOssConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
+    Lfm2Config,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    Qwen2Config,
+    Qwen2MoeConfig,
+    RecurrentGemmaConfig,
+)
+
+from learner.models import packing
+from learner.models.batch import TokenBatch, token_batch
+from learner.models.pretrained import CriticModel, PolicyModel, checkpoint_gradients
+
+CPU = torch.device("cpu")
+WINDOW = 5
+SHAPE: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": 1,
+}
+CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
+    "llama": lambda: LlamaConfig(**SHAPE),
+    "grouped heads, tied embeddings": lambda: Qwen2Config(
+        **SHAPE, num_key_value_heads=2, tie_word_embeddings=True
+    ),
+    "learned positions": lambda: GPT2Config(
+        vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=64
+    ),
+    "window": lambda: MistralConfig(**SHAPE, num_key_value_heads=1, sliding_window=WINDOW),
+    "window in one layer, told to its mask alone": lambda: Qwen2MoeConfig(
+        **SHAPE,
+        num_key_value_heads=2,
+        use_sliding_window=True,
+        sliding_window=WINDOW,
+        max_window_layers=2,
+        num_experts=2,
+        num_experts_per_tok=1,
+        moe_intermediate_size=16,
+    ),
+}
+Plain = Any
+"""A causal language model of transformers as it comes."""
+
+
+def plain_model(config: PreTrainedConfig) -> Plain:
+    """Random weights, large enough that what a token attends to matters."""
+    torch.manual_seed(0)
+    model: Plain = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(6)
+    return model
+
+
+@cache
+def models(kind: str) -> tuple[Plain, PolicyModel, CriticModel]:
+    """The plain model, and policy and critic with its weights."""
+    plain = plain_model(CONFIGS[kind]())
+    critic = CriticModel(copy.deepcopy(plain).base_model)
+    torch.nn.init.normal_(critic.value_head.weight)
+    return plain, PolicyModel(copy.deepcopy(plain)), critic
+
+
+def random_sequences(seed: int, lengths: Sequence[int]) -> list[list[int]]:
+    generator = random.Random(seed)
+    return [[generator.randrange(2, 64) for _ in range(length)] for length in lengths]
+
+
+def alone(model: Plain, sequence: Sequence[int], first: int) -> Tensor:
+    """Log-probabilities of the tokens from `first` on, by whole logits and one sequence."""
+    ids = torch.tensor([sequence])
+    logprobs = model(ids).logits[0, :-1].log_softmax(-1)
+    return logprobs.gather(-1, ids[0, 1:, None])[first - 1 :, 0]
+
+
+def gradients(model: torch.nn.Module, loss: Tensor) -> dict[str, Tensor]:
+    model.zero_grad()
+    loss.backward()
+    named = model.named_parameters()
+    return {
+        name.removeprefix("model."): torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in named
+    }
+
+
+def assert_close(found: dict[str, Tensor], wanted: dict[str, Tensor], tolerance: float) -> None:
+    scale = max(float(gradient.abs().max()) for gradient in wanted.values())
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(
+            found[name], gradient, rtol=0, atol=tolerance * max(1, scale), msg=name
+        )
+
+
+lengths_and_firsts = st.lists(
+    st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+@settings(max_examples=15)
+@given(shape=lengths_and_firsts, seed=st.integers(0, 99))
+def test_a_row_answers_like_its_sequences_one_by_one(
+    kind: str, shape: list[tuple[int, int]], seed: int
+) -> None:
+    plain, policy, critic = models(kind)
+    lengths, firsts = zip(*shape, strict=True)
+    sequences = random_sequences(seed, lengths)
+    batch = token_batch(sequences, firsts, CPU)
+    found, _ = policy(batch, 1.0, 7)
+    wanted = torch.cat([alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)])
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    each = [critic(token_batch([s], [f], CPU)) for s, f in zip(sequences, firsts, strict=True)]
+    torch.testing.assert_close(critic(batch), torch.cat(each), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_its_gradient_is_the_sum_of_theirs(kind: str, checkpointing: bool) -> None:
+    plain, policy, _ = models(kind)
+    if checkpointing:
+        policy = copy.deepcopy(policy)
+        checkpoint_gradients(policy.model.base_model)
+    sequences, firsts = random_sequences(3, (7, 1, 12, 5)), (2, 1, 4, 1)
+    batch = token_batch(sequences, firsts, CPU)
+    weights = torch.randn(len(batch.targets), generator=torch.Generator().manual_seed(1))
+    one_by_one = [alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)]
+    wanted = gradients(plain, (torch.cat(one_by_one) * weights).sum())
+    found = gradients(policy, (policy(batch, 1.0, 5)[0] * weights).sum())
+    wanted = {name.removeprefix("model."): gradient for name, gradient in wanted.items()}
+    found = {name.removeprefix("model."): gradient for name, gradient in found.items()}
+    assert found.keys() == wanted.keys()
+    assert_close(found, wanted, 1e-5)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("changed", [0, 1, 2])
+def test_nothing_crosses_a_boundary(kind: str, changed: int) -> None:
+    """Another sequence of the same length changes no bit of the others, forward or backward."""
+    _, policy, critic = models(kind)
+    lengths, firsts = (6, 11, 8), (2, 3, 1)
+    before, other = random_sequences(0, lengths), random_sequences(1, lengths)
+    after = [other[n] if n == changed else before[n] for n in range(3)]
+    for model in (policy, critic):
+        answers, arrived = zip(
+            *(outcome(model, token_batch(s, firsts, CPU)) for s in (before, after)), strict=True
+        )
+        for parts in (zip(*answers, strict=True), zip(*arrived, strict=True)):
+            assert [torch.equal(old, new) for old, new in parts] == [n != changed for n in range(3)]
+
+
+def outcome(
+    model: PolicyModel | CriticModel, batch: TokenBatch
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """A model's answers, and the gradient of their sum at its embeddings, by sequence."""
+    arrived: list[Tensor] = []
+
+    def embedded(_module: Any, _inputs: Any, embeddings: Tensor) -> None:
+        embeddings.register_hook(arrived.append)
+
+    backbone = model.backbone if isinstance(model, CriticModel) else model.model.base_model
+    handle = backbone.get_input_embeddings().register_forward_hook(embedded)
+    answer = model(batch) if isinstance(model, CriticModel) else model(batch, 1.0, 50)[0]
+    handle.remove()
+    answer.sum().backward()
+    lengths = batch.bounds.diff().tolist()
+    return answer.detach().split(batch.counts), arrived[0][0].split(lengths)
+
+
+def test_nothing_grows_with_the_square_of_the_row() -> None:
+    _, policy, _ = models("llama")
+    batch = token_batch(random_sequences(0, [8] * 100), [1] * 100, CPU)
+
+    class Largest(TorchDispatchMode):
+        elements = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            parts = out if isinstance(out, (tuple, list)) else [out]
+            sizes = [part.numel() for part in parts if isinstance(part, Tensor)]
+            self.elements = max(self.elements, *sizes, 0)
+            return out
+
+    with Largest() as largest:
+        policy(batch, 1.0, 64)[0].sum().backward()
+    assert 800 * 48 <= largest.elements <= 800 * 64
+
+
+def test_the_empty_batch_has_a_gradient_of_zero() -> None:
+    _, policy, critic = models("llama")
+    batch = token_batch([], [], CPU)
+    found, entropies = policy(batch, 1.0, 8, entropy=True)
+    assert found.shape == critic(batch).shape == (0,)
+    assert entropies is not None
+    assert entropies.shape == (0,)
+    for model, answer in ((policy, found), (critic, critic(batch))):
+        gradient = gradients(model, answer.sum())
+        assert all(not part.any() for part in gradient.values())
+
+
+class Precisions:
+    """Stands before the attention of PyTorch and notes what it is given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: set[torch.dtype] = set()
+        attend = torch.nn.functional.scaled_dot_product_attention
+
+        def noted(*parts: Tensor, **options: Any) -> Tensor:
+            self.seen |= {part.dtype for part in parts}
+            return attend(*parts, **options)
+
+        monkeypatch.setattr(packing.functional, "scaled_dot_product_attention", noted)
+
+
+def test_mixed_precision_attends_in_float32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    precisions = Precisions(monkeypatch)
+    plain = models("grouped heads, tied embeddings")[0]
+    mixed = PolicyModel(copy.deepcopy(plain), mixed_precision=True)
+    sequences, firsts = random_sequences(5, (9, 4, 11)), (3, 1, 2)
+    batch = token_batch(sequences, firsts, CPU)
+    with torch.no_grad():
+        scored, _ = mixed(batch, 1.0, 50)
+    found, _ = mixed(batch, 1.0, 50)
+    assert torch.equal(scored, found), "scoring and learning give the same bits"
+    assert precisions.seen == {torch.float32}
+    with torch.autocast("cpu", torch.bfloat16):
+        each = [alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)]
+    exact = torch.cat([alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)])
+    error, usual = (found - exact).abs().mean(), (torch.cat(each) - exact).abs().mean()
+    assert 0 < error < 2 * usual
+    assert all(part.isfinite().all() for part in gradients(mixed, found.sum()).values())
+
+
+def test_weights_of_16_bits_attend_in_16_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    precisions = Precisions(monkeypatch)
+    policy = PolicyModel(copy.deepcopy(models("llama")[0]).bfloat16())
+    policy(token_batch(random_sequences(5, (9, 4)), (3, 1), CPU), 1.0, 50)
+    assert precisions.seen == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("window", [None, 3])
+@pytest.mark.parametrize("key_value_heads", [1, 2, 4])
+def test_the_kernel_is_asked_for_the_same(
+    key_value_heads: int, window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no such kernel for a CPU: what it is given is bound to its own signature and
+    computed here by its documentation.
+    """
+    signature = inspect.signature(packing.varlen_attn)
+
+    def documented(*args: Any, **options: Any) -> Tensor:
+        given = signature.bind(*args, **options)
+        given.apply_defaults()
+        a = given.arguments
+        assert a["cu_seq_q"].dtype == torch.int32
+        assert a["max_q"] == a["max_k"] == int(a["cu_seq_q"].diff().max())
+        left, right = a["window_size"]
+        assert right == 0, "causal"
+        share = a["query"].shape[1] // a["key"].shape[1]
+        assert a["enable_gqa"] == (share > 1)
+        out = torch.empty_like(a["query"])
+        for start, end in zip(a["cu_seq_q"], a["cu_seq_k"][1:], strict=False):
+            for head in range(out.shape[1]):
+                q = a["query"][start:end, head]
+                k, v = (a[name][start:end, head // share] for name in ("key", "value"))
+                scores = q @ k.T * a["scale"]
+                back = torch.arange(len(q))[:, None] - torch.arange(len(q))
+                scores[(back < 0) | ((left >= 0) & (back > left))] = float("-inf")
+                out[start:end, head] = scores.softmax(-1) @ v
+        return out
+
+    monkeypatch.setattr(packing, "varlen_attn", documented)
+    generator = torch.Generator().manual_seed(0)
+    heads = (4, key_value_heads, key_value_heads)
+    parts = [torch.randn(1, 14, n, 8, generator=generator).transpose(1, 2) for n in heads]
+    bounds = torch.tensor([0, 5, 6, 14], dtype=torch.int32)
+    found = packing._by_kernel(*parts, bounds, 8, 0.3, window)
+    torch.testing.assert_close(found, packing._by_sequence(*parts, bounds, 0.3, window))
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (
+            RecurrentGemmaConfig(**SHAPE, block_types=["recurrent", "attention"]),
+            "RecurrentGemmaModel cannot",
+        ),
+        (BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2), "BloomModel cannot"),
+        (
+            Lfm2Config(**SHAPE, num_key_value_heads=2, layer_types=["conv", "full_attention"]),
+            "Lfm2Model cannot learn from packed sequences: it has layers of conv that",
+        ),
+    ],
+    ids=["recurrent", "no attention interface", "convolutions"],
+)
+def test_a_model_that_would_leak_is_refused(config: PreTrainedConfig, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        PolicyModel(plain_model(config))
+
+
+def test_attention_of_another_kind_is_refused() -> None:
+    config = GptOssConfig(
+        **SHAPE, num_key_value_heads=2, head_dim=8, num_local_experts=2, sliding_window=WINDOW
+    )
+    policy = PolicyModel(plain_model(config))
+    with pytest.raises(ValueError, match=r"GptOssAttention cannot .* it asks for s_aux"):
+        policy(token_batch([[3, 4]], [1], CPU), 1.0, 8)
+
+
+def test_a_model_that_changes_its_logits_afterwards_is_refused() -> None:
+    config = GraniteConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, logits_scaling=8.0,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"granite with logits_scaling 8\.0 is not supported"):
+        PolicyModel(GraniteForCausalLM(config))
+    config.logits_scaling = 1.0
+    PolicyModel(GraniteForCausalLM(config))

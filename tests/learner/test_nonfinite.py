@@ -1,0 +1,168 @@
+"""Numbers that are not finite or do not agree stop an update before any model takes a step."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from learner.nonfinite import LogprobMismatchError, NonFiniteError
+from tests.learner.ranks import weights
+from tests.learner.test_ppo import Make, new_learner, same
+
+STAGES = pytest.mark.parametrize("stage", [0, 1, 2, 3])
+
+
+@STAGES
+def test_a_loss_that_is_not_finite_names_step_micro_batch_and_samples(
+    stage: int, model_dir: Path, make_trajectories: Make, tmp_path: Path
+) -> None:
+    zero = {"stage": stage}
+    learner = new_learner(model_dir, tmp_path, zero=zero, minibatch_size=20, token_budget=20)
+    before = weights(learner)
+    batch = make_trajectories(1)
+    batch[1] = replace(batch[1], reward=1e38)
+    with pytest.raises(NonFiniteError) as caught:
+        learner.update(batch)
+    message = str(caught.value)
+    assert "update 0, optimizer step 0: the loss is not finite in micro-batch" in message
+    assert same(before["policy"], weights(learner)["policy"])
+    assert same(before["critic"], weights(learner)["critic"])
+    written = sorted(tmp_path.glob("*.json"))
+    assert written
+    assert all(str(path) in message for path in written)
+
+
+class BreakGradient(torch.autograd.Function):
+    """The values as they are; a gradient of NaN where `broken`."""
+
+    @staticmethod
+    def forward(ctx, values, broken):
+        ctx.save_for_backward(broken)
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        (broken,) = ctx.saved_tensors
+        return torch.where(broken, float("nan"), gradients[0]), None
+
+
+@pytest.mark.parametrize("model", ["policy", "critic"])
+@STAGES
+def test_a_broken_gradient_stops_both_models_and_its_sample_is_written_down(
+    stage: int,
+    model: str,
+    model_dir: Path,
+    make_trajectories: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One sample of several in its micro-batch has a broken gradient, in one of the models."""
+    zero = {"stage": stage}
+    learner = new_learner(model_dir, tmp_path, zero=zero, minibatch_size=20, token_budget=64)
+    before = weights(learner)
+    batch = make_trajectories(1)
+    target = batch[8]
+    kind = type(getattr(learner, f"_{model}").module)
+    forward = kind.forward
+
+    def spoilt(self, tokens, *rest, **options):
+        found = forward(self, tokens, *rest, **options)
+        values = found if model == "critic" else found[0]
+        broken = torch.zeros(len(values), dtype=torch.bool)
+        sequences = tokens.input_ids[0].split(tokens.bounds.diff().tolist())
+        for ids, part in zip(sequences, broken.split(tokens.counts), strict=True):
+            part[:] = ids.tolist() == list(target.token_ids)
+        if values.requires_grad:
+            values = BreakGradient.apply(values, broken)
+        return values if model == "critic" else (values, *found[1:])
+
+    monkeypatch.setattr(kind, "forward", spoilt)
+    message = r"update 0, optimizer step 0: the gradient is not finite in micro-batch 1 of rank 0"
+    with pytest.raises(NonFiniteError, match=message):
+        learner.update(batch)
+    assert same(before["policy"], weights(learner)["policy"])
+    assert same(before["critic"], weights(learner)["critic"])
+
+    (path,) = tmp_path.glob("*.json")
+    record = json.loads(path.read_text())
+    assert (record["update"], record["optimizer_step"], record["micro_batch"]) == (0, 0, 1)
+    assert record["samples_with_broken_gradient"] == [target.sample_id]
+    names = [sample["sample_id"] for sample in record["samples"]]
+    assert 0 < names.index(target.sample_id) < len(names) - 1, "it lies within the row"
+    sample = record["samples"][names.index(target.sample_id)]
+    assert [token["id"] for token in sample["tokens"]] == list(target.response_ids)
+    assert [token["executed"] for token in sample["tokens"]] == list(target.policy_mask)
+    assert sample["outcome"] == "failed"
+    tensors = torch.load(path.with_suffix(".pt"))
+    assert tensors["token_ids"][target.sample_id][1] == list(target.response_ids)
+    row = tensors["advantage"][names.index(target.sample_id)]
+    assert [token["advantage"] for token in sample["tokens"]] == row[
+        : len(sample["tokens"])
+    ].tolist()
+
+
+def test_a_broken_model_is_written_down_too(
+    model_dir: Path, make_trajectories: Make, tmp_path: Path
+) -> None:
+    learner = new_learner(model_dir, tmp_path)
+    with torch.no_grad():
+        learner._model.get_output_embeddings().weight[5] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"the weights are broken, written to .*\.json"):
+        learner.update(make_trajectories(1))
+    (path,) = tmp_path.glob("*.json")
+    record = json.loads(path.read_text())
+    assert "nan" in [token["old_logprob"] for token in record["samples"][0]["tokens"]]
+
+
+@pytest.mark.parametrize(
+    ("alarm", "shift", "outcome"),
+    [("warn", 0.5, "warns"), ("raise", 0.5, "raises"), ("off", 0.5, ""), ("raise", 0.0, "")],
+)
+def test_the_alarm_on_the_rollout_engines_log_probabilities(
+    alarm: str,
+    shift: float,
+    outcome: str,
+    model_dir: Path,
+    make_trajectories: Make,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    learner = new_learner(model_dir, temperature=0.8, logprob_diff_alarm=alarm)
+    before = weights(learner)
+    batch = make_trajectories(1)
+    own = learner.token_logprobs([t.token_ids for t in batch], temperature=0.8)
+    batch = [
+        replace(t, rollout_logprobs=tuple(v + shift for v in found[len(t.prompt_ids) - 1 :]))
+        for t, found in zip(batch, own, strict=True)
+    ]
+    if outcome == "raises":
+        with pytest.raises(LogprobMismatchError, match=r"0.5 nats .* the limit is 0.0001"):
+            learner.update(batch)
+        assert same(before["policy"], weights(learner)["policy"])
+        assert same(before["critic"], weights(learner)["critic"])
+    else:
+        metrics = learner.update(batch)
+        assert metrics["rollout_trainer_logprob_diff"] == pytest.approx(shift, abs=1e-4)
+    assert ("the limit is 0.0001" in caplog.text) == (outcome == "warns")
+
+
+def test_stale_samples_raise_no_alarm(model_dir: Path, make_trajectories: Make) -> None:
+    learner = new_learner(model_dir, logprob_diff_alarm="raise")
+    metrics = learner.update(make_trajectories(1), weight_version=2)
+    assert metrics["rollout_trainer_logprob_diff"] == 0.0
+    assert metrics["staleness"] == 2.0
+    with pytest.raises(LogprobMismatchError):
+        learner.update(make_trajectories(1), weight_version=0)
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(model_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["one more", "and another"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ValueError, match=r"does not fit the model: it has \d+ tokens, the model"):
+        new_learner(folder)

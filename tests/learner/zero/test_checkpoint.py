@@ -1,0 +1,107 @@
+"""Checkpoints: everything comes back, and what does not fit or is damaged is refused by name."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learner.zero.checkpoint import CheckpointError
+from tests.learner.ranks import weights
+from tests.learner.test_ppo import Make, new_learner, same
+
+
+def edit(folder: Path, key: str, value: object) -> None:
+    manifest = {**json.loads((folder / "learner.json").read_text()), key: value}
+    (folder / "learner.json").write_text(json.dumps(manifest))
+
+
+def drop(folder: Path, key: str) -> None:
+    manifest = json.loads((folder / "learner.json").read_text())
+    del manifest[key]
+    (folder / "learner.json").write_text(json.dumps(manifest))
+
+
+def shorten(folder: Path, pattern: str) -> None:
+    (path,) = folder.glob(pattern)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "learner.json").unlink(), "holds no complete checkpoint"),
+        (lambda folder: (folder / "learner.json").write_text('{"wor'), "no complete checkpoint"),
+        (lambda folder: drop(folder, "state"), "no complete checkpoint: KeyError"),
+        (
+            lambda folder: edit(folder, "world_size", 4),
+            "written with world_size 4, .* has 1: each rank's file .*; resume with world_size 4",
+        ),
+        (lambda folder: edit(folder, "zero_stage", 3), "written with zero_stage 3, .* has 2"),
+        (lambda folder: edit(folder, "config_digest", "x"), "does not match its digest"),
+        (lambda folder: shorten(folder, "policy/state/*model_states.pt"), "damaged and was not"),
+        (lambda folder: shorten(folder, "critic/state/*optim_states.pt"), "damaged and was not"),
+        (lambda folder: shorten(folder, "random-0.pt"), "damaged and was not loaded"),
+        (lambda folder: (folder / "random-0.pt").unlink(), "damaged and was not loaded"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    spoil: Callable[[Path], object], message: str, model_dir: Path, tmp_path: Path
+) -> None:
+    learner = new_learner(model_dir)
+    learner.save_checkpoint(tmp_path)
+    learner.load_checkpoint(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        learner.load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"critic_layers": 1}, r"another architecture: critic: backbone.layers.1.* missing here"),
+        ({"advantage": "rloo"}, r"another architecture: critic: .* missing here; resume with"),
+        ({"kl_coefficient": 0.5}, r"other settings: kl_coefficient is 0.05 there, 0.5 here"),
+        ({"seed": 3, "epochs": 2}, r"other settings: epochs is 1 there, 2 here; seed is 0 there"),
+    ],
+)
+def test_a_checkpoint_of_another_learner_is_refused(
+    other: dict, message: str, model_dir: Path, tmp_path: Path
+) -> None:
+    new_learner(model_dir).save_checkpoint(tmp_path)
+    new_learner(model_dir, token_budget=77).load_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        new_learner(model_dir, **other).load_checkpoint(tmp_path)
+
+
+def test_every_random_state_of_the_process_is_restored(model_dir: Path, tmp_path: Path) -> None:
+    learner = new_learner(model_dir)
+
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    draw()
+    learner.save_checkpoint(tmp_path)
+    wanted = draw()
+    assert draw() != wanted
+    learner.load_checkpoint(tmp_path)
+    assert draw() == wanted
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_a_loaded_checkpoint_continues_bit_for_bit(
+    stage: int, model_dir: Path, make_trajectories: Make, tmp_path: Path
+) -> None:
+    zero = {"stage": stage}
+    straight, resumed = new_learner(model_dir, zero=zero), new_learner(model_dir, zero=zero)
+    straight.update(make_trajectories(1))
+    straight.save_checkpoint(tmp_path)
+    straight.update(make_trajectories(2))
+    resumed.load_checkpoint(tmp_path)
+    assert resumed.updates == 1
+    resumed.update(make_trajectories(2))
+    assert same(weights(straight)["policy"], weights(resumed)["policy"])
+    assert same(weights(straight)["critic"], weights(resumed)["critic"])
