@@ -14,36 +14,14 @@ from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import GENERATED, JUDGED, Ledger
-from actors.rollout.worker import Completion, Request
+from actors.rollout.samples import Completion, Request, Sample
 from actors.sandboxes.pool import SandboxPool
 from curriculum.config import PromptConfig
-from curriculum.program import Program, assemble
+from curriculum.program import assemble
 from curriculum.prompt import Prompt, PromptEncoder
 from curriculum.subtask import Subtask
 from learner.tokenizer import completion_text, text_lengths, token_bytes
-from sandbox import Job, Limits, Verdict
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One completion with everything known about it."""
-
-    sample_id: int
-    """Unique within the run."""
-    subtask: Subtask
-    """What was asked."""
-    prompt: Prompt
-    """How it was asked."""
-    completion: Completion
-    """What the policy wrote."""
-    program: Program
-    """Given code and completion as one program."""
-    text: str
-    """The completion as text."""
-    token_lengths: tuple[int, ...]
-    """Bytes of `text` that each completion token adds (0 for special tokens)."""
-    verdict: Verdict
-    """What happened when it ran."""
+from sandbox import Job, Limits
 
 
 @dataclass(frozen=True)

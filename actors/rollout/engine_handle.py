@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.rollout.worker import Request
+from actors.rollout.samples import Request
 
 
 @dataclass

@@ -16,7 +16,8 @@ from actors.cluster.ray_calls import ACTIONABLE, answers, no_options, reborn
 from actors.config import RolloutConfig
 from actors.errors import ActorLost, RunFailed
 from actors.rollout.engine_handle import Ended, Member, by_prompt, deal
-from actors.rollout.worker import Completion, Request, RolloutWorker, engine_env
+from actors.rollout.samples import Completion, Request
+from actors.rollout.worker import RolloutWorker, engine_env
 
 _REVIVALS = 3
 """Times in a row that loading may fail while no other engine is there, before the run ends."""

@@ -1,18 +1,75 @@
-"""From judged samples to what the learner trains on."""
+"""The units of a rollout: a request, its completion, the judged sample, and its trajectory."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from actors.rollout.collector import Sample
+from curriculum.program import Program
+from curriculum.prompt import Prompt
+from curriculum.subtask import Subtask
 from learner.config import RewardConfig
 from learner.mask import execution_mask
 from learner.reward import reward
 from learner.trajectory import Trajectory
-from sandbox import Outcome
+from sandbox import Outcome, Verdict
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to generate."""
+
+    sample_id: int
+    """Names the sample from here to its gradient."""
+    prompt_ids: tuple[int, ...]
+    """The prompt's token ids."""
+    seed: int
+    """Seed of this sample's own random stream."""
+    max_tokens: int
+    """Longest completion [tokens]."""
+    temperature: float
+    """Sampling temperature; 0 is greedy."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One finished completion."""
+
+    sample_id: int
+    """As in the request."""
+    token_ids: tuple[int, ...]
+    """Generated ids, the end-of-sequence token included where the policy wrote it."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each generated id under the sampling distribution [nats]."""
+    finish_reason: str
+    """`stop` (the policy or a stop string ended it) or `length`."""
+    weight_version: int
+    """Version of the oldest weights that wrote any of it."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion with everything known about it."""
+
+    sample_id: int
+    """Unique within the run."""
+    subtask: Subtask
+    """What was asked."""
+    prompt: Prompt
+    """How it was asked."""
+    completion: Completion
+    """What the policy wrote."""
+    program: Program
+    """Given code and completion as one program."""
+    text: str
+    """The completion as text."""
+    token_lengths: tuple[int, ...]
+    """Bytes of `text` that each completion token adds (0 for special tokens)."""
+    verdict: Verdict
+    """What happened when it ran."""
 
 
 def trajectory(sample: Sample, rewards: RewardConfig) -> Trajectory:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
+from actors.rollout.samples import Completion, Request
 
 ENGINE_ENV = {
     # The engine core lives in one process beside the actor; a second hop would only add copies.
@@ -36,38 +36,6 @@ _CPU_BLOCK = 32
 
 _CPU_BATCHED_TOKENS = 4096
 """Tokens of one forward pass: whole prompts, as many as fit."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One completion to generate."""
-
-    sample_id: int
-    """Names the sample from here to its gradient."""
-    prompt_ids: tuple[int, ...]
-    """The prompt's token ids."""
-    seed: int
-    """Seed of this sample's own random stream."""
-    max_tokens: int
-    """Longest completion [tokens]."""
-    temperature: float
-    """Sampling temperature; 0 is greedy."""
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One finished completion."""
-
-    sample_id: int
-    """As in the request."""
-    token_ids: tuple[int, ...]
-    """Generated ids, the end-of-sequence token included where the policy wrote it."""
-    logprobs: tuple[float, ...]
-    """Log-probability of each generated id under the sampling distribution [nats]."""
-    finish_reason: str
-    """`stop` (the policy or a stop string ended it) or `length`."""
-    weight_version: int
-    """Version of the oldest weights that wrote any of it."""
 
 
 def engine_env(config: RolloutConfig, gpu: bool, colocated: bool) -> dict[str, str]:

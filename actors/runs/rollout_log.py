@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actors.rollout.collector import Sample
+from actors.rollout.samples import Sample
 from learner.trajectory import Trajectory
 
 KEPT = 8

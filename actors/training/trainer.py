@@ -25,9 +25,9 @@ from typing import Any
 from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.learners.group import LearnerGroup
-from actors.rollout.collector import Collected, Collector, Sample, rollout_figures
+from actors.rollout.collector import Collected, Collector, rollout_figures
 from actors.rollout.ledger import Ledger
-from actors.rollout.samples import outcome_mix, split_faults, trajectory
+from actors.rollout.samples import Sample, outcome_mix, split_faults, trajectory
 from actors.runs.folder import RunFolder, append_jsonl, write_atomic
 from actors.runs.metrics import MetricsLog
 from actors.runs.rollout_log import rollout_records

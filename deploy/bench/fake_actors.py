@@ -16,7 +16,7 @@ from typing import Any
 from actors.config import LoopConfig, RolloutConfig
 from actors.errors import ActorLost
 from actors.rollout.collector import Collector
-from actors.rollout.worker import Completion, Request
+from actors.rollout.samples import Completion, Request
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
 from actors.training.trainer import Trainer

@@ -31,7 +31,7 @@ from actors.config import LoopConfig, PlacementConfig, RolloutConfig, WeightsCon
 from actors.learners.group import LearnerGroup
 from actors.rollout.engine_handle import Member
 from actors.rollout.fleet import RolloutFleet
-from actors.rollout.worker import Request
+from actors.rollout.samples import Request
 from actors.training.weight_sync import WeightSync
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.bench.fake_actors import steady_trainer

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from actors.rollout.worker import Request, RolloutWorker
+from actors.rollout.samples import Request
+from actors.rollout.worker import RolloutWorker
 
 
 class BenchWorker(RolloutWorker):

@@ -15,7 +15,7 @@ from actors.config import PlacementConfig, RolloutConfig, WeightsConfig
 from actors.learners.group import BroadcastGroup, LearnerGroup
 from actors.rollout.engine_handle import Member
 from actors.rollout.fleet import RolloutFleet
-from actors.rollout.worker import Completion, Request
+from actors.rollout.samples import Completion, Request
 from actors.training.weight_parity import WeightProbe
 from actors.training.weight_sync import WeightSync
 from learner.config import LearnerConfig, OptimizerConfig

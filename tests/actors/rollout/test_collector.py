@@ -14,8 +14,7 @@ import pytest
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.collector import Collector
-from actors.rollout.samples import outcome_mix, split_faults, trajectory
-from actors.rollout.worker import Completion, Request
+from actors.rollout.samples import Completion, Request, outcome_mix, split_faults, trajectory
 from actors.training.evaluate import evaluate
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
 from learner.config import RewardConfig

@@ -16,7 +16,7 @@ import ray
 from actors.cluster.ray_calls import reborn
 from actors.errors import ActorLost, RunFailed
 from actors.rollout.engine_handle import Ended, Member
-from actors.rollout.worker import Completion
+from actors.rollout.samples import Completion
 from tests.actors.rollout.fleet_parts import Parts, group_of, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

@@ -13,7 +13,8 @@ import ray
 
 from actors.config import RolloutConfig
 from actors.rollout.fleet import RolloutFleet
-from actors.rollout.worker import Completion, Request, RolloutWorker
+from actors.rollout.samples import Completion, Request
+from actors.rollout.worker import RolloutWorker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -15,7 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from actors.cluster.ray_calls import answers
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
-from actors.rollout.worker import CPU_ENV, ENGINE_ENV, Completion, RolloutWorker, engine_env
+from actors.rollout.samples import Completion
+from actors.rollout.worker import CPU_ENV, ENGINE_ENV, RolloutWorker, engine_env
 from tests.actors.rollout.fleet_parts import Parts, start
 
 pytestmark = pytest.mark.integration
@@ -106,7 +107,7 @@ def test_after_each_broadcast_every_worker_equals_a_fresh_engine(
 
 
 async def greedy(actor: Any, parts: Parts, version: int) -> list[Any]:
-    from actors.rollout.worker import Request
+    from actors.rollout.samples import Request
 
     requests = [Request(i, prompt, i, 16, 0.0) for i, prompt in enumerate(parts.prompts)]
     stream = actor.generate.options(num_returns="streaming").remote(requests, version)
