@@ -73,7 +73,7 @@ def test_modules_fit_in_a_head(path: Path) -> None:
 def test_every_package_has_tests_and_its_place() -> None:
     for package in PACKAGES:
         assert (ROOT / package / "__init__.py").exists()
-        assert list((ROOT / "tests" / package).glob("test_*.py")), f"no tests of {package}"
+        assert list((ROOT / "tests" / package).rglob("test_*.py")), f"no tests of {package}"
 
 
 @pytest.mark.parametrize(
