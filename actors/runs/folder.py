@@ -3,6 +3,7 @@
 runs/<name>/config.yaml       the resolved configuration
             metrics.jsonl     one line per step
             rollouts.jsonl    a sample of rollouts
+            log.txt           every log record, of the driver and of its actors
             result.json       the final table in numbers
             tensorboard/      the same metrics as event files
             checkpoints/step-000020/ ...   each with its seal, and `latest`, which names the newest
@@ -34,6 +35,7 @@ class RunFolder:
         self.config = root / "config.yaml"
         self.metrics = root / "metrics.jsonl"
         self.rollouts = root / "rollouts.jsonl"
+        self.log = root / "log.txt"
         self.result = root / "result.json"
         self.tensorboard = root / "tensorboard"
         self.checkpoints = root / "checkpoints"
