@@ -5,7 +5,7 @@ VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos lint format typecheck lock engine engine-down image clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner bench chaos soak coverage docs docs-serve lint format typecheck lock engine engine-down image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -41,8 +41,19 @@ bench-learner: install ## measure the learner against TRL and full logits: one t
 	@$(VENV)/python -c 'import trl' 2>/dev/null || deploy/install/install.sh bench
 	@exec $(VENV)/python -m deploy learner bench $(ARGS)
 
-lint: install ## ruff (lint and format) and pyright
-	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/pyright
+coverage: install ## every test, with a line-coverage report of our own code in build/coverage/
+	@mkdir -p build/coverage
+	@$(VENV)/python -m pytest --cov --cov-report= $(ARGS); status=$$?; \
+	 $(VENV)/coverage html -q -d build/coverage/html; $(VENV)/coverage report; exit $$status
+
+docs: install ## the documentation site in build/site, without warnings
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --strict --quiet && echo "docs: build/site/index.html"
+
+docs-serve: install ## the documentation site on http://127.0.0.1:8000, rebuilt on every change
+	@NO_MKDOCS_2_WARNING=1 exec $(VENV)/mkdocs serve --watch README.md --watch CHANGELOG.md $(ARGS)
+
+lint: install ## ruff (lint and format), codespell and pyright
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/codespell && $(VENV)/pyright
 
 format: install ## let ruff fix and format
 	@$(VENV)/ruff check --fix . && $(VENV)/ruff format .

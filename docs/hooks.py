@@ -1,0 +1,123 @@
+"""mkdocs hooks: pages that live beside the code, and the generated configuration reference.
+
+A page exists once, where its reader looks first (`README.md`, `sandbox/README.md`, `CHANGELOG.md`).
+`on_files` adds each of them to the site and rewrites its relative links to the site's pages.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from pydantic import BaseModel
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PAGES = {
+    "README.md": "index.md",
+    "curriculum/README.md": "curriculum.md",
+    "sandbox/README.md": "sandbox.md",
+    "learner/README.md": "learner.md",
+    "actors/README.md": "actors.md",
+    "actors/SCALING.md": "scaling.md",
+    "deploy/README.md": "deploy.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "LICENSE": "license.md",
+}
+"""Repository file to page of the site."""
+
+_LINK = re.compile(r"\]\(([^)#:\s]+)((?:#[^)\s]*)?)\)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages beside the code, their figures and the configuration reference."""
+    figures: set[str] = set()
+    for source, page in PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        if source == "LICENSE":
+            text = f"# Licence\n\n```text\n{text}```\n"
+        text = _LINK.sub(lambda match, at=source: _relinked(match, at, figures), text)
+        files.append(File.generated(config, page, content=text))
+    for figure in sorted(figures):
+        files.append(File.generated(config, figure, abs_src_path=str(ROOT / figure)))
+    files.append(File.generated(config, "configuration.md", content=configuration_reference()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """The guide's links to pages beside the code, as links of the site."""
+    source = f"docs/{page.file.src_uri}"
+    if not (ROOT / source).is_file():
+        return markdown
+    return _LINK.sub(lambda match: _relinked(match, source, set()), markdown)
+
+
+def _relinked(match: re.Match[str], source: str, figures: set[str]) -> str:
+    """A link of a repository file as a link of the site.
+
+    Raises:
+        ValueError: the link names no file of the repository, or one that the site has no page for.
+    """
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
+    target = PAGES.get(f"{target}/README.md", PAGES.get(target, target))
+    if target.startswith("docs/"):
+        target = target.removeprefix("docs/")
+    elif target not in PAGES.values():
+        if not (ROOT / target).is_file() or not target.endswith((".svg", ".png")):
+            raise ValueError(f"{source}: the link to {match[1]} has no page on the site")
+        figures.add(target)
+    return f"]({target}{match[2]})"
+
+
+def configuration_reference() -> str:
+    """Every configuration key with its type, default and meaning, from the models' docstrings."""
+    from deploy.config import RunConfig
+
+    lines = [
+        "# Configuration reference",
+        "",
+        "Every key of a profile (`--config FILE`), generated from the configuration models. On the",
+        "command line a key is `--section.key value`; a value is YAML (`null`, `[if, for]`).",
+        "",
+    ]
+    sections: list[tuple[str, type[BaseModel]]] = [("", RunConfig)]
+    while sections:
+        name, model = sections.pop(0)
+        rows: list[str] = []
+        for key, field in model.model_fields.items():
+            path = f"{name}.{key}" if name else key
+            annotation = field.annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                sections.append((path, annotation))
+                continue
+            default = field.get_default(call_default_factory=True)
+            meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+            rows.append(f"| `{path}` | {_type(annotation)} | `{_value(default)}` | {meaning} |")
+        if rows:
+            about = " ".join((model.__doc__ or "").split())
+            lines += [f"## {name or 'The run'}", "", about, ""]
+            lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def _type(annotation: Any) -> str:
+    """A type as a person writes it: `float`, `float or null`, one of the choices."""
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    text = re.sub(r"(typing|pathlib)\.|curriculum\.\w+\.", "", text)
+    text = text.replace("NoneType", "null").replace("None", "null").replace(" | ", " or ")
+    text = re.sub(r"Optional\[(.*)\]", r"\1 or null", text)
+    text = re.sub(r"Literal\[([^\]]*)\]", lambda match: match[1].replace("', '", "' or '"), text)
+    return f"`{text}`"
+
+
+def _value(default: Any) -> str:
+    if default is None:
+        return "null"
+    if isinstance(default, tuple):
+        return f"[{', '.join(map(str, default))}]"
+    return str(default)
