@@ -72,7 +72,7 @@ class FaultLog:
                 "samples_with_broken_gradient": suspects,
             }
             where = self.write(known, wrong, _tables(experience, samples))
-            names = ", ".join(t.sample_id for t in wrong)
+            names = ", ".join(str(t.sample_id) for t in wrong)
             faults.append(
                 f"the {what} is not finite in micro-batch {at} of rank {self._rank} "
                 f"(samples {names}){where}"
@@ -112,7 +112,7 @@ class FaultLog:
         return f", written to {path}"
 
 
-def _suspects(trajectories: Sequence[Trajectory], broken: Sequence[Tensor]) -> list[str]:
+def _suspects(trajectories: Sequence[Trajectory], broken: Sequence[Tensor]) -> list[int]:
     """Samples with a broken token, of those that lie end to end in a row."""
     ends = list(accumulate(len(t.token_ids) for t in trajectories))
     return [
@@ -148,7 +148,7 @@ def _sample(
         {
             "id": token_id,
             "text": text([token_id]),
-            "executed": trajectory.policy_mask[at],
+            "executed": trajectory.executed_mask[at],
             "rollout_logprob": trajectory.rollout_logprobs[at],
             **{name: _readable(row[at].item()) for name, row in tables.items()},
         }

@@ -24,7 +24,7 @@ from learner.models.actor_critic import ActorCritic
 from learner.models.batch import Step, TokenBatch, idle_share, plan_epoch, token_batch
 from learner.nonfinite import FaultLog, LogprobMismatchError, NonFiniteError
 from learner.tokenizer import token_bytes
-from learner.trajectory import Trajectory
+from learner.trajectory import Trajectory, TrajectoryGroup
 from learner.update_metrics import Tally
 from learner.zero import checkpoint
 from learner.zero.distributed import max_over_ranks, sum_over_ranks
@@ -42,12 +42,12 @@ class PPOLearner(ActorCritic):
     One process per rank, all constructed with the same arguments and called alike: every method is
     collective.
 
-        trajectories --score--> old log-probs, reference, values --advantage--> Experience
+        groups --score--> old log-probs, reference, values --advantage--> Experience
             --epochs x minibatches x micro-batches--> policy and critic steps --> metrics
 
     Example:
         learner = PPOLearner(LearnerConfig(), Path("sft"), rollout_temperature=1.0)
-        metrics = learner.update(trajectories)
+        metrics = learner.update(groups)
         for name, weight in learner.named_weights(): ...
     """
 
@@ -64,14 +64,15 @@ class PPOLearner(ActorCritic):
         """Updates done since the run began, counted through checkpoints."""
 
     def update(
-        self, trajectories: Sequence[Trajectory], weight_version: int | None = None
+        self, groups: Sequence[TrajectoryGroup], weight_version: int | None = None
     ) -> dict[str, float]:
         """Learn from one batch; every rank gets the whole batch and takes its share.
 
-        The result depends on the set of trajectories, not on their order.
+        The result depends on the set of trajectories and on how they are grouped, not on their
+        order: they are taken in the order of their sample ids.
 
         Args:
-            trajectories: the batch.
+            groups: the batch, one group for each prompt.
             weight_version: of the weights that the rollout fleet was sent last, to tell stale
                 samples from fresh ones; None takes all for fresh.
 
@@ -87,7 +88,7 @@ class PPOLearner(ActorCritic):
             LogprobMismatchError: the alarm `logprob_diff_alarm: raise` went off.
         """
         started = time.perf_counter()
-        trajectories = self._checked(trajectories)
+        trajectories, group_of = self._flattened(groups)
         lengths = [len(t.token_ids) for t in trajectories]
         first_epoch = self._plan(lengths, epoch=0)
         batches = [self._token_batches(step, trajectories) for step in first_epoch]
@@ -95,7 +96,7 @@ class PPOLearner(ActorCritic):
         scores = self._score(first_epoch, batches, trajectories, masks.response)
         differences = logprob_differences(trajectories, scores, masks.response, weight_version)
         self._compare(differences["rollout_trainer_logprob_diff"])
-        experience = make_experience(trajectories, masks, scores, self._config)
+        experience = make_experience(trajectories, group_of, masks, scores, self._config)
         scored = time.perf_counter()
 
         tally = Tally(self._device)
@@ -128,10 +129,15 @@ class PPOLearner(ActorCritic):
     def _policy_learns(self) -> bool:
         return self._critic is None or self.updates >= self._config.critic_warmup_steps
 
-    def _checked(self, trajectories: Sequence[Trajectory]) -> list[Trajectory]:
-        if not trajectories:
+    def _flattened(self, groups: Sequence[TrajectoryGroup]) -> tuple[list[Trajectory], Tensor]:
+        """All trajectories in the order of their sample ids, and the number of each one's group
+        [samples].
+        """
+        if not groups:
             raise ValueError("an update needs at least one trajectory")
-        ordered = sorted(trajectories, key=lambda t: t.sample_id)
+        numbered = [(t, number) for number, group in enumerate(groups) for t in group.trajectories]
+        numbered.sort(key=lambda entry: entry[0].sample_id)
+        ordered = [trajectory for trajectory, _ in numbered]
         for before, after in pairwise(ordered):
             if before.sample_id == after.sample_id:
                 raise ValueError(f"sample {after.sample_id} is in the batch twice")
@@ -142,7 +148,7 @@ class PPOLearner(ActorCritic):
                     f"sample {trajectory.sample_id}: token {highest} is outside the model's "
                     f"vocabulary of {self._vocabulary}: the tokenizer does not fit the model"
                 )
-        return ordered
+        return ordered, torch.tensor([number for _, number in numbered], device=self._device)
 
     def _plan(self, lengths: Sequence[int], epoch: int) -> list[Step]:
         config = self._config
@@ -190,7 +196,7 @@ class PPOLearner(ActorCritic):
             where = self._faults.write(facts, wrong, tables) if self._rank == 0 else ""
             raise NonFiniteError(
                 f"update {self.updates}: {what} for samples "
-                f"{', '.join(t.sample_id for t in wrong)}: the weights are broken{where}"
+                f"{', '.join(str(t.sample_id) for t in wrong)}: the weights are broken{where}"
             )
         values = None if self._critic is None else table[3]
         return Scores(table[0], table[1], table[2], values)
@@ -268,7 +274,7 @@ class PPOLearner(ActorCritic):
             if self._critic is not None:
                 norms[1] = self._critic.step(config.critic.lr)
         except NonFiniteGradientError as error:
-            names = ", ".join(trajectories[i].sample_id for i in step.samples)
+            names = ", ".join(str(trajectories[i].sample_id) for i in step.samples)
             raise NonFiniteError(
                 f"update {self.updates}, optimizer step {tally.steps}: the sum of all "
                 f"micro-batches' gradients overflows, samples {names}"

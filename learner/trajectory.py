@@ -1,4 +1,4 @@
-"""One rollout as the learner needs it."""
+"""Trajectories: one rollout as the learner needs it, and the rollouts of one prompt."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Trajectory:
             or a number is not finite.
     """
 
-    sample_id: str
+    sample_id: int
     """Unique within the batch; the learner works in the order of these, not of arrival."""
     problem_id: str
     """The problem asked."""
@@ -27,7 +27,7 @@ class Trajectory:
     """Log-probability of each response token by the engine that sampled it, at the rollout
     temperature.
     """
-    policy_mask: tuple[bool, ...]
+    executed_mask: tuple[bool, ...]
     """True where the token was executed (`learner.mask.execution_mask`), one per response token."""
     reward: float
     """Terminal reward of the outcome."""
@@ -39,7 +39,7 @@ class Trajectory:
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise ValueError(f"sample {self.sample_id}: the prompt holds no token")
-        for name in ("rollout_logprobs", "policy_mask"):
+        for name in ("rollout_logprobs", "executed_mask"):
             found, wanted = len(getattr(self, name)), len(self.response_ids)
             if found != wanted:
                 raise ValueError(
@@ -58,3 +58,26 @@ class Trajectory:
     def token_ids(self) -> tuple[int, ...]:
         """Prompt and response together."""
         return (*self.prompt_ids, *self.response_ids)
+
+
+@dataclass(frozen=True)
+class TrajectoryGroup:
+    """The trajectories of one prompt: what a group baseline (GRPO, RLOO) compares with each other.
+
+    Raises:
+        ValueError: the group is empty, or its trajectories have different prompts.
+    """
+
+    trajectories: tuple[Trajectory, ...]
+    """At least one, all with the same `prompt_ids`."""
+
+    def __post_init__(self) -> None:
+        if not self.trajectories:
+            raise ValueError("a trajectory group is empty")
+        first = self.trajectories[0]
+        for trajectory in self.trajectories:
+            if trajectory.prompt_ids != first.prompt_ids:
+                raise ValueError(
+                    f"samples {first.sample_id} and {trajectory.sample_id} are in one group but "
+                    "have different prompts"
+                )

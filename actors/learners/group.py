@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from actors.cluster.ray_calls import answers, lost, no_options, reborn
 from actors.config import PlacementConfig
 from actors.errors import ActorLost, RunFailed
 from learner.config import LearnerConfig
-from learner.trajectory import Trajectory
+from learner.trajectory import TrajectoryGroup
 
 _GRACE_S = 10.0
 """Time in which the death of another rank explains a rank's error [seconds]."""
@@ -96,9 +96,9 @@ class LearnerWorker:
             raise ActorLost(f"learner-{self.rank} died and holds no weights")
         return self._loaded
 
-    def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
+    def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
         """One PPO update; every rank gets the whole batch and takes its share."""
-        metrics = self._learner.update(trajectories, self._version)
+        metrics = self._learner.update(groups, self._version)
         if self.colocated:
             import torch
 
@@ -218,9 +218,9 @@ class LearnerGroup:
         )
         await self.start(*self._started_with)
 
-    async def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
+    async def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
         """One PPO update; the metrics are rank 0's, already reduced over ranks."""
-        return (await self._all("update", ray.put(trajectories)))[0]
+        return (await self._all("update", ray.put(groups)))[0]
 
     async def broadcast(self, version: int, group: BroadcastGroup) -> int:
         """Send the policy's weights to the engines of `group`; returns the bytes of one copy.

@@ -12,7 +12,7 @@ from curriculum.subtask import Subtask
 from learner.config import RewardConfig
 from learner.mask import execution_mask
 from learner.reward import reward
-from learner.trajectory import Trajectory
+from learner.trajectory import Trajectory, TrajectoryGroup
 from sandbox import Outcome, Verdict
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
@@ -84,17 +84,27 @@ def trajectory(sample: Sample, rewards: RewardConfig) -> Trajectory:
         tampered=verdict.coverage_tampered,
     )
     return Trajectory(
-        sample_id=f"{sample.sample_id:09d}",
+        sample_id=sample.sample_id,
         problem_id=sample.subtask.problem.id,
         stage=sample.subtask.stage,
         prompt_ids=sample.prompt.ids,
         response_ids=sample.completion.token_ids,
         rollout_logprobs=sample.completion.logprobs,
-        policy_mask=tuple(mask),
+        executed_mask=tuple(mask),
         reward=reward(verdict.outcome.value, rewards),
         weight_version=sample.completion.weight_version,
         outcome=verdict.outcome.value,
     )
+
+
+def trajectory_groups(
+    samples: Sequence[Sample], trajectories: Sequence[Trajectory]
+) -> list[TrajectoryGroup]:
+    """The trajectories of each visit to a subtask as one group."""
+    visits: dict[int, list[Trajectory]] = {}
+    for sample, made in zip(samples, trajectories, strict=True):
+        visits.setdefault(sample.subtask.visit, []).append(made)
+    return [TrajectoryGroup(tuple(visit)) for visit in visits.values()]
 
 
 def outcome_mix(samples: Iterable[Sample]) -> dict[str, float]:

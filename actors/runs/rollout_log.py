@@ -30,7 +30,7 @@ def rollout_records(
             "completion": sample.text,
             "program_bytes": [sample.program.begin, sample.program.end],
             "token_bytes": sample.token_lengths,
-            "policy_mask": [int(kept) for kept in trajectory.policy_mask],
+            "executed_mask": [int(kept) for kept in trajectory.executed_mask],
             "outcome": sample.verdict.outcome.value,
             "error": sample.verdict.error,
             "executed_lines": sample.verdict.executed_lines,

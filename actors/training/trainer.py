@@ -27,7 +27,7 @@ from actors.errors import ActorLost, RunFailed
 from actors.learners.group import LearnerGroup
 from actors.rollout.collector import Collected, Collector, rollout_figures
 from actors.rollout.ledger import Ledger
-from actors.rollout.samples import Sample, outcome_mix, split_faults, trajectory
+from actors.rollout.samples import Sample, outcome_mix, split_faults, trajectory, trajectory_groups
 from actors.runs.folder import RunFolder, append_jsonl, write_atomic
 from actors.runs.metrics import MetricsLog
 from actors.runs.rollout_log import rollout_records
@@ -163,7 +163,7 @@ class Trainer:
         trajectories = [trajectory(sample, self.rewards) for sample in judged]
         started = time.monotonic()
         await self.sync.fleet.rest()
-        learned = await self.learner.update(trajectories)
+        learned = await self.learner.update(trajectory_groups(judged, trajectories))
         learn_s = time.monotonic() - started
 
         counts = self.ledger.close(

@@ -25,7 +25,7 @@ from curriculum.schedule.make import make_schedule
 from curriculum.synthetic.problems import synthetic_problems
 from learner.config import RewardConfig
 from learner.tokenizer import train_tokenizer
-from learner.trajectory import Trajectory
+from learner.trajectory import TrajectoryGroup
 from sandbox import Job, Limits, Outcome, Statement, Verdict
 
 COMPLETION_TOKENS = 100
@@ -75,20 +75,20 @@ class SteadyLearner:
 
     seconds: float
     updates: int = 0
-    trained: list[list[str]] = field(default_factory=list)
+    trained: list[list[int]] = field(default_factory=list)
     """Sample ids by update."""
     lose_at: list[int] = field(default_factory=list)
     """Updates at which it is lost, once each."""
     restarts: int = 0
 
-    async def update(self, trajectories: list[Trajectory]) -> dict[str, float]:
+    async def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
         """Count the update."""
         await asyncio.sleep(self.seconds)
         if self.updates in self.lose_at:
             self.lose_at.remove(self.updates)
             raise ActorLost("learner: update: the actor died")
         self.updates += 1
-        self.trained.append([t.sample_id for t in trajectories])
+        self.trained.append([t.sample_id for group in groups for t in group.trajectories])
         return {"masked_share": 0.5, "kl": 0.0}
 
     async def restart(self) -> None:

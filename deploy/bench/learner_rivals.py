@@ -56,10 +56,10 @@ def _ours(spec: Spec) -> Callable[[], object]:
     """This package's update, with GRPO's advantages and no mask. ZeRO stage 0, because nobody else
     partitions anything either.
     """
-    from deploy.bench.learner import samples
+    from deploy.bench.learner import GROUP, samples
     from learner.config import LearnerConfig, OptimizerConfig, ZeroConfig
     from learner.ppo import PPOLearner
-    from learner.trajectory import Trajectory
+    from learner.trajectory import Trajectory, TrajectoryGroup
 
     longest = spec["longest_prompt"] + spec["longest_response"]
     config = LearnerConfig(
@@ -76,20 +76,24 @@ def _ours(spec: Spec) -> Callable[[], object]:
     learner = PPOLearner(config, Path(spec["model"]), rollout_temperature=1.0)
     batch = [
         Trajectory(
-            sample_id=f"{number:06d}",
+            sample_id=number,
             problem_id="bench",
             stage=0,
             prompt_ids=tuple(prompt),
             response_ids=tuple(response),
             rollout_logprobs=(-8.0,) * len(response),
-            policy_mask=(True,) * len(response),
+            executed_mask=(True,) * len(response),
             reward=reward,
             weight_version=0,
             outcome="failed",
         )
         for number, (prompt, response, reward) in enumerate(samples(spec))
     ]
-    return lambda: learner.update(batch)
+    groups = [
+        TrajectoryGroup(tuple(batch[first : first + GROUP]))
+        for first in range(0, len(batch), GROUP)
+    ]
+    return lambda: learner.update(groups)
 
 
 def _trl(spec: Spec) -> Callable[[], object]:
@@ -190,7 +194,7 @@ def _full_logits(spec: Spec) -> Callable[[], object]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from deploy.bench.learner import samples
+    from deploy.bench.learner import GROUP, samples
     from learner.algorithm.advantage import grpo
 
     policy: Any = AutoModelForCausalLM.from_pretrained(spec["model"])
@@ -198,7 +202,7 @@ def _full_logits(spec: Spec) -> Callable[[], object]:
     adam = torch.optim.AdamW(policy.parameters(), LR, weight_decay=0.0)
     batch = samples(spec)
     advantages = grpo(
-        torch.tensor([reward for _, _, reward in batch]), [tuple(prompt) for prompt, _, _ in batch]
+        torch.tensor([reward for _, _, reward in batch]), torch.arange(len(batch)) // GROUP
     )
     size = spec["micro_batch"]
     parts = [range(start, start + size) for start in range(0, len(batch), size)]

@@ -2,8 +2,6 @@
 the right.
 """
 
-from collections.abc import Hashable, Sequence
-
 import torch
 from torch import Tensor
 
@@ -78,50 +76,47 @@ def reward_to_go(rewards: Tensor, response_mask: Tensor, gamma: float) -> Tensor
     return returns
 
 
-def grpo(scores: Tensor, groups: Sequence[Hashable]) -> Tensor:
+def grpo(scores: Tensor, groups: Tensor) -> Tensor:
     """(score - mean) / (standard deviation + 1e-6) within each group (DeepSeekMath, Shao et al.,
     2024, section 4.1.2); 0 where a group's scores are all the same.
 
     Args:
         scores: [samples], what each whole response earned.
-        groups: what the samples of one prompt share, one per sample.
+        groups: [samples] int64, the number of the group each sample belongs to, from 0.
 
     Returns:
         [samples], the advantage of every token of the response.
     """
-    index, counts, means = _group_means(scores, groups)
-    centred = scores.double() - means[index]
-    squares = torch.zeros_like(means).index_add_(0, index, centred.square())
-    return (centred / ((squares / counts).sqrt()[index] + 1e-6)).to(scores.dtype)
+    counts, means = _group_means(scores, groups)
+    centred = scores.double() - means[groups]
+    squares = torch.zeros_like(means).index_add_(0, groups, centred.square())
+    return (centred / ((squares / counts).sqrt()[groups] + 1e-6)).to(scores.dtype)
 
 
-def rloo(scores: Tensor, groups: Sequence[Hashable]) -> Tensor:
+def rloo(scores: Tensor, groups: Tensor) -> Tensor:
     """Score minus the mean of the group's other scores (REINFORCE leave-one-out, Ahmadian et al.,
     2024, arXiv 2402.14740); 0 for a sample alone in its group.
 
     Args:
         scores: [samples], what each whole response earned.
-        groups: what the samples of one prompt share, one per sample.
+        groups: [samples] int64, the number of the group each sample belongs to, from 0.
 
     Returns:
         [samples], the advantage of every token of the response.
     """
-    index, counts, means = _group_means(scores, groups)
+    counts, means = _group_means(scores, groups)
     # s - (n m - s) / (n - 1) = (s - m) n / (n - 1)
-    centred = scores.double() - means[index]
-    return (centred * (counts / (counts - 1).clamp(min=1))[index]).to(scores.dtype)
+    centred = scores.double() - means[groups]
+    return (centred * (counts / (counts - 1).clamp(min=1))[groups]).to(scores.dtype)
 
 
-def _group_means(scores: Tensor, groups: Sequence[Hashable]) -> tuple[Tensor, Tensor, Tensor]:
-    """Group of each sample [samples], samples [groups] and mean score [groups].
+def _group_means(scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples and mean score of each group, both [groups].
 
     In float64: a mean of equal scores must be that score, or noise would be scaled to an advantage.
     """
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    index = torch.tensor([numbers[group] for group in groups], device=scores.device)
-    empty = torch.zeros(len(numbers), dtype=torch.float64, device=scores.device)
-    counts = empty.index_add(0, index, torch.ones_like(index, dtype=torch.float64))
-    return index, counts, empty.index_add(0, index, scores.double()) / counts
+    counts = groups.bincount().double()
+    return counts, torch.zeros_like(counts).index_add(0, groups, scores.double()) / counts
 
 
 def whiten(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:

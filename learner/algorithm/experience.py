@@ -81,9 +81,10 @@ def make_masks(
     response = torch.zeros(len(trajectories), response_len, dtype=torch.bool)
     kept = torch.zeros_like(response)
     for row, trajectory in enumerate(trajectories):
-        executed = list(trajectory.policy_mask)
+        executed = list(trajectory.executed_mask)
         if config.mask == "random":
-            random.Random(f"{config.seed}/{update}/{trajectory.sample_id}").shuffle(executed)
+            seed = f"{config.seed}/{update}/{trajectory.sample_id:09d}"
+            random.Random(seed).shuffle(executed)
         elif config.mask == "none":
             executed = [True] * len(executed)
         response[row, : len(executed)] = True
@@ -96,15 +97,27 @@ def make_masks(
 
 
 def make_experience(
-    trajectories: Sequence[Trajectory], masks: Masks, scores: Scores, config: LearnerConfig
+    trajectories: Sequence[Trajectory],
+    groups: Tensor,
+    masks: Masks,
+    scores: Scores,
+    config: LearnerConfig,
 ) -> Experience:
-    """Rewards per token, advantages and returns from scores; the same on every rank."""
+    """Rewards per token, advantages and returns from scores; the same on every rank.
+
+    Args:
+        trajectories: of the batch.
+        groups: [samples] int64, the number of the group each trajectory belongs to, from 0.
+        masks: of the batch.
+        scores: by the models, before the update.
+        config: the learner's.
+    """
     response = masks.response
     weights = None
     if config.importance_cap is not None:
         rollout = _rollout_logprobs(trajectories, response)
         weights = importance_weights(scores.logprobs, rollout, config.importance_cap)
-    advantages, returns, found = _advantages(trajectories, masks, scores, config)
+    advantages, returns, found = _advantages(trajectories, groups, masks, scores, config)
     kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
     tokens = response.sum().clamp(min=1)
     metrics = {
@@ -123,7 +136,11 @@ def make_experience(
 
 
 def _advantages(
-    trajectories: Sequence[Trajectory], masks: Masks, scores: Scores, config: LearnerConfig
+    trajectories: Sequence[Trajectory],
+    groups: Tensor,
+    masks: Masks,
+    scores: Scores,
+    config: LearnerConfig,
 ) -> tuple[Tensor, Tensor | None, dict[str, float]]:
     """Advantages, returns where there is a critic, and metrics of the estimator."""
     response = masks.response
@@ -143,13 +160,11 @@ def _advantages(
         return whiten(advantages, response), returns, {"explained_variance": variance}
     if config.advantage == "reinforce++":
         return whiten(reward_to_go(rewards, response, config.gamma), response), None, {}
-    groups = [t.prompt_ids for t in trajectories]
     estimate = {"grpo": grpo, "rloo": rloo}[config.advantage]
     # An empty response has no token to carry its reward, but counts in its group.
     earned = torch.where(response.any(-1), rewards.sum(-1), outcomes)
     by_sample = estimate(earned, groups)
-    told = {group for group, value in zip(groups, by_sample.tolist(), strict=True) if value}
-    share = 1 - len(told) / len(set(groups))
+    share = 1 - len(groups[by_sample != 0].unique()) / len(groups.unique())
     advantages = torch.where(response, by_sample[:, None], 0.0)
     return advantages, None, {"groups_without_signal": share}
 

@@ -1,14 +1,14 @@
 """A tiny random policy on disk and trajectories for it."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
 
-from learner.trajectory import Trajectory
+from learner.trajectory import Trajectory, TrajectoryGroup
 
 # How long an example takes says nothing about the code on a busy machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -55,21 +55,29 @@ def make_trajectories() -> Callable[..., list[Trajectory]]:
 def random_trajectories(
     seed: int, lengths: list[tuple[int, int]] = LENGTHS, prompts: int | None = None
 ) -> list[Trajectory]:
-    """Random samples; with `prompts`, only so many prompts, asked in turn."""
+    """Random samples of consecutive ids; with `prompts`, only so many prompts, used in turn."""
     generator = random.Random(seed)
     asked = [tuple(generator.randrange(2, 290) for _ in range(prompt)) for prompt, _ in lengths]
     return [
         Trajectory(
-            sample_id=f"{seed}-{number:02d}",
+            sample_id=100 * seed + number,
             problem_id=f"problem-{number}",
             stage=0,
             prompt_ids=asked[number % (prompts or len(asked))],
             response_ids=tuple(generator.randrange(2, 290) for _ in range(response)),
             rollout_logprobs=tuple(-6 * generator.random() for _ in range(response)),
-            policy_mask=tuple(number != 3 and generator.random() < 0.7 for _ in range(response)),
+            executed_mask=tuple(number != 3 and generator.random() < 0.7 for _ in range(response)),
             reward=generator.choice([1.0, -0.3, -0.6, -1.0]),
             weight_version=0,
             outcome="failed",
         )
         for number, (_, response) in enumerate(lengths)
     ]
+
+
+def grouped(trajectories: Iterable[Trajectory]) -> list[TrajectoryGroup]:
+    """The trajectories by prompt."""
+    by_prompt: dict[tuple[int, ...], list[Trajectory]] = {}
+    for trajectory in trajectories:
+        by_prompt.setdefault(trajectory.prompt_ids, []).append(trajectory)
+    return [TrajectoryGroup(tuple(group)) for group in by_prompt.values()]

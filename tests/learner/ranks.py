@@ -22,7 +22,7 @@ def main(job_file: str, rank: int) -> None:
     from learner.config import LearnerConfig
     from learner.ppo import PPOLearner
     from learner.zero.distributed import init_distributed
-    from tests.learner.conftest import random_trajectories
+    from tests.learner.conftest import grouped, random_trajectories
 
     torch.set_num_threads(1)
     job = json.loads(Path(job_file).read_text())
@@ -38,7 +38,7 @@ def main(job_file: str, rank: int) -> None:
         for seed in run["updates"]:
             if seed == run.get("kill_at"):
                 kill_before_the_next_step(learner)
-            history.append(learner.update(random_trajectories(seed, prompts=4)))
+            history.append(learner.update(grouped(random_trajectories(seed, prompts=4))))
             if "save" in run and seed == run.get("save_at", run["updates"][-1]):
                 learner.save_checkpoint(Path(run["save"]))
         result = {

@@ -76,7 +76,7 @@ class ReferencePPO:
                 self._step(self.critic_adam, loss, c.critic)
 
     def _mask(self, term: str, trajectory: Trajectory) -> torch.Tensor:
-        mask = torch.tensor(trajectory.policy_mask, dtype=torch.bool)
+        mask = torch.tensor(trajectory.executed_mask, dtype=torch.bool)
         covered = self.config.mask == "fgo" and term in self.config.mask_covers
         return mask if covered else torch.ones_like(mask)
 

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoTokenizer
 
 from learner.nonfinite import LogprobMismatchError, NonFiniteError
+from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
 
@@ -26,7 +27,7 @@ def test_a_loss_that_is_not_finite_names_step_micro_batch_and_samples(
     batch = make_trajectories(1)
     batch[1] = replace(batch[1], reward=1e38)
     with pytest.raises(NonFiniteError) as caught:
-        learner.update(batch)
+        learner.update(grouped(batch))
     message = str(caught.value)
     assert "update 0, optimizer step 0: the loss is not finite in micro-batch" in message
     assert same(before["policy"], weights(learner)["policy"])
@@ -83,7 +84,7 @@ def test_a_broken_gradient_stops_both_models_and_its_sample_is_written_down(
     monkeypatch.setattr(kind, "forward", spoilt)
     message = r"update 0, optimizer step 0: the gradient is not finite in micro-batch 1 of rank 0"
     with pytest.raises(NonFiniteError, match=message):
-        learner.update(batch)
+        learner.update(grouped(batch))
     assert same(before["policy"], weights(learner)["policy"])
     assert same(before["critic"], weights(learner)["critic"])
 
@@ -95,7 +96,7 @@ def test_a_broken_gradient_stops_both_models_and_its_sample_is_written_down(
     assert 0 < names.index(target.sample_id) < len(names) - 1, "it lies within the row"
     sample = record["samples"][names.index(target.sample_id)]
     assert [token["id"] for token in sample["tokens"]] == list(target.response_ids)
-    assert [token["executed"] for token in sample["tokens"]] == list(target.policy_mask)
+    assert [token["executed"] for token in sample["tokens"]] == list(target.executed_mask)
     assert sample["outcome"] == "failed"
     tensors = torch.load(path.with_suffix(".pt"))
     assert tensors["token_ids"][target.sample_id][1] == list(target.response_ids)
@@ -112,7 +113,7 @@ def test_a_broken_model_is_written_down_too(
     with torch.no_grad():
         learner._model.get_output_embeddings().weight[5] = float("nan")
     with pytest.raises(NonFiniteError, match=r"the weights are broken, written to .*\.json"):
-        learner.update(make_trajectories(1))
+        learner.update(grouped(make_trajectories(1)))
     (path,) = tmp_path.glob("*.json")
     record = json.loads(path.read_text())
     assert "nan" in [token["old_logprob"] for token in record["samples"][0]["tokens"]]
@@ -140,22 +141,22 @@ def test_the_alarm_on_the_rollout_engines_log_probabilities(
     ]
     if outcome == "raises":
         with pytest.raises(LogprobMismatchError, match=r"0.5 nats .* the limit is 0.0001"):
-            learner.update(batch)
+            learner.update(grouped(batch))
         assert same(before["policy"], weights(learner)["policy"])
         assert same(before["critic"], weights(learner)["critic"])
     else:
-        metrics = learner.update(batch)
+        metrics = learner.update(grouped(batch))
         assert metrics["rollout_trainer_logprob_diff"] == pytest.approx(shift, abs=1e-4)
     assert ("the limit is 0.0001" in caplog.text) == (outcome == "warns")
 
 
 def test_stale_samples_raise_no_alarm(model_dir: Path, make_trajectories: Make) -> None:
     learner = new_learner(model_dir, logprob_diff_alarm="raise")
-    metrics = learner.update(make_trajectories(1), weight_version=2)
+    metrics = learner.update(grouped(make_trajectories(1)), weight_version=2)
     assert metrics["rollout_trainer_logprob_diff"] == 0.0
     assert metrics["staleness"] == 2.0
     with pytest.raises(LogprobMismatchError):
-        learner.update(make_trajectories(1), weight_version=0)
+        learner.update(grouped(make_trajectories(1)), weight_version=0)
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(model_dir: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from learner.config import LearnerConfig, OptimizerConfig
 from learner.nonfinite import NonFiniteError
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
+from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 
 Make = Callable[..., list[Trajectory]]
@@ -36,7 +37,7 @@ def test_the_first_ratios_are_exactly_one(
 ) -> None:
     learner = new_learner(model_dir, temperature=0.7, token_budget=budget, epochs=2)
     for seed in (1, 2):
-        metrics = learner.update(make_trajectories(seed))
+        metrics = learner.update(grouped(make_trajectories(seed)))
         assert metrics["ratio_max_deviation_first_minibatch"] == 0.0
     assert metrics["clip_share"] > 0, "the later ratios do move"
 
@@ -44,8 +45,8 @@ def test_the_first_ratios_are_exactly_one(
 def test_the_order_of_arrival_does_not_matter(model_dir: Path, make_trajectories: Make) -> None:
     batch = make_trajectories(1)
     forward, backward = new_learner(model_dir), new_learner(model_dir)
-    forward.update(batch)
-    backward.update(batch[::-1])
+    forward.update(grouped(batch))
+    backward.update(grouped(batch[::-1]))
     assert same(weights(forward)["policy"], weights(backward)["policy"])
     assert same(weights(forward)["critic"], weights(backward)["critic"])
 
@@ -55,8 +56,8 @@ def test_fgo_drops_unexecuted_tokens_from_the_policy_loss_alone(
 ) -> None:
     batch = make_trajectories(1)
     masked, vanilla = new_learner(model_dir), new_learner(model_dir, mask="none")
-    with_fgo, without = masked.update(batch), vanilla.update(batch)
-    kept = sum(sum(t.policy_mask) for t in batch) / sum(len(t.response_ids) for t in batch)
+    with_fgo, without = masked.update(grouped(batch)), vanilla.update(grouped(batch))
+    kept = sum(sum(t.executed_mask) for t in batch) / sum(len(t.response_ids) for t in batch)
     assert with_fgo["masked_share"] == pytest.approx(1 - kept)
     assert without["masked_share"] == 0.0
     assert with_fgo["value_loss"] == without["value_loss"]
@@ -67,10 +68,10 @@ def test_fgo_drops_unexecuted_tokens_from_the_policy_loss_alone(
 def test_a_batch_without_executed_tokens_leaves_the_policy(
     model_dir: Path, make_trajectories: Make
 ) -> None:
-    batch = [replace(t, policy_mask=(False,) * len(t.response_ids)) for t in make_trajectories(1)]
+    batch = [replace(t, executed_mask=(False,) * len(t.response_ids)) for t in make_trajectories(1)]
     learner = new_learner(model_dir)
     before = weights(learner)
-    metrics = learner.update(batch)
+    metrics = learner.update(grouped(batch))
     assert all(map(math.isfinite, metrics.values()))
     assert metrics["masked_share"] == 1.0
     assert same(before["policy"], weights(learner)["policy"])
@@ -82,7 +83,9 @@ def test_empty_and_single_token_responses_are_safe(
     responses: tuple[int, ...], model_dir: Path, make_trajectories: Make
 ) -> None:
     learner = new_learner(model_dir)
-    metrics = learner.update(make_trajectories(1, [(3, response) for response in responses]))
+    metrics = learner.update(
+        grouped(make_trajectories(1, [(3, response) for response in responses]))
+    )
     assert metrics["tokens"] == sum(responses)
     assert all(map(math.isfinite, metrics.values()))
     assert all(torch.isfinite(weight).all() for _, weight in learner.named_weights())
@@ -91,9 +94,9 @@ def test_empty_and_single_token_responses_are_safe(
 def test_the_critic_warms_up_alone(model_dir: Path, make_trajectories: Make) -> None:
     learner = new_learner(model_dir, critic_warmup_steps=1)
     start = weights(learner)
-    first = learner.update(make_trajectories(1))
+    first = learner.update(grouped(make_trajectories(1)))
     warmed = weights(learner)
-    second = learner.update(make_trajectories(2))
+    second = learner.update(grouped(make_trajectories(2)))
     assert same(start["policy"], warmed["policy"])
     assert not same(start["critic"], warmed["critic"])
     assert not same(warmed["policy"], weights(learner)["policy"])
@@ -104,13 +107,13 @@ def test_a_reward_for_one_token_makes_it_likelier(model_dir: Path) -> None:
     def answer(token: int) -> Trajectory:
         good = token == 7
         return Trajectory(
-            f"{token}", "p", 0, (3, 4), (token,), (-1.0,), (True,), 1.0 if good else -1.0, 0, "x"
+            token, "p", 0, (3, 4), (token,), (-1.0,), (True,), 1.0 if good else -1.0, 0, "x"
         )
 
     learner = new_learner(model_dir, kl_coefficient=0.0)
     before = learner.token_logprobs([[3, 4, 7]])[0][-1]
     for _ in range(3):
-        learner.update([answer(7), answer(8), answer(9), answer(10)])
+        learner.update(grouped([answer(7), answer(8), answer(9), answer(10)]))
     assert learner.token_logprobs([[3, 4, 7]])[0][-1] > before + 0.01
 
 
@@ -129,7 +132,9 @@ def test_the_difference_to_the_rollout_engine_is_reported(
     )
     tokens = sum(len(t.response_ids) for t in batch)
     share = len(shifted.response_ids) / tokens
-    metrics = learner.update([shifted if t.sample_id == shifted.sample_id else t for t in exact])
+    metrics = learner.update(
+        grouped([shifted if t.sample_id == shifted.sample_id else t for t in exact])
+    )
     assert metrics["rollout_trainer_logprob_diff"] == pytest.approx(0.5, abs=1e-4)
     assert metrics["rollout_trainer_logprob_diff_mean"] == pytest.approx(0.5 * share, abs=1e-4)
 
@@ -185,7 +190,7 @@ def test_a_saved_policy_is_an_ordinary_model_folder(
 ) -> None:
     learner = new_learner(model_dir, zero={"stage": stage})
     for seed in (1, 2):
-        learner.update(make_trajectories(seed))
+        learner.update(grouped(make_trajectories(seed)))
         learner.save_pretrained(tmp_path / "out" / "policy")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "policy").state_dict()
     assert same(weights(learner)["policy"], loaded)
@@ -200,8 +205,8 @@ def test_a_broken_weight_stops_the_update_and_names_the_samples(
 ) -> None:
     learner = new_learner(model_dir, zero={"stage": stage, "bucket_elements": 1000})
     break_weight(learner, float("nan"))
-    with pytest.raises(NonFiniteError, match=r"update 0: .*not finite for samples 1-00, 1-01"):
-        learner.update(make_trajectories(1))
+    with pytest.raises(NonFiniteError, match=r"update 0: .*not finite for samples 100, 101"):
+        learner.update(grouped(make_trajectories(1)))
 
 
 def break_weight(learner: PPOLearner, value: float) -> None:
@@ -215,8 +220,8 @@ def break_weight(learner: PPOLearner, value: float) -> None:
 
 def test_a_sample_given_twice_is_refused(model_dir: Path, make_trajectories: Make) -> None:
     batch = make_trajectories(1)
-    with pytest.raises(ValueError, match="sample 1-00 is in the batch twice"):
-        new_learner(model_dir).update([*batch, batch[0]])
+    with pytest.raises(ValueError, match="sample 100 is in the batch twice"):
+        new_learner(model_dir).update(grouped([*batch, batch[0]]))
 
 
 def test_an_empty_batch_is_refused(model_dir: Path) -> None:
@@ -229,10 +234,8 @@ def test_a_token_outside_the_vocabulary_is_refused(
 ) -> None:
     batch = make_trajectories(1)
     batch[0] = replace(batch[0], prompt_ids=(5, 100_000))
-    with pytest.raises(
-        ValueError, match=r"1-00: token 100000 is outside .* does not fit the model"
-    ):
-        new_learner(model_dir).update(batch)
+    with pytest.raises(ValueError, match=r"100: token 100000 is outside .* does not fit the model"):
+        new_learner(model_dir).update(grouped(batch))
 
 
 def test_a_missing_model_folder_is_named(tmp_path: Path) -> None:
@@ -247,6 +250,6 @@ def test_a_critic_may_be_shallower_than_the_policy(
     blocks = {name for name in weights(learner)["critic"] if ".layers." in name}
     assert blocks
     assert all(name.startswith("backbone.layers.0.") for name in blocks)
-    assert math.isfinite(learner.update(make_trajectories(1))["value_loss"])
+    assert math.isfinite(learner.update(grouped(make_trajectories(1)))["value_loss"])
     with pytest.raises(ValueError, match="cannot have 3 layers, the policy has 2"):
         new_learner(model_dir, critic_layers=3)

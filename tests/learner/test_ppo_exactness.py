@@ -17,7 +17,7 @@ from learner.config import LearnerConfig
 from learner.models.batch import plan_epoch
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
-from tests.learner.conftest import random_trajectories
+from tests.learner.conftest import grouped, random_trajectories
 from tests.learner.ranks import weights
 from tests.learner.reference import ReferencePPO
 
@@ -83,7 +83,7 @@ def run_here(model_dir: Path, **changes) -> tuple[dict, dict]:
     learner = PPOLearner(config, model_dir, 0.8, model_dir.parent / "faults")
     metrics = {}
     for seed in UPDATES:
-        metrics = learner.update(batch(seed))
+        metrics = learner.update(grouped(batch(seed)))
     return weights(learner), metrics
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
 
@@ -13,14 +14,14 @@ def test_the_policy_stops_when_it_has_moved_too_far(
     model_dir: Path, make_trajectories: Make
 ) -> None:
     batch = make_trajectories(1)
-    free = new_learner(model_dir, epochs=3).update(batch)
+    free = new_learner(model_dir, epochs=3).update(grouped(batch))
     assert free["policy_steps"] == free["optimizer_steps"] == 9
     limit = free["kl_to_old"] / 3
-    stopped = new_learner(model_dir, epochs=3, kl_stop=limit).update(batch)
+    stopped = new_learner(model_dir, epochs=3, kl_stop=limit).update(grouped(batch))
     assert 1 < stopped["policy_steps"] < 9
     assert stopped["optimizer_steps"] == 9, "the critic goes on"
     alone = new_learner(model_dir, epochs=3, kl_stop=limit, advantage="reinforce++")
-    metrics = alone.update(batch)
+    metrics = alone.update(grouped(batch))
     assert metrics["policy_steps"] == metrics["optimizer_steps"] < 9
 
 
@@ -31,7 +32,7 @@ def test_group_baselines_build_no_critic(
     settings = {"advantage": advantage, "critic_warmup_steps": 5, "kl_coefficient": 0.0}
     learner = new_learner(model_dir, **settings)
     before = weights(learner)
-    metrics = learner.update(make_trajectories(1, prompts=4))
+    metrics = learner.update(grouped(make_trajectories(1, prompts=4)))
     assert before["critic"] == {}
     assert not same(before["policy"], weights(learner)["policy"])
     assert not any("critic_grad" in name or "value" in name for name in metrics)
@@ -49,7 +50,7 @@ def test_the_entropy_bonus_spreads_the_distribution(
     for coefficient in (0.0, 1.0):
         learner = new_learner(model_dir, entropy_coefficient=coefficient, advantage="reinforce++")
         for _ in range(2):
-            found[coefficient] = learner.update(make_trajectories(1))["entropy"]
+            found[coefficient] = learner.update(grouped(make_trajectories(1)))["entropy"]
     assert found[1.0] > found[0.0] + 0.01
 
 
@@ -65,7 +66,7 @@ def test_bfloat16_keeps_float32_master_weights(
     before = weights(learner)["policy"]
     assert {weight.dtype for weight in before.values()} == {torch.bfloat16}
     for seed in (1, 2):
-        metrics = learner.update(make_trajectories(seed))
+        metrics = learner.update(grouped(make_trajectories(seed)))
         assert metrics["ratio_max_deviation_first_minibatch"] == 0.0
     after = weights(learner)["policy"]
     moved = sum(int((before[name] != after[name]).sum()) for name in after)

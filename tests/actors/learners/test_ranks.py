@@ -34,7 +34,7 @@ async def step(parts: Parts, version: int) -> None:
     assert await parts.probe.verify(version) <= 1e-4
     requests = parts.requests(16, first=16 * version)
     completions = await parts.collect(requests)
-    metrics = await parts.learner.update(parts.trajectories(requests, completions))
+    metrics = await parts.learner.update(parts.groups(requests, completions))
     assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
 
 
@@ -78,8 +78,8 @@ def test_one_lost_rank_takes_the_others_with_it_and_all_come_back(parts: Parts) 
         await step(parts, parts.fleet.version + 1)
         pid = ray.get(parts.learner.workers[1].__ray_call__.remote(lambda _: os.getpid()))
         requests = parts.requests(8, first=500)
-        trajectories = parts.trajectories(requests, await parts.collect(requests))
-        update = asyncio.create_task(parts.learner.update(trajectories))
+        groups = parts.groups(requests, await parts.collect(requests))
+        update = asyncio.create_task(parts.learner.update(groups))
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(ActorLost, match="learner: update"):
             await update

@@ -19,7 +19,7 @@ from actors.rollout.samples import Completion, Request
 from actors.training.weight_parity import WeightProbe
 from actors.training.weight_sync import WeightSync
 from learner.config import LearnerConfig, OptimizerConfig
-from learner.trajectory import Trajectory
+from learner.trajectory import Trajectory, TrajectoryGroup
 
 DEADLINE_S = 180.0
 LEARNING = LearnerConfig(
@@ -56,26 +56,27 @@ class Parts:
         completions = [completion async for completion in self.fleet.generate(requests)]
         return sorted(completions, key=lambda c: c.sample_id)
 
-    def trajectories(
+    def groups(
         self, requests: list[Request], completions: list[Completion]
-    ) -> list[Trajectory]:
-        """The completions with rewards that alternate."""
+    ) -> list[TrajectoryGroup]:
+        """The completions by prompt, with rewards that alternate."""
         prompts = {request.sample_id: request.prompt_ids for request in requests}
-        return [
-            Trajectory(
-                sample_id=f"{c.sample_id:04d}",
+        by_prompt: dict[tuple[int, ...], list[Trajectory]] = {}
+        for c in completions:
+            trajectory = Trajectory(
+                sample_id=c.sample_id,
                 problem_id="p",
                 stage=0,
                 prompt_ids=prompts[c.sample_id],
                 response_ids=c.token_ids,
                 rollout_logprobs=c.logprobs,
-                policy_mask=(True,) * len(c.token_ids),
+                executed_mask=(True,) * len(c.token_ids),
                 reward=1.0 if c.sample_id % 2 else -1.0,
                 weight_version=c.weight_version,
                 outcome="passed",
             )
-            for c in completions
-        ]
+            by_prompt.setdefault(trajectory.prompt_ids, []).append(trajectory)
+        return [TrajectoryGroup(tuple(group)) for group in by_prompt.values()]
 
     def stop(self) -> None:
         """End every actor and the loop."""

@@ -99,10 +99,10 @@ def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     made_of = trajectory(sample, RewardConfig())
     assert made_of.reward == 1.0
     assert made_of.weight_version == 7
-    assert len(made_of.policy_mask) == len(sample.completion.token_ids)
-    assert made_of.policy_mask[0] is True
-    assert made_of.policy_mask[-1] is True, "the end of sequence is always kept"
-    assert not all(made_of.policy_mask), "the second half never ran"
+    assert len(made_of.executed_mask) == len(sample.completion.token_ids)
+    assert made_of.executed_mask[0] is True
+    assert made_of.executed_mask[-1] is True, "the end of sequence is always kept"
+    assert not all(made_of.executed_mask), "the second half never ran"
 
 
 def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any) -> None:
@@ -116,7 +116,7 @@ def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokeniz
     sample = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).samples[0]
     assert sample.program.source == problem.canonical_solution + "\n"
     assert sample.text == f"{before}{problem.canonical_solution}{after}"
-    mask = trajectory(sample, RewardConfig()).policy_mask
+    mask = trajectory(sample, RewardConfig()).executed_mask
     half, at = len(sample.program.source.encode()) // 2, 0
     for kept, length in zip(mask, sample.token_lengths, strict=True):
         places = [sample.program.place(offset) for offset in range(at, at + length)]

@@ -76,7 +76,7 @@ def test_a_killed_worker_costs_no_sample_and_comes_back_current(parts: Parts, vi
         await until(lambda: not psutil.pid_exists(engine), 20)
         requests = parts.requests(8)
         completions = await parts.collect(requests)
-        await parts.learner.update(parts.trajectories(requests, completions))
+        await parts.learner.update(parts.groups(requests, completions))
         await parts.sync.push(parts.fleet.version + 1)
         assert await parts.probe.verify(parts.fleet.version) <= 1e-4
         assert {m.version for m in parts.fleet.members} == {parts.fleet.version}

@@ -13,7 +13,7 @@ from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.training.trainer import Trainer
 from deploy.bench.fake_actors import SteadyLearner, steady_trainer
-from learner.trajectory import Trajectory
+from learner.trajectory import TrajectoryGroup
 
 PROMPTS, SAMPLES, STEPS = 2, 2, 9
 
@@ -46,7 +46,7 @@ def test_no_sample_is_older_than_allowed_and_each_is_trained_once(
     if staleness:
         assert max(row["staleness/max"] for row in lines) >= 1
     trained = [sample for update in learner(made).trained for sample in update]
-    assert sorted(trained) == [f"{i:09d}" for i in range(STEPS * PROMPTS * SAMPLES)]
+    assert sorted(trained) == list(range(STEPS * PROMPTS * SAMPLES))
     assert made.ledger.totals["trained"] == STEPS * PROMPTS * SAMPLES
     made.ledger.check_empty()
 
@@ -118,11 +118,11 @@ def test_a_lost_learner_without_a_whole_checkpoint_ends_the_run(tmp_path: Path) 
     struck = learner(made)
     update = struck.update
 
-    async def spoil(trajectories: list[Trajectory]) -> dict[str, float]:
+    async def spoil(groups: list[TrajectoryGroup]) -> dict[str, float]:
         if struck.updates == 3:
             for state in made.folder.checkpoints.glob("*/trainer.json"):
                 state.write_text("{}")
-        return await update(trajectories)
+        return await update(groups)
 
     struck.update = spoil  # type: ignore[method-assign]
     struck.lose_at = [3]

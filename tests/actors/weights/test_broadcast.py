@@ -100,7 +100,7 @@ def test_after_each_broadcast_every_worker_equals_a_fresh_engine(
                     assert mine == pytest.approx(theirs, abs=1e-5)
             requests = parts.requests(8, first=8 * version)
             completions = await parts.collect(requests)
-            await parts.learner.update(parts.trajectories(requests, completions))
+            await parts.learner.update(parts.groups(requests, completions))
 
     parts.run(check())
     ray.kill(fresh)
@@ -127,8 +127,8 @@ def test_the_probe_tells_when_the_learner_has_moved_and_the_fleet_has_not(parts:
             requests = parts.requests(6)
             completions = await parts.collect(requests)
             assert {c.weight_version for c in completions} == {version}
-            trajectories = parts.trajectories(requests, completions)
-            metrics = await parts.learner.update(trajectories)
+            groups = parts.groups(requests, completions)
+            metrics = await parts.learner.update(groups)
             assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
             with pytest.raises(RunFailed, match=f"does not hold version {version}"):
                 await parts.probe.verify(version)

@@ -96,12 +96,12 @@ def test_reward_to_go_is_the_discounted_sum(seed: int, gamma: float) -> None:
         assert not found[row, length:].any()
 
 
-GROUPS = ["a", "b", "a", "a", "b", "alone"]
+GROUPS = torch.tensor([0, 1, 0, 0, 1, 2])
 SCORES = torch.tensor([1.0, -0.3, -0.6, -0.3, -0.3, 1.0])
 
 
 def test_grpo_by_hand() -> None:
-    """Group a: mean 1/30, deviations 29/30, -19/30, -10/30; b is all alike; one is alone."""
+    """Group 0: mean 1/30, deviations 29/30, -19/30, -10/30; group 1: equal scores; group 2: one."""
     spread = np.std([1.0, -0.6, -0.3])
     wanted = [29 / 30 / spread, 0, -19 / 30 / spread, -10 / 30 / spread, 0, 0]
     assert grpo(SCORES, GROUPS).tolist() == pytest.approx(wanted, rel=1e-5)
@@ -116,7 +116,7 @@ def test_rloo_by_hand() -> None:
 def test_group_baselines_equal_numpy(seed: int) -> None:
     generator = np.random.default_rng(seed)
     scores = generator.normal(size=12).astype(np.float32)
-    groups = generator.integers(0, 4, 12).tolist()
+    groups = generator.integers(0, 4, 12)
     whole, others = [], []
     for i, group in enumerate(groups):
         members = np.array([j for j in range(12) if groups[j] == group])
@@ -124,15 +124,16 @@ def test_group_baselines_equal_numpy(seed: int) -> None:
         whole.append((scores[i] - scores[members].mean()) / (scores[members].std() + 1e-6))
         others.append(scores[i] - scores[rest].mean() if len(rest) else 0.0)
     found = torch.tensor(scores)
-    assert grpo(found, groups).tolist() == pytest.approx(whole, abs=1e-4)
-    assert rloo(found, groups).tolist() == pytest.approx(others, abs=1e-5)
+    assert grpo(found, torch.tensor(groups)).tolist() == pytest.approx(whole, abs=1e-4)
+    assert rloo(found, torch.tensor(groups)).tolist() == pytest.approx(others, abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [2, 7, 8, 1000])
 def test_equal_scores_give_exactly_no_advantage(size: int) -> None:
     scores = torch.full((size,), -0.3)
-    assert not grpo(scores, ["g"] * size).any()
-    assert not rloo(scores, ["g"] * size).any()
+    one_group = torch.zeros(size, dtype=torch.long)
+    assert not grpo(scores, one_group).any()
+    assert not rloo(scores, one_group).any()
 
 
 @given(seed=seeds)

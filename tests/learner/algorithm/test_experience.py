@@ -12,6 +12,7 @@ from tests.learner.conftest import random_trajectories
 
 CPU = torch.device("cpu")
 BATCH = random_trajectories(3, prompts=4)
+GROUPS = torch.arange(len(BATCH)) % 4
 LENGTHS = [len(t.response_ids) for t in BATCH]
 
 
@@ -33,7 +34,7 @@ def test_the_fgo_mask_covers_what_it_is_told_to() -> None:
         masks = make_masks(BATCH, LearnerConfig(mask_covers=covers), 0, CPU)
         for term in ("policy", "value", "kl"):
             mask = getattr(masks, term)
-            wanted = [sum(t.policy_mask) for t in BATCH] if term in covers else LENGTHS
+            wanted = [sum(t.executed_mask) for t in BATCH] if term in covers else LENGTHS
             assert kept(mask) == wanted
             assert not (mask & ~masks.response).any()
 
@@ -63,9 +64,10 @@ def test_no_mask_keeps_every_generated_token() -> None:
     assert kept(masks.response) == LENGTHS
 
 
-def experience(config: LearnerConfig, batch=BATCH, seed: int = 0):
+def experience(config: LearnerConfig, batch=BATCH, seed: int = 0, groups=GROUPS):
     critic = config.advantage == "gae"
-    return make_experience(batch, make_masks(batch, config, 0, CPU), scores(seed, critic), config)
+    masks = make_masks(batch, config, 0, CPU)
+    return make_experience(batch, groups, masks, scores(seed, critic), config)
 
 
 def test_group_baselines_give_every_token_its_samples_advantage() -> None:
@@ -84,6 +86,15 @@ def test_a_group_of_equal_outcomes_has_no_signal_and_is_counted() -> None:
     assert found.metrics["groups_without_signal"] == pytest.approx(0.25)
 
 
+def test_two_groups_of_the_same_prompt_have_baselines_of_their_own() -> None:
+    config = LearnerConfig(advantage="rloo", kl_coefficient=0.0)
+    apart = experience(config, groups=torch.arange(len(BATCH)) % 8)
+    together = experience(config)
+    assert BATCH[0].prompt_ids == BATCH[4].prompt_ids
+    assert not apart.advantages[4].any(), "alone in its group"
+    assert together.advantages[4].any()
+
+
 def test_with_the_penalty_as_a_loss_no_reward_holds_it() -> None:
     """Other reference log-probabilities, the same advantages."""
     in_loss = LearnerConfig(advantage="rloo", kl_in="loss", kl_estimator="k3")
@@ -91,8 +102,8 @@ def test_with_the_penalty_as_a_loss_no_reward_holds_it() -> None:
     other = replace(scores(0, False), reference_logprobs=scores(5, False).reference_logprobs)
     masks = make_masks(BATCH, in_loss, 0, CPU)
     for config, equal in ((in_loss, True), (in_reward, False)):
-        one = make_experience(BATCH, masks, scores(0, False), config).advantages
-        two = make_experience(BATCH, masks, other, config).advantages
+        one = make_experience(BATCH, GROUPS, masks, scores(0, False), config).advantages
+        two = make_experience(BATCH, GROUPS, masks, other, config).advantages
         assert torch.equal(one, two) == equal
 
 

@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM
 
 from learner.config import LearnerConfig
 from learner.ppo import PPOLearner
+from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
 from tests.learner.test_ppo_exactness import assert_same, run_here, run_two_ranks
@@ -44,7 +45,7 @@ def test_what_is_exported_is_the_base_until_it_has_learned(
     assert learner.weight_shapes() == [
         (name, weight.dtype, tuple(weight.shape)) for name, weight in before.items()
     ]
-    metrics = learner.update(make_trajectories(1))
+    metrics = learner.update(grouped(make_trajectories(1)))
     assert metrics["ratio_max_deviation_first_minibatch"] == 0.0
     assert metrics["kl"] == 0.0, "the reference is the base, which the policy still is"
     after = weights(learner)["policy"]
@@ -59,7 +60,7 @@ def test_the_reference_stays_the_base(
     """The KL that an update reports is that of the merged policy against the first one."""
     batch = make_trajectories(1)
     for _ in range(2):
-        learner.update(batch)
+        learner.update(grouped(batch))
     merged = AutoModelForCausalLM.from_pretrained(model_dir)
     first = AutoModelForCausalLM.from_pretrained(model_dir)
     merged.load_state_dict({name: weight.clone() for name, weight in learner.named_weights()})
@@ -74,13 +75,13 @@ def test_the_reference_stays_the_base(
             difference = (logprobs[0] - logprobs[1])[len(t.prompt_ids) - 1 :]
             total, tokens = total + float(difference.sum()), tokens + len(difference)
     assert abs(total / tokens) > 1e-4
-    assert learner.update(batch)["kl"] == pytest.approx(total / tokens, rel=1e-3, abs=1e-6)
+    assert learner.update(grouped(batch))["kl"] == pytest.approx(total / tokens, rel=1e-3, abs=1e-6)
 
 
 def test_what_is_saved_answers_like_the_learner(
     learner: PPOLearner, make_trajectories: Make, tmp_path: Path
 ) -> None:
-    learner.update(make_trajectories(1))
+    learner.update(grouped(make_trajectories(1)))
     learner.save_pretrained(tmp_path / "policy")
     assert not list((tmp_path / "policy").glob("adapter*"))
     sequence = make_trajectories(2)[1].token_ids
@@ -95,12 +96,12 @@ def test_what_is_saved_answers_like_the_learner(
 def test_a_checkpoint_brings_the_adapters_back(
     learner: PPOLearner, model_dir: Path, make_trajectories: Make, tmp_path: Path
 ) -> None:
-    learner.update(make_trajectories(1))
+    learner.update(grouped(make_trajectories(1)))
     learner.save_checkpoint(tmp_path)
-    learner.update(make_trajectories(2))
+    learner.update(grouped(make_trajectories(2)))
     again = PPOLearner(learner._config, model_dir, 1.0, tmp_path / "faults")
     again.load_checkpoint(tmp_path)
-    again.update(make_trajectories(2))
+    again.update(grouped(make_trajectories(2)))
     assert same(weights(learner)["policy"], weights(again)["policy"])
     assert same(weights(learner)["critic"], weights(again)["critic"])
 
@@ -109,7 +110,7 @@ def test_named_targets_alone_get_adapters(model_dir: Path, make_trajectories: Ma
     lora = {**LORA, "targets": ["q_proj", "v_proj"]}
     learner = new_learner(model_dir, lora=lora, policy=FAST, gradient_checkpointing=True)
     before = weights(learner)["policy"]
-    learner.update(make_trajectories(1))
+    learner.update(grouped(make_trajectories(1)))
     after = weights(learner)["policy"]
     moved = {n.split(".")[-2] for n in after if not torch.equal(before[n], after[n])}
     assert moved == {"q_proj", "v_proj"}

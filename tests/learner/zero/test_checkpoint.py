@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from learner.zero.checkpoint import CheckpointError
+from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
 
@@ -97,11 +98,11 @@ def test_a_loaded_checkpoint_continues_bit_for_bit(
 ) -> None:
     zero = {"stage": stage}
     straight, resumed = new_learner(model_dir, zero=zero), new_learner(model_dir, zero=zero)
-    straight.update(make_trajectories(1))
+    straight.update(grouped(make_trajectories(1)))
     straight.save_checkpoint(tmp_path)
-    straight.update(make_trajectories(2))
+    straight.update(grouped(make_trajectories(2)))
     resumed.load_checkpoint(tmp_path)
     assert resumed.updates == 1
-    resumed.update(make_trajectories(2))
+    resumed.update(grouped(make_trajectories(2)))
     assert same(weights(straight)["policy"], weights(resumed)["policy"])
     assert same(weights(straight)["critic"], weights(resumed)["critic"])
