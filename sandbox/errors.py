@@ -1,13 +1,17 @@
-"""What can go wrong that is not the program's doing."""
+"""Errors of the sandbox itself; what a program does wrong is a `Verdict` and never raised."""
 
 
 class SandboxError(RuntimeError):
-    """The sandbox cannot be set up; the message says what to do about it."""
+    """Base class of this package's errors."""
 
 
-class RunnerLost(Exception):
-    """The runner died, fell silent or broke the protocol: our fault, not the program's."""
+class SetupError(SandboxError):
+    """The sandbox cannot be set up on this machine; the message says what to do about it."""
 
 
-class Cancelled(Exception):
+class RunnerLost(SandboxError):
+    """The runner died, stopped answering or broke the protocol; not the program's fault."""
+
+
+class Cancelled(SandboxError):
     """The job was cancelled while it ran: its program was killed, and there is no verdict."""

@@ -1,71 +1,88 @@
-"""What goes into the sandbox."""
+"""The sandbox's input: a program and the tests to run it on."""
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from curriculum.problem import Test
+from curriculum.problem import Problem, Test
 from sandbox.config import Limits
 
 
 class Assertions(BaseModel):
-    """Tests that are code, as HumanEval and MBPP have them, run beside the program.
+    """Tests that are code, as in HumanEval and MBPP, run in the program's process.
 
-    They hold what is expected, so that it enters the container: a hostile program can read it or
-    state that all is well. Verdicts on them say `trusted_tests: false`.
+    They contain the expected results, which thereby enter the container: a hostile program can read
+    them or report that every assertion holds. Verdicts on them have `trusted_tests=False`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     statements: tuple[str, ...] = Field(min_length=1)
-    """Python, each a test of its own; run among the program's names. It passes if it does not
-    raise, and fails if it raises AssertionError itself."""
+    """Python; each statement is one test, executed in the program's namespace. It passes if it does
+    not raise, and fails if the statement itself raises AssertionError."""
     setup: str = ""
-    """Python, run once between the program and the first statement."""
+    """Python, executed once after the program and before the first statement."""
 
     @classmethod
     def of_check(cls, test: str, entry_point: str) -> "Assertions":
-        """HumanEval's form: `test` defines `check(candidate)`; one test in all."""
+        """HumanEval's form, as one test: `test` defines `check(candidate)`."""
         return cls(setup=test, statements=(f"check({entry_point})",))
 
     @field_validator("setup")
     @classmethod
     def _setup_compiles(cls, setup: str) -> str:
-        return _compiled(setup, "setup")
+        return _require_python(setup, "setup")
 
     @field_validator("statements")
     @classmethod
     def _statements_compile(cls, statements: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_compiled(text, f"statement {i}") for i, text in enumerate(statements))
+        return tuple(_require_python(text, f"statement {i}") for i, text in enumerate(statements))
 
 
 class Job(BaseModel):
-    """One program and the tests to run it on. Expected outputs stay on this side."""
+    """One program and the tests to run it on. Expected outputs never leave the host."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     id: str
-    """Comes back in the verdict."""
+    """Returned in the verdict."""
     source: str
     """The whole program, Python."""
     fn_name: str | None
-    """Function (or method of a class `Solution`) that the tests call; None: stdin to stdout, or
-    assertions."""
+    """Function (or method of a class `Solution`) that the tests call; None: the program reads stdin
+    and writes stdout, or is tested by assertions."""
     tests: tuple[Test, ...] = ()
-    """At least one, or `assertions`: a program that was not tested did not pass."""
+    """At least one, unless there are `assertions`."""
     assertions: Assertions | None = None
-    """Instead of `tests`, where the data set has nothing better; see there what that costs."""
+    """Instead of `tests`, for data sets that have no inputs and outputs; less trustworthy, see
+    `Assertions`."""
     limits: Limits | None = None
-    """None: the sandbox's own."""
+    """None: the limits of the sandbox's configuration."""
     stop_at_first_failure: bool = False
-    """Run each test in a process of its own and none after one that did not pass. Otherwise all
-    tests run, in one process, so that coverage is the union over all of them."""
+    """Run each test in a process of its own, and none after the first that does not pass. Otherwise
+    all tests run, in one process, so that coverage is the union over all of them."""
     isolate_tests: bool = False
-    """Run each test in a process of its own, so that none meets what an earlier one left (module
+    """Run each test in a process of its own, so that no test sees what an earlier one left (module
     state, patched libraries, recursion limits). Coverage is still the union. The limits are over
-    all tests together; each costs about as much as a small program does."""
+    all tests together; each process costs about as much as a small program."""
+
+    @classmethod
+    def for_program(
+        cls, problem: Problem, source: str, limits: Limits | None = None, *, id: str | None = None
+    ) -> "Job":
+        """The job that runs the program `source` on the tests of `problem`.
+
+        `id` defaults to the problem's; give one where a problem has several programs.
+        """
+        return cls(
+            id=problem.id if id is None else id,
+            source=source,
+            fn_name=problem.fn_name,
+            tests=problem.tests,
+            limits=limits,
+        )
 
     @property
     def cases(self) -> tuple[Test, ...] | tuple[str, ...]:
-        """What a verdict has one result for each: the tests, or the assertions' statements."""
+        """The tests, or the assertions' statements: a verdict has one result for each."""
         return self.tests if self.assertions is None else self.assertions.statements
 
     @model_validator(mode="after")
@@ -77,7 +94,7 @@ class Job(BaseModel):
         return self
 
 
-def _compiled(text: str, what: str) -> str:
+def _require_python(text: str, what: str) -> str:
     try:
         compile(text, what, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

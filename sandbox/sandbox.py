@@ -2,20 +2,24 @@
 
 import itertools
 import json
+import logging
 import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from sandbox.backends.choose import Runner, choose_backend, logger
+from sandbox.backends.base import Runner
+from sandbox.backends.choose import choose_backend
 from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
-from sandbox.errors import Cancelled, RunnerLost, SandboxError
+from sandbox.errors import Cancelled, RunnerLost, SetupError
 from sandbox.inputs import encoded
 from sandbox.job import Job
 from sandbox.judging.judge import Run, executed_lines, judge, overall, statements
 from sandbox.judging.tampering import is_suspicious
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
+
+logger = logging.getLogger(__name__)
 
 TRIES = 2
 
@@ -66,7 +70,7 @@ class Sandbox:
         try:
             self._ensure_runner()
         except RunnerLost as error:
-            raise SandboxError(f"slot {self.slot}: no runner could be started: {error}") from error
+            raise SetupError(f"slot {self.slot}: no runner could be started: {error}") from error
 
     def _ensure_runner(self) -> Runner:
         if self._runner is None:
@@ -118,7 +122,7 @@ class Sandbox:
             body = _body(job, inputs)
             reply = self._exchange(body, limits)
             return self._verdict(job, [judge(reply, job, job.cases, limits.cpu_seconds)])
-        except (RunnerLost, SandboxError) as error:
+        except (RunnerLost, SetupError) as error:
             not_run = (TestResult(TestOutcome.not_run),) * len(job.cases)
             return Verdict(
                 job.id,
@@ -160,7 +164,7 @@ class Sandbox:
                 break
             except Cancelled:
                 raise
-            except (RunnerLost, SandboxError) as error:
+            except (RunnerLost, SetupError) as error:
                 logger.warning("slot %d: %s; starting a fresh runner", self.slot, error)
                 self.close()
                 if attempt == TRIES:

@@ -146,13 +146,7 @@ class Collector:
         text = completion_text(ids, self._bytes)
         problem = subtask.problem
         program = assemble(problem, prompt, text)
-        job = Job(
-            id=f"{request.sample_id}",
-            source=program.source,
-            fn_name=problem.fn_name,
-            tests=problem.tests,
-            limits=self.limits,
-        )
+        job = Job.for_program(problem, program.source, self.limits, id=f"{request.sample_id}")
         verdict = await self.pool.run(job)
         if ledger is not None:
             ledger.reached(request.sample_id, JUDGED)

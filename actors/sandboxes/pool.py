@@ -31,8 +31,8 @@ from sandbox import (
     TestOutcome,
     TestResult,
     Verdict,
-    reap_strays,
 )
+from sandbox.backends.docker_client import reap_strays
 
 START_S = 120.0
 """Longest wait for a worker to warm its sandboxes again [seconds]."""

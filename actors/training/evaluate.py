@@ -11,6 +11,7 @@ from actors.rollout.collector import Collector
 from actors.rollout.samples import outcome_mix, split_faults
 from curriculum.problem import Problem
 from curriculum.subtask import FULL_TASK, cut
+from sandbox import Outcome
 
 EVAL_IDS = 1 << 30
 """First sample id of an evaluation: every evaluation draws the same random streams, none of which
@@ -54,7 +55,7 @@ async def evaluate(
         )
     passes: dict[str, list[bool]] = {"overall": []}
     for sample in judged:
-        passed = sample.verdict.outcome.value == "passed"
+        passed = sample.verdict.outcome is Outcome.passed
         passes["overall"].append(passed)
         passes.setdefault(sample.subtask.problem.difficulty, []).append(passed)
     return Evaluation(

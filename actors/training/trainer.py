@@ -38,6 +38,7 @@ from actors.training.weight_sync import WeightSync
 from curriculum.problem import Problem
 from curriculum.schedule.make import Schedule
 from learner.config import RewardConfig
+from sandbox import Outcome
 
 
 @dataclass
@@ -279,7 +280,7 @@ class Trainer:
             judged, _ = split_faults(visit)
             self.schedule.observe(
                 visit[0].subtask,
-                passed=sum(s.verdict.outcome.value == "passed" for s in judged),
+                passed=sum(s.verdict.outcome is Outcome.passed for s in judged),
                 attempts=len(judged),
                 weight_version=min(sample.completion.weight_version for sample in visit),
             )

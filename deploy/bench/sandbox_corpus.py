@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curriculum.datasets.registry import Skipped, read_source
-from curriculum.problem import Problem
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.versions import ROOT
 from sandbox import Job, Limits
@@ -43,14 +42,4 @@ def bench_corpus() -> Corpus:
     else:
         problems = synthetic_problems(seed=0, per_tier=SYNTHETIC_PER_TIER)
         name = "bundled generator"
-    return Corpus(name, tuple(map(_job, problems)))
-
-
-def _job(problem: Problem) -> Job:
-    return Job(
-        id=problem.id,
-        source=problem.program,
-        fn_name=problem.fn_name,
-        tests=problem.tests,
-        limits=LIMITS,
-    )
+    return Corpus(name, tuple(Job.for_program(each, each.program, LIMITS) for each in problems))

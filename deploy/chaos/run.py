@@ -155,7 +155,7 @@ class Monkey:
             )
             if not found:
                 return None
-            victim = self.random.choice(sorted(found, key=lambda container: container.name))
+            victim = self.random.choice(sorted(found, key=lambda container: container.name or ""))
             victim.kill()
             return victim.name
         except APIError:

@@ -52,12 +52,6 @@ def solve(folder: Path, problems: Sequence[Problem], config: RunConfig) -> dict[
                 pad_token_id=tokenizer.eos_token_id,
             )
             text = completion_text(found[0, len(prompt.ids) :].tolist(), table)
-            job = Job(
-                id=problem.id,
-                source=assemble(problem, prompt, text).source,
-                fn_name=problem.fn_name,
-                tests=problem.tests,
-                limits=config.sandbox.limits,
-            )
+            job = Job.for_program(problem, assemble(problem, prompt, text).source)
             solved += sandbox.run(job).outcome is Outcome.passed
     return {"asked": len(problems), "solved": solved, "pass_rate": solved / len(problems)}

@@ -88,7 +88,7 @@ def examine(problem: Problem, slot: Slot, runs: int) -> Finding:
 
 
 def _examine(problem: Problem, slot: Slot, runs: int) -> Finding:
-    job = Job(id=problem.id, source=problem.program, fn_name=problem.fn_name, tests=problem.tests)
+    job = Job.for_program(problem, problem.program)
     failure: Verdict | None = None
     passes = failures = 0
     while passes + failures < runs and failures < 2:

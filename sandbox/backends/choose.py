@@ -1,33 +1,14 @@
-"""What starts a runner, and which of the two kinds of isolation there is here."""
+"""The choice of a backend: which kind of isolation this machine offers."""
 
 import logging
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
-from sandbox.channel import Channel
+from sandbox.backends.base import Backend
+from sandbox.backends.process import ProcessBackend
 from sandbox.config import SandboxConfig
-from sandbox.errors import SandboxError
+from sandbox.errors import SetupError
 
-logger = logging.getLogger("stepcoder.sandbox")
-
-
-class Runner(Protocol):
-    """A started runner: a channel to it, and the means to end it for certain."""
-
-    channel: Channel
-
-    def end(self) -> None:
-        """Stop it and all it runs, and remove its traces; never raises."""
-
-
-class Backend(Protocol):
-    """One kind of isolation."""
-
-    name: Literal["docker", "process"]
-
-    def start(self, slot: int, run: str) -> Runner:
-        """Start a runner; raises SandboxError if it cannot work, RunnerLost if it just did not."""
-        ...
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +17,21 @@ class Choice:
 
     backend: Backend
     reason: str
-    """Why this one, for a person."""
+    """Why this backend, for a person."""
 
 
+# One choice per configuration: every slot of a pool shares its engine client and its warning.
 _choices: dict[str, Choice] = {}
 
 
 def choose_backend(config: SandboxConfig) -> Choice:
-    """Docker where an engine answers and the image is there or can be built; else process.
+    """Docker where an engine answers and the image exists or can be built; otherwise processes.
 
-    Raises SandboxError where `config.backend` is "docker" and Docker cannot be had. Without
-    isolation it says so, loudly, once per configuration.
+    The choice is made once per configuration. The process backend has no isolation, so choosing it
+    logs a warning.
+
+    Raises:
+        SetupError: `config.backend` is "docker" and Docker cannot be used.
     """
     key = config.model_dump_json()
     if key not in _choices:
@@ -55,20 +40,20 @@ def choose_backend(config: SandboxConfig) -> Choice:
 
 
 def _choose(config: SandboxConfig) -> Choice:
-    from sandbox.backends.process import ProcessBackend
-
     if config.backend == "process":
         choice = Choice(ProcessBackend(config), "the configuration asks for it")
     else:
         try:
+            # Imported here: the docker package takes longer to import than all of ours, and the
+            # process backend works without it.
             from sandbox.backends.docker import DockerBackend
 
             return Choice(DockerBackend(config), "a Docker engine answers and has the image")
-        except (SandboxError, ImportError) as error:
+        except (SetupError, ImportError) as error:
             if config.backend == "docker":
-                if isinstance(error, SandboxError):
+                if isinstance(error, SetupError):
                     raise
-                raise SandboxError("the docker package is missing: pip install docker") from error
+                raise SetupError("the docker package is missing: pip install docker") from error
             choice = Choice(ProcessBackend(config), f"Docker cannot be used: {error}")
     logger.warning(
         "programs run WITHOUT ISOLATION, as processes of this user that can read its files: %s",

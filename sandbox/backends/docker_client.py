@@ -1,63 +1,67 @@
-"""The Docker engine, and the removal of containers whose owner is gone."""
+"""The client of the Docker engine, and the removal of containers whose owner is gone."""
 
 import contextlib
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import docker
+from docker import DockerClient
 from docker.errors import APIError, DockerException, NotFound
 
 from sandbox.backends.owner import OWNER_LABEL, RUN_LABEL, is_gone
-from sandbox.errors import SandboxError
+from sandbox.errors import SetupError
 
 REMEDY = "start one (`make engine`, as root), or set DOCKER_HOST to a running one"
-FOLDER_PREFIX = "stepcoder-runner-"
 
 
-def connect(timeout: int = 60) -> Any:
-    """A client of the engine named by DOCKER_HOST, else of the one at the default socket."""
+def connect(timeout: int = 60) -> DockerClient:
+    """A client of the engine named by DOCKER_HOST, or else of the one at the default socket.
+
+    `timeout` is the deadline of each request [seconds].
+
+    Raises:
+        SetupError: no engine answers there.
+    """
     try:
         client = docker.from_env(timeout=timeout)
-        # The package keeps a connection for each address asked, and every container has its own.
+        # The package pools connections by address, and every container has addresses of its own:
+        # without this header a long run would keep one open connection per container started.
         client.api.headers["Connection"] = "close"
-        client.close()  # the one over which it asked for the engine's version
-        client.ping()
+        client.close()  # drops the connection opened, before the header, to ask for the version
+        client.api.ping()
     except (DockerException, OSError) as error:
-        raise SandboxError(f"no Docker engine answers ({_reason(error)}): {REMEDY}") from error
+        raise SetupError(f"no Docker engine answers ({_reason(error)}): {REMEDY}") from error
     return client
 
 
 def reap_strays(run: str | None = None) -> int:
     """Remove the sandbox containers (of one run, or of all) whose owner process is gone.
 
-    Containers of living owners and of other machines stay. Returns how many were removed; 0 where
+    Containers of living owners and of other machines stay. Returns how many were removed, 0 where
     no engine answers.
     """
     try:
         client = connect(timeout=30)
-    except SandboxError:
+    except SetupError:
         return 0
+    label = OWNER_LABEL if run is None else f"{RUN_LABEL}={run}"
     try:
-        return sum(_reap(client, summary) for summary in _containers(client, run))
+        # The low-level listing: it reads the labels without one more request per container.
+        summaries: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
+        return sum(_reap(client, summary) for summary in summaries)
     finally:
         client.close()
 
 
-def _containers(client: Any, run: str | None) -> list[dict[str, Any]]:
-    label = OWNER_LABEL if run is None else f"{RUN_LABEL}={run}"
-    return client.api.containers(all=True, filters={"label": label})
-
-
-def _reap(client: Any, summary: dict[str, Any]) -> bool:
-    owner = (summary.get("Labels") or {}).get(OWNER_LABEL, "")
+def _reap(client: DockerClient, summary: dict[str, Any]) -> bool:
+    labels: dict[str, str] = summary.get("Labels") or {}
+    owner = labels.get(OWNER_LABEL, "")
     if not owner or not is_gone(owner):
         return False
     with contextlib.suppress(NotFound):
         try:
             client.api.remove_container(summary["Id"], force=True)
         except APIError as error:
-            if error.status_code != 409:  # already being removed
+            if error.status_code != 409:  # 409: its removal is in progress
                 raise
     return True
 
@@ -71,8 +75,3 @@ def _reason(error: Exception) -> str:
     if "Permission" in text:
         return "this user may not use its socket"
     return text[:200]
-
-
-def runner_folder() -> Path:
-    """A new folder for a runner's files and socket; short enough for a socket's name."""
-    return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))

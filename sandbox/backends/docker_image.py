@@ -1,27 +1,32 @@
-"""The sandbox image: named by its own recipe, built when missing."""
+"""The sandbox image: tagged with a digest of its recipe, built when missing."""
 
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from docker import DockerClient
 from docker.errors import APIError, BuildError, ImageNotFound
 
-from sandbox.backends.choose import logger
 from sandbox.backends.docker_client import connect
 from sandbox.config import DEFAULT_IMAGE, SandboxConfig
-from sandbox.errors import SandboxError
+from sandbox.errors import SetupError
+
+logger = logging.getLogger(__name__)
 
 RECIPE = Path(__file__).parents[1] / "image"
 BUILD_SECONDS = 900
 
 
 def image_name(config: SandboxConfig) -> str:
-    """The image's full name; the default image's tag is a digest of its recipe."""
+    """The image's full name.
+
+    The default image's tag is a digest of its recipe, so that a changed recipe builds a new image.
+    """
     if config.image != DEFAULT_IMAGE:
         return config.image
     digest = hashlib.sha256()
@@ -30,28 +35,31 @@ def image_name(config: SandboxConfig) -> str:
     return f"{DEFAULT_IMAGE}:{digest.hexdigest()[:12]}"
 
 
-def ensure_image(config: SandboxConfig, client: Any = None) -> str:
-    """The name of an image that exists, built if need be (about a minute, once per machine).
+def ensure_image(config: SandboxConfig, client: DockerClient | None = None) -> str:
+    """The name of an image that exists, built if it is missing (about a minute, once per machine).
 
-    Raises SandboxError if no engine answers, a named image is missing, or the build fails.
+    Raises:
+        SetupError: no engine answers, `config.image` names a missing image, or the build fails.
     """
     client = client or connect()
     name = image_name(config)
     if _exists(client, name):
         return name
     if config.image != DEFAULT_IMAGE:
-        raise SandboxError(
-            f"the engine has no image {name!r}: pull or build it, or leave `image` out for our own"
+        raise SetupError(
+            f"the engine has no image {name!r}: pull or build it, or leave out `image` to use the "
+            "default one"
         )
+    # Several processes of a run may start at once on one machine: one builds, the others wait.
     lock = Path(tempfile.gettempdir()) / f"stepcoder-image-{os.getuid()}.lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         if not _exists(client, name):
             _build(client, name, config)
     return name
 
 
-def _exists(client: Any, name: str) -> bool:
+def _exists(client: DockerClient, name: str) -> bool:
     try:
         client.images.get(name)
     except ImageNotFound:
@@ -59,11 +67,13 @@ def _exists(client: Any, name: str) -> bool:
     return True
 
 
-def _build(client: Any, name: str, config: SandboxConfig) -> None:
+def _build(client: DockerClient, name: str, config: SandboxConfig) -> None:
     source = config.image_source
     if source == "auto":
         source = "debian" if _can_bootstrap() else "registry"
-    logger.info("building the sandbox image %s (%s); this is done once", name, source)
+    logger.info(
+        "building the sandbox image %s (source: %s); this is done once per machine", name, source
+    )
     if source == "debian":
         _build_from_packages(client, name)
     else:
@@ -75,11 +85,11 @@ def _can_bootstrap() -> bool:
     return os.getuid() == 0 and bool(has_tool) and Path("/etc/debian_version").exists()
 
 
-def _build_from_packages(client: Any, name: str) -> None:
+def _build_from_packages(client: DockerClient, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="stepcoder-image-") as folder:
         archive = Path(folder) / "root.tar"
         try:
-            built = subprocess.run(
+            build = subprocess.run(
                 ["sh", str(RECIPE / "build.sh"), str(archive)],
                 capture_output=True,
                 text=True,
@@ -87,25 +97,25 @@ def _build_from_packages(client: Any, name: str) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise SandboxError(
+            raise SetupError(
                 f"the sandbox image was not built within {BUILD_SECONDS} s; are Debian's packages "
                 "reachable?"
             ) from error
-        if built.returncode != 0:
-            raise SandboxError(f"the sandbox image could not be built: {built.stderr.strip()}")
+        if build.returncode != 0:
+            raise SetupError(f"the sandbox image could not be built: {build.stderr.strip()}")
         repository, _, tag = name.partition(":")
         try:
             with archive.open("rb") as data:
                 client.api.import_image_from_data(data, repository=repository, tag=tag)
         except APIError as error:
-            raise SandboxError(f"the engine refused the sandbox image: {error}") from error
+            raise SetupError(f"the engine refused the sandbox image: {error}") from error
 
 
-def _build_from_registry(client: Any, name: str) -> None:
+def _build_from_registry(client: DockerClient, name: str) -> None:
     try:
         client.images.build(path=str(RECIPE), tag=name, rm=True, pull=True)
     except (APIError, BuildError) as error:
-        raise SandboxError(
+        raise SetupError(
             f"the sandbox image could not be built from the official Python image: {error}. "
             "Where no image registry is reachable: image_source: debian, as root on Debian"
         ) from error

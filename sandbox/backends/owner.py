@@ -1,4 +1,4 @@
-"""Whose a container is: labels that tell, also after the owner's sudden death."""
+"""Container labels that name the owner process, so that a container outliving it is recognised."""
 
 import os
 from functools import cache
@@ -10,7 +10,7 @@ OWNER_LABEL = "stepcoder.sandbox.owner"
 
 
 def labels(run: str, slot: int) -> dict[str, str]:
-    """The labels of a container that this process starts."""
+    """The labels of a container that this process starts for slot `slot` of the run `run`."""
     return {
         RUN_LABEL: run,
         SLOT_LABEL: str(slot),
@@ -19,22 +19,22 @@ def labels(run: str, slot: int) -> dict[str, str]:
 
 
 def is_gone(owner: str) -> bool:
-    """Whether the owner named by such a label is a process of this machine that ended."""
+    """Whether the label `owner` names a process of this machine that has ended."""
     machine, _, life = owner.rpartition(" ")
     if machine != _machine():
-        return False  # another machine's or namespace's: not ours to judge
+        return False  # of another machine or namespace: its processes cannot be seen from here
     return _life(int(life.partition(".")[0])) != life
 
 
 @cache
 def _machine() -> str:
-    """This boot of this machine and this process namespace."""
+    """Identifies this boot of this machine and this process namespace."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 
 
 def _life(process: int) -> str | None:
-    """Number and start time: tells a process from a later one of the same number."""
+    """A process's number and start time, since numbers are reused; None if it has ended."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:

@@ -1,6 +1,7 @@
-"""The runner as a plain process: resource limits and a system call filter, but no container."""
+"""The process backend: the runner as a plain process with limits and a system call filter."""
 
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -8,16 +9,15 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from sandbox.backends.choose import logger
+from sandbox.backends.base import ENVIRONMENT, INTERPRETER_FLAGS
 from sandbox.channel import Channel
 from sandbox.config import SandboxConfig
-from sandbox.errors import RunnerLost, SandboxError
+from sandbox.errors import RunnerLost, SetupError
 from sandbox.runner import COMMAND
 
+logger = logging.getLogger(__name__)
+
 PACKAGE = Path(__file__).parents[1]
-INTERPRETER_FLAGS = ("-s", "-P", "-B", "-X", "utf8")
-ENVIRONMENT = {"PYTHONHASHSEED": "0"}
-"""All that a runner gets of it; a fixed hash seed makes verdicts repeatable."""
 
 
 class ProcessRunner:
@@ -28,7 +28,7 @@ class ProcessRunner:
         self.channel = channel
 
     def end(self) -> None:
-        """Kill it; its child dies with it."""
+        """Kill the runner; the kernel kills its child with it (PR_SET_PDEATHSIG)."""
         self.channel.close()
         self.process.kill()
         self.process.wait()
@@ -40,22 +40,31 @@ class ProcessBackend:
     name: Literal["docker", "process"] = "process"
 
     def __init__(self, config: SandboxConfig):
+        """Choose the interpreter.
+
+        Raises:
+            SetupError: this is not Linux.
+        """
         if not sys.platform.startswith("linux"):
-            raise SandboxError("the process backend needs Linux: use the docker backend here")
+            raise SetupError("the process backend needs Linux: use the docker backend here")
         self.config = config
-        self._said = False
-        # Not a virtual environment's: programs get the standard library.
+        self._slow_coverage_logged = False
+        # Not a virtual environment's interpreter: programs get the standard library only.
         self.python = config.python or getattr(sys, "_base_executable", sys.executable)
 
     def start(self, slot: int, run: str) -> ProcessRunner:
-        """Start a runner; `slot` and `run` name it in the process list."""
+        """Start a runner; `slot` and `run` are in its environment, for a person who looks for it.
+
+        Raises:
+            SetupError: the interpreter cannot be started, or the runner does not work in it.
+        """
         ours, theirs = socket.socketpair()
-        told = json.dumps({"descriptor": theirs.fileno(), "first_uid": None})
-        command = [self.python, *INTERPRETER_FLAGS, "-c", COMMAND, str(PACKAGE)]
+        settings = json.dumps({"descriptor": theirs.fileno(), "first_uid": None})
+        command = [self.python, *INTERPRETER_FLAGS, "-c", COMMAND, str(PACKAGE), settings]
         try:
             with theirs:
                 process = subprocess.Popen(
-                    [*command, told],
+                    command,
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -66,28 +75,27 @@ class ProcessBackend:
                 )
         except OSError as error:
             ours.close()
-            raise SandboxError(f"cannot start {self.python}: {error}") from error
+            raise SetupError(f"cannot start {self.python}: {error}") from error
         runner = ProcessRunner(process, Channel(ours))
+        assert process.stderr is not None
         try:
             hello = runner.channel.hello(time.monotonic() + self.config.start_seconds)
         except RunnerLost as error:
             runner.end()
-            assert process.stderr is not None
-            said = process.stderr.read().decode(errors="replace").strip().splitlines()
-            raise SandboxError(
-                f"the runner did not start with {self.python}: {said[-1] if said else error}"
+            stderr = process.stderr.read().decode(errors="replace").strip().splitlines()
+            raise SetupError(
+                f"the runner did not start with {self.python}: {stderr[-1] if stderr else error}"
             ) from error
-        assert process.stderr is not None
         process.stderr.close()
         if self.config.coverage and hello.get("coverage") == "settrace":
-            self._say_that_it_is_slow(str(hello.get("python")))
+            self._log_slow_coverage(str(hello.get("python")))
         return runner
 
-    def _say_that_it_is_slow(self, version: str) -> None:
-        if not self._said:
-            self._said = True
+    def _log_slow_coverage(self, version: str) -> None:
+        if not self._slow_coverage_logged:
+            self._slow_coverage_logged = True
             logger.warning(
                 "Python %s has no sys.monitoring: coverage comes from sys.settrace, and programs "
-                "run several times slower; let `python` name Python 3.12 or newer",
+                "run several times slower; set `python` to a Python 3.12 or newer",
                 version,
             )

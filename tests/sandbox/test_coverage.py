@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curriculum.problem import Test
-from sandbox import Job
+from sandbox import Job, Outcome
 from tests.sandbox.constructs import CONSTRUCTS
 from tests.sandbox.oracle import Oracle, disagreements
 
@@ -62,7 +62,7 @@ def test_newer_grammar_than_the_hosts_is_covered(docker_sandbox, source, execute
 def test_a_long_chain_of_elif_is_no_problem(sandbox):
     source = "x = 299\nif x < 0: y = 0\n" + "".join(f"elif x == {n}: y = {n}\n" for n in range(300))
     verdict = sandbox.run(Job(id="elif", source=source, fn_name=None, tests=NOTHING))
-    assert verdict.outcome == "passed", verdict.error
+    assert verdict.outcome is Outcome.passed, verdict.error
     assert len(verdict.executed_lines) == 302
     assert sum(statement.executed for statement in verdict.statements) == 303
 

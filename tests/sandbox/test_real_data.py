@@ -68,9 +68,6 @@ def test_apps_solutions_pass(docker_sandbox):
     problems = list(read_source(data("apps_sample"), "apps"))
     assert len(problems) == 5
     for problem in problems:
-        job = Job(
-            id=problem.id, source=problem.program, fn_name=problem.fn_name, tests=problem.tests
-        )
-        verdict = docker_sandbox.run(job)
+        verdict = docker_sandbox.run(Job.for_program(problem, problem.program))
         assert verdict.outcome is Outcome.passed, (problem.id, verdict.error)
         assert verdict.trusted_tests

@@ -9,9 +9,10 @@ import pytest
 from docker.errors import APIError
 
 from curriculum.problem import Test
-from sandbox import Job, Outcome, SandboxConfig, SandboxError, ensure_image, reap_strays
+from sandbox import Job, Outcome, SandboxConfig, SandboxError
 from sandbox.backends import owner
-from sandbox.backends.docker_image import RECIPE, image_name
+from sandbox.backends.docker_client import reap_strays
+from sandbox.backends.docker_image import RECIPE, ensure_image, image_name
 from tests.sandbox.conftest import open_sandbox
 
 pytestmark = pytest.mark.docker
@@ -75,9 +76,8 @@ def test_no_file_in_the_image_raises_privileges(docker_sandbox):
         "                found.append(path)\n    return found\n"
     )
     tests = (Test(input=[1], output=[]),)
-    assert (
-        docker_sandbox.run(Job(id="s", source=source, fn_name="f", tests=tests)).outcome == "passed"
-    )
+    verdict = docker_sandbox.run(Job(id="s", source=source, fn_name="f", tests=tests))
+    assert verdict.outcome is Outcome.passed, verdict.error
 
 
 def test_the_standard_library_comes_compiled(docker_sandbox):
