@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.runs.folder import RunFolder, append_jsonl, write_atomic
 from actors.runs.checksums import damage, seal
+from actors.runs.folder import RunFolder, append_jsonl, write_atomic
 
 
 def write(folder: RunFolder, step: int, keep: int = 2) -> None:
