@@ -153,9 +153,8 @@ def _sandbox_commands(commands: Any) -> None:
     bench.add_argument(
         "--soak",
         type=int,
-        default=20_000,
         metavar="N",
-        help="programs in a row while containers are killed (20000)",
+        help="only run N programs in a row while containers are killed, to sandbox-soak.json",
     )
     bench.add_argument(
         "--quick",
@@ -210,17 +209,11 @@ def _fleet_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
     no_more(words)
     os.environ["RAY_AUTH_MODE"] = "token"
     from deploy.bench.fleet import measure
-    from deploy.bench.record import print_figures, write_record
+    from deploy.bench.record import run_benchmark
 
     sizes = [int(size) for size in options.workers.split(",")]
     say = lambda what: print(f"{what} ...", file=sys.stderr, flush=True)  # noqa: E731
-    figures = []
-    for figure in measure(options.rounds, sizes, say):
-        figures.append(figure)
-        say(f"{figure.name} {figure.value:.4g} {figure.unit}")
-    print_figures("fleet", figures)
-    print(f"written: {write_record('fleet', figures, options.out)}")
-    return 0 if all(figure.ok for figure in figures) else 1
+    return run_benchmark("fleet", measure(options.rounds, sizes, say), options.out)
 
 
 def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:
@@ -249,11 +242,9 @@ def _sandbox_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
     no_more(words)
     from deploy.commands.sandbox import run_bench
 
-    if options.quick:
-        return run_bench(2, 500, options.out, name="sandbox-quick")
-    if options.rounds < 1 or options.soak < 10:
+    if options.rounds < 1 or (options.soak is not None and options.soak < 10):
         raise ConfigError("--rounds must be at least 1 and --soak at least 10")
-    return run_bench(options.rounds, options.soak, options.out)
+    return run_bench(options.rounds, options.soak, options.quick, options.out)
 
 
 def _cluster_up(options: argparse.Namespace, words: Sequence[str]) -> int:

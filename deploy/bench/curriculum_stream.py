@@ -19,8 +19,12 @@ from curriculum.subtask import Subtask, cut_at, solution_points, stage_count
 _KINDS = frozenset(START_POINT_KINDS)
 
 
-def loaded(path: Path) -> Iterator[Subtask]:
-    """Stream a file: every problem validated and cut at its first stage."""
+def load_and_cut(path: Path) -> Iterator[Subtask]:
+    """Stream a file: every problem validated and cut at its first stage.
+
+    Raises:
+        BadRecord: a line holds no valid problem.
+    """
     for _, problem in iter_problems(path):
         if isinstance(problem, BadRecord):
             raise problem
@@ -29,9 +33,9 @@ def loaded(path: Path) -> Iterator[Subtask]:
 
 
 def _peak_mb(path: Path) -> float:
-    for _ in loaded(path):
+    for _ in load_and_cut(path):
         pass
-    # Not getrusage, which counts the process that started this one, too.
+    # getrusage would also count the process that started this one.
     [peak] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
     return int(peak) * 1024 / 1e6
 

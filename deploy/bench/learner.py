@@ -15,12 +15,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.bench.record import Figure
+from deploy.bench.record import Figure, ratio
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 600
@@ -158,20 +158,6 @@ def loss_peak(kind: str, tokens: int) -> float:
             cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=True,
         )  # fmt: skip
     return float(json.loads(done.stdout.splitlines()[-1])["peak_mib"])
-
-
-def ratio(
-    name: str,
-    samples: Sequence[float],
-    baseline: str,
-    target: float | None,
-    moonshot: float | None,
-    lower: bool = False,
-) -> Figure:
-    """The median of ratios; `lower`: smaller is better."""
-    value = statistics.median(samples)
-    ok = target is None or (value <= target if lower else value >= target)
-    return Figure(name, value, "x", baseline, target, moonshot, ok, tuple(samples))
 
 
 def make_model(folder: Path, work: Work) -> None:

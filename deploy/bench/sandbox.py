@@ -1,7 +1,10 @@
-"""The sandbox's figures: throughput against the other ways, what coverage costs, what holds.
+"""The sandbox's benchmark: throughput against other ways to run a program, the cost of coverage,
+deadlines, and what must never happen (false coverage, a successful attack, a lost verdict).
 
 Rates are measured in turn, A B A B ..., in one run; a figure is the median of its rounds' ratios.
 """
+
+from __future__ import annotations
 
 import random
 import statistics
@@ -10,97 +13,95 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from curriculum.problem import Test
-from deploy.bench.record import Figure
-from deploy.bench.sandbox_loop import tight_loop
-from deploy.bench.sandbox_rivals import Rivals
-from deploy.bench.sandbox_soak import soak
+from deploy.bench.record import Figure, count, ratio
+from deploy.bench.sandbox_baselines import Baselines
+from deploy.bench.sandbox_corpus import bench_corpus, tight_loop
+from deploy.bench.sandbox_soak import endurance
+from deploy.progress import StageProgress
+from deploy.versions import ROOT
 from sandbox.backends.docker import DockerBackend, DockerRunner
 from sandbox.config import Limits, SandboxConfig
 from sandbox.job import Job
 from sandbox.sandbox import Sandbox
 from sandbox.verdict import Outcome, Verdict
 
-ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "tests" / "sandbox"
 NOT_ATTACKS = ("honest_programs", "closing_the_standard_files")
 ENDLESS = ("while True: pass\n", "import time\ntime.sleep(60)\n", "x = 9 ** 9 ** 9\n")
 DEADLINE_S = 0.2
-SUITE_SECONDS = 600
+SUITE_TIMEOUT_S = 600
 
 
-class Progress(Protocol):
-    """Where the benchmark is, for a person who waits."""
-
-    def stage(self, what: str, steps: int) -> None:
-        """The next part begins; it has that many steps."""
-        ...
-
-    def step(self) -> None:
-        """One more step of it is done."""
-        ...
-
-
-def measure(
-    jobs: Sequence[Job], corpus: str, rounds: int, soak_programs: int, progress: Progress
-) -> Iterable[Figure]:
+def measure(rounds: int, soak_programs: int) -> Iterator[Figure]:
     """Every figure, each as soon as it is known.
 
-    `jobs` are programs that pass, of the corpus of that name. Raises SandboxError where no Docker
-    engine answers.
+    Args:
+        rounds: turns of each comparison.
+        soak_programs: programs of the soak at the end (`sandbox_soak`).
+
+    Raises:
+        SandboxError: no Docker engine answers.
     """
+    corpus = bench_corpus()
+    jobs = corpus.jobs
     tests = sum(len(job.tests) for job in jobs)
-    yield Figure("corpus_programs", len(jobs), f"programs, {tests} tests", corpus, None, None, True)
-    config = SandboxConfig(backend="docker")
-    with Sandbox(config, slot=0, run="bench") as sandbox:
-        yield from throughput(sandbox, jobs, rounds, progress)
-        yield deadlines(sandbox, 12 * rounds, progress)
-    # Its runners' processor time is read from one process each: none is replaced meanwhile.
-    lasting = config.model_copy(update={"recycle_after": 100_000})
-    bare = lasting.model_copy(update={"coverage": False})
-    with (
-        Sandbox(lasting, slot=0, run="bench") as covered,
-        Sandbox(bare, slot=1, run="bench") as uncovered,
-    ):
-        yield from coverage_cost(covered, uncovered, jobs, 4 * rounds, progress)
-    if SUITE.is_dir():
-        progress.stage("the corpus of constructs and the attacks", 2)
-        yield from exactness()
-        progress.step()
-        yield from attacks()
-        progress.step()
-    yield from endurance(soak_programs, progress)
+    size = f"programs, {tests} tests"
+    yield Figure("corpus_programs", len(jobs), size, corpus.name, None, None, True)
+    with StageProgress() as progress:
+        config = SandboxConfig(backend="docker")
+        with Sandbox(config, slot=0, run="bench") as sandbox:
+            yield from throughput(sandbox, jobs, rounds, progress)
+            yield deadlines(sandbox, 12 * rounds, progress)
+        # The processor time of a runner is read from its one process: none is replaced meanwhile.
+        lasting = config.model_copy(update={"recycle_after": 100_000})
+        bare = lasting.model_copy(update={"coverage": False})
+        with (
+            Sandbox(lasting, slot=0, run="bench") as covered,
+            Sandbox(bare, slot=1, run="bench") as uncovered,
+        ):
+            yield from coverage_cost(covered, uncovered, jobs, 4 * rounds, progress)
+        if SUITE.is_dir():
+            progress.begin("the corpus of constructs and the attacks", 2)
+            yield from exactness()
+            progress.step()
+            yield from attacks()
+            progress.step()
+        yield from endurance(soak_programs, progress)
 
 
 def throughput(
-    sandbox: Sandbox, jobs: Sequence[Job], rounds: int, progress: Progress
-) -> Iterable[Figure]:
+    sandbox: Sandbox, jobs: Sequence[Job], rounds: int, progress: StageProgress
+) -> Iterator[Figure]:
     """Programs per second of one slot, coverage on, against four other ways to run the same ones.
 
-    Against slow ways a few programs are enough, others in every round.
+    The slow ways run a few programs, others in every round.
     """
     samples: dict[str, list[float]] = {"run": [], "exec": [], "subprocess": [], "in_process": []}
     added: list[float] = []
     order = random.Random(0).sample(jobs, len(jobs))
-    progress.stage("throughput against other ways to run a program", rounds * len(samples))
-    with Rivals(DockerBackend(sandbox.config).image) as rivals:
+    progress.begin("throughput against other ways to run a program", rounds * len(samples))
+    with Baselines(DockerBackend(sandbox.config).image) as baselines:
         _rate(sandbox, jobs)
         for turn in range(rounds):
             some = [order[(turn * 10 + i) % len(order)] for i in range(10)]
-            for name, rival, few in (
-                ("run", rivals.docker_run, some[:3]),
-                ("exec", rivals.docker_exec, some[:5]),
-                ("subprocess", rivals.subprocess, some),
-                ("in_process", rivals.in_process, jobs),
+            for name, baseline, few in (
+                ("run", baselines.docker_run, some[:3]),
+                ("exec", baselines.docker_exec, some[:5]),
+                ("subprocess", baselines.subprocess, some),
+                ("in_process", baselines.in_process, jobs),
             ):
                 # Ours before and after, so that a load that comes and goes falls on both.
-                often = list(few) * max(1, 50 // len(few))
-                first, other, second = _rate(sandbox, often), rival(few), _rate(sandbox, often)
-                ours = 2 / (1 / first + 1 / second)
+                repeated = list(few) * max(1, 50 // len(few))
+                before, other, after = (
+                    _rate(sandbox, repeated),
+                    baseline(few),
+                    _rate(sandbox, repeated),
+                )
+                ours = 2 / (1 / before + 1 / after)
                 samples[name].append(ours / other)
                 if name == "in_process":
                     added.append((1 / ours - 1 / other) * 1e3)
@@ -110,21 +111,23 @@ def throughput(
     yield ratio("vs_subprocess", samples["subprocess"], "fresh python -I per program", 10, 17)
     yield ratio("vs_in_process", samples["in_process"], "bare exec, no isolation", 0.30, 0.45)
     cost = statistics.median(added)
-    told = "bare exec: what isolation and coverage add"
-    yield Figure("added_ms_per_program", cost, "ms", told, None, None, True, tuple(added))
+    against = "bare exec: what isolation and coverage add"
+    yield Figure("added_ms_per_program", cost, "ms", against, None, None, True, tuple(added))
 
 
 def coverage_cost(
-    sandbox: Sandbox, uncovered: Sandbox, jobs: Sequence[Job], rounds: int, progress: Progress
-) -> Iterable[Figure]:
+    sandbox: Sandbox, uncovered: Sandbox, jobs: Sequence[Job], rounds: int, progress: StageProgress
+) -> Iterator[Figure]:
     """Processor time of runner and programs with coverage over that without."""
-    progress.stage("the cost of coverage", rounds)
-    loop, typical, tight = [tight_loop()], [], []
+    progress.begin("the cost of coverage", rounds)
+    loop = [tight_loop()]
+    typical: list[float] = []
+    tight: list[float] = []
     for turn in range(rounds):
-        # Whoever goes second meets warmer caches: in turn.
+        # The second of a pair finds warmer caches, so the order alternates.
         pair = (sandbox, uncovered) if turn % 2 else (uncovered, sandbox)
         for work, samples in ((jobs, typical), (loop, tight)):
-            used = {slot.slot: _used(slot, work) for slot in pair}
+            used = {slot.slot: _cpu_seconds(slot, work) for slot in pair}
             samples.append(used[sandbox.slot] / used[uncovered.slot])
         progress.step()
     against = "the same without coverage"
@@ -132,10 +135,11 @@ def coverage_cost(
     yield ratio("coverage_tight_loop_ratio", tight, against, 1.03, 1.00, lower=True)
 
 
-def deadlines(sandbox: Sandbox, samples: int, progress: Progress) -> Figure:
+def deadlines(sandbox: Sandbox, samples: int, progress: StageProgress) -> Figure:
     """From a program's deadline to its verdict, on the host's clock."""
-    progress.stage("deadlines", samples)
-    over, limits = [], Limits(wall_seconds=DEADLINE_S)
+    progress.begin("deadlines", samples)
+    overshoot_ms = []
+    limits = Limits(wall_seconds=DEADLINE_S)
     tests = (Test(input="", output=""),)
     for number in range(samples):
         source = ENDLESS[number % len(ENDLESS)]
@@ -143,109 +147,79 @@ def deadlines(sandbox: Sandbox, samples: int, progress: Progress) -> Figure:
         began = time.perf_counter()
         if sandbox.run(job).outcome is not Outcome.timeout:
             raise AssertionError("an endless program did not time out")
-        over.append((time.perf_counter() - began - DEADLINE_S) * 1e3)
+        overshoot_ms.append((time.perf_counter() - began - DEADLINE_S) * 1e3)
         progress.step()
-    late = sorted(over)[int(0.99 * (len(over) - 1) + 0.5)]
-    name = "deadline_overshoot_p99_ms"
-    return Figure(name, late, "ms", f"a limit of {DEADLINE_S} s", 150, 50, late <= 150, (*over,))
+    p99 = sorted(overshoot_ms)[int(0.99 * (len(overshoot_ms) - 1) + 0.5)]
+    return Figure(
+        "deadline_overshoot_p99_ms", p99, "ms", f"a limit of {DEADLINE_S} s", 150, 50, p99 <= 150,
+        tuple(overshoot_ms),
+    )  # fmt: skip
 
 
-def exactness() -> Iterable[Figure]:
+def exactness() -> Iterator[Figure]:
     """Coverage on the corpus of constructs against an oracle that marks every statement."""
     cases = _suite("test_coverage.py", "test_coverage_agrees_with_the_oracle_on and docker")
-    found = {"false": 0, "missed": 0}
-    constructs = 0
-    for case in cases:
-        told = {p.get("name"): int(p.get("value", 0)) for p in case.iter("property")}
-        constructs += "false" in told
-        for kind in found:
-            found[kind] += told.get(kind, 0)
-    yield count("coverage_constructs", constructs, "constructs", at_least=40)
-    yield count("coverage_false", found["false"], "statements", at_least=None)
-    yield count("coverage_missed", found["missed"], "statements", at_least=None)
+    reported = [
+        {entry.get("name"): int(entry.get("value", 0)) for entry in case.iter("property")}
+        for case in cases
+    ]
+    constructs = [numbers for numbers in reported if "false" in numbers]
+    yield count("coverage_constructs", len(constructs), "constructs", at_least=40)
+    for kind in ("false", "missed"):
+        statements = sum(numbers.get(kind, 0) for numbers in constructs)
+        yield count(f"coverage_{kind}", statements, "statements", at_least=None)
 
 
-def attacks() -> Iterable[Figure]:
+def attacks() -> Iterator[Figure]:
     """Attack programs in containers, each followed by an honest job that must be unharmed."""
     cases = [
         case
         for case in _suite("test_attacks.py", "docker or no_process_is_left")
         if not any(word in case.get("name", "") for word in NOT_ATTACKS)
     ]
-    lost = sum(any(case.find(kind) is not None for kind in ("failure", "error")) for case in cases)
+    succeeded = [
+        case for case in cases if any(case.find(kind) is not None for kind in ("failure", "error"))
+    ]
     yield count("attacks_tried", len(cases), "programs", at_least=60)
-    yield count("attacks_succeeded", lost, "programs", at_least=None)
-
-
-def endurance(programs: int, progress: Progress) -> Iterable[Figure]:
-    """See `sandbox.soak`; the memory may drift by 20 MB, caches filling up."""
-    progress.stage(f"{programs} programs in a row, containers killed at random", programs)
-    seen = soak(programs, told=progress.step)
-    yield count("soak_programs", seen.programs, f"programs, {seen.kills} kills", at_least=20_000)
-    yield count("verdicts_lost", seen.lost, "verdicts", at_least=None)
-    yield count("verdicts_duplicated", seen.duplicated, "verdicts", at_least=None)
-    yield count("verdicts_wrong", seen.wrong, "verdicts", at_least=None)
-    drift = seen.memory_drift_mb
-    yield Figure("memory_drift_mb", drift, "MB", "after a tenth of it", 20, 0, drift <= 20)
-    yield count("fd_drift", seen.fd_drift, "descriptors", at_least=None)
-
-
-def ratio(
-    name: str,
-    samples: Sequence[float],
-    baseline: str,
-    target: float,
-    moonshot: float,
-    lower: bool = False,
-) -> Figure:
-    """The median of ratios; `lower`: smaller is better."""
-    value = statistics.median(samples)
-    ok = value <= target if lower else value >= target
-    return Figure(name, value, "x", baseline, target, moonshot, ok, tuple(samples))
-
-
-def count(name: str, value: int, unit: str, at_least: int | None) -> Figure:
-    """A number that must reach `at_least`, or be 0 where that is None."""
-    ok = value <= 0 if at_least is None else value >= at_least
-    return Figure(name, value, unit, "", at_least or 0, None, ok, (value,))
+    yield count("attacks_succeeded", len(succeeded), "programs", at_least=None)
 
 
 def _rate(sandbox: Sandbox, jobs: Sequence[Job]) -> float:
     """Programs per second; all of them must pass."""
     began = time.perf_counter()
     for job in jobs:
-        _passed(sandbox, job)
+        _run_passing(sandbox, job)
     return len(jobs) / (time.perf_counter() - began)
 
 
-def _passed(sandbox: Sandbox, job: Job) -> Verdict:
+def _run_passing(sandbox: Sandbox, job: Job) -> Verdict:
     verdict = sandbox.run(job)
     if verdict.outcome is not Outcome.passed:
         raise AssertionError(f"{job.id}: {verdict.outcome}: {verdict.error}")
     return verdict
 
 
-def _used(sandbox: Sandbox, jobs: Sequence[Job]) -> float:
-    """Processor seconds for the jobs: those of the programs' processes and of their runner."""
+def _cpu_seconds(sandbox: Sandbox, jobs: Sequence[Job]) -> float:
+    """Processor seconds that the jobs cost: of the programs' processes and of their runner."""
     sandbox.start()
     runner = sandbox._runner
     assert isinstance(runner, DockerRunner)
     runner.container.reload()
-    # The kernel's account of the runner itself, in nanoseconds; its engine must be on this machine.
-    account = Path(f"/proc/{runner.container.attrs['State']['Pid']}/schedstat")
-    before = int(account.read_text().split()[0])
-    children = sum(_passed(sandbox, job).cpu_seconds for job in jobs)
-    return children + (int(account.read_text().split()[0]) - before) / 1e9
+    # The kernel counts the runner's own time in nanoseconds; its engine must be on this machine.
+    schedstat = Path(f"/proc/{runner.container.attrs['State']['Pid']}/schedstat")
+    before = int(schedstat.read_text().split()[0])
+    programs = sum(_run_passing(sandbox, job).cpu_seconds for job in jobs)
+    return programs + (int(schedstat.read_text().split()[0]) - before) / 1e9
 
 
 def _suite(module: str, selection: str) -> list[ElementTree.Element]:
-    """Run some of the tests; their cases as JUnit tells them."""
+    """Run some of the tests; their cases as in the JUnit report, without skipped ones."""
     with tempfile.TemporaryDirectory(prefix="stepcoder-bench-") as folder:
         report = Path(folder) / "report.xml"
         subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SUITE / module),
              "-k", selection, f"--junitxml={report}"],
-            cwd=ROOT, capture_output=True, timeout=SUITE_SECONDS, check=False,
+            cwd=ROOT, capture_output=True, timeout=SUITE_TIMEOUT_S, check=False,
         )  # fmt: skip
         cases = list(ElementTree.parse(report).iter("testcase"))
     return [case for case in cases if case.find("skipped") is None]

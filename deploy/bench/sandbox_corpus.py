@@ -1,12 +1,15 @@
-"""The programs that the sandbox's benchmark runs: solutions of real data, on their own tests."""
+"""The programs that the sandbox's benchmark runs: canonical solutions on their own tests, and the
+worst case for a tracer.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from curriculum.datasets.registry import Skipped, read_source
+from curriculum.problem import Test
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.versions import ROOT
 from sandbox import Job, Limits
@@ -17,18 +20,33 @@ SYNTHETIC_PER_TIER = 34
 """102 programs in all."""
 
 
+TIGHT_LOOP = """\
+def f(n):
+    t = 0
+    i = 0
+    while i < n:
+        if i & 3:
+            t += i
+        else:
+            t ^= i
+        i += 1
+    return t
+"""
+
+
 class Corpus(NamedTuple):
-    """Jobs whose programs are right, and what they are."""
+    """Jobs whose programs pass."""
 
     name: str
+    """Which data they are from."""
     jobs: tuple[Job, ...]
 
 
 def bench_corpus() -> Corpus:
-    """HumanEval's problems whose asserts are plain calls and the APPS samples, where they are.
+    """HumanEval's problems whose asserts are plain calls and the APPS samples, all of them.
 
-    `STEPCODER_DATA` (default `../shared/data` beside the checkout) is looked into; without it, the
-    bundled generator's problems. Nothing is chosen by weight.
+    They are read from the folder that `STEPCODER_DATA` names (default `../shared/data` beside the
+    checkout). Where it has no HumanEval, the corpus is problems of the bundled generator.
     """
     folder = Path(os.environ.get("STEPCODER_DATA", ROOT.parent / "shared" / "data"))
     if (folder / HUMAN_EVAL).exists():
@@ -42,4 +60,13 @@ def bench_corpus() -> Corpus:
     else:
         problems = synthetic_problems(seed=0, per_tier=SYNTHETIC_PER_TIER)
         name = "bundled generator"
-    return Corpus(name, tuple(Job.for_program(each, each.program, LIMITS) for each in problems))
+    jobs = (Job.for_program(problem, problem.program, LIMITS) for problem in problems)
+    return Corpus(name, tuple(jobs))
+
+
+def tight_loop(rounds: int = 150_000) -> Job:
+    """The worst case for a tracer: one long call, many executions of few statements."""
+    namespace: dict[str, Any] = {}
+    exec(TIGHT_LOOP, namespace)
+    tests = (Test(input=[rounds], output=namespace["f"](rounds)),)
+    return Job(id="tight", source=TIGHT_LOOP, fn_name="f", tests=tests)

@@ -208,23 +208,13 @@ def _show(options: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _bench(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from deploy.bench.curriculum import BLOCKS, SHORT, measure
-    from deploy.bench.record import print_figures, write_record
+    from deploy.bench.curriculum import MIN_PROBLEMS, measure
+    from deploy.bench.record import run_benchmark
 
-    if options.problems < SHORT * BLOCKS or options.observations < 1:
-        raise ConfigError(f"--problems must be at least {SHORT * BLOCKS}, --observations 1")
-    figures = []
-    cache = options.out / "cache"
-    for figure in measure(
-        options.problems,
-        options.observations,
-        cache,
-        lambda what: print(f"{what} ...", file=sys.stderr, flush=True),
-    ):
-        figures.append(figure)
-    print_figures("curriculum", figures)
-    print(f"written: {write_record('curriculum', figures, options.out)}")
-    return 0 if all(figure.ok for figure in figures) else 1
+    if options.problems < MIN_PROBLEMS or options.observations < 1:
+        raise ConfigError(f"--problems must be at least {MIN_PROBLEMS}, --observations 1")
+    figures = measure(options.problems, options.observations, options.out / "cache")
+    return run_benchmark("curriculum", figures, options.out)
 
 
 def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from actors.errors import RunFailed
-from deploy.bench.record import print_figures, write_record
+from deploy.bench.record import run_benchmark
 from deploy.commands.command import add_command, no_more
 from deploy.config import ConfigError
 
@@ -37,13 +37,9 @@ def _bench(options: argparse.Namespace, words: Sequence[str]) -> int:
         raise ConfigError("--rounds must be at least 1")
     from deploy.bench.learner import measure
 
-    figures = []
     console = Console(stderr=True, highlight=False)
     try:
-        for figure in measure(options.rounds, lambda what: console.print(f"{what} ...")):
-            figures.append(figure)
+        figures = measure(options.rounds, lambda what: console.print(f"{what} ..."))
+        return run_benchmark("learner", figures, options.out)
     except RuntimeError as error:
         raise RunFailed(f"learner bench: {error}") from error
-    print_figures("learner", figures)
-    print(f"written: {write_record('learner', figures, options.out)}")
-    return 0 if all(figure.ok for figure in figures) else 1

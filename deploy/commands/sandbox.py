@@ -10,14 +10,6 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -87,49 +79,23 @@ def run_program(
     return 0 if verdict.outcome is Outcome.passed else 1
 
 
-def run_bench(rounds: int, soak_programs: int, folder: Path, name: str = "sandbox") -> int:
-    """Measure the sandbox; prints one table, writes `<folder>/<name>.json`.
+def run_bench(rounds: int, soak: int | None, quick: bool, folder: Path) -> int:
+    """Measure the sandbox, or with `soak` only run so many programs while containers are killed.
 
-    Returns the exit status: 0 if every figure reached its target, else 1. Raises SandboxError
-    where no Docker engine answers.
+    Returns the exit status: 0 if every figure reached its target, else 1.
+
+    Raises:
+        SandboxError: no Docker engine answers.
     """
-    from deploy.bench.record import print_figures, write_record
-    from deploy.bench.sandbox import measure
-    from deploy.bench.sandbox_corpus import bench_corpus
+    from deploy.bench import sandbox, sandbox_soak
+    from deploy.bench.record import run_benchmark
 
-    corpus = bench_corpus()
-    with BenchProgress(Console(stderr=True, highlight=False)) as progress:
-        found = measure(corpus.jobs, corpus.name, rounds, soak_programs, progress)
-        figures = list(found)
-    print_figures("sandbox", figures)
-    print(f"written: {write_record(name, figures, folder)}")
-    return 0 if all(figure.ok for figure in figures) else 1
-
-
-class BenchProgress:
-    """The benchmark's parts on a person's screen, each with its time left; a context."""
-
-    def __init__(self, console: Console):
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        self._shown = Progress(*columns, *times, console=console)
-
-    def __enter__(self) -> BenchProgress:
-        self._shown.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._shown.stop()
-
-    def stage(self, what: str, steps: int) -> None:
-        """The next part begins; on a screen that cannot be redrawn it is a line."""
-        if not self._shown.console.is_terminal:
-            self._shown.console.print(f"{what} ...")
-        self._task = self._shown.add_task(what, total=steps)
-
-    def step(self) -> None:
-        """One more step of it is done."""
-        self._shown.advance(self._task)
+    if soak is not None:
+        return run_benchmark("sandbox-soak", sandbox_soak.measure(soak), folder)
+    if quick:
+        return run_benchmark("sandbox-quick", sandbox.measure(2, 500), folder)
+    figures = sandbox.measure(rounds, sandbox_soak.SHORT_SOAK_PROGRAMS)
+    return run_benchmark("sandbox", figures, folder)
 
 
 def read_tests(path: Path) -> TestFile:

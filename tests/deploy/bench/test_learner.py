@@ -1,6 +1,5 @@
 """The benchmark's parts do the same work and measure what they say; nothing here is timed."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import deploy.bench.learner_rivals as rivals
-from deploy.bench.learner import GROUP, VOCABULARY, Work, make_model, ratio, samples
+from deploy.bench.learner import GROUP, VOCABULARY, Work, make_model, samples
 
 SMALL = Work(
     samples=8, minibatch=4, micro_batch=2, longest_prompt=8, longest_response=12, hidden_size=32,
@@ -65,10 +64,3 @@ def test_the_memory_of_the_loss_is_that_of_a_chunk() -> None:
     assert full > 2 * logits
     assert chunked[1] < 0.4 * full
     assert chunked[1] < 1.3 * chunked[0] + 20
-
-
-def test_a_ratio_is_judged_by_its_median() -> None:
-    assert ratio("a", [1.0, 2.0, 9.0], "b", 2.0, None).ok
-    assert not ratio("a", [1.0, 1.9, 9.0], "b", 2.0, None).ok
-    assert ratio("a", [0.1, 0.2, 9.0], "b", 0.2, None, lower=True).ok
-    assert json.dumps(ratio("a", [1.0], "b", None, None).samples) == "[1.0]"

@@ -1,33 +1,23 @@
-"""The benchmark's own arithmetic, and its long run in small."""
+"""The sandbox's benchmark: its baselines and its soak."""
+
+from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from deploy.bench.sandbox import count, ratio
-from deploy.bench.sandbox_rivals import DRIVER, JUDGE, LOOP, PACKAGE
+from deploy.bench import sandbox_soak
+from deploy.bench.sandbox_baselines import COMPARISON_FILES, DRIVER, LOOP, PACKAGE
+from deploy.bench.sandbox_soak import Soak, soak
+from deploy.progress import StageProgress
 
 
-def test_ratios_reach_their_targets_from_the_right_side():
-    assert ratio("a", [1, 9, 2], "b", 2, 3).value == 2
-    assert ratio("a", [1, 9, 2], "b", 2, 3).ok
-    assert not ratio("a", [1, 9, 1.9], "b", 2, 3).ok
-    assert ratio("a", [1.0, 1.1], "b", 1.08, 1, lower=True).ok
-    assert not ratio("a", [1.1, 1.1], "b", 1.08, 1, lower=True).ok
-
-
-def test_counts_must_be_many_or_none():
-    assert count("a", 60, "x", at_least=60).ok
-    assert not count("a", 59, "x", at_least=60).ok
-    assert count("a", 0, "x", at_least=None).ok
-    assert count("a", -1, "x", at_least=None).ok
-    assert not count("a", 1, "x", at_least=None).ok
-
-
-def test_the_rivals_run_called_and_printing_programs():
-    space = {}
+def test_the_baselines_run_functions_and_printing_programs():
+    space: dict[str, Any] = {}
     exec(DRIVER, space)
     run = space["run"]
     assert run("def f(x, k=1): return x * k", "f", [[[2], {}], [[2], {"k": 3}]]) == [2, 6]
@@ -35,34 +25,48 @@ def test_the_rivals_run_called_and_printing_programs():
     assert run("print(input() * 2)", None, ["ab", "c\n"]) == ["abab\n", "cc\n"]
 
 
-def test_the_rivals_comparison_is_ours(tmp_path):
-    """Run bare as in the container: with nothing of this package but what it is given."""
-    for name in JUDGE:
-        (tmp_path / "sandbox").mkdir(exist_ok=True)
-        (tmp_path / "sandbox" / name).symlink_to(PACKAGE / name)
+def test_the_in_process_baseline_compares_with_our_code(tmp_path: Path):
+    """As in the container: nothing of this package can be imported but the files it is given."""
+    for name in COMPARISON_FILES:
+        copy = tmp_path / "sandbox" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.symlink_to(PACKAGE / name)
     program = f"ROUNDS = 1\n{LOOP}".replace("/judge", str(tmp_path))
     job = json.dumps(["def f(x): return x / 3", "f", [[[1], {}]]])
+    python = getattr(sys, "_base_executable", sys.executable)
 
-    def judged(expected):
+    def judge(expected: float) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-I", "-c", program],
+            [python, "-I", "-S", "-c", program],
             input=json.dumps([job, [expected]]),
             capture_output=True,
             text=True,
             check=False,
         )
 
-    assert float(judged(0.3333333).stdout) > 0
-    assert judged(0.3).returncode != 0
+    passing, failing = judge(0.3333333), judge(0.3)
+    assert float(passing.stdout) > 0, passing.stderr
+    assert failing.returncode == 1
+    assert job in failing.stderr, "it ends with the job whose output is wrong"
 
 
 @pytest.mark.docker
 def test_a_short_soak_loses_nothing():
-    from deploy.bench.sandbox_soak import soak
+    verdicts = []
+    result = soak(300, seed=5, on_verdict=lambda: verdicts.append(1))
+    assert len(verdicts) == 300
+    assert result.kills > 0
+    assert (result.lost, result.duplicated, result.wrong) == (0, 0, 0)
+    assert result.fd_drift == 0
 
-    told = []
-    seen = soak(300, seed=5, told=lambda: told.append(1))
-    assert len(told) == 300
-    assert seen.kills > 0
-    assert (seen.lost, seen.duplicated, seen.wrong) == (0, 0, 0)
-    assert seen.fd_drift == 0
+
+def test_a_soak_is_judged_by_what_it_showed(monkeypatch: pytest.MonkeyPatch):
+    result = Soak(100, kills=2, lost=1, duplicated=0, wrong=3, memory_drift_mb=20.5, fd_drift=0)
+    monkeypatch.setattr(sandbox_soak, "soak", lambda programs, on_verdict: result)
+    with StageProgress() as progress:
+        short = {f.name: f for f in sandbox_soak.endurance(100, progress)}
+    assert short["soak_programs"].ok, "the number of programs has no target in a short soak"
+    missed = {name for name, figure in short.items() if not figure.ok}
+    assert missed == {"verdicts_lost", "verdicts_wrong", "memory_drift_mb"}
+    long = {f.name: f for f in sandbox_soak.measure(100)}
+    assert not long["soak_programs"].ok, "100 programs prove no endurance"

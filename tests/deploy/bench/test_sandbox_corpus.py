@@ -1,4 +1,4 @@
-"""What the sandbox's benchmark runs: the real data where they are, else the bundled generator's."""
+"""The benchmark's programs: real data where it is present, else the bundled generator's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.bench.sandbox_corpus import bench_corpus
 from sandbox import Outcome, Sandbox, SandboxConfig
 
 
-def test_without_real_data_it_is_the_generators(
+def test_without_real_data_the_corpus_is_synthetic(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("STEPCODER_DATA", str(tmp_path))
@@ -23,7 +23,7 @@ def test_without_real_data_it_is_the_generators(
     assert outcomes == {Outcome.passed}
 
 
-def test_with_real_data_it_says_how_many_of_each() -> None:
+def test_with_real_data_the_corpus_names_its_parts() -> None:
     corpus = bench_corpus()
     if "HumanEval" not in corpus.name:
         pytest.skip("HumanEval is absent; point STEPCODER_DATA at a folder that has it")

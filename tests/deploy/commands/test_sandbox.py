@@ -12,7 +12,7 @@ from rich.console import Console
 
 from curriculum.problem import Test
 from deploy.cli import main
-from deploy.commands.sandbox import BenchProgress, print_verdict, read_tests
+from deploy.commands.sandbox import print_verdict, read_tests
 from sandbox import Job, Sandbox, SandboxConfig
 
 SOURCE = "def f(x):\n    if x > 3:\n        return 2 * x\n    # never\n    y = 0; return y\n"
@@ -158,13 +158,3 @@ def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
 def test_limits_that_no_sandbox_takes_are_refused(write, capsys, words, said) -> None:
     assert main([*write([{"input": "", "output": ""}]), *words]) == 2
     assert said in capsys.readouterr().err
-
-
-def test_the_benchs_progress_names_its_parts_and_counts_their_steps() -> None:
-    out = io.StringIO()
-    with BenchProgress(Console(file=out, width=120)) as progress:
-        progress.stage("deadlines", 3)
-        for _ in range(2):
-            progress.step()
-    assert out.getvalue().splitlines()[0] == "deadlines ..."
-    assert "2/3" in out.getvalue()

@@ -1,4 +1,9 @@
-"""Other ways to run the same programs, to measure against; none of them is used for verdicts."""
+"""Baselines of the sandbox's benchmark: other ways to run the same programs.
+
+None of them is used for verdicts.
+"""
+
+from __future__ import annotations
 
 import json
 import secrets
@@ -19,20 +24,20 @@ import io, json, sys
 def run(source, fn_name, inputs):
     code = compile(source, "program", "exec")
     if fn_name is None:
-        outputs, usual = [], (sys.stdin, sys.stdout)
+        outputs, original = [], (sys.stdin, sys.stdout)
         for text in inputs:
             sys.stdin, sys.stdout = io.StringIO(text), io.StringIO()
             try:
                 exec(code, {"__name__": "__main__"})
                 outputs.append(sys.stdout.getvalue())
             finally:
-                sys.stdin, sys.stdout = usual
+                sys.stdin, sys.stdout = original
         return outputs
     space = {"__name__": "solution"}
     exec(code, space)
     if fn_name in space:
-        return [space[fn_name](*given, **named) for given, named in inputs]
-    return [getattr(space["Solution"](), fn_name)(*given, **named) for given, named in inputs]
+        return [space[fn_name](*args, **kwargs) for args, kwargs in inputs]
+    return [getattr(space["Solution"](), fn_name)(*args, **kwargs) for args, kwargs in inputs]
 """
 ONCE = DRIVER + "print(json.dumps(run(*json.load(sys.stdin))))\n"
 LOOP = (
@@ -58,26 +63,29 @@ print(len(jobs) * ROUNDS / sum(spent[1:]))
 ROUNDS = 3
 DEADLINE_S = 120
 PACKAGE = Path(sandbox.__file__).resolve().parent
-JUDGE = ("comparison.py", "runner")
-"""What of this package compares outputs, for the rival that does so beside the program."""
+COMPARISON_FILES = ("judging/comparison.py", "runner")
+"""The files of this package that compare outputs, mounted for the in-process baseline."""
 
 
-class Rivals:
-    """A warm bare container and the commands of each rival; a context, which removes it again.
+class Baselines:
+    """A warm bare container and the command of each baseline; a context, which removes it again.
 
-    Raises SandboxError on entry where there is no docker command line to measure.
+    Raises:
+        SandboxError: on entry, where there is no docker command line to measure.
     """
 
     def __init__(self, image: str):
         self.image = image
         self.container = f"stepcoder-bench-{secrets.token_hex(4)}"
 
-    def __enter__(self) -> "Rivals":
+    def __enter__(self) -> Baselines:
         if shutil.which("docker") is None:
             raise SandboxError("no docker command line to measure against: install docker.io")
-        judge = [f"--volume={PACKAGE / name}:/judge/sandbox/{name}:ro" for name in JUDGE]
+        mounts = [
+            f"--volume={PACKAGE / name}:/judge/sandbox/{name}:ro" for name in COMPARISON_FILES
+        ]
         _call(["docker", "run", "-d", "--rm", "--network", "none", "--name", self.container,
-               *judge, self.image, "python3", "-c", "import time; time.sleep(3600)"])  # fmt: skip
+               *mounts, self.image, "python3", "-c", "import time; time.sleep(3600)"])  # fmt: skip
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,9 +133,9 @@ def _text(job: Job) -> str:
     return json.dumps([job.source, job.fn_name, inputs])
 
 
-def _call(command: list[str], given: str = "") -> str:
+def _call(command: list[str], stdin: str = "") -> str:
     ended = subprocess.run(
-        command, input=given, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        command, input=stdin, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
     if ended.returncode:
         raise SandboxError(f"{' '.join(command[:2])} failed: {ended.stderr.strip()[-500:]}")

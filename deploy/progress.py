@@ -1,0 +1,84 @@
+"""StageProgress: how far a long command is, for a person who waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINE_INTERVAL_S = 5.0
+"""Least time between two log lines of one stage where there is no terminal [seconds]."""
+
+logger = logging.getLogger(__name__)
+
+
+class StageProgress:
+    """Shows the stages of a command and the steps done in each; a context.
+
+    On a terminal every stage is a bar with the time left. Elsewhere a stage is a log line when it
+    begins, one every `LINE_INTERVAL_S` and one when it is complete. `step` may be called from
+    several threads.
+
+    Example:
+        with StageProgress() as progress:
+            progress.begin("deadlines", 84)
+            for job in jobs:
+                sandbox.run(job)
+                progress.step()
+    """
+
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        console = console or Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        self._bars = Progress(*columns, *times, console=console) if console.is_terminal else None
+        self._bar: TaskID | None = None
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> StageProgress:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        """Begin a stage of `total` steps, of which `done` were done before this process."""
+        self._stage, self._total, self._done, self._done_before = stage, total, done, done
+        self._began = self._last_line = self._clock()
+        if self._bars:
+            self._bar = self._bars.add_task(stage, total=total, completed=done)
+        else:
+            logger.info("%s ...", stage)
+
+    def step(self) -> None:
+        """Count one more step of the stage."""
+        with self._lock:
+            self._done += 1
+            if self._bars and self._bar is not None:
+                self._bars.advance(self._bar)
+            elif self._line_is_due():
+                self._last_line = self._clock()
+                per_step = (self._last_line - self._began) / (self._done - self._done_before)
+                left = per_step * (self._total - self._done)
+                logger.info("%s: %d of %d, %.0f s left", self._stage, self._done, self._total, left)
+
+    def _line_is_due(self) -> bool:
+        return self._done == self._total or self._clock() - self._last_line >= LINE_INTERVAL_S
