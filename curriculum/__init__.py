@@ -2,21 +2,16 @@
 
 from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
 from curriculum.datasets.load import DataSet, load_dataset
-from curriculum.problem import (
-    TIERS,
-    BadRecord,
-    Problem,
-    Test,
-    Tier,
-    read_problems,
-    write_problems,
-)
+from curriculum.datasets.problem_file import read_problems, write_problems
+from curriculum.errors import BadRecord
+from curriculum.problem import TIERS, Problem, Test, Tier
 from curriculum.program import Program, assemble
 from curriculum.prompt import Prompt, PromptEncoder, prompt_text
 from curriculum.schedule.make import Schedule, make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.subtask import FULL_TASK, Subtask, cut
-from curriculum.synthetic.problems import sloppy_corpus, synthetic_problems
+from curriculum.synthetic.corpus import noisy_corpus
+from curriculum.synthetic.problems import synthetic_problems
 
 __all__ = [
     "FULL_TASK",
@@ -39,9 +34,9 @@ __all__ = [
     "cut",
     "load_dataset",
     "make_schedule",
+    "noisy_corpus",
     "prompt_text",
     "read_problems",
-    "sloppy_corpus",
     "start_points",
     "synthetic_problems",
     "write_problems",

@@ -2,9 +2,10 @@
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Literal, get_args
+
+from curriculum.syntax import parse
 
 StartPointKind = Literal["if", "for", "while", "try", "with", "match"]
 START_POINT_KINDS: tuple[StartPointKind, ...] = get_args(StartPointKind)
@@ -44,7 +45,7 @@ def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
     if not kinds:
         return ()
     counted = {node for kind in kinds for node in _NODES[kind]}
-    lines = [node.lineno for node in _statements(_parse(source)) if type(node) in counted]
+    lines = [node.lineno for node in _statements(parse(source)) if type(node) in counted]
     return _before_lines(source, sorted(lines))
 
 
@@ -56,7 +57,7 @@ def statement_points(source: str) -> tuple[int, ...]:
     """
     lines: set[int] = set()
     text = _NEWLINE.split(source)
-    for node in _statements(_parse(source)):
+    for node in _statements(parse(source)):
         decorators = getattr(node, "decorator_list", [])
         line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
         # `elif` is a statement after the text "el"; one behind `;` may even follow a string's end
@@ -64,12 +65,6 @@ def statement_points(source: str) -> tuple[int, ...]:
         if not before.strip() or before.strip() == b"el" or decorators:
             lines.add(line)
     return tuple(sorted(set(_before_lines(source, sorted(lines)))))
-
-
-def _parse(source: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "\\d" in somebody's solution is not our user's concern
-        return ast.parse(source)
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:

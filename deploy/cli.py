@@ -61,8 +61,7 @@ def _interrupt(*_: object) -> None:
 def _expected_failures() -> tuple[type[BaseException], ...]:
     """What is no bug of ours: said in one message, without a stack trace."""
     from actors.errors import RunFailed
-    from curriculum import BadRecord
-    from curriculum.datasets.load import UnusableData
+    from curriculum.errors import CurriculumError
     from deploy.cluster.local import ClusterError
     from sandbox import SandboxError
 
@@ -70,8 +69,7 @@ def _expected_failures() -> tuple[type[BaseException], ...]:
         RunFailed,
         ClusterError,
         SandboxError,
-        BadRecord,
-        UnusableData,
+        CurriculumError,
         TimeoutError,
         ConnectionError,
     )

@@ -19,7 +19,7 @@ from actors.cluster.placement import Placement, reserve
 from actors.learners.group import LearnerGroup
 from actors.rollout.collector import Collector
 from actors.rollout.fleet import RolloutFleet
-from actors.runs.folder import RunFolder, write_atomic
+from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
 from actors.training.evaluate import Evaluation
@@ -28,9 +28,10 @@ from actors.training.warm_start import warm_start
 from actors.training.weight_parity import WeightProbe
 from actors.training.weight_sync import WeightSync
 from curriculum.datasets.load import DataSet, load_dataset
+from curriculum.files import write_atomic
 from curriculum.problem import Problem
 from curriculum.schedule.make import make_schedule
-from curriculum.synthetic.problems import sloppy_corpus
+from curriculum.synthetic.corpus import noisy_corpus
 from deploy.config import ConfigError, RunConfig, differing_keys, load_config
 from deploy.versions import git_commit, package_versions
 from learner.config import FREE_SETTINGS
@@ -116,7 +117,7 @@ def _policy(
     if config.model.path is not None:
         return Path(config.model.path).absolute(), 0.0
     questions = {problem.question for problem in dataset.heldout}
-    pairs = list(sloppy_corpus(config.data.corpus_seed, config.data.corpus_size, questions))
+    pairs = list(noisy_corpus(config.data.corpus_seed, config.data.corpus_size, questions))
     cache = config.runs_dir.absolute() / "cache"
     threads, options = config.placement.sft_threads, place.learner(0)
     return warm_start(pairs, config.model, config.sft, threads, cluster.gpu, options, cache, say)

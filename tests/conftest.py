@@ -33,9 +33,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def corpus() -> list[tuple[str, str]]:
     """A few hundred pairs of question and solution."""
-    from curriculum import sloppy_corpus
+    from curriculum import noisy_corpus
 
-    return list(sloppy_corpus(7, 400, set()))
+    return list(noisy_corpus(7, 400, set()))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.runs.checksums import damage, seal
+from curriculum.files import write_atomic
 
 logger = logging.getLogger("stepcoder.runs")
 
@@ -96,16 +96,6 @@ class RunFolder:
                     lines.pop()  # cut off in the middle by a crash or a full disk
                 kept = [line for line in lines if json.loads(line)["step"] <= steps]
                 write_atomic(path, b"".join(kept).decode())
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a whole file or none: a temporary sibling, flushed to disk, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:

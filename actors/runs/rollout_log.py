@@ -26,7 +26,7 @@ def rollout_records(
             "stage": sample.subtask.stage,
             "stages": sample.subtask.stages,
             "question": sample.subtask.problem.question,
-            "prefix": sample.prompt.given,
+            "prefix": sample.prompt.prefix,
             "completion": sample.text,
             "program_bytes": [sample.program.begin, sample.program.end],
             "token_bytes": sample.token_lengths,

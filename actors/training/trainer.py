@@ -28,13 +28,14 @@ from actors.learners.group import LearnerGroup
 from actors.rollout.collector import Collected, Collector, rollout_figures
 from actors.rollout.ledger import Ledger
 from actors.rollout.samples import Sample, outcome_mix, split_faults, trajectory, trajectory_groups
-from actors.runs.folder import RunFolder, append_jsonl, write_atomic
+from actors.runs.folder import RunFolder, append_jsonl
 from actors.runs.metrics import MetricsLog
 from actors.runs.rollout_log import rollout_records
 from actors.training.console import evaluation_line, step_line
 from actors.training.evaluate import Evaluation, evaluate
 from actors.training.weight_parity import WeightProbe
 from actors.training.weight_sync import WeightSync
+from curriculum.files import write_atomic
 from curriculum.problem import Problem
 from curriculum.schedule.make import Schedule
 from learner.config import RewardConfig

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from curriculum.datasets.jsonl import DAMAGED, MAX_RECORD_BYTES, BadRecord, opened, too_long
+from curriculum.datasets.jsonl import GZIP_ERRORS, MAX_RECORD_BYTES, open_binary, too_long
+from curriculum.errors import BadRecord
 
 CHUNK = 1 << 20
 """Characters read at a time."""
@@ -26,7 +27,7 @@ def json_document(path: Path) -> Iterator[tuple[str | None, Any]]:
     itself. Raises `BadRecord` where the file is no JSON from some record on, ends too early, holds
     a record longer than `MAX_RECORD_BYTES`, or goes on behind the document.
     """
-    with io.TextIOWrapper(opened(path), encoding="utf-8", newline="") as file:
+    with io.TextIOWrapper(open_binary(path), encoding="utf-8", newline="") as file:
         yield from _Reader(path, file).records()
 
 
@@ -122,7 +123,7 @@ class _Reader:
             more = self.file.read(max(CHUNK, len(self.text) - self.at))
         except UnicodeDecodeError as error:
             raise BadRecord(self.path, f"{where} or later", "text", str(error)) from None
-        except DAMAGED as error:
+        except GZIP_ERRORS as error:
             reason = f"damaged or cut short: {error}"
             raise BadRecord(self.path, f"{where} or later", "gzip", reason) from None
         self.text, self.at = self.text[self.at :] + more, 0

@@ -1,42 +1,41 @@
-"""Lines of a file, plain or gzipped, one in memory at a time; and what is wrong with a record."""
+"""JSONL files, plain or gzipped, with one line in memory at a time."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+
+from curriculum.errors import BadRecord
 
 MAX_RECORD_BYTES = 64 << 20
-"""A longer line is no record of a programming problem; it is refused unread."""
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What reading a gzip raises that was cut short or overwritten."""
+"""A longer record is refused without reading it: no programming problem has 64 MiB."""
+GZIP_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading a truncated or overwritten gzip file raises."""
 
 
-class BadRecord(ValueError):
-    """A record that cannot be a problem; the message names file, record and field."""
+def open_binary(path: Path | str) -> BinaryIO:
+    """Open a file for reading bytes, decompressed where its name ends in `.gz`.
 
-    def __init__(self, path: Path | str, record: str, field: str, reason: str):
-        self.path, self.record, self.field, self.reason = str(path), record, field, reason
-        super().__init__(f"{path}: {record}: {field}: {reason}")
-
-    def __reduce__(self):
-        return BadRecord, (self.path, self.record, self.field, self.reason)
+    Reading from it may raise one of `GZIP_ERRORS`.
+    """
+    compressed = Path(path).suffix == ".gz"
+    return cast(BinaryIO, gzip.open(path, "rb")) if compressed else open(path, "rb")
 
 
-def opened(path: Path | str) -> BinaryIO:
-    """A file's bytes, unpacked where its name ends in `.gz`; reading may raise `DAMAGED`."""
-    packed = Path(path).suffix == ".gz"
-    return cast(BinaryIO, gzip.open(path, "rb")) if packed else open(path, "rb")
+def nonblank_lines(path: Path | str) -> Iterator[tuple[int, bytes | None]]:
+    """Stream (line number from 1, bytes) over the lines that are not blank.
 
+    A line longer than `MAX_RECORD_BYTES` comes as None, and the next one follows.
 
-def visible_lines(path: Path | str) -> Iterator[tuple[int, bytes | None]]:
-    """Stream (number from 1, bytes) over the lines that are not blank.
-
-    A line longer than `MAX_RECORD_BYTES` comes as None. Raises `BadRecord` where the file cannot be
-    read on (a truncated gzip), `OSError` where it cannot be opened.
+    Raises:
+        BadRecord: the rest of the file cannot be read (a truncated gzip).
+        OSError: the file cannot be opened.
     """
     number = 0
-    with opened(path) as file:
+    with open_binary(path) as file:
         try:
             while line := file.readline(MAX_RECORD_BYTES + 1):
                 number += 1
@@ -46,11 +45,54 @@ def visible_lines(path: Path | str) -> Iterator[tuple[int, bytes | None]]:
                     yield number, None
                 elif not line.isspace():
                     yield number, line
-        except DAMAGED as error:
+        except GZIP_ERRORS as error:
             where, reason = f"line {number + 1} or later", f"damaged or cut short: {error}"
             raise BadRecord(path, where, "gzip", reason) from None
 
 
+def decode_line(path: Path | str, where: str, line: bytes | None) -> Any:
+    """The JSON value of one of `nonblank_lines`; `where` names the record in a `BadRecord`.
+
+    Raises:
+        BadRecord: the line is too long, not UTF-8 or not JSON.
+    """
+    if line is None:
+        raise too_long(path, where)
+    try:
+        return json.loads(line)
+    except UnicodeDecodeError as error:
+        raise BadRecord(path, where, "text", str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(path, where, "json", str(error)) from None
+
+
+def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRecord]]:
+    """Stream (index from 0, record) over a file with one JSON object per line.
+
+    A line that is not a JSON object comes as a `BadRecord`, and the next one follows. Raises what
+    `nonblank_lines` raises.
+    """
+    for index, (_, line) in enumerate(nonblank_lines(path)):
+        where = f"record {index}"
+        try:
+            yield index, _as_object(path, where, decode_line(path, where, line))
+        except BadRecord as error:
+            yield index, error
+
+
+def is_jsonl(path: Path) -> bool:
+    """Whether a file has two lines or more, of which the first is a JSON object."""
+    first = [record for _, record in islice(json_objects(path), 2)]
+    return len(first) == 2 and isinstance(first[0], dict)
+
+
 def too_long(path: Path | str, where: str) -> BadRecord:
-    """What to say of such a line."""
+    """The error for a record longer than `MAX_RECORD_BYTES`."""
     return BadRecord(path, where, "record", f"longer than {MAX_RECORD_BYTES >> 20} MiB")
+
+
+def _as_object(path: Path, where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise BadRecord(path, where, "record", f"must be a JSON object, not {kind}")
+    return cast(dict[str, Any], value)

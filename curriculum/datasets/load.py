@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curriculum.config import DataConfig
+from curriculum.datasets.problem_file import read_problems
 from curriculum.datasets.registry import detect
-from curriculum.problem import BadRecord, Problem, read_problems
+from curriculum.errors import BadRecord, UnusableData
+from curriculum.problem import Problem
 from curriculum.synthetic.problems import synthetic_problems
-
-
-class UnusableData(ValueError):
-    """Problems that a run must not use as they are; the message says what to do."""
 
 
 class DataSet(NamedTuple):

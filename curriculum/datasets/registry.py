@@ -9,8 +9,10 @@ from typing import Any, Literal, get_args
 from curriculum.datasets.formats import called
 from curriculum.datasets.formats.apps import is_apps_folder, read_apps_folder, read_apps_parquet
 from curriculum.datasets.formats.apps_plus import iter_apps_plus
-from curriculum.datasets.json_lines import json_lines
-from curriculum.problem import BadRecord, Problem, Tier, iter_problems
+from curriculum.datasets.jsonl import json_objects
+from curriculum.datasets.problem_file import iter_problems
+from curriculum.errors import BadRecord
+from curriculum.problem import Problem, Tier
 
 Form = Literal["ours", "apps_plus", "apps", "apps_parquet", "human_eval", "mbpp", "leetcode"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -107,7 +109,7 @@ def detect(path: Path | str) -> Form:
         raise BadRecord(path, "folder", "question.txt", "no problem folder in it")
     if path.suffix == ".parquet":
         return "apps_parquet"
-    _, first = next(json_lines(path), (0, None))
+    _, first = next(json_objects(path), (0, None))
     if isinstance(first, dict):
         for form, keys in _KEYS.items():
             if keys <= first.keys():
@@ -121,7 +123,7 @@ def _read_ours(path: Path) -> Reading:
 
 
 def _read_lines(problem_of: Callable[[Path, str, dict[str, Any]], Problem], path: Path) -> Reading:
-    for index, record in json_lines(path):
+    for index, record in json_objects(path):
         if isinstance(record, BadRecord):
             yield record
             continue

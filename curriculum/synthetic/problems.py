@@ -24,13 +24,10 @@ Everything is decided by the seed.
 import ast
 import random
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from curriculum.problem import TIERS, Problem, Test, Tier
-from curriculum.synthetic.language import HARD, Clause, Lines, Spec, sample_spec
-
-TIER_WEIGHTS: dict[Tier, int] = {"introductory": 3, "interview": 3, "competition": 4}
-"""How often each tier comes in the warm-start corpus."""
+from curriculum.syntax import parse
+from curriculum.synthetic.language import Spec, sample_spec
 
 CANDIDATE_INPUTS = 50
 MIN_DISTINCT_OUTPUTS = 8
@@ -42,18 +39,6 @@ WIDENING = 500
 small ones alone the introductory tier would be used up after some ten thousand problems."""
 MAX_REJECTIONS = 20_000
 """Specifications in a row without a new problem, after which nothing is left to try."""
-
-
-@dataclass(frozen=True)
-class Authors:
-    """How often a clause comes out right or wrong; otherwise it crashes."""
-
-    right: float
-    wrong: float
-
-
-EASY_AUTHORS = Authors(right=0.72, wrong=0.18)
-HARD_AUTHORS = Authors(right=0.27, wrong=0.60)
 
 
 def synthetic_problems(
@@ -77,35 +62,6 @@ def synthetic_problems(
             taken.add(problem.question)
             problems.append(problem)
     return problems
-
-
-def sloppy_corpus(
-    seed: int, size: int, exclude: Collection[str] = frozenset()
-) -> Iterator[tuple[str, str]]:
-    """Yield `size` pairs (question, solution) of careless authors; no question is in `exclude`.
-
-    The solutions always parse; most of them are wrong.
-    """
-    excluded = frozenset(exclude)
-    rng = random.Random(f"corpus/{seed}")
-    tiers, weights = tuple(TIER_WEIGHTS), tuple(TIER_WEIGHTS.values())
-    written = 0
-    while written < size:
-        spec = sample_spec(rng, rng.choices(tiers, weights)[0])
-        solution = spec.program([_write_carelessly(rng, clause) for clause in spec.clauses])
-        if spec.question not in excluded:
-            yield spec.question, solution
-            written += 1
-
-
-def _write_carelessly(rng: random.Random, clause: Clause) -> Lines:
-    authors = HARD_AUTHORS if clause.kind in HARD else EASY_AUTHORS
-    luck = rng.random()
-    if luck < authors.right:
-        return clause.correct()
-    if luck < authors.right + authors.wrong:
-        return clause.mistaken(rng.randrange(len(clause.kind.mistakes)))
-    return clause.crashing()
 
 
 def _new_problem(rng: random.Random, tier: Tier, taken: set[str], problem_id: str) -> Problem:
@@ -184,7 +140,7 @@ class _BudgetedLoops(ast.NodeTransformer):
 
     def visit_While(self, node: ast.While) -> ast.While:
         self.generic_visit(node)
-        node.body.insert(0, ast.parse("spend()").body[0])
+        node.body.insert(0, parse("spend()").body[0])
         return node
 
 
@@ -202,7 +158,7 @@ def run_on(program: str, inputs: list[list[int]], budget: int = LOOP_BUDGET) -> 
         if spent > budget:
             raise _Hangs
 
-    tree = ast.fix_missing_locations(_BudgetedLoops().visit(ast.parse(program)))
+    tree = ast.fix_missing_locations(_BudgetedLoops().visit(parse(program)))
     namespace: dict = {"spend": spend}
     exec(compile(tree, "<synthetic>", "exec"), namespace)
     returned: list[int | None] = []

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curriculum.config import CurriculumConfig
-from curriculum.problem import TIERS, Problem, Test, write_problems
+from curriculum.datasets.problem_file import write_problems
+from curriculum.problem import TIERS, Problem, Test
 from curriculum.schedule.make import make_schedule
 from curriculum.synthetic.language import sample_spec
 from curriculum.synthetic.problems import run_on

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from curriculum.problem import BadRecord, iter_problems
+from curriculum.datasets.problem_file import iter_problems
+from curriculum.errors import BadRecord
 from curriculum.start_points import START_POINT_KINDS
 from curriculum.subtask import Subtask, cut_at, solution_points, stage_count
 

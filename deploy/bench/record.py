@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from actors.runs.folder import write_atomic
+from curriculum.files import write_atomic
 from deploy.versions import git_commit, package_versions
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.errors import RunFailed
-from actors.runs.folder import write_atomic
+from curriculum.files import write_atomic
 from deploy.cluster.simulated import SimulatedCluster, simulated_cluster
 from deploy.config import ConfigError, RunConfig
 

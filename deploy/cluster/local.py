@@ -27,8 +27,8 @@ from typing import Any
 
 import psutil
 
-from actors.runs.folder import write_atomic
 from actors.sandboxes.pool import RESOURCE
+from curriculum.files import write_atomic
 from deploy.versions import ROOT
 
 STATE = ROOT / "runs" / ".cluster" / "state.json"

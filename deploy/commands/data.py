@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from actors.errors import RunFailed
+from curriculum.datasets.problem_file import write_problems
 from curriculum.datasets.registry import FORMS, Skipped, detect, read_source
-from curriculum.problem import TIERS, BadRecord, Problem, write_problems
+from curriculum.errors import BadRecord
+from curriculum.problem import TIERS, Problem
 from curriculum.start_points import START_POINT_KINDS
 from deploy.commands.command import Command, add_command, no_more
 from deploy.config import ConfigError

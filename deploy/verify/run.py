@@ -12,8 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TextIO
 
+from curriculum.datasets.problem_file import dump_problem, write_problems
 from curriculum.datasets.registry import Skipped
-from curriculum.problem import Problem, dump_problem, write_problems
+from curriculum.files import write_atomic
+from curriculum.problem import Problem
 from deploy.config import ConfigError
 from deploy.verify.report import KEPT, Cause, Finding, verify
 
@@ -36,7 +38,7 @@ class Journal:
 
     def __enter__(self) -> Journal:
         lines = [{"settings": self._settings}, *self.findings.values()]
-        _write_whole(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in lines))
         self._file: TextIO = self.path.open("a", encoding="ascii")
         return self
 
@@ -113,7 +115,7 @@ def verify_problems(
     kept = (_kept(p, rows[p.id]) for p in problems() if rows[p.id]["cause"] in KEPT)
     write_problems(output, kept)
     if report is not None:
-        _write_whole(report, json.dumps(result, indent=1) + "\n")
+        write_atomic(report, json.dumps(result, indent=1) + "\n")
     if not result["causes"].get(Cause.infra_error.value):
         journal.path.unlink()
     return result
@@ -142,15 +144,6 @@ def _report(
         "examples": {cause: examples[cause] for cause in ordered if examples[cause]},
         "bad_records": {"fields": skipped.counts, "examples": skipped.examples},
     }
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Progress:

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from curriculum.problem import BadRecord, Problem, Test, read_problems, write_problems
+from curriculum.datasets.problem_file import read_problems, write_problems
+from curriculum.errors import BadRecord
+from curriculum.problem import Problem, Test
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -15,9 +15,9 @@ from curriculum.synthetic.problems import synthetic_problems
 SOLVED = "def f(x):\n    return x + 1\n"
 STDIN = {"fn_name": None, "tests": ({"input": "1", "output": "2"},)}
 NOTHING, HEADER, IN_FENCE = (
-    Prompt((), "", fenced=False),
-    Prompt((), "def f(x):", fenced=False),
-    Prompt((), "def f(x):", fenced=True),
+    Prompt((), "", in_code_fence=False),
+    Prompt((), "def f(x):", in_code_fence=False),
+    Prompt((), "def f(x):", in_code_fence=True),
 )
 BODY = "\n    return x + 1\n"
 
@@ -26,7 +26,7 @@ def program(problem, completion, prompt=NOTHING):
     """The part of a completion that is the program, checked for its exact place."""
     made = assemble(problem, prompt, completion)
     text = completion.encode()[made.begin : made.end]
-    assert made.source == problem.preamble + prompt.given + text.decode()
+    assert made.source == problem.preamble + prompt.prefix + text.decode()
     assert made.source.encode()[made.completion_start :] == text
     return text.decode()
 
@@ -142,7 +142,7 @@ def test_a_namesake_or_what_is_made_of_the_function_is_no_second_one(make_proble
 def test_given_code_is_never_what_ends_a_program(make_problem):
     begun = "def f(x):\n    return 0\n\n\ndef f(x):\n"
     rest = "    return x + 1\n"
-    assert program(make_problem(), rest, Prompt((), begun, fenced=False)) == rest
+    assert program(make_problem(), rest, Prompt((), begun, in_code_fence=False)) == rest
 
 
 def test_a_preamble_stands_before_the_given_code_and_is_not_parsed_with_it(make_problem):
@@ -154,7 +154,7 @@ def test_bytes_have_their_place_or_none(make_problem):
     completion = f"Así:\n```python\n# 漢\n{SOLVED}```\nü\n"
     made = assemble(make_problem(preamble="# é\n"), NOTHING, completion)
     source, text = made.source.encode(), completion.encode()
-    places = [made.place(offset) for offset in range(len(text))]
+    places = [made.source_offset(offset) for offset in range(len(text))]
     inside = [place for place in places if place is not None]
     assert inside == list(range(made.completion_start, len(source)))
     assert all(source[p] == text[at] for at, p in enumerate(places) if p is not None)
@@ -186,7 +186,7 @@ def test_every_completion_gives_one_stretch_with_an_exact_map(make_problem, piec
     made = assemble(problem, prompt, completion)
     text, source = completion.encode(), made.source.encode()
     for offset in range(len(text)):
-        place = made.place(offset)
+        place = made.source_offset(offset)
         assert place is None or source[place] == text[offset]
     assert made.end - made.begin == len(source) - made.completion_start
 

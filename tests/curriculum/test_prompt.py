@@ -11,7 +11,8 @@ from curriculum.config import PromptConfig
 from curriculum.prompt import FENCE, PromptEncoder, chat_messages, prompt_text
 from curriculum.start_points import START_POINT_KINDS, statement_points
 from curriculum.subtask import FULL_TASK, Subtask, cut, cut_before
-from curriculum.synthetic.problems import sloppy_corpus, synthetic_problems
+from curriculum.synthetic.corpus import noisy_corpus
+from curriculum.synthetic.problems import synthetic_problems
 from learner.tokenizer import token_bytes
 from tests.curriculum.tokenizers_of_each_kind import KINDS
 
@@ -29,7 +30,7 @@ def every_cut(problem):
 
 @pytest.fixture(scope="module", params=KINDS)
 def tokenizer(request):
-    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 1000)]
+    texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 1000)]
     return KINDS[request.param](texts)
 
 
@@ -63,8 +64,8 @@ def test_the_ids_of_a_prompt_begin_those_of_the_whole(tokenizer, make_problem):
             whole = tokenizer.encode(text, add_special_tokens=False)
             assert prompt.ids == tuple(whole[: len(prompt.ids)])
             rest = b"".join(table[token_id] for token_id in whole[len(prompt.ids) :])
-            assert prompt.given.encode() + rest == (task.prefix + task.remainder).encode()
-            seen += len(prompt.given) < len(task.prefix)
+            assert prompt.prefix.encode() + rest == (task.prefix + task.remainder).encode()
+            seen += len(prompt.prefix) < len(task.prefix)
     joins_punctuation_and_newline = any(b":\n" in piece for piece in table)
     assert (seen > 50) == joins_punctuation_and_newline
 
@@ -75,11 +76,11 @@ def test_what_is_taken_back_is_the_end_of_the_given_code_alone(tokenizer):
         encode = encoder(tokenizer, config).encode
         for task in [t for problem in PROBLEMS for t in every_cut(problem)]:
             prompt = encode(task)
-            assert task.prefix.startswith(prompt.given)
-            assert len(task.prefix) - len(prompt.given) <= 8
+            assert task.prefix.startswith(prompt.prefix)
+            assert len(task.prefix) - len(prompt.prefix) <= 8
             shown = b"".join(table[token_id] for token_id in prompt.ids).decode()
-            assert shown.endswith((FENCE if prompt.fenced else "\n") + prompt.given)
-            assert prompt.fenced == (config is CHAT and task.prefix != "")
+            assert shown.endswith((FENCE if prompt.in_code_fence else "\n") + prompt.prefix)
+            assert prompt.in_code_fence == (config is CHAT and task.prefix != "")
 
 
 @given(data=st.data())
@@ -98,7 +99,7 @@ def test_nothing_of_the_remainder_is_in_a_prompt(tokenizer, data):
 
 def test_a_cut_that_splits_a_token_would_not_join(make_problem):
     """The first test above can fail: without taking back, `):` and its newline part."""
-    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 1000)]
+    texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 1000)]
     tokenizer = KINDS["byte-level"](texts)
     task = cut(make_problem(points=1), 0, ALL)
     assert task.prefix == "def f(x):"
@@ -106,7 +107,7 @@ def test_a_cut_that_splits_a_token_would_not_join(make_problem):
     naive = tokenizer.encode(prompt_text(task))
     assert naive != whole[: len(naive)]
     prompt = encoder(tokenizer).encode(task)
-    assert prompt.given == "def f(x"
+    assert prompt.prefix == "def f(x"
     assert list(prompt.ids) == whole[: len(prompt.ids)]
 
 
@@ -126,11 +127,11 @@ def test_whole_characters_are_taken_back_and_nothing_of_the_question(make_proble
     stub = SimpleNamespace(chat_template=None, encode=encode)
     problem = make_problem(question="# ü", canonical_solution="# ü\nif x: pass\n")
     made = PromptEncoder(stub, table, BASE)
-    assert made.encode(Subtask(problem, 0, 1, "# ü", "\nif x: pass\n")).given == "# "
+    assert made.encode(Subtask(problem, 0, 1, "# ü", "\nif x: pass\n")).prefix == "# "
     alone = made.encode(Subtask(problem, 0, 1, "ü"[:0], "\nif"))
     assert alone.ids == tuple(encode("# ü\n", False))
     only = Subtask(problem.model_copy(update={"question": "x"}), 0, 1, "ü", "\nif")
-    assert made.encode(only).given == ""
+    assert made.encode(only).prefix == ""
 
 
 def test_the_prompt_is_question_newline_prefix(make_problem):
@@ -170,18 +171,18 @@ def test_turns_of_a_chat(make_problem):
 
 
 def test_a_chat_ends_in_an_open_turn(make_problem):
-    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 200)]
+    texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 200)]
     tokenizer = KINDS["byte-level"](texts)
     made = encoder(tokenizer, CHAT)
     whole, begun = (made.encode(cut(make_problem(points=1), stage, ALL)) for stage in (-1, 0))
     assert tokenizer.decode(whole.ids).endswith("Only code.<|im_end|>\n<|im_start|>assistant\n")
     assert tokenizer.decode(begun.ids).endswith("<|im_start|>assistant\n```python\ndef f(x")
-    assert (whole.fenced, whole.given) == (False, "")
-    assert (begun.fenced, begun.given) == (True, "def f(x")
+    assert (whole.in_code_fence, whole.prefix) == (False, "")
+    assert (begun.in_code_fence, begun.prefix) == (True, "def f(x")
 
 
 def test_a_style_that_the_tokenizer_cannot_do_is_refused(make_problem):
-    texts = [f"{question}\n{solution}" for question, solution in sloppy_corpus(0, 100)]
+    texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 100)]
     with pytest.raises(ValueError, match="no chat template"):
         encoder(KINDS["own"](texts), CHAT)
     shouting = KINDS["byte-level"](texts)

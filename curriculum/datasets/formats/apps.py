@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.datasets.formats.record import Fields, parses, starter_without_tabs, without_tabs
-from curriculum.problem import TIERS, BadRecord, Problem, parse_problem
+from curriculum.datasets.problem_file import parse_problem
+from curriculum.errors import BadRecord
+from curriculum.problem import TIERS, Problem
 
 PREAMBLE = (
     "import collections, functools, heapq, itertools, math, re, string\n"

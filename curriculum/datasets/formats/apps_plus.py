@@ -18,8 +18,11 @@ from typing import Any
 
 from curriculum.datasets.formats.record import starter_without_tabs, without_tabs
 from curriculum.datasets.json_document import json_document
-from curriculum.datasets.json_lines import is_json_lines, json_lines
-from curriculum.problem import TIERS, BadRecord, Problem, parse_problem
+from curriculum.datasets.jsonl import is_jsonl, json_objects
+from curriculum.datasets.problem_file import parse_problem
+from curriculum.errors import BadRecord
+from curriculum.problem import TIERS, Problem
+from curriculum.syntax import UNPARSABLE, parse
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +114,8 @@ def iter_apps_plus(path: Path, mapping: Mapping | None = None) -> Iterator[Probl
 
 def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (id given by the file's form, record) for each of the three forms."""
-    if is_json_lines(path):
-        yield from ((None, record) for _, record in json_lines(path))
+    if is_jsonl(path):
+        yield from ((None, record) for _, record in json_objects(path))
     else:
         yield from json_document(path)
 
@@ -215,8 +218,8 @@ class _Reader:
         if not all(isinstance(one, str) for one in inputs):
             return False
         try:
-            body = ast.parse(solution).body
-        except (SyntaxError, ValueError, RecursionError):
+            body = parse(solution).body
+        except UNPARSABLE:
             return False
         return any(
             isinstance(node, ast.FunctionDef)

@@ -13,11 +13,11 @@ numbers.
 
 import ast
 import operator
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from curriculum.problem import Test
+from curriculum.syntax import parse
 
 TOLERANCE = 1e-6
 """The tolerance with which floats are compared when a program is judged."""
@@ -44,7 +44,7 @@ def tests_of_asserts(source: str) -> tuple[str, tuple[Test, ...]]:
 
     Raises `NotPlain` for anything else among them, `SyntaxError` for what is no Python.
     """
-    body = _parse(source).body
+    body = parse(source).body
     calls = [_call_test(statement) for statement in body if not _says_nothing(statement)]
     names = {name for name, _ in calls}
     if len(names) != 1:
@@ -58,7 +58,7 @@ def tests_of_check(source: str) -> tuple[Test, ...]:
 
     Raises `NotPlain` for a check that does anything else, `SyntaxError` for what is no Python.
     """
-    tree = _parse(source)
+    tree = parse(source)
     checks = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "check"]
     if len(checks) != 1 or len(checks[0].args.args) != 1:
         raise NotPlain(tree, "one `def check(candidate)` is wanted")
@@ -113,12 +113,6 @@ def _literal(node: ast.expr) -> Any:
     if not isinstance(value, _KEPT):
         raise NotPlain(node, f"a value of type {type(value).__name__}")
     return value
-
-
-def _parse(source: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(source)
 
 
 def _says_nothing(statement: ast.stmt) -> bool:

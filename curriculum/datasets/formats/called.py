@@ -10,7 +10,8 @@ from typing import Any
 
 from curriculum.datasets.formats.asserts import NotPlain, tests_of_asserts, tests_of_check
 from curriculum.datasets.formats.record import Fields
-from curriculum.problem import Problem, Tier, parse_problem
+from curriculum.datasets.problem_file import parse_problem
+from curriculum.problem import Problem, Tier
 
 HUMAN_EVAL_TIER: Tier = "interview"
 MBPP_TIER: Tier = "introductory"

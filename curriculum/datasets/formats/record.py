@@ -2,11 +2,11 @@
 
 import ast
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
-from curriculum.problem import BadRecord
+from curriculum.errors import BadRecord
+from curriculum.syntax import UNPARSABLE, parse
 
 TAB_COLUMNS = 4
 
@@ -87,9 +87,7 @@ def _expanded(source: str) -> str:
 
 
 def _tree(source: str) -> str | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.dump(ast.parse(source))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+    try:
+        return ast.dump(parse(source))
+    except UNPARSABLE:
+        return None

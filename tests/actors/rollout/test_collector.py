@@ -119,7 +119,7 @@ def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokeniz
     mask = trajectory(sample, RewardConfig()).executed_mask
     half, at = len(sample.program.source.encode()) // 2, 0
     for kept, length in zip(mask, sample.token_lengths, strict=True):
-        places = [sample.program.place(offset) for offset in range(at, at + length)]
+        places = [sample.program.source_offset(offset) for offset in range(at, at + length)]
         inside = [place for place in places if place is not None]
         at += length
         if not inside:

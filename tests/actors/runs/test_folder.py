@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.runs.checksums import damage, seal
-from actors.runs.folder import RunFolder, append_jsonl, write_atomic
+from actors.runs.folder import RunFolder, append_jsonl
 
 
 def write(folder: RunFolder, step: int, keep: int = 2) -> None:
@@ -120,8 +120,3 @@ def test_a_torn_line_does_not_stand_in_the_way_of_resuming(tmp_path: Path) -> No
     folder.rollouts.write_bytes(whole + torn[: torn.index(b"\xe2") + 1])
     folder.truncate_metrics(2)
     assert folder.rollouts.read_bytes() == whole
-
-
-def test_an_atomic_write_leaves_no_temporary_file(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "result.json", "{}")
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

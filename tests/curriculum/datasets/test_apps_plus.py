@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from curriculum.datasets.formats.apps_plus import Mapping, read_apps_plus
-from curriculum.problem import BadRecord, Test
+from curriculum.errors import BadRecord
+from curriculum.problem import Test
 from curriculum.subtask import starter_prefix
 
 CALLS = {

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from curriculum.datasets.registry import Form, Skipped, read_source
-from curriculum.problem import BadRecord
+from curriculum.errors import BadRecord
 
 OURS = {
     "id": "a", "question": "q", "canonical_solution": "def f(x): return x", "fn_name": "f",

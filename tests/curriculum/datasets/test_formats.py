@@ -10,8 +10,10 @@ import pytest
 
 from curriculum.datasets.formats.apps import PREAMBLE
 from curriculum.datasets.formats.record import without_tabs
+from curriculum.datasets.problem_file import write_problems
 from curriculum.datasets.registry import Skipped, detect, read_source
-from curriculum.problem import BadRecord, Problem, Test, write_problems
+from curriculum.errors import BadRecord
+from curriculum.problem import Problem, Test
 
 MBPP = {
     "task_id": 7,
@@ -218,7 +220,7 @@ def test_lines_that_are_no_records_are_named_and_the_next_are_read(tmp_path, mon
     skipped = Skipped()
     assert len(list(read_source(path, skipped=skipped))) == 1
     assert skipped.counts == {"json": 1, "record": 3, "id": 1}
-    assert "record 2: record: an object is wanted, not list" in skipped.examples["record"][0]
+    assert "record 2: record: must be a JSON object, not list" in skipped.examples["record"][0]
     assert "record 3: record: longer than" in skipped.examples["record"][1]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from curriculum.datasets import json_document as module
 from curriculum.datasets.json_document import json_document
-from curriculum.problem import BadRecord
+from curriculum.errors import BadRecord
 
 VALUES = st.recursive(
     st.one_of(

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curriculum.datasets.json_values import from_json, to_json
-from curriculum.problem import BadRecord, Test, read_problems, write_problems
+from curriculum.datasets.problem_file import read_problems, write_problems
+from curriculum.errors import BadRecord
+from curriculum.problem import Test
 
 KEYS = st.one_of(st.text(max_size=3), st.integers(), st.tuples(st.integers(), st.booleans()))
 VALUES = st.recursive(

@@ -4,8 +4,9 @@ import json
 import pytest
 
 from curriculum.config import DataConfig
-from curriculum.datasets.load import UnusableData, load_dataset
-from curriculum.problem import BadRecord, write_problems
+from curriculum.datasets.load import load_dataset
+from curriculum.datasets.problem_file import write_problems
+from curriculum.errors import BadRecord, UnusableData
 
 
 def test_synthetic_sets_share_no_question_and_no_id():

@@ -10,7 +10,8 @@ import pytest
 
 from curriculum.config import CurriculumConfig, PromptConfig
 from curriculum.datasets.formats.apps_plus import read_apps_plus
-from curriculum.problem import Problem, Test, read_problems, write_problems
+from curriculum.datasets.problem_file import read_problems, write_problems
+from curriculum.problem import Problem, Test
 from curriculum.program import assemble
 from curriculum.prompt import Prompt, PromptEncoder, prompt_text
 from curriculum.schedule.make import make_schedule
@@ -64,7 +65,7 @@ def check_every_cut(problem: Problem) -> int:
     for task in tasks:
         assert task.prefix.encode() + task.remainder.encode() == solution
         assert not task.prefix[-1:].isspace()
-        prompt = Prompt((), task.prefix, fenced=False)
+        prompt = Prompt((), task.prefix, in_code_fence=False)
         assert assemble(problem, prompt, task.remainder).source == problem.program
     lengths = [len(task.prefix) for task in tasks]
     assert lengths[1:] == sorted(set(lengths[1:]))
@@ -91,7 +92,7 @@ def test_prompts_of_mbpp_have_the_ids_that_the_whole_begins_with(mbpp, kind):
             whole = tokenizer.encode(prompt_text(task) + task.remainder, add_special_tokens=False)
             prompt = encoder.encode(task)
             assert prompt.ids == tuple(whole[: len(prompt.ids)])
-            taken_back += prompt.given != task.prefix
+            taken_back += prompt.prefix != task.prefix
     assert (taken_back > 0) == (kind != "own")
 
 

@@ -4,7 +4,9 @@ import ast
 
 import pytest
 
-from curriculum.problem import TIERS, BadRecord, read_problems
+from curriculum.datasets.problem_file import read_problems
+from curriculum.errors import BadRecord
+from curriculum.problem import TIERS
 from curriculum.start_points import START_POINT_KINDS
 from curriculum.subtask import solution_points, stage_count
 from deploy.bench.curriculum import (

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from curriculum.datasets.problem_file import read_problems
 from curriculum.datasets.statistics import count
-from curriculum.problem import TIERS, Problem, Test, read_problems
+from curriculum.problem import TIERS, Problem, Test
 from curriculum.start_points import START_POINT_KINDS
 from deploy.cli import main
 from deploy.report.data_plot import COLOURS

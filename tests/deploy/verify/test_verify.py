@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.problem import Problem, Test, read_problems, write_problems
+from curriculum.datasets.problem_file import read_problems, write_problems
+from curriculum.problem import Problem, Test
 from deploy.cli import main
 from deploy.verify.report import Cause, Finding, examine, verify
 from deploy.verify.run import Journal

@@ -1,0 +1,33 @@
+"""Files that are either whole or absent."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_atomic(path: Path, text: str | Iterable[str]) -> None:
+    r"""Write a UTF-8 file so that a reader sees the old content or the whole new one.
+
+    The text goes to a temporary file in the same folder, is flushed to disk and then renamed. On
+    any error, also one raised by the iterable, the temporary file is removed and `path` stays as it
+    was. Line ends are written as they are (`\n` stays `\n`).
+
+    Args:
+        path: the file to write; its folder must exist.
+        text: the whole text, or its parts in order, so that a large file is never whole in memory.
+
+    Raises:
+        OSError: the folder is absent, not writable or full.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.writelines([text] if isinstance(text, str) else text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp allows the owner alone
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,22 @@
+"""Parsing other people's Python."""
+
+import ast
+import warnings
+
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What `parse` raises for a source that Python cannot parse: wrong syntax, null bytes, nesting too
+deep for the parser (which reports the last of these as a lack of memory)."""
+
+
+def parse(source: str) -> ast.Module:
+    r"""The syntax tree of a source, without the warnings that `ast.parse` prints.
+
+    A solution that contains `"\d"` makes Python warn about an invalid escape. The warning is about
+    the data, and a user of StepCoder cannot act on it.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: see `UNPARSABLE`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)

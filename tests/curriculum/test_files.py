@@ -1,0 +1,35 @@
+import pytest
+
+from curriculum.files import write_atomic
+
+
+@pytest.mark.parametrize("text", ["a\r\nü\n", ["a\r", "\nü\n"]])
+def test_text_is_written_as_it_is_and_leaves_no_temporary_file(tmp_path, text):
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    write_atomic(path, text)
+    assert path.read_bytes() == "a\r\nü\n".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_users_may_read_the_file(tmp_path):
+    write_atomic(tmp_path / "result.json", "{}")
+    assert (tmp_path / "result.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    def parts():
+        yield "new"
+        raise RuntimeError("the source failed")
+
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="the source failed"):
+        write_atomic(path, parts())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomic(tmp_path / "absent" / "result.json", "{}")
