@@ -22,6 +22,18 @@ def engine_missing() -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other.
+
+    They come first because they take longest; the other worker runs everything else meanwhile.
+    """
+    for item in items:
+        if item.get_closest_marker("integration"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Docker tests skip where no engine answers, and fail there if CI says that one must."""
     if item.get_closest_marker("docker") and (reason := engine_missing()):
