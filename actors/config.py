@@ -85,8 +85,8 @@ class LoopConfig(BaseModel):
     keep_checkpoints: int = Field(default=2, ge=1)
     """Checkpoints kept; older ones are removed."""
     verify_every: int = Field(default=0, ge=0)
-    """Steps between weight probes (learner against every engine); the first and the last
-    broadcast are always probed."""
+    """Steps between weight parity checks (learner against every engine); the first and the last
+    broadcast are always checked."""
     sample_every: int = Field(default=5, ge=1)
     """Steps between samples of rollouts written to `rollouts.jsonl`."""
     max_staleness: int = Field(default=0, ge=0)
@@ -110,8 +110,8 @@ class WeightsConfig(BaseModel):
     timeout_s: float = Field(default=120, gt=0)
     """Longest wait for any peer in the rendezvous, a broadcast or a control call [seconds]."""
     verify_tolerance: float = Field(default=1e-4, gt=0)
-    """Largest difference allowed between the learner's and an engine's log-probabilities of
-    the probe [nats]. 1e-4 suits float32; bfloat16 needs about 0.2."""
+    """Largest difference allowed between the learner's and an engine's log-probabilities in a
+    parity check [nats]. 1e-4 suits float32; bfloat16 needs about 0.2."""
 
 
 class PlacementConfig(BaseModel):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,7 +27,7 @@ from actors.sandboxes.pool import SandboxPool
 from actors.training.evaluate import Evaluation
 from actors.training.trainer import Trainer
 from actors.training.warm_start import warm_start
-from actors.training.weight_parity import WeightProbe
+from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.files import write_atomic
@@ -52,6 +54,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         ConfigError: the configuration or the run folder does not allow this run.
         RunFailed, TimeoutError: an actor failed; the message names it.
     """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if config.model.path is not None:
         check_model_folder(Path(config.model.path))
     folder = RunFolder(config.runs_dir.absolute() / config.name)
@@ -120,7 +123,7 @@ def _policy(
     pairs = list(noisy_corpus(config.data.corpus_seed, config.data.corpus_size, questions))
     cache = config.runs_dir.absolute() / "cache"
     threads, options = config.placement.sft_threads, place.learner(0)
-    return warm_start(pairs, config.model, config.sft, threads, cluster.gpu, options, cache, say)
+    return warm_start(pairs, config.model, config.sft, threads, cluster.gpu, options, cache)
 
 
 def check_model_folder(path: Path) -> None:
@@ -184,16 +187,17 @@ class Run:
             ),
             learner=self.learner,
             sync=WeightSync(self.learner, self.fleet, config.weights, self.backend),
-            probe=WeightProbe(
+            parity=WeightParityCheck(
                 self.learner,
                 self.fleet,
                 probe_sequences(dataset.heldout, tokenizer, config.rollout.max_model_len),
                 config.weights.verify_tolerance,
                 deadline,
             ),
+            fleet=self.fleet,
+            pool=self.pool,
             folder=folder,
             log=self.log,
-            say=say,
         )
 
     async def train(self, checkpoint: Path | None, timings: dict[str, float]) -> Evaluation:
@@ -242,7 +246,7 @@ class Run:
 
     def result(self, after: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
         """The run in numbers."""
-        progress, probe = self.trainer.progress, self.trainer.probe
+        progress, parity = self.trainer.state, self.trainer.parity
         assert progress.before is not None
         before = progress.before
         return {
@@ -259,9 +263,8 @@ class Run:
             "weights": {
                 "broadcasts": progress.broadcasts,
                 "first_pushes": progress.starts,
-                "verified": probe.checks > 0,
-                "probes": probe.checks,
-                "max_logprob_diff": probe.worst,
+                "parity_checks": parity.checks,
+                "max_logprob_diff": parity.largest,
             },
             "samples": self.trainer.ledger.totals,
             "restarts": self.trainer.restarts(),

@@ -1,4 +1,7 @@
-"""Collector: subtasks in, judged samples out. Generation and judging overlap, sample by sample."""
+"""Collector: subtasks in, groups of judged samples out.
+
+Generation and judging overlap: a completion goes to the sandbox as soon as it ends.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -14,7 +17,7 @@ from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import GENERATED, JUDGED, Ledger
-from actors.rollout.samples import Completion, Request, Sample
+from actors.rollout.samples import Completion, Request, RolloutGroup, Sample
 from actors.sandboxes.pool import SandboxPool
 from curriculum.config import PromptConfig
 from curriculum.program import assemble
@@ -25,22 +28,52 @@ from sandbox import Job, Limits
 
 
 @dataclass(frozen=True)
-class Collected:
-    """The samples of one round and where its time went."""
+class Round:
+    """The groups of one round of generation, and where its time went."""
 
-    samples: tuple[Sample, ...]
-    """In the order of their ids."""
+    groups: tuple[RolloutGroup, ...]
+    """In the order of their subtasks, and so of their samples' ids."""
     rollout_s: float
     """To the last completion, from the request or from the last completion of the round before,
     whichever was later: what generation adds to the run [seconds]."""
     sandbox_s: float
     """From the last completion to the last verdict: what judging adds to the round [seconds]."""
     peak_judging: int
-    """Completions waiting for their verdict, at most."""
+    """Largest number of completions that waited for their verdict at a time."""
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Every sample, in the order of their ids."""
+        return tuple(sample for group in self.groups for sample in group.samples)
+
+    @property
+    def judged(self) -> tuple[Sample, ...]:
+        """The samples that the sandbox judged."""
+        return tuple(sample for sample in self.samples if sample.judged)
+
+    @property
+    def faults(self) -> tuple[Sample, ...]:
+        """The samples that the sandbox could not judge."""
+        return tuple(sample for sample in self.samples if not sample.judged)
+
+
+@dataclass
+class _PendingGroup:
+    """A group whose samples are still being written or judged."""
+
+    subtask: Subtask
+    prompt: Prompt
+    requests: tuple[Request, ...]
+    samples: list[Sample] = field(default_factory=list)
+
+    def finished(self) -> RolloutGroup:
+        """The whole group; samples arrive in any order and are put in the order of their ids."""
+        samples = tuple(sorted(self.samples, key=lambda sample: sample.sample_id))
+        return RolloutGroup(self.subtask, self.prompt, samples)
 
 
 class Collector:
-    """Asks the fleet and has each completion judged as soon as it ends."""
+    """Asks the fleet for completions and has each judged as soon as it ends."""
 
     def __init__(
         self,
@@ -52,12 +85,13 @@ class Collector:
         seed: int,
         prompt: PromptConfig | None = None,
     ) -> None:
-        self.fleet = fleet
-        self.pool = pool
-        self.config = config
-        self.limits = limits
-        self.seed = seed
-        self._written = 0.0
+        self._fleet = fleet
+        self._pool = pool
+        self._config = config
+        self._limits = limits
+        self._seed = seed
+        self._last_completion = 0.0
+        """When the newest completion of any round arrived, by `time.monotonic()`."""
         self._bytes = token_bytes(tokenizer)
         self._encoder = PromptEncoder(tokenizer, self._bytes, prompt or PromptConfig())
 
@@ -68,110 +102,115 @@ class Collector:
         first_id: int,
         deadline_s: float,
         ledger: Ledger | None = None,
-    ) -> Collected:
-        """Generate `samples_each` completions of every subtask and judge them all.
+    ) -> Round:
+        """Generate and judge one group of `samples_each` completions for every subtask.
 
-        Sample ids run from `first_id`; each seeds its own sampling, so that a resumed run asks
-        for the same random streams. `ledger` is told of each sample that is generated or judged.
+        Sample ids run from `first_id`; each seeds its own sampling, so that a resumed run draws the
+        same random streams. `ledger` records each sample that is generated or judged.
 
         Raises:
             TimeoutError: the round took longer than `deadline_s`; says how far it came.
             RunFailed: a prompt leaves no room for its completion within the context.
         """
         ids = itertools.count(first_id)
-        asked: dict[int, tuple[Subtask, Prompt, Request]] = {}
-        for subtask in subtasks:
-            prompt = self._encoder.encode(subtask)
-            for _ in range(samples_each):
-                request = self._request(next(ids), prompt.ids, subtask)
-                asked[request.sample_id] = (subtask, prompt, request)
+        groups = [self._pending(subtask, samples_each, ids) for subtask in subtasks]
+        group_of = {request.sample_id: group for group in groups for request in group.requests}
         completions = peak = 0
         started = last = time.monotonic()
-        judging: list[asyncio.Task[Sample]] = []
-        unjudged: set[asyncio.Task[Sample]] = set()
+        judging: list[asyncio.Task[None]] = []
+        unjudged: set[asyncio.Task[None]] = set()
         try:
             async with asyncio.timeout(deadline_s):
-                requests = [request for _, _, request in asked.values()]
-                async for completion in self.fleet.generate(requests):
+                requests = [request for group in groups for request in group.requests]
+                async for completion in self._fleet.generate(requests):
                     completions += 1
                     last = time.monotonic()
-                    work = self._judge(*asked[completion.sample_id], completion, ledger)
+                    work = self._judge(group_of[completion.sample_id], completion, ledger)
                     task = asyncio.create_task(work)
                     judging.append(task)
                     unjudged.add(task)
                     task.add_done_callback(unjudged.discard)
                     peak = max(peak, len(unjudged))
-                samples = await asyncio.gather(*judging)
+                await asyncio.gather(*judging)
         except TimeoutError as error:
             judged = sum(task.done() and not task.cancelled() for task in judging)
             raise TimeoutError(
-                f"{len(asked)} samples asked, {completions} generated, {judged} judged within "
+                f"{len(group_of)} samples asked, {completions} generated, {judged} judged within "
                 f"{deadline_s:g} s{': ' if str(error) else ''}{error}"
             ) from None
         finally:
             for task in judging:
                 task.cancel()
-        samples.sort(key=lambda sample: sample.sample_id)
-        if started < self._written < last:  # it waited for a round that was asked before
-            started = self._written
-        self._written = max(self._written, last)
-        return Collected(tuple(samples), last - started, time.monotonic() - last, peak)
+        if started < self._last_completion < last:  # it waited for a round that was asked before
+            started = self._last_completion
+        self._last_completion = max(self._last_completion, last)
+        finished = tuple(group.finished() for group in groups)
+        return Round(finished, last - started, time.monotonic() - last, peak)
 
-    def _request(self, sample_id: int, prompt: tuple[int, ...], subtask: Subtask) -> Request:
-        room = self.config.max_model_len - len(prompt)
+    def _pending(
+        self, subtask: Subtask, samples_each: int, ids: itertools.count[int]
+    ) -> _PendingGroup:
+        """A group with a request for each of its samples.
+
+        Raises:
+            RunFailed: the prompt leaves no room for a completion.
+        """
+        prompt = self._encoder.encode(subtask)
+        room = self._config.max_model_len - len(prompt.ids)
         if room < 1:
             raise RunFailed(
-                f"problem {subtask.problem.id}: its prompt has {len(prompt)} tokens, and "
-                f"rollout.max_model_len is {self.config.max_model_len}: raise it or leave it out"
+                f"problem {subtask.problem.id}: its prompt has {len(prompt.ids)} tokens, and "
+                f"rollout.max_model_len is {self._config.max_model_len}: raise it, or leave the "
+                f"problem out"
             )
-        return Request(
-            sample_id=sample_id,
-            prompt_ids=prompt,
-            seed=(self.seed << 32) + sample_id,
-            max_tokens=min(self.config.max_new_tokens, room),
-            temperature=self.config.temperature,
+        requests = tuple(
+            Request(
+                sample_id=sample_id,
+                prompt_ids=prompt.ids,
+                seed=(self._seed << 32) + sample_id,
+                max_tokens=min(self._config.max_new_tokens, room),
+                temperature=self._config.temperature,
+            )
+            for sample_id in itertools.islice(ids, samples_each)
         )
+        return _PendingGroup(subtask, prompt, requests)
 
     async def _judge(
-        self,
-        subtask: Subtask,
-        prompt: Prompt,
-        request: Request,
-        completion: Completion,
-        ledger: Ledger | None,
-    ) -> Sample:
+        self, group: _PendingGroup, completion: Completion, ledger: Ledger | None
+    ) -> None:
+        """Run a completion's program and put the judged sample into its group."""
+        sample_id = completion.sample_id
         if ledger is not None:
-            ledger.reached(request.sample_id, GENERATED)
-        ids = completion.token_ids
-        text = completion_text(ids, self._bytes)
-        problem = subtask.problem
-        program = assemble(problem, prompt, text)
-        job = Job.for_program(problem, program.source, self.limits, id=f"{request.sample_id}")
-        verdict = await self.pool.run(job)
+            ledger.reached(sample_id, GENERATED)
+        text = completion_text(completion.token_ids, self._bytes)
+        problem = group.subtask.problem
+        program = assemble(problem, group.prompt, text)
+        job = Job.for_program(problem, program.source, self._limits, id=f"{sample_id}")
+        verdict = await self._pool.run(job)
         if ledger is not None:
-            ledger.reached(request.sample_id, JUDGED)
-        return Sample(
-            sample_id=request.sample_id,
-            subtask=subtask,
-            prompt=prompt,
-            completion=completion,
-            program=program,
-            text=text,
-            token_lengths=tuple(text_lengths(ids, self._bytes)),
-            verdict=verdict,
+            ledger.reached(sample_id, JUDGED)
+        group.samples.append(
+            Sample(
+                sample_id=sample_id,
+                completion=completion,
+                program=program,
+                text=text,
+                token_lengths=tuple(text_lengths(completion.token_ids, self._bytes)),
+                verdict=verdict,
+            )
         )
 
 
-def rollout_figures(collected: Collected) -> dict[str, float]:
+def rollout_figures(finished: Round) -> dict[str, float]:
     """What generation and judging of a round cost, for the metrics."""
-    tokens = sum(len(sample.completion.token_ids) for sample in collected.samples)
-    verdicts = [sample.verdict for sample in collected.samples]
+    samples = finished.samples
+    tokens = sum(len(sample.completion.token_ids) for sample in samples)
     return {
         "rollout/tokens": float(tokens),
-        "rollout/tokens_per_s": tokens / max(collected.rollout_s, 1e-9),
+        "rollout/tokens_per_s": tokens / max(finished.rollout_s, 1e-9),
         "rollout/cut_short": fmean(
-            sample.completion.finish_reason == "length" for sample in collected.samples
+            sample.completion.finish_reason == "length" for sample in samples
         ),
-        "sandbox/program_ms": 1e3 * fmean(verdict.wall_seconds for verdict in verdicts),
-        "sandbox/peak_queue": float(collected.peak_judging),
+        "sandbox/program_ms": 1e3 * fmean(sample.verdict.wall_seconds for sample in samples),
+        "sandbox/peak_queue": float(finished.peak_judging),
     }

@@ -1,4 +1,4 @@
-"""Ledger: what became of every sample, from its prompt to its gradient."""
+"""Ledger: follows every sample from its prompt to its gradient."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _BEFORE = {GENERATED: ASKED, JUDGED: GENERATED}
 
 
 class Ledger:
-    """Follows each sample by its id; each takes every step once, and the step's books must close.
+    """Follows each sample by its id, and ends the run when a sample is unaccounted for.
 
         asked -> generated -> judged -> trained
                                      -> dropped, with a cause
 
-    Every sample is counted under each stage it reached, and one that ended under `trained` or
-    `dropped/<cause>`.
+    A sample reaches every stage once. It is counted under each stage it reached and, when it ends,
+    under `trained` or `dropped/<cause>`.
     """
 
     def __init__(self, totals: dict[str, int] | None = None) -> None:
@@ -32,10 +32,10 @@ class Ledger:
         return dict(self._totals)
 
     def asked(self, ids: Iterable[int]) -> None:
-        """These samples, all of one step, were asked for.
+        """Open these samples, all of one step.
 
         Raises:
-            RunFailed: one of them is known already.
+            RunFailed: one of them is open already.
         """
         step = frozenset(ids)
         self._steps.append(step)
@@ -45,57 +45,63 @@ class Ledger:
             self._open[sample] = ASKED
 
     def reached(self, sample: int, stage: str) -> None:
-        """`sample` was `generated` or `judged`.
+        """Record that `sample` was `generated` or `judged`.
 
         Raises:
-            RunFailed: it was so before, or missed the stage before it.
+            RunFailed: the sample has reached the stage already, or missed the stage before it.
         """
-        known = self._open.get(sample, "unknown")
-        if known != _BEFORE[stage]:
-            raise RunFailed(f"ledger: sample {sample} is {stage} after it was {known}")
+        state = self._open.get(sample, "unknown")
+        if state != _BEFORE[stage]:
+            raise RunFailed(f"ledger: sample {sample} is {stage} after it was {state}")
         self._open[sample] = stage
 
     def close(self, trained: Iterable[int], dropped: dict[int, str]) -> dict[str, int]:
-        """End the eldest step: each of its samples was trained on, or dropped for a cause.
+        """End the oldest open step: each of its samples was trained on, or dropped for a cause.
+
+        Args:
+            trained: ids of the samples trained on.
+            dropped: causes by the ids of the samples dropped.
 
         Returns:
             The step's counts: `asked`, `generated`, `judged`, `trained`, `dropped`, and
             `dropped/<cause>`.
 
         Raises:
-            RunFailed: a sample was never judged, ends twice or not at all, or is not of this step.
+            RunFailed: a sample was never judged, ends twice or not at all, or belongs to another
+                step.
         """
         step = self._steps.popleft()
         fates = [(sample, TRAINED) for sample in trained]
         fates += [(sample, f"dropped/{cause}") for sample, cause in dropped.items()]
         counts: Counter[str] = Counter({"dropped": len(dropped)})
         for sample, fate in fates:
-            known = self._open.pop(sample, "unknown or ended")
-            if sample not in step and known == JUDGED:
+            state = self._open.pop(sample, "unknown or ended")
+            if sample not in step and state == JUDGED:
                 raise RunFailed(f"ledger: sample {sample} is {fate} in a step that is not its own")
-            if known != JUDGED:
-                raise RunFailed(f"ledger: sample {sample} is {fate} after it was {known}")
+            if state != JUDGED:
+                raise RunFailed(f"ledger: sample {sample} is {fate} after it was {state}")
             counts.update((ASKED, GENERATED, JUDGED, fate))
         self._check_ended(step & self._open.keys())
         self._totals.update(counts)
         return dict(counts)
 
     def forget(self) -> None:
-        """Samples under way will not be trained on: the run went back to before they were asked."""
+        """Drop every open sample uncounted: the run returns to a checkpoint before it was asked."""
         self._open.clear()
         self._steps.clear()
 
     def check_empty(self) -> None:
-        """No sample may be left open where none is under way.
+        """Check that no sample is open, at a point where none may be under way.
 
         Raises:
-            RunFailed: names how many are, and one of them.
+            RunFailed: says how many are open, and names one of them.
         """
         self._check_ended(self._open.keys())
 
-    def _check_ended(self, left: Collection[int]) -> None:
-        if left:
-            sample = min(left)
+    def _check_ended(self, unaccounted: Collection[int]) -> None:
+        if unaccounted:
+            sample = min(unaccounted)
             raise RunFailed(
-                f"ledger: {len(left)} samples have no end; sample {sample} was {self._open[sample]}"
+                f"ledger: {len(unaccounted)} samples are unaccounted for; sample {sample} was "
+                f"{self._open[sample]}"
             )

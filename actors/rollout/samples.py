@@ -1,9 +1,12 @@
-"""The units of a rollout: a request, its completion, the judged sample, and its trajectory."""
+"""The units of a rollout, from request to trajectory.
+
+Request -> Completion -> Sample (judged) -> RolloutGroup (one prompt's samples) -> TrajectoryGroup
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from curriculum.program import Program
@@ -52,28 +55,71 @@ class Completion:
 
 @dataclass(frozen=True)
 class Sample:
-    """One completion with everything known about it."""
+    """One completion of a prompt, run as a program and judged."""
 
     sample_id: int
     """Unique within the run."""
-    subtask: Subtask
-    """What was asked."""
-    prompt: Prompt
-    """How it was asked."""
     completion: Completion
     """What the policy wrote."""
     program: Program
-    """Given code and completion as one program."""
+    """Prefix and completion as one program."""
     text: str
     """The completion as text."""
     token_lengths: tuple[int, ...]
     """Bytes of `text` that each completion token adds (0 for special tokens)."""
     verdict: Verdict
-    """What happened when it ran."""
+    """What happened when the program ran."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the sandbox could judge it; if not, the sample is dropped, never trained on."""
+        return self.verdict.outcome is not Outcome.infra_error
 
 
-def trajectory(sample: Sample, rewards: RewardConfig) -> Trajectory:
-    """One training sample: its reward, and which of its tokens the tests executed (FGO)."""
+@dataclass(frozen=True)
+class RolloutGroup:
+    """One prompt and its samples, kept together from dispatch to advantage."""
+
+    subtask: Subtask
+    """What was asked."""
+    prompt: Prompt
+    """How it was asked."""
+    samples: tuple[Sample, ...]
+    """In the order of their ids."""
+
+    @property
+    def judged(self) -> tuple[Sample, ...]:
+        """The samples that the sandbox judged; may be none."""
+        return tuple(sample for sample in self.samples if sample.judged)
+
+    @property
+    def faults(self) -> tuple[Sample, ...]:
+        """The samples that the sandbox could not judge, for a reason of its own."""
+        return tuple(sample for sample in self.samples if not sample.judged)
+
+    @property
+    def passed(self) -> int:
+        """Number of samples that passed."""
+        return sum(sample.verdict.outcome is Outcome.passed for sample in self.samples)
+
+    @property
+    def weight_version(self) -> int:
+        """Version of the oldest weights that wrote any of it."""
+        return min(sample.completion.weight_version for sample in self.samples)
+
+
+def trajectory_group(group: RolloutGroup, rewards: RewardConfig) -> TrajectoryGroup | None:
+    """The group's judged samples as the learner needs them; None where none was judged."""
+    trajectories = tuple(trajectory(group, sample, rewards) for sample in group.judged)
+    return TrajectoryGroup(trajectories) if trajectories else None
+
+
+def trajectory(group: RolloutGroup, sample: Sample, rewards: RewardConfig) -> Trajectory:
+    """One sample of a group with its reward and its FGO mask: which tokens the tests executed.
+
+    Raises:
+        ValueError: the sandbox could not judge the sample; there is no reward for that.
+    """
     verdict, program = sample.verdict, sample.program
     mask = execution_mask(
         sample.token_lengths,
@@ -85,9 +131,9 @@ def trajectory(sample: Sample, rewards: RewardConfig) -> Trajectory:
     )
     return Trajectory(
         sample_id=sample.sample_id,
-        problem_id=sample.subtask.problem.id,
-        stage=sample.subtask.stage,
-        prompt_ids=sample.prompt.ids,
+        problem_id=group.subtask.problem.id,
+        stage=group.subtask.stage,
+        prompt_ids=group.prompt.ids,
         response_ids=sample.completion.token_ids,
         rollout_logprobs=sample.completion.logprobs,
         executed_mask=tuple(mask),
@@ -97,25 +143,8 @@ def trajectory(sample: Sample, rewards: RewardConfig) -> Trajectory:
     )
 
 
-def trajectory_groups(
-    samples: Sequence[Sample], trajectories: Sequence[Trajectory]
-) -> list[TrajectoryGroup]:
-    """The trajectories of each visit to a subtask as one group."""
-    visits: dict[int, list[Trajectory]] = {}
-    for sample, made in zip(samples, trajectories, strict=True):
-        visits.setdefault(sample.subtask.visit, []).append(made)
-    return [TrajectoryGroup(tuple(visit)) for visit in visits.values()]
-
-
 def outcome_mix(samples: Iterable[Sample]) -> dict[str, float]:
     """Share of each outcome."""
     counts = Counter(sample.verdict.outcome.value for sample in samples)
     total = max(1, counts.total())
     return {outcome: counts[outcome] / total for outcome in OUTCOMES}
-
-
-def split_faults(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Judged samples, and those the sandbox could not judge; the latter are never trained on."""
-    judged = [s for s in samples if s.verdict.outcome is not Outcome.infra_error]
-    faults = [s for s in samples if s.verdict.outcome is Outcome.infra_error]
-    return judged, faults

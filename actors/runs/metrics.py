@@ -1,8 +1,9 @@
-"""MetricsLog: each step's figures to metrics.jsonl, TensorBoard and Ray's Prometheus endpoint."""
+"""MetricsLog: writes each step's figures to metrics.jsonl, TensorBoard and Ray's metrics."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ray.util.metrics import Counter, Gauge
@@ -16,7 +17,8 @@ PREFIX = "stepcoder_"
 class MetricsLog:
     """Writes each step's row to all three places.
 
-    Ray exports gauges as `ray_stepcoder_<name>` with a tag `run`; `/` in a name becomes `_`.
+    Ray exports the figures to Prometheus as gauges `ray_stepcoder_<name>` with a tag `run`, where
+    `_` replaces `/`. `ray_stepcoder_samples_total` counts samples by their fate.
     """
 
     def __init__(self, folder: RunFolder, run: str) -> None:
@@ -28,8 +30,13 @@ class MetricsLog:
             PREFIX + "samples", "Samples by what became of them.", tag_keys=("run", "fate")
         )
 
-    def write(self, step: int, row: dict[str, float]) -> None:
+    def write(self, step: int, row: Mapping[str, float], samples: Mapping[str, int]) -> None:
         """Record one step.
+
+        Args:
+            step: its number.
+            row: its figures by name.
+            samples: its number of samples by fate: `asked`, `trained`, `dropped`, ...
 
         Raises:
             ValueError: a figure is not finite; nothing of the row is written.
@@ -42,11 +49,9 @@ class MetricsLog:
             self._board.add_scalar(name, value, step)
             self._gauge(name).set(value, self._tags)
         self._gauge("step").set(step, self._tags)
-
-    def count(self, fate: str, samples: int) -> None:
-        """Add to the counter of samples `asked`, `trained` or `dropped`."""
-        if samples:
-            self._samples.inc(samples, {**self._tags, "fate": fate})
+        for fate, count in samples.items():
+            if count:
+                self._samples.inc(count, {**self._tags, "fate": fate})
 
     def _gauge(self, name: str) -> Any:
         if name not in self._gauges:

@@ -1,41 +1,55 @@
-"""What `rollouts.jsonl` keeps of a step: a few rollouts, whole enough to be looked at."""
+"""Rows of `rollouts.jsonl`: a few rollouts of a step, complete enough to be inspected."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from actors.rollout.samples import Sample
-from learner.trajectory import Trajectory
+from actors.rollout.samples import RolloutGroup, Sample
+from learner.trajectory import Trajectory, TrajectoryGroup
 
 KEPT = 8
-"""Rollouts kept of a step: one per problem, evenly over the batch."""
+"""Rollouts kept of a step, evenly spread over the batch."""
 
 
 def rollout_records(
-    step: int, samples: Sequence[Sample], trajectories: Sequence[Trajectory]
+    step: int, groups: Sequence[tuple[RolloutGroup, TrajectoryGroup]]
 ) -> list[dict[str, Any]]:
-    """Rows of prefix, completion, verdict, reward and mask."""
-    stride = max(1, len(samples) // KEPT)
-    return [
-        {
-            "step": step,
-            "sample_id": sample.sample_id,
-            "problem": sample.subtask.problem.id,
-            "tier": sample.subtask.problem.difficulty,
-            "stage": sample.subtask.stage,
-            "stages": sample.subtask.stages,
-            "question": sample.subtask.problem.question,
-            "prefix": sample.prompt.prefix,
-            "completion": sample.text,
-            "program_bytes": [sample.program.begin, sample.program.end],
-            "token_bytes": sample.token_lengths,
-            "executed_mask": [int(kept) for kept in trajectory.executed_mask],
-            "outcome": sample.verdict.outcome.value,
-            "error": sample.verdict.error,
-            "executed_lines": sample.verdict.executed_lines,
-            "reward": trajectory.reward,
-            "weight_version": trajectory.weight_version,
-        }
-        for sample, trajectory in list(zip(samples, trajectories, strict=True))[::stride][:KEPT]
+    """Rows of prefix, completion, verdict, reward and mask.
+
+    Args:
+        step: the RL step that trained on the rollouts.
+        groups: each group with the trajectories of its judged samples.
+    """
+    rollouts = [
+        (group, sample, trajectory)
+        for group, trajectories in groups
+        for sample, trajectory in zip(group.judged, trajectories.trajectories, strict=True)
     ]
+    stride = max(1, len(rollouts) // KEPT)
+    return [_record(step, *rollout) for rollout in rollouts[::stride][:KEPT]]
+
+
+def _record(
+    step: int, group: RolloutGroup, sample: Sample, trajectory: Trajectory
+) -> dict[str, Any]:
+    subtask = group.subtask
+    return {
+        "step": step,
+        "sample_id": sample.sample_id,
+        "problem": subtask.problem.id,
+        "tier": subtask.problem.difficulty,
+        "stage": subtask.stage,
+        "stages": subtask.stages,
+        "question": subtask.problem.question,
+        "prefix": group.prompt.prefix,
+        "completion": sample.text,
+        "program_bytes": [sample.program.begin, sample.program.end],
+        "token_bytes": sample.token_lengths,
+        "executed_mask": [int(executed) for executed in trajectory.executed_mask],
+        "outcome": sample.verdict.outcome.value,
+        "error": sample.verdict.error,
+        "executed_lines": sample.verdict.executed_lines,
+        "reward": trajectory.reward,
+        "weight_version": trajectory.weight_version,
+    }

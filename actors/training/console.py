@@ -1,35 +1,40 @@
-"""The lines a run prints as it goes: one per step, one per evaluation."""
+"""The lines that a run logs as it goes: one per step, one per evaluation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command line needs `clock` only, and must not load Ray for it
     from actors.training.evaluate import Evaluation
+    from actors.training.step_report import StepReport
 
 TIERS = ("introductory", "interview", "competition")
 
 
-def step_line(step: int, steps: int, row: dict[str, float], seconds: float) -> str:
-    """One step in one line; the time left assumes that the others take as long as this one."""
+def step_line(report: StepReport, steps: int) -> str:
+    """One step of `steps` in one line.
+
+    The time left assumes that every further step takes as long as this one.
+    """
     width = len(str(steps))
-    left = clock(seconds * (steps - step))
+    left = clock(report.total_s * (steps - report.step))
+    curriculum, learner = report.curriculum, report.learner
     return (
-        f"step {step:>{width}}/{steps}  reward {row['reward']:+.2f}  pass {row['pass_rate']:4.0%}  "
-        f"stages left {row['curriculum/mean_stages_left']:.2f}  "
-        f"masked {row['learner/masked_share']:5.1%}  kl {row['learner/kl']:+.3f}  "
-        f"rollout {row['seconds/rollout']:.1f}s  sandbox {row['seconds/sandbox']:.1f}s  "
-        f"learn {row['seconds/learn']:.1f}s  sync {row['seconds/broadcast']:.2f}s  left {left}"
+        f"step {report.step:>{width}}/{steps}  reward {report.reward:+.2f}  "
+        f"pass {report.pass_rate:4.0%}  stages left {curriculum['mean_stages_left']:.2f}  "
+        f"masked {learner['masked_share']:5.1%}  kl {learner['kl']:+.3f}  "
+        f"rollout {report.round.rollout_s:.1f}s  sandbox {report.round.sandbox_s:.1f}s  "
+        f"learn {report.learn_s:.1f}s  sync {report.broadcast_s:.2f}s  left {left}"
     )
 
 
 def evaluation_line(when: str, result: Evaluation) -> str:
     """One evaluation in one line."""
-    tiers = "  ".join(
+    by_tier = "  ".join(
         f"{tier} {result.pass_at_1[tier]:.3f}" for tier in TIERS if tier in result.pass_at_1
     )
     return (
-        f"eval {when}: pass@1 {result.pass_at_1['overall']:.3f}  ({tiers})  "
+        f"eval {when}: pass@1 {result.pass_at_1['overall']:.3f}  ({by_tier})  "
         f"{result.problems} held-out problems, {result.samples} samples, {result.seconds:.0f}s"
     )
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from actors.errors import RunFailed
 from actors.rollout.collector import Collector
-from actors.rollout.samples import outcome_mix, split_faults
+from actors.rollout.samples import outcome_mix
 from curriculum.problem import Problem
 from curriculum.subtask import FULL_TASK, cut
 from sandbox import Outcome
 
 EVAL_IDS = 1 << 30
-"""First sample id of an evaluation: every evaluation draws the same random streams, none of which
-a training sample has."""
+"""First sample id of an evaluation. Every evaluation draws the same random streams, and no training
+sample shares one."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Evaluation:
     outcomes: dict[str, float]
     """Share of each outcome."""
     problems: int
-    """Problems asked."""
+    """Number of problems."""
     samples: int
     """Completions judged."""
     unjudged: int
@@ -39,27 +39,28 @@ class Evaluation:
 async def evaluate(
     collector: Collector, problems: Sequence[Problem], samples_each: int, deadline_s: float
 ) -> Evaluation:
-    """Ask every problem whole, `samples_each` times, and judge what comes back.
+    """Ask every problem whole, `samples_each` times, and judge the completions.
 
     Raises:
         RunFailed: the sandbox could judge none of the completions.
+        TimeoutError: it took longer than `deadline_s` seconds.
     """
     started = time.monotonic()
     subtasks = [cut(problem, FULL_TASK, frozenset()) for problem in problems]
     collected = await collector.collect(subtasks, samples_each, EVAL_IDS, deadline_s)
-    judged, faults = split_faults(collected.samples)
+    judged, faults = collected.judged, collected.faults
     if not judged:
         raise RunFailed(
-            f"evaluation: the sandbox judged none of {len(faults)} completions; the first said: "
+            f"evaluation: the sandbox judged none of {len(faults)} completions; the first error: "
             f"{faults[0].verdict.error}"
         )
     passes: dict[str, list[bool]] = {"overall": []}
-    for sample in judged:
-        passed = sample.verdict.outcome is Outcome.passed
-        passes["overall"].append(passed)
-        passes.setdefault(sample.subtask.problem.difficulty, []).append(passed)
+    for group in collected.groups:
+        passed = [sample.verdict.outcome is Outcome.passed for sample in group.judged]
+        passes["overall"] += passed
+        passes.setdefault(group.subtask.problem.difficulty, []).extend(passed)
     return Evaluation(
-        pass_at_1={tier: sum(each) / len(each) for tier, each in passes.items()},
+        pass_at_1={tier: sum(values) / len(values) for tier, values in passes.items() if values},
         outcomes=outcome_mix(judged),
         problems=len(problems),
         samples=len(judged),

@@ -1,30 +1,40 @@
-"""The warm start: supervised fine-tuning in its own actor process, cached by content.
+"""The warm start: supervised fine-tuning in a Ray task, cached by content.
 
-The cache's key is a digest of everything the model depends on (the pairs themselves, the model's
-shape, the SFT settings), so a second run finds it and a changed one does not.
+The cache's key is a digest of everything the model depends on: the pairs, the model's shape, the
+SFT settings. A second run with the same settings finds the model; one with others trains its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
+from actors.cluster.ray_calls import ACTIONABLE
+from actors.errors import RunFailed
 from actors.learners.group import learner_env
+from actors.runs.logs import forward_logs
 from actors.training.console import clock
 from learner.config import ModelConfig, SFTConfig
 
-Pair = tuple[str, str]
+logger = logging.getLogger(__name__)
 
-_SILENCE_S = 900.0
+Pair = tuple[str, str]
+"""A question and its solution."""
+
+_STEP_TIMEOUT_S = 900.0
 """Longest wait for the next step of a warm start, or for its first [seconds]."""
+_LOG_EVERY_S = 10.0
+"""Shortest time between two lines about the warm start's progress [seconds]."""
 
 
 def warm_start(
@@ -35,29 +45,33 @@ def warm_start(
     gpu: bool,
     options: dict[str, Any],
     cache: Path,
-    say: Callable[[str], None],
 ) -> tuple[Path, float]:
-    """The folder of a model fine-tuned on these pairs, and the seconds it took (0 when cached).
+    """Fine-tune a model on these pairs, unless the cache holds it.
 
     Args:
         pairs: questions with their solutions.
-        model: its shape.
-        sft: how it is tuned.
-        threads: of the process that does it.
-        gpu: whether it takes a GPU.
-        options: further Ray options, such as where it is placed.
+        model: the model's shape.
+        sft: the settings of the fine-tuning.
+        threads: CPU threads of the process that trains.
+        gpu: whether that process takes a GPU.
+        options: further Ray options, such as where the task is placed.
         cache: the folder that holds every warm start.
-        say: is told how far it is.
+
+    Returns:
+        The model's folder, and the time that training took (0 when cached) [seconds].
 
     Raises:
-        TimeoutError: nothing was heard of it for `_SILENCE_S`.
-        RayTaskError: training failed; nothing is left in the cache.
+        TimeoutError: no step ended within `_STEP_TIMEOUT_S`.
+        RunFailed: the process died, or could not train for a reason that a person can change.
+        RayTaskError: training failed otherwise. No failure leaves anything in the cache.
     """
     folder = cache / f"sft-{corpus_digest(pairs, model, sft)}"
     if (folder / "config.json").exists():
-        say(f"warm start: found {folder}")
+        logger.info("warm start: found %s", folder)
         return folder, 0.0
-    say(f"warm start: {len(pairs)} pairs, {sft.steps} steps of {sft.batch_size} -> {folder}")
+    logger.info(
+        "warm start: %d pairs, %d steps of %d -> %s", len(pairs), sft.steps, sft.batch_size, folder
+    )
     cache.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     task = ray.remote(_train).options(
@@ -71,24 +85,39 @@ def warm_start(
         }
         | options
     )
-    shown = 0.0
+    logged_s = 0.0
     stream: Any = task.remote(ray.put(list(pairs)), sft, model, str(folder))
     while True:
-        heard, _ = ray.wait([stream], timeout=_SILENCE_S)
-        if not heard:
-            raise TimeoutError(f"warm start: no step within {_SILENCE_S:g} s")
+        ready, _ = ray.wait([stream], timeout=_STEP_TIMEOUT_S)
+        if not ready:
+            raise TimeoutError(f"warm start: no step within {_STEP_TIMEOUT_S:g} s")
         reference = next(stream, None)
         if reference is None:
             return folder, time.monotonic() - started
-        row: dict[str, Any] = ray.get(reference)
+        row = _row(reference)
         elapsed = time.monotonic() - started
-        if elapsed - shown >= 10 or row["step"] == sft.steps:
-            shown = elapsed
+        if elapsed - logged_s >= _LOG_EVERY_S or row["step"] == sft.steps:
+            logged_s = elapsed
             left = elapsed / max(1, row["step"]) * (sft.steps - row["step"])
-            say(
-                f"warm start: step {row['step']}/{sft.steps}  loss {row['loss']:.4f}  "
-                f"left {clock(left)}"
+            logger.info(
+                "warm start: step %d/%d  loss %.4f  left %s",
+                row["step"],
+                sft.steps,
+                row["loss"],
+                clock(left),
             )
+
+
+def _row(reference: Any) -> dict[str, Any]:
+    """The progress row behind a reference; a failure is named as the warm start's."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        if isinstance(error.cause, ACTIONABLE):
+            raise RunFailed(f"warm start: {error.cause}") from error
+        raise
+    except RayError as error:
+        raise RunFailed(f"warm start: its process or node is gone: {error}") from error
 
 
 def corpus_digest(pairs: Sequence[Pair], model: ModelConfig, sft: SFTConfig) -> str:
@@ -105,13 +134,14 @@ def _train(
     """Train in a thread and yield each progress row to the driver."""
     from learner.sft import sft
 
+    forward_logs("sft")
     rows: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     failure: list[BaseException] = []
 
     def train() -> None:
         try:
-            asked = [(f"{question}\n", solution) for question, solution in pairs]
-            sft(asked, config, model, Path(out_dir), rows.put)
+            prompts = [(f"{question}\n", solution) for question, solution in pairs]
+            sft(prompts, config, model, Path(out_dir), rows.put)
         except BaseException as error:
             failure.append(error)
         finally:

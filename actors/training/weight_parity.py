@@ -1,7 +1,7 @@
-"""The weight probe: proof that every engine holds the weights the learner sent.
+"""WeightParityCheck: verifies that every engine holds the weights that the learner sent.
 
-Checksums prove nothing on CPUs, where vLLM keeps packed copies; so the learner and every worker
-score the same fixed sequences, and their log-probabilities must agree.
+Learner and engines score the same fixed sequences, and their log-probabilities must agree.
+Checksums of the weights would not do: on CPUs, vLLM computes with packed copies.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from actors.rollout.fleet import RolloutFleet
 
 
 @dataclass
-class WeightProbe:
-    """Compares learner and fleet on fixed token sequences."""
+class WeightParityCheck:
+    """Compares the log-probabilities of learner and engines on fixed token sequences."""
 
     learner: LearnerGroup
     fleet: RolloutFleet
@@ -26,40 +26,45 @@ class WeightProbe:
     """Largest difference allowed [nats]."""
     deadline_s: float
     """Longest wait for the fleet [seconds]."""
-    worst: float = 0.0
-    """Largest difference seen in the run [nats]."""
+    largest: float = 0.0
+    """Largest difference of any passed check [nats]."""
     checks: int = 0
-    """Probes that passed."""
+    """Checks that passed."""
 
     async def verify(self, version: int) -> float:
         """Compare once; returns the largest difference [nats].
 
+        Args:
+            version: of the weights that every engine should hold; named in the error.
+
         Raises:
-            RunFailed: a worker's log-probabilities differ by more than the tolerance: it would
-                sample from other weights than the ones being trained.
+            RunFailed: an engine's log-probabilities differ by more than the tolerance: it would
+                sample from other weights than those being trained.
         """
-        reference = await self.learner.token_logprobs(self.sequences)
-        fleet = await self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
-        differences = {name: largest_difference(reference, got) for name, got in fleet.items()}
+        expected = await self.learner.token_logprobs(self.sequences)
+        by_engine = await self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
+        differences = {
+            name: largest_difference(expected, logprobs) for name, logprobs in by_engine.items()
+        }
         for name, difference in differences.items():
-            if not difference <= self.tolerance:
+            if not difference <= self.tolerance:  # also where it is NaN
                 raise RunFailed(
                     f"weights: {name} does not hold version {version}: its log-probs "
                     f"differ from the learner's by {difference:.2e}, more than "
                     f"weights.verify_tolerance {self.tolerance:.0e}"
                 )
         self.checks += 1
-        worst = max(differences.values())
-        self.worst = max(self.worst, worst)
-        return worst
+        largest = max(differences.values())
+        self.largest = max(self.largest, largest)
+        return largest
 
 
 def largest_difference(
-    reference: Sequence[Sequence[float]], answer: Sequence[Sequence[float]]
+    expected: Sequence[Sequence[float]], actual: Sequence[Sequence[float]]
 ) -> float:
     """Largest absolute difference of two sets of per-token log-probabilities [nats]."""
     return max(
         abs(a - b)
-        for wanted, got in zip(reference, answer, strict=True)
-        for a, b in zip(wanted, got, strict=True)
+        for left, right in zip(expected, actual, strict=True)
+        for a, b in zip(left, right, strict=True)
     )

@@ -121,7 +121,7 @@ class SteadySync:
         self.fleet.version = version
 
 
-class NoProbe:
+class NoParityCheck:
     """There are no weights to compare."""
 
     async def verify(self, version: int) -> float:
@@ -140,12 +140,12 @@ def steady_trainer(
     made = RunFolder(folder)
     made.clear()
     config = RolloutConfig(max_model_len=4096, max_new_tokens=COMPLETION_TOKENS)
-    fakes: dict[str, Any] = {"fleet": fleet, "pool": SteadyPool()}
+    actors: dict[str, Any] = {"fleet": fleet, "pool": SteadyPool()}
     tokenizer = train_tokenizer(texts, 400)
     stand_ins: dict[str, Any] = {
         "learner": SteadyLearner(learn_s),
         "sync": SteadySync(fleet),
-        "probe": NoProbe(),
+        "parity": NoParityCheck(),
     }
     return Trainer(
         loop=loop,
@@ -153,9 +153,9 @@ def steady_trainer(
         samples_per_prompt=samples_per_prompt,
         schedule=make_schedule(problems, CurriculumConfig(), seed=1),
         heldout=heldout,
-        collector=Collector(**fakes, tokenizer=tokenizer, config=config, limits=Limits(), seed=1),
+        collector=Collector(**actors, tokenizer=tokenizer, config=config, limits=Limits(), seed=1),
         folder=made,
         log=MetricsLog(made, folder.name),
-        say=lambda line: None,
+        **actors,
         **stand_ins,
     )

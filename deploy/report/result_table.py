@@ -30,7 +30,7 @@ def print_result(result: dict[str, Any], folder: Path, console: Console | None =
     console.print()
     weights = result["weights"]
     console.print(
-        f"weights: {weights['broadcasts']} broadcasts, verified by {weights['probes']} probes "
+        f"weights: {weights['broadcasts']} broadcasts, {weights['parity_checks']} parity checks "
         f"(largest log-prob difference {weights['max_logprob_diff']:.1e})"
     )
     console.print(

@@ -31,7 +31,7 @@ def parts(ray_cluster: None, tiny_model: Path) -> Iterator[Parts]:
 async def step(parts: Parts, version: int) -> None:
     """Push, collect, update; the fleet must hold what both ranks hold together."""
     await parts.sync.push(version)
-    assert await parts.probe.verify(version) <= 1e-4
+    assert await parts.parity.verify(version) <= 1e-4
     requests = parts.requests(16, first=16 * version)
     completions = await parts.collect(requests)
     metrics = await parts.learner.update(parts.groups(requests, completions))

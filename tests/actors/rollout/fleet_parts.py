@@ -16,7 +16,7 @@ from actors.learners.group import BroadcastGroup, LearnerGroup
 from actors.rollout.engine_handle import Member
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
-from actors.training.weight_parity import WeightProbe
+from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from learner.config import LearnerConfig, OptimizerConfig
 from learner.trajectory import Trajectory, TrajectoryGroup
@@ -34,7 +34,7 @@ class Parts:
     learner: LearnerGroup
     fleet: RolloutFleet
     sync: WeightSync
-    probe: WeightProbe
+    parity: WeightParityCheck
     prompts: list[tuple[int, ...]]
     loop: asyncio.Runner
     tokenizer: Any
@@ -107,8 +107,8 @@ def start(
     tokenizer = AutoTokenizer.from_pretrained(model)
     texts = [f"# each: cap {k}; flip negative\ndef f(a):\n    t = {k}" for k in range(2, 8)]
     sequences = [tokenizer.encode(text) for text in texts]
-    probe = WeightProbe(learner, fleet, sequences, tolerance=1e-4, deadline_s=DEADLINE_S)
-    parts = Parts(learner, fleet, sync, probe, [tuple(ids) for ids in sequences], loop, tokenizer)
+    parity = WeightParityCheck(learner, fleet, sequences, tolerance=1e-4, deadline_s=DEADLINE_S)
+    parts = Parts(learner, fleet, sync, parity, [tuple(ids) for ids in sequences], loop, tokenizer)
     fleet.say = parts.said.append
     return parts
 

@@ -1,12 +1,12 @@
-"""Collecting: every sample asked comes back judged, overlapped, or the wait ends with a count.
+"""The collector: groups come back whole and judged, or the error says how far the round came.
 
-Fleet and pool are stand-ins here: what is tested is what happens between them.
+Fleet and pool are stand-ins; the collector between them is real.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.collector import Collector
-from actors.rollout.samples import Completion, Request, outcome_mix, split_faults, trajectory
+from actors.rollout.samples import Completion, Request, outcome_mix, trajectory, trajectory_group
 from actors.training.evaluate import evaluate
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
 from learner.config import RewardConfig
@@ -26,7 +26,7 @@ KINDS = CurriculumConfig().cut_kinds
 
 
 class Fleet:
-    """Writes the canonical remainder, the longest-waiting first, in reverse order."""
+    """Writes the canonical remainder of each prompt; completions end in reverse order."""
 
     def __init__(self, tokenizer: Any, delay_s: float = 0.0) -> None:
         self.tokenizer = tokenizer
@@ -44,10 +44,16 @@ class Fleet:
 
 
 class Pool:
-    """Passes what equals the canonical solution; remembers the jobs."""
+    """Passes a program that equals a canonical solution; records the jobs.
 
-    def __init__(self, outcome: Outcome | None = None, delay_s: float = 0.0) -> None:
+    `outcome` replaces the outcome of every job, `faults` that of the jobs with these ids.
+    """
+
+    def __init__(
+        self, outcome: Outcome | None = None, delay_s: float = 0.0, faults: Collection[str] = ()
+    ) -> None:
         self.outcome = outcome
+        self.faults = faults
         self.delay_s = delay_s
         self.jobs: list[Job] = []
 
@@ -56,6 +62,8 @@ class Pool:
         await asyncio.sleep(self.delay_s)
         solutions = {problem.canonical_solution for problem in PROBLEMS}
         passed = Outcome.passed if job.source in solutions else Outcome.failed
+        if job.id in self.faults:
+            passed = Outcome.infra_error
         size = len(job.source.encode())
         half = Statement(0, size // 2, True), Statement(size // 2, size, False)
         return Verdict(job.id, self.outcome or passed, tests=(), statements=half)
@@ -77,26 +85,56 @@ def collector(tokenizer: Any, fleet: Fleet, pool: Pool, **rollout: Any) -> Colle
     return made
 
 
-def test_every_sample_comes_back_once_in_order_with_its_whole_program(tokenizer: Any) -> None:
+def test_every_group_comes_back_whole_in_order_with_its_programs(tokenizer: Any) -> None:
     fleet, pool = Fleet(tokenizer), Pool()
     subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS), cut(PROBLEMS[1], 0, KINDS)]
     made = collector(tokenizer, fleet, pool)
-    samples = asyncio.run(made.collect(subtasks, 3, first_id=40, deadline_s=20)).samples
-    assert [sample.sample_id for sample in samples] == [40, 41, 42, 43, 44, 45]
-    for sample in samples:
-        assert sample.program.source == sample.subtask.problem.canonical_solution
-        assert sample.verdict.outcome is Outcome.passed
-        written = len(sample.program.source.encode()) - sample.program.completion_start
-        assert sum(sample.token_lengths) == written
+    finished = asyncio.run(made.collect(subtasks, 3, first_id=40, deadline_s=20))
+    assert [group.subtask for group in finished.groups] == subtasks
+    ids = [[sample.sample_id for sample in group.samples] for group in finished.groups]
+    assert ids == [[40, 41, 42], [43, 44, 45]]
+    for group in finished.groups:
+        for sample in group.samples:
+            assert sample.program.source == group.subtask.problem.canonical_solution
+            assert sample.verdict.outcome is Outcome.passed
+            written = len(sample.program.source.encode()) - sample.program.completion_start
+            assert sum(sample.token_lengths) == written
     assert len({request.seed for request in fleet.asked}) == 6
-    assert outcome_mix(samples)["passed"] == 1.0
+    assert outcome_mix(finished.samples)["passed"] == 1.0
+
+
+def test_two_groups_of_one_prompt_stay_apart(tokenizer: Any) -> None:
+    made = collector(tokenizer, Fleet(tokenizer), Pool())
+    subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)] * 2
+    groups = asyncio.run(made.collect(subtasks, 2, first_id=0, deadline_s=20)).groups
+    assert groups[0].prompt == groups[1].prompt
+    assert [[s.sample_id for s in group.samples] for group in groups] == [[0, 1], [2, 3]]
+
+
+def test_infrastructure_faults_leave_a_group_without_its_other_samples_changing(
+    tokenizer: Any,
+) -> None:
+    made = collector(tokenizer, Fleet(tokenizer), Pool(faults=("1", "2", "3")))
+    subtasks = [cut(problem, FULL_TASK, KINDS) for problem in PROBLEMS[:2]]
+    finished = asyncio.run(made.collect(subtasks, 2, first_id=0, deadline_s=20))
+    first, second = finished.groups
+    assert [s.sample_id for s in first.judged] == [s.sample_id for s in finished.judged] == [0]
+    assert [s.sample_id for s in finished.faults] == [1, 2, 3]
+    assert (first.passed, second.passed) == (1, 0)
+    kept = trajectory_group(first, RewardConfig())
+    assert kept is not None
+    assert [t.sample_id for t in kept.trajectories] == [0]
+    assert second.judged == ()
+    assert second.weight_version == 7
+    assert trajectory_group(second, RewardConfig()) is None
 
 
 def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     made = collector(tokenizer, Fleet(tokenizer), Pool())
     subtasks = [cut(PROBLEMS[2], FULL_TASK, KINDS)]
-    sample = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).samples[0]
-    made_of = trajectory(sample, RewardConfig())
+    group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).groups[0]
+    sample = group.samples[0]
+    made_of = trajectory(group, sample, RewardConfig())
     assert made_of.reward == 1.0
     assert made_of.weight_version == 7
     assert len(made_of.executed_mask) == len(sample.completion.token_ids)
@@ -105,7 +143,7 @@ def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     assert not all(made_of.executed_mask), "the second half never ran"
 
 
-def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any) -> None:
+def test_text_around_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any) -> None:
     fleet, pool = Fleet(tokenizer), Pool()
     made = collector(tokenizer, fleet, pool)
     problem = PROBLEMS[2]
@@ -113,10 +151,11 @@ def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokeniz
     prompt = tuple(tokenizer.encode(f"{problem.question}\n"))
     fleet.remainders[prompt] = f"{before}{problem.canonical_solution}{after}"
     subtasks = [cut(problem, FULL_TASK, KINDS)]
-    sample = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).samples[0]
+    group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).groups[0]
+    sample = group.samples[0]
     assert sample.program.source == problem.canonical_solution + "\n"
     assert sample.text == f"{before}{problem.canonical_solution}{after}"
-    mask = trajectory(sample, RewardConfig()).executed_mask
+    mask = trajectory(group, sample, RewardConfig()).executed_mask
     half, at = len(sample.program.source.encode()) // 2, 0
     for kept, length in zip(mask, sample.token_lengths, strict=True):
         places = [sample.program.source_offset(offset) for offset in range(at, at + length)]
@@ -131,28 +170,27 @@ def test_what_is_no_part_of_the_program_is_not_run_and_stays_in_the_loss(tokeniz
     assert at == len(sample.text.encode())
 
 
-def test_a_round_that_takes_too_long_says_how_far_it_came(tokenizer: Any) -> None:
+def test_a_round_that_misses_its_deadline_says_how_far_it_came(tokenizer: Any) -> None:
     made = collector(tokenizer, Fleet(tokenizer), Pool(delay_s=30))
     subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)]
     with pytest.raises(TimeoutError, match=r"4 samples asked, 4 generated, 0 judged within 0.3 s"):
         asyncio.run(made.collect(subtasks, 4, 0, deadline_s=0.3))
 
 
-def test_a_prompt_longer_than_the_context_is_named(tokenizer: Any) -> None:
+def test_a_prompt_longer_than_the_context_is_refused_by_name(tokenizer: Any) -> None:
     made = collector(tokenizer, Fleet(tokenizer), Pool(), max_model_len=16)
     subtasks = [cut(PROBLEMS[2], FULL_TASK, KINDS)]
     with pytest.raises(RunFailed, match=rf"{PROBLEMS[2].id}: its prompt has .*max_model_len"):
         asyncio.run(made.collect(subtasks, 1, 0, deadline_s=5))
 
 
-def test_what_the_sandbox_could_not_judge_is_never_a_reward(tokenizer: Any) -> None:
+def test_a_sample_that_the_sandbox_could_not_judge_has_no_reward(tokenizer: Any) -> None:
     made = collector(tokenizer, Fleet(tokenizer), Pool(Outcome.infra_error))
     subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)]
-    samples = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=5)).samples
-    judged, faults = split_faults(samples)
-    assert (len(judged), len(faults)) == (0, 2)
+    finished = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=5))
+    assert (len(finished.judged), len(finished.faults)) == (0, 2)
     with pytest.raises(ValueError, match="infra"):
-        trajectory(faults[0], RewardConfig())
+        trajectory(finished.groups[0], finished.faults[0], RewardConfig())
     with pytest.raises(RuntimeError, match="judged none of 3 completions"):
         asyncio.run(evaluate(made, PROBLEMS, 1, deadline_s=5))
 

@@ -78,7 +78,7 @@ def test_a_killed_worker_costs_no_sample_and_comes_back_current(parts: Parts, vi
         completions = await parts.collect(requests)
         await parts.learner.update(parts.groups(requests, completions))
         await parts.sync.push(parts.fleet.version + 1)
-        assert await parts.probe.verify(parts.fleet.version) <= 1e-4
+        assert await parts.parity.verify(parts.fleet.version) <= 1e-4
         assert {m.version for m in parts.fleet.members} == {parts.fleet.version}
 
     parts.run(check())
@@ -107,7 +107,7 @@ def test_an_engine_that_dies_in_a_broadcast_comes_back_with_the_new_weights(part
         os.kill(pids(member)[0], signal.SIGKILL)
         await push
         await until(lambda: len(parts.fleet.ready()) == 2)
-        assert await parts.probe.verify(version) <= 1e-4
+        assert await parts.parity.verify(version) <= 1e-4
 
     parts.run(check())
 

@@ -1,6 +1,8 @@
-"""The ledger: every sample ends once, and what does not add up is said."""
+"""The ledger: every sample ends once, and an unaccounted sample ends the run."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
@@ -34,27 +36,32 @@ def test_a_step_closes_with_every_sample_trained_or_dropped() -> None:
     assert Ledger(ledger.totals).totals == ledger.totals
 
 
-def test_totals_name_what_never_happened() -> None:
+def test_totals_hold_a_zero_for_a_fate_that_never_occurred() -> None:
     ledger = judged(1)
     ledger.close([1], {})
     assert ledger.totals["dropped"] == 0
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("record", "message"),
     [
         (lambda ledger: ledger.asked([1]), "sample 1 is asked twice"),
         (lambda ledger: ledger.reached(1, GENERATED), "sample 1 is generated after .* judged"),
         (lambda ledger: ledger.reached(9, GENERATED), "sample 9 is generated after it was unknown"),
         (lambda ledger: ledger.close([1, 1], {}), "sample 1 is trained after it was unknown"),
         (lambda ledger: ledger.close([1], {1: "x"}), "sample 1 is dropped/x after"),
-        (lambda ledger: ledger.close([1], {}), "1 samples have no end; sample 2 was judged"),
-        (lambda ledger: ledger.check_empty(), "2 samples have no end; sample 1 was judged"),
+        (
+            lambda ledger: ledger.close([1], {}),
+            "1 samples are unaccounted for; sample 2 was judged",
+        ),
+        (lambda ledger: ledger.check_empty(), "2 samples are unaccounted for; sample 1 was judged"),
     ],
 )
-def test_what_does_not_add_up_is_said(wrong, says) -> None:
-    with pytest.raises(RunFailed, match=says):
-        wrong(judged(1, 2))
+def test_an_inconsistent_record_ends_the_run(
+    record: Callable[[Ledger], object], message: str
+) -> None:
+    with pytest.raises(RunFailed, match=message):
+        record(judged(1, 2))
 
 
 def test_a_sample_cannot_be_trained_before_it_is_judged() -> None:
@@ -74,7 +81,7 @@ def test_a_sample_ends_in_its_own_step() -> None:
         ledger.close([2], {})
 
 
-def test_samples_of_before_a_step_back_are_forgotten() -> None:
+def test_a_return_to_a_checkpoint_drops_open_samples_uncounted() -> None:
     ledger = judged(1)
     ledger.forget()
     ledger.check_empty()

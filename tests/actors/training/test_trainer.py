@@ -1,9 +1,10 @@
-"""The loop itself, on stand-ins that take no time: what is asked when, and what a loss costs."""
+"""The training loop on stand-ins that take no time: order of rounds, and loss of the learner."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.training.trainer import Trainer
+from curriculum.subtask import Subtask
 from deploy.bench.fake_actors import SteadyLearner, steady_trainer
 from learner.trajectory import TrajectoryGroup
+from sandbox import Job, Outcome, Verdict
 
 PROMPTS, SAMPLES, STEPS = 2, 2, 9
 
@@ -51,13 +54,39 @@ def test_no_sample_is_older_than_allowed_and_each_is_trained_once(
     made.ledger.check_empty()
 
 
+def test_a_group_without_a_judged_sample_is_reported_to_the_schedule_and_not_trained(
+    tmp_path: Path,
+) -> None:
+    made = trainer(tmp_path / "run", steps=2)
+    observed: list[tuple[int, int]] = []
+    observe, run = made.schedule.observe, made.pool.run
+
+    def watch(task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+        observed.append((passed, attempts))
+        observe(task, passed, attempts, weight_version)
+
+    async def fail(job: Job) -> Verdict:
+        verdict = await run(job)
+        # The whole first group of the first step, and one sample of its second group.
+        return (
+            replace(verdict, outcome=Outcome.infra_error) if job.id in ("0", "1", "2") else verdict
+        )
+
+    made.schedule.observe, made.pool.run = watch, fail  # type: ignore[method-assign]
+    asyncio.run(made.run())
+    assert observed == [(0, 0), (1, 1), (1, 2), (1, 2)]
+    assert learner(made).trained == [[3], [4, 5, 6, 7]]
+    assert made.ledger.totals["dropped/infra_error"] == 3
+    assert rows(made)[0]["ledger/dropped"] == 3
+
+
 def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", max_staleness=8, checkpoint_every=3)
     asked: list[tuple[int, int]] = []
     sample = made.schedule.sample
 
     def watch(n: int) -> Any:
-        asked.append((made.progress.step, len(asked)))
+        asked.append((made.state.step, len(asked)))
         return sample(n)
 
     made.schedule.sample = watch  # type: ignore[method-assign]
@@ -66,19 +95,19 @@ def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("staleness", [0, 2])
-def test_a_lost_learner_goes_back_to_the_last_checkpoint_and_the_books_close(
+def test_a_lost_learner_returns_to_the_last_checkpoint_and_no_sample_is_unaccounted_for(
     tmp_path: Path, staleness: int
 ) -> None:
     calm = trainer(tmp_path / "calm", max_staleness=staleness, checkpoint_every=2)
     asyncio.run(calm.run())
     struck = trainer(tmp_path / "struck", max_staleness=staleness, checkpoint_every=2)
     learner(struck).lose_at = [1, 5]
-    struck.progress.restarts = {"rollout": 3}  # of a process before
+    struck.state.restarts = {"rollout": 3}  # of a process before
     asyncio.run(struck.run())
     assert struck.restarts() == {"rollout": 3, "learner": 2, "sandbox": 0}
     latest = struck.folder.latest()
     assert latest is not None
-    saved = json.loads((latest / "trainer.json").read_text())["progress"]
+    saved = json.loads((latest / "trainer.json").read_text())["state"]
     assert saved["restarts"] == struck.restarts()
     assert learner(struck).restarts == struck.learner_restarts == 2
     assert [row["step"] for row in rows(struck)] == list(range(1, STEPS + 1))
@@ -96,7 +125,7 @@ def test_a_learner_that_is_always_lost_at_the_same_step_ends_the_run(tmp_path: P
         asyncio.run(made.run())
 
 
-def test_a_learner_lost_in_its_first_checkpoint_gets_another_one(tmp_path: Path) -> None:
+def test_a_learner_lost_in_its_first_checkpoint_writes_it_after_its_restart(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", checkpoint_every=4)
     struck = learner(made)
     save = struck.save_checkpoint

@@ -123,7 +123,7 @@ def test_the_probe_tells_when_the_learner_has_moved_and_the_fleet_has_not(parts:
         for _ in range(2):
             version += 1
             await parts.sync.push(version)
-            assert await parts.probe.verify(version) <= 1e-4
+            assert await parts.parity.verify(version) <= 1e-4
             requests = parts.requests(6)
             completions = await parts.collect(requests)
             assert {c.weight_version for c in completions} == {version}
@@ -131,7 +131,7 @@ def test_the_probe_tells_when_the_learner_has_moved_and_the_fleet_has_not(parts:
             metrics = await parts.learner.update(groups)
             assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
             with pytest.raises(RunFailed, match=f"does not hold version {version}"):
-                await parts.probe.verify(version)
+                await parts.parity.verify(version)
 
     parts.run(check())
 

@@ -25,7 +25,7 @@ RESULT = {
     "steps": 10,
     "isolation": "docker",
     "eval": {"before": EVALUATION, "after": AFTER},
-    "weights": {"broadcasts": 11, "probes": 2, "max_logprob_diff": 2e-6},
+    "weights": {"broadcasts": 11, "parity_checks": 2, "max_logprob_diff": 2e-6},
     "samples": {"asked": 100, "trained": 99, "dropped": 1},
     "seconds": {"total": 200.0, "warm_start": 100.0, "start": 10.0, "learn": 50.0, "rollout": 20.0},
 }

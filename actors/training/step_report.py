@@ -1,0 +1,93 @@
+"""StepReport: the figures of one RL step, from which its metrics row and console line are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from actors.rollout.collector import Round, rollout_figures
+from actors.rollout.samples import outcome_mix
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one RL step asked, learned and cost."""
+
+    step: int
+    """Number of the step, from 1."""
+    round: Round
+    """The samples it trained on, and the samples it dropped."""
+    rewards: Sequence[float]
+    """Reward of each judged sample, in the order of their ids."""
+    staleness: Sequence[int]
+    """Updates between the weights that wrote a judged sample and those it trained."""
+    curriculum: Mapping[str, float]
+    """The schedule's figures after the step's observations."""
+    learner: Mapping[str, float]
+    """The learner's figures of the update."""
+    counts: Mapping[str, int]
+    """Samples by stage reached and by fate (`Ledger.close`)."""
+    restarts: Mapping[str, int]
+    """Actors started again in the whole run, by role."""
+    wait_s: float
+    """Wait for the round, as far as it was not generated during the step before [seconds]."""
+    learn_s: float
+    """The update [seconds]."""
+    broadcast_s: float
+    """The weight broadcast [seconds]."""
+    total_s: float
+    """The whole step [seconds]."""
+    outstanding_tokens: int
+    """Tokens of later rounds that the fleet had still to read and write when this round ended."""
+    weight_version: int
+    """Version of the weights after the step."""
+    weight_bytes: int
+    """Size of one copy of the weights [bytes]."""
+
+    @property
+    def reward(self) -> float:
+        """Mean reward of the judged samples."""
+        return fmean(self.rewards)
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of the judged samples that passed."""
+        return outcome_mix(self.round.judged)["passed"]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time by stage [seconds]; with staleness, stages overlap."""
+        return {
+            "rollout": self.round.rollout_s,
+            "sandbox": self.round.sandbox_s,
+            "wait": self.wait_s,
+            "learn": self.learn_s,
+            "broadcast": self.broadcast_s,
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """The step's row of `metrics.jsonl`."""
+        made_s = self.round.rollout_s + self.round.sandbox_s
+        return {
+            "reward": self.reward,
+            "pass_rate": self.pass_rate,
+            **_named("outcome", outcome_mix(self.round.judged)),
+            **_named("curriculum", self.curriculum),
+            **_named("learner", self.learner),
+            **rollout_figures(self.round),
+            **_named("seconds", self.seconds),
+            **_named("ledger", self.counts),
+            "overlap": max(0.0, 1 - self.wait_s / made_s),
+            "rollout/outstanding_tokens": float(self.outstanding_tokens),
+            "staleness/mean": fmean(self.staleness),
+            "staleness/max": float(max(self.staleness)),
+            **_named("restarts", self.restarts),
+            "weights/version": float(self.weight_version),
+            "weights/bytes": float(self.weight_bytes),
+            "seconds/step": self.total_s,
+        }
+
+
+def _named(section: str, figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{section}/{name}": float(value) for name, value in figures.items()}

@@ -1,0 +1,145 @@
+"""Log records of actors reach the driver's handlers and the run's log file, named by actor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from actors.runs.logs import collect_logs, counts, forward_logs
+
+
+class Speaker:
+    """An actor that logs what it is told."""
+
+    def __init__(self, name: str) -> None:
+        forward_logs(name)
+        forward_logs(name)  # a second call replaces the first one's handlers
+
+    def log(self, logger: str, level: int, message: str) -> int:
+        logging.getLogger(logger).log(level, message)
+        return os.getpid()
+
+    def warn(self) -> None:
+        warnings.warn("a library's warning", stacklevel=1)
+
+    def fail(self) -> None:
+        try:
+            raise ValueError("the cause")
+        except ValueError:
+            logging.getLogger("learner.ppo").exception("an update failed")
+
+    def kill_hub(self) -> None:
+        ray.kill(ray.get_actor("log-hub"), no_restart=False)
+
+
+class Console(logging.Handler):
+    """A driver's console handler that remembers its lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def lines(self) -> list[str]:
+        return [record.getMessage() for record in self.records]
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    handler = Console()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("ray_cluster")
+def test_records_of_an_actor_reach_console_and_file_under_its_name(
+    tmp_path: Path, console: Console
+) -> None:
+    with collect_logs(tmp_path / "log.txt"):
+        logging.getLogger("actors.training").info("a line of the driver")
+        speaker = ray.remote(Speaker).remote("learner-0")
+        process = ray.get(speaker.log.remote("learner.ppo", logging.WARNING, "engines differ"))
+        ray.get(speaker.log.remote("learner.ppo", logging.INFO, "ours"))
+        ray.get(speaker.log.remote("some.library", logging.INFO, "another's"))
+        ray.get(speaker.log.remote("some.library", logging.ERROR, "its error"))
+        ray.get([speaker.warn.remote(), speaker.fail.remote()])
+        wait_for(lambda: "learner-0: engines differ" in console.lines)
+    # Leaving the context flushed what was under way.
+    assert console.lines.count("learner-0: engines differ") == 1
+    assert {"learner-0: ours", "learner-0: its error", "learner-0: an update failed"} <= {
+        *console.lines
+    }
+    assert not any("another's" in line for line in console.lines)
+    assert any("a library's warning" in line for line in console.lines)
+    record = next(r for r in console.records if r.getMessage() == "learner-0: engines differ")
+    assert (record.name, record.levelname, record.process) == ("learner.ppo", "WARNING", process)
+    assert record.__dict__["actor"] == "learner-0"
+    text = (tmp_path / "log.txt").read_text()
+    assert "INFO    a line of the driver" in text
+    assert "WARNING learner-0: engines differ" in text
+    assert "ValueError: the cause" in text
+    ray.kill(speaker)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_restarted_hub_still_collects_and_a_missing_hub_breaks_no_actor(
+    tmp_path: Path, console: Console
+) -> None:
+    path = tmp_path / "log.txt"
+    speaker = ray.remote(Speaker).remote("rollout-1")
+    ray.get(speaker.log.remote("actors", logging.WARNING, "nobody collects"))
+    with collect_logs(path):
+        ray.get(speaker.log.remote("actors", logging.WARNING, "first"))
+        wait_for(lambda: "rollout-1: first" in console.lines)
+        ray.get(speaker.kill_hub.remote())
+
+        def arrived() -> bool:
+            ray.get(speaker.log.remote("actors", logging.WARNING, "after the restart"))
+            return "rollout-1: after the restart" in console.lines
+
+        wait_for(arrived)
+    ray.get(speaker.log.remote("actors", logging.WARNING, "the hub is gone"))
+    with collect_logs(path):  # a second run in the same job, as after --resume
+        ray.get(speaker.log.remote("actors", logging.WARNING, "second"))
+        wait_for(lambda: "rollout-1: second" in console.lines)
+    text = path.read_text()
+    assert "first" in text
+    assert "second" in text, "the file is appended to"
+    assert "gone" not in text
+    ray.kill(speaker)
+
+
+def test_our_packages_count_from_info_on_and_other_libraries_from_warning_on() -> None:
+    def record(name: str, level: int) -> logging.LogRecord:
+        return logging.LogRecord(name, level, __file__, 1, "message", None, None)
+
+    assert counts(record("actors.training.trainer", logging.INFO))
+    assert not counts(record("actors.training.trainer", logging.DEBUG))
+    assert counts(record("py.warnings", logging.WARNING))
+    assert not counts(record("sandboxed_library", logging.INFO))
+
+
+def test_forwarding_does_nothing_outside_an_actor() -> None:
+    before = list(logging.getLogger().handlers)
+    forward_logs("driver")
+    assert logging.getLogger().handlers == before
