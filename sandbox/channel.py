@@ -3,62 +3,75 @@
 import contextlib
 import json
 import socket
-import struct
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.config import Limits
 from sandbox.errors import RunnerLost
-from sandbox.runner.server import CANCEL, HITS_BYTES, MOST_RECORDS_BYTES, REPLY, REQUEST
-
-MOST_HELLO_BYTES = 4096
-_HELLO = struct.Struct("<I")
+from sandbox.runner.wire import (
+    CANCEL,
+    HELLO,
+    HITS_BYTES,
+    MAX_HELLO_BYTES,
+    MAX_RECORDS_BYTES,
+    REPLY,
+    REQUEST,
+    WireLimits,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a program's process ended, in the runner's (trusted) words."""
+class ProcessExit:
+    """How a program's process ended, as the runner observed it; the program cannot forge it.
+
+    The fields are in the order of `sandbox.runner.wire.REPLY`.
+    """
 
     timed_out: bool
-    """Its deadline passed; otherwise it ended."""
+    """Its deadline passed before it exited."""
     status: int
-    """As `os.wait4` gives it."""
-    wall: float
-    """Seconds."""
-    cpu: float
-    """Seconds."""
-    begun: bool
-    """The program was reached; otherwise the failure is ours."""
+    """As `os.wait4` returns it."""
+    wall_seconds: float
+    cpu_seconds: float
+    started: bool
+    """The program was reached; otherwise the sandbox failed, not the program."""
     tampered: bool
-    """The program was seen reaching for what coverage rests on."""
+    """The program was seen using something that coverage relies on."""
     cancelled: bool
-    """The host asked for its death."""
+    """The host had it killed."""
     clean: bool
-    """Nothing of the run was left behind."""
+    """No process of the run was left behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a runner answers to one job."""
+    """A runner's answer to one job."""
 
-    ending: Ending
+    exit: ProcessExit
     hits: bytes
     """Byte i is 1 if statement i (from 1) was executed; trailing zeros left out."""
     records: bytes
-    """What the child wrote, see `sandbox.runner.child`; not to be trusted."""
+    """What the child wrote, see `sandbox.runner.child`; untrusted."""
 
 
 class Channel:
-    """Requests and replies, in turn. After a RunnerLost it is of no more use."""
+    """Requests and replies, in turn. After a RunnerLost it cannot be used any more.
+
+    Every deadline is a `time.monotonic`.
+    """
 
     def __init__(self, connection: socket.socket):
         self._connection = connection
 
     def hello(self, deadline: float) -> dict[str, Any]:
-        """The runner's first words; `deadline` is a `time.monotonic`."""
-        (length,) = _HELLO.unpack(self._receive(_HELLO.size, deadline))
-        if length > MOST_HELLO_BYTES:
+        """The runner's first message.
+
+        Raises:
+            RunnerLost: it is malformed, or did not come in time.
+        """
+        (length,) = HELLO.unpack(self._receive(HELLO.size, deadline))
+        if length > MAX_HELLO_BYTES:
             raise RunnerLost("the runner's hello is malformed")
         try:
             return dict(json.loads(self._receive(length, deadline)))
@@ -66,39 +79,46 @@ class Channel:
             raise RunnerLost("the runner's hello is malformed") from error
 
     def send(self, limits: Limits, coverage: bool, job: bytes, deadline: float) -> None:
-        """Send one job; raises RunnerLost at the deadline at the latest."""
-        head = REQUEST.pack(
+        """Send one job.
+
+        Raises:
+            RunnerLost: the runner is gone, or did not take the job in time.
+        """
+        wire_limits = WireLimits(
             limits.wall_seconds,
             limits.cpu_seconds,
             limits.memory_mib,
             limits.output_kib,
             coverage,
-            len(job),
         )
-        self._send(head + job, deadline)
+        self._send(REQUEST.pack(*wire_limits, len(job)) + job, deadline)
 
     def reply(self, deadline: float) -> Reply:
-        """The reply to the job just sent; raises RunnerLost at the deadline at the latest."""
-        *told, hits, records = REPLY.unpack(self._receive(REPLY.size, deadline))
-        ending = Ending(*told)
-        if hits > HITS_BYTES or records > MOST_RECORDS_BYTES:
+        """The reply to the job just sent.
+
+        Raises:
+            RunnerLost: the runner is gone, did not reply in time, or could not start the program.
+        """
+        *fields, hits, records = REPLY.unpack(self._receive(REPLY.size, deadline))
+        exit = ProcessExit(*fields)
+        if hits > HITS_BYTES or records > MAX_RECORDS_BYTES:
             raise RunnerLost("the runner's reply is malformed")
         body = self._receive(hits + records, deadline)
-        if not ending.begun and not ending.timed_out and not ending.cancelled:
+        if not exit.started and not exit.timed_out and not exit.cancelled:
             raise RunnerLost("the runner could not start the program's process")
-        return Reply(ending, body[:hits], body[hits:])
+        return Reply(exit, body[:hits], body[hits:])
 
     def cancel(self) -> None:
-        """Have the program of the job just sent killed; a reply comes as ever."""
-        with contextlib.suppress(OSError):  # a runner that is gone runs nothing
+        """Have the program of the job just sent killed; its reply comes all the same."""
+        with contextlib.suppress(OSError):  # a runner that is gone runs no program
             self._connection.sendall(CANCEL)
 
     def close(self) -> None:
-        """Close the socket: the runner at the other end stops whatever it does and exits."""
+        """Close the socket, at which the runner kills its program and exits."""
         self._connection.close()
 
     def _send(self, data: bytes, deadline: float) -> None:
-        self._limit(deadline)
+        self._set_timeout(deadline)
         try:
             self._connection.sendall(data)
         except OSError as error:
@@ -107,7 +127,8 @@ class Channel:
     def _receive(self, length: int, deadline: float) -> bytes:
         data = bytearray()
         while len(data) < length:
-            self._limit(deadline)
+            # Anew for each piece: otherwise a runner that sends byte by byte could take for ever.
+            self._set_timeout(deadline)
             try:
                 chunk = self._connection.recv(min(length - len(data), 1 << 20))
             except OSError as error:
@@ -117,7 +138,7 @@ class Channel:
             data += chunk
         return bytes(data)
 
-    def _limit(self, deadline: float) -> None:
+    def _set_timeout(self, deadline: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
             raise RunnerLost("the runner did not answer in time")

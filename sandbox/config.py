@@ -1,4 +1,4 @@
-"""How programs are run: limits of one program, and what a sandbox slot is made of."""
+"""The configuration of the sandbox: limits of one program, and the properties of a slot."""
 
 from typing import Literal
 
@@ -8,16 +8,16 @@ DEFAULT_IMAGE = "stepcoder-sandbox"
 
 
 class Limits(BaseModel):
-    """What one program, over all of its tests, may use."""
+    """What one program may use, over all of its tests."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     wall_seconds: float = Field(default=10.0, gt=0, le=3600)
     """Time from the start of its process to the end of its last test."""
     cpu_seconds: int = Field(default=10, gt=0, le=3600)
-    """Processor time, whole seconds."""
+    """Processor time; whole seconds."""
     memory_mib: int = Field(default=1024, ge=16, le=1 << 20)
-    """Address space beyond the bare interpreter's; past it Python raises MemoryError."""
+    """Address space beyond the bare interpreter's; beyond it Python raises MemoryError."""
     output_kib: int = Field(default=4096, gt=0, le=32768)
     """Return values or printed text, all tests together; more is a runtime error."""
 
@@ -28,22 +28,23 @@ class SandboxConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     backend: Literal["auto", "docker", "process"] = "auto"
-    """`docker` isolates; `process` does not, for machines without an engine; `auto`: docker if it
-    can."""
+    """`docker` isolates programs; `process` does not and is for machines without an engine; `auto`
+    is docker if it can be used, otherwise process."""
     image: str = DEFAULT_IMAGE
     """Image of the container. The default is built when missing; any other name must exist."""
     image_source: Literal["auto", "debian", "registry"] = "auto"
-    """What a missing default image is built from: Debian packages, or the official Python image."""
+    """What a missing default image is built from: `debian` packages (as root on Debian) or the
+    official Python image of a `registry`; `auto`: packages where they can be installed."""
     runtime: str | None = None
     """OCI runtime as the engine knows it (`runsc` for gVisor); None: the engine's default."""
     container_memory_mib: int = Field(default=2048, ge=256)
-    """Memory of a container, the kernel's limit; above the program's `limits.memory_mib`."""
+    """The kernel's memory limit of a container; to be larger than `limits.memory_mib`."""
     container_cpus: float = Field(default=1.0, gt=0)
     """Processors of a container."""
     recycle_after: int = Field(default=5000, gt=0, le=100_000)
     """Jobs after which a runner is replaced by a fresh one, which takes some 0.4 s."""
     limits: Limits = Limits()
-    """For jobs that bring none of their own."""
+    """The limits of jobs that have none of their own."""
     coverage: bool = True
     """Record executed statements; without it every verdict's `statements` is empty."""
     python: str | None = None
@@ -51,4 +52,4 @@ class SandboxConfig(BaseModel):
     start_seconds: float = Field(default=60.0, gt=0)
     """Deadline for a runner to start and say hello."""
     watchdog_seconds: float = Field(default=10.0, gt=0)
-    """How long after a program's own deadline a silent runner is given up and replaced."""
+    """How long after a program's own deadline the host waits before it replaces the runner."""

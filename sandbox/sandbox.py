@@ -1,6 +1,5 @@
 """A sandbox slot: one warm runner, one program at a time, one verdict per job."""
 
-import itertools
 import json
 import logging
 import threading
@@ -13,29 +12,33 @@ from sandbox.backends.choose import choose_backend
 from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, RunnerLost, SetupError
-from sandbox.inputs import encoded
+from sandbox.inputs import encode_inputs
 from sandbox.job import Job
-from sandbox.judging.judge import Run, executed_lines, judge, overall, statements
-from sandbox.judging.tampering import is_suspicious
+from sandbox.judging.judge import JudgedRun, conclude, judge
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
 
 logger = logging.getLogger(__name__)
 
-TRIES = 2
-
 
 class Sandbox:
-    """One slot: starts its runner, replaces it after `recycle_after` jobs and after anything odd.
+    """One slot: starts its runner, and replaces it after `recycle_after` jobs and any irregularity.
 
-    Used by one thread at a time, save `cancel`. Entering it as a context, or `start`, starts the
-    runner; leaving it, or `close`, ends it with all it runs.
+    One thread at a time uses it, except for `cancel`. Entering the context, or `start`, starts the
+    runner; leaving it, or `close`, ends it with every program it runs.
 
     Example:
         with Sandbox(SandboxConfig(), slot=0, run="try") as sandbox:
-            verdict = sandbox.run(Job(id="1", source=source, fn_name="f", tests=problem.tests))
+            verdict = sandbox.run(Job.for_program(problem, source))
     """
 
     def __init__(self, config: SandboxConfig, slot: int = 0, run: str = "local"):
+        """Choose the backend.
+
+        `slot` and `run` label the runner, for people and for `reap_strays`.
+
+        Raises:
+            SetupError: no backend of the configuration works here; the message holds the remedy.
+        """
         choice = choose_backend(config)
         self.config = config
         self.slot = slot
@@ -44,6 +47,8 @@ class Sandbox:
         self._backend = choice.backend
         self._runner: Runner | None = None
         self._jobs_run = 0
+        # Guards the two fields below, and the order of a request and its cancellation on the
+        # socket; see `cancel`.
         self._sending = threading.Lock()
         self._job: Job | None = None
         self._cancelled = False
@@ -66,7 +71,11 @@ class Sandbox:
         return self._backend.name
 
     def start(self) -> None:
-        """Start the runner now; raises SandboxError, with the remedy, if that cannot work."""
+        """Start the runner now, rather than with the first job.
+
+        Raises:
+            SetupError: no runner can be started; the message holds the remedy.
+        """
         try:
             self._ensure_runner()
         except RunnerLost as error:
@@ -79,17 +88,20 @@ class Sandbox:
         return self._runner
 
     def close(self) -> None:
-        """End the runner and all it runs; the slot can be used again."""
+        """End the runner and every program it runs; a later job starts a new runner."""
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.end()
 
     def run(self, job: Job) -> Verdict:
-        """Run one program. Never raises for what the program does.
+        """Run one program; whatever the program does is a verdict.
 
-        A failure of the sandbox itself is tried again once on a fresh runner, then told as
-        `Outcome.infra_error`. Raises ValueError, naming the test, if an input cannot be sent, and
-        Cancelled after `cancel`.
+        If the sandbox itself fails, the job runs again on a fresh runner. If that fails too, the
+        outcome is `infra_error`.
+
+        Raises:
+            ValueError: an input cannot be sent; names the test.
+            Cancelled: `cancel` was called for this job.
         """
         with self._sending:
             self._job, self._cancelled = job, False
@@ -102,9 +114,11 @@ class Sandbox:
     def cancel(self, job: Job) -> bool:
         """Kill the program of `job`, whose `run` in another thread then raises Cancelled.
 
-        False where that very job is not under way. The runner stays warm. A program that ends just
-        then may still get its verdict.
+        The runner stays warm. Returns False if that very job is not running. A program that ends at
+        the same moment may still get its verdict.
         """
+        # Under the lock the job's request is either on the socket, so that the runner kills its
+        # program, or not yet, so that `_exchange_once` sees the flag and does not send it.
         with self._sending:
             if self._job is not job:
                 return False
@@ -118,109 +132,93 @@ class Sandbox:
         inputs = _inputs(job)
         try:
             if job.stop_at_first_failure or job.isolate_tests:
-                return self._verdict(job, self._one_by_one(job, inputs, limits))
-            body = _body(job, inputs)
-            reply = self._exchange(body, limits)
-            return self._verdict(job, [judge(reply, job, job.cases, limits.cpu_seconds)])
+                runs = self._run_one_by_one(job, inputs, limits)
+            else:
+                reply = self._exchange(_encode(job, inputs), limits)
+                runs = [judge(reply, job, job.cases, limits.cpu_seconds)]
         except (RunnerLost, SetupError) as error:
-            not_run = (TestResult(TestOutcome.not_run),) * len(job.cases)
-            return Verdict(
-                job.id,
-                Outcome.infra_error,
-                not_run,
-                error=f"the sandbox failed {TRIES} times: {error}",
-                trusted_tests=job.assertions is None,
-                isolation=self._backend.name,
-                slot=self.slot,
-            )
+            return self._infra_error(job, error)
+        return conclude(
+            job,
+            runs,
+            coverage=self.config.coverage,
+            isolation=self._backend.name,
+            slot=self.slot,
+        )
 
-    def _one_by_one(self, job: Job, inputs: Sequence[str], limits: Limits) -> list[Run]:
-        runs: list[Run] = []
-        wall, cpu = limits.wall_seconds, float(limits.cpu_seconds)
-        for test, given in zip(job.cases, inputs, strict=True):
-            left = limits.model_copy(
-                update={"wall_seconds": max(wall, 0.001), "cpu_seconds": max(round(cpu), 1)}
+    def _run_one_by_one(self, job: Job, inputs: Sequence[str], limits: Limits) -> list[JudgedRun]:
+        """Run each test in a process of its own; all of them share the job's time limits."""
+        runs: list[JudgedRun] = []
+        wall_left, cpu_left = limits.wall_seconds, float(limits.cpu_seconds)
+        for test, text in zip(job.cases, inputs, strict=True):
+            limits_left = limits.model_copy(
+                update={
+                    "wall_seconds": max(wall_left, 0.001),
+                    "cpu_seconds": max(round(cpu_left), 1),
+                }
             )
-            reply = self._exchange(_body(job, [given]), left)
-            runs.append(judge(reply, job, [test], left.cpu_seconds))
-            wall, cpu = wall - reply.ending.wall, cpu - reply.ending.cpu
-            outcome = runs[-1].tests[0].outcome
+            reply = self._exchange(_encode(job, [text]), limits_left)
+            run = judge(reply, job, [test], limits_left.cpu_seconds)
+            runs.append(run)
+            wall_left -= reply.exit.wall_seconds
+            cpu_left -= reply.exit.cpu_seconds
+            outcome = run.tests[0].outcome
             stopped = job.stop_at_first_failure and outcome is not TestOutcome.passed
-            if stopped or outcome is TestOutcome.timeout or runs[-1].compile_error:
+            if stopped or outcome is TestOutcome.timeout or run.compile_error:
                 break
         return runs
 
     def _exchange(self, body: bytes, limits: Limits) -> Reply:
-        """One job on the warm runner, or once more on a fresh one."""
+        """Run one program on the warm runner, or if that is lost, once more on a fresh one."""
+        try:
+            return self._exchange_once(body, limits)
+        except (RunnerLost, SetupError) as error:
+            logger.warning("slot %d: %s; trying again on a fresh runner", self.slot, error)
+        return self._exchange_once(body, limits)
+
+    def _exchange_once(self, body: bytes, limits: Limits) -> Reply:
+        # The runner kills the program at its own deadline; this one is for a runner that hangs.
         wait = limits.wall_seconds + self.config.watchdog_seconds
-        for attempt in itertools.count(1):
-            try:
-                channel, deadline = self._ensure_runner().channel, time.monotonic() + wait
-                with self._sending:  # a cancellation comes before it, or after
-                    if self._cancelled:
-                        raise Cancelled
-                    channel.send(limits, self.config.coverage, body, deadline)
-                reply = channel.reply(deadline)
-                break
-            except Cancelled:
-                raise
-            except (RunnerLost, SetupError) as error:
-                logger.warning("slot %d: %s; starting a fresh runner", self.slot, error)
-                self.close()
-                if attempt == TRIES:
-                    raise
-            except BaseException:
-                self.close()  # interrupted half-way: the runner's next words would be stale
-                raise
-        self._jobs_run += 1
-        if not reply.ending.clean or self._jobs_run >= self.config.recycle_after:
+        try:
+            channel, deadline = self._ensure_runner().channel, time.monotonic() + wait
+            with self._sending:
+                if self._cancelled:
+                    raise Cancelled("the job was cancelled before its program started")
+                channel.send(limits, self.config.coverage, body, deadline)
+            reply = channel.reply(deadline)
+        except Cancelled:
+            raise
+        except BaseException:
+            # Lost, or interrupted half-way: the next reply on this channel would be to this job.
             self.close()
-        if reply.ending.cancelled:
-            raise Cancelled
+            raise
+        self._jobs_run += 1
+        if not reply.exit.clean or self._jobs_run >= self.config.recycle_after:
+            self.close()
+        if reply.exit.cancelled:
+            raise Cancelled("the job was cancelled and its program killed")
         return reply
 
-    def _verdict(self, job: Job, runs: list[Run]) -> Verdict:
-        tests = [test for run in runs for test in run.tests]
-        skipped = len(job.cases) - len(tests)
-        tests += [TestResult(TestOutcome.not_run)] * skipped
-        first = runs[0]
-        outcome, error, line = overall(tests[: len(tests) - skipped]), None, None
-        found, lines = (), ()
-        if first.compile_error:
-            outcome, (error, line) = Outcome.compile_error, first.compile_error
-        else:
-            for test in tests:
-                if test.outcome not in (TestOutcome.passed, TestOutcome.not_run):
-                    error, line = test.message or test.outcome.value, test.line
-                    break
-            if self.config.coverage:
-                found = statements(runs)
-                lines = executed_lines(job.source.encode(), found)
+    def _infra_error(self, job: Job, error: RunnerLost | SetupError) -> Verdict:
         return Verdict(
-            job_id=job.id,
-            outcome=outcome,
-            tests=tuple(tests),
-            executed_lines=lines,
-            statements=found,
-            error=error,
-            error_line=line,
-            wall_seconds=sum(run.ending.wall for run in runs),
-            cpu_seconds=sum(run.ending.cpu for run in runs),
-            coverage_tampered=any(run.ending.tampered for run in runs) or is_suspicious(job.source),
+            job.id,
+            Outcome.infra_error,
+            (TestResult(TestOutcome.not_run),) * len(job.cases),
+            error=f"the sandbox failed twice: {error}",
             trusted_tests=job.assertions is None,
             isolation=self._backend.name,
-            stopped_early=job.stop_at_first_failure and skipped > 0,
             slot=self.slot,
         )
 
 
 def _inputs(job: Job) -> list[str]:
     if job.assertions is None:
-        return encoded(job.fn_name, job.tests)
+        return encode_inputs(job.fn_name, job.tests)
     return [json.dumps(statement) for statement in job.assertions.statements]
 
 
-def _body(job: Job, inputs: Sequence[str]) -> bytes:
+def _encode(job: Job, inputs: Sequence[str]) -> bytes:
+    """The job as the child decodes it; `inputs` are JSON texts already."""
     fields = {
         "source": job.source,
         "fn_name": job.fn_name,

@@ -158,7 +158,7 @@ def deadlines(sandbox: Sandbox, samples: int, progress: StageProgress) -> Figure
 
 def exactness() -> Iterator[Figure]:
     """Coverage on the corpus of constructs against an oracle that marks every statement."""
-    cases = _suite("test_coverage.py", "test_coverage_agrees_with_the_oracle_on and docker")
+    cases = _suite("runner/test_coverage.py", "test_coverage_agrees_with_the_oracle_on and docker")
     reported = [
         {entry.get("name"): int(entry.get("value", 0)) for entry in case.iter("property")}
         for case in cases

@@ -16,7 +16,7 @@ from rich.text import Text
 from curriculum.problem import Test
 from deploy.config import ConfigError
 from sandbox import Assertions, Job, Limits, Outcome, Sandbox, SandboxConfig, TestOutcome, Verdict
-from sandbox.judging.judge import executed_lines
+from sandbox.judging.coverage import executed_lines
 
 SHAPES = (
     'a list of {"input", "output", "kwargs"?}, or {"fn_name"?, "tests": [such a list]}, '

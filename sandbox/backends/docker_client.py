@@ -1,7 +1,7 @@
 """The client of the Docker engine, and the removal of containers whose owner is gone."""
 
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 import docker
 from docker import DockerClient
@@ -45,8 +45,10 @@ def reap_strays(run: str | None = None) -> int:
         return 0
     label = OWNER_LABEL if run is None else f"{RUN_LABEL}={run}"
     try:
-        # The low-level listing: it reads the labels without one more request per container.
-        summaries: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
+        # The low-level listing has the labels; `client.containers` asks again for each container.
+        # Its stubs leave the result untyped.
+        listing = client.api.containers  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        summaries = cast("list[dict[str, Any]]", listing(all=True, filters={"label": label}))
         return sum(_reap(client, summary) for summary in summaries)
     finally:
         client.close()

@@ -106,7 +106,10 @@ def _build_from_packages(client: DockerClient, name: str) -> None:
         repository, _, tag = name.partition(":")
         try:
             with archive.open("rb") as data:
-                client.api.import_image_from_data(data, repository=repository, tag=tag)
+                # The stubs leave its result untyped; it is not needed.
+                client.api.import_image_from_data(  # pyright: ignore[reportUnknownMemberType]
+                    data, repository=repository, tag=tag
+                )
         except APIError as error:
             raise SetupError(f"the engine refused the sandbox image: {error}") from error
 

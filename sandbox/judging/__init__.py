@@ -1,1 +1,1 @@
-"""From a program's outputs to its verdict, on the host."""
+"""From a runner's reply to a verdict, on the host."""

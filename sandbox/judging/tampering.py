@@ -1,4 +1,4 @@
-"""Programs whose text reaches for what coverage rests on."""
+"""Programs whose text names something that coverage relies on."""
 
 import re
 
@@ -18,7 +18,7 @@ _SUSPICIOUS = re.compile(
 def is_suspicious(source: str) -> bool:
     """Whether the source names frames, tracing, raw memory or the like; comments count too.
 
-    A cheap second look beside the runner's audit hook, which sees what a program does whatever it
-    is called. Wrong alarms cost little: such a sample's coverage is not used.
+    A cheap addition to the runner's audit hook, which sees what a program does under any name.
+    False alarms cost little: only the coverage of such a program is not used.
     """
     return _SUSPICIOUS.search(source) is not None

@@ -1,13 +1,14 @@
 """The fork server: one job at a time, one child per program, over one unix socket.
 
-It is PID 1 of its container (or a process of its own), single-threaded, and trusts nothing the
-child left. Host and server speak in turn:
+It is PID 1 of its container (or a process of its own), single-threaded, and trusts nothing that a
+child left behind. Host and server take turns (see `wire`):
 
-    request   `REQUEST` (limits, length), JSON job (opaque here: the child reads it)
+    hello     `HELLO` (length), JSON object; once, from the server
+    request   `REQUEST` (limits, length), JSON job, which only the child decodes
     cancel    `CANCEL`, while the child runs
-    reply     `REPLY` (the ending, lengths), statement hits (a byte each), records (bytes)
+    reply     `REPLY` (how the process ended, lengths), statement hits, records
 
-It ends when the socket closes; so it never outlives the host, however that ended.
+It exits when the socket closes, so it never outlives the host, however the host ended.
 """
 
 import contextlib
@@ -17,84 +18,35 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NoReturn
 
 from . import child, tracing, values, zygote
 from .confinement import MIB, Confinement
+from .program import FILENAME
+from .results import OutputLimit, ResultMemory
+from .wire import (
+    CANCEL,
+    HELLO,
+    MAX_RECORDS_BYTES,
+    OUTPUT_LIMIT_STATUS,
+    REPLY,
+    REQUEST,
+    WireLimits,
+)
 
-REQUEST = struct.Struct("<dIII?I")
-"""Wall seconds, CPU seconds, MiB of memory, KiB of output, coverage; length of the job."""
-CANCEL = REQUEST.pack(0, 0, 0, 0, False, 0)
-"""No request: the program that runs now, if one does, is to be killed."""
-REPLY = struct.Struct("<?idd????II")
-"""Deadline passed; status as `os.wait4` gives it; wall and CPU seconds; begun, tampered, cancelled,
-clean (see `sandbox.channel.Ending`); lengths of hits and records."""
-HITS_BYTES = 1 << 16
-MOST_RECORDS_BYTES = 64 << 20
 SWEEPS = 50
-OUTPUT_LIMIT_STATUS = 93
-BEGUN, TAMPERED = b"+", b"!"
-_LENGTH = struct.Struct("<Q")
+"""Attempts to kill and reap what a program left behind; they take 50 ms at least."""
+STARTED, TAMPERED = b"+", b"!"
+"""Flags a child sets by writing them to the pipe."""
+
+End = Literal["exit", "timeout", "cancelled", "closed"]
 
 
 class Closed(Exception):
-    """The host went away."""
-
-
-class Area:
-    """Memory shared with the child: a byte per statement, the records' length, the records."""
-
-    def __init__(self) -> None:
-        self.memory = mmap.mmap(-1, HITS_BYTES + _LENGTH.size + MOST_RECORDS_BYTES)
-        self.most = MOST_RECORDS_BYTES
-        self.hits = memoryview(self.memory)[:HITS_BYTES]
-
-    def clear(self) -> None:
-        """All zero again: nothing of one run is there for the next."""
-        try:
-            self.memory.madvise(mmap.MADV_REMOVE)
-        except OSError:  # a kernel that has no such call: slower, and the same
-            self.memory.seek(0)
-            while self.memory.tell() < len(self.memory):
-                self.memory.write(bytes(min(MIB, len(self.memory) - self.memory.tell())))
-
-    def append(self, kind: str, index: int, text: str) -> None:
-        """Add one record; called in the child."""
-        line = f"{kind} {index} {text}\n".encode("utf-8", "backslashreplace")
-        (length,) = _LENGTH.unpack_from(self.memory, HITS_BYTES)
-        if length + len(line) > self.most:
-            raise child.OutputLimit
-        start = HITS_BYTES + _LENGTH.size + length
-        self.memory[start : start + len(line)] = line
-        _LENGTH.pack_into(self.memory, HITS_BYTES, length + len(line))
-
-    def read(self, most_hits: int, most_records: int) -> tuple[bytes, bytes]:
-        """The hits, up to the last of the first `most_hits`, and at most so many bytes of records,
-        whatever the child says that there are; in the server.
-        """
-        hits = self.memory[: min(most_hits, HITS_BYTES)]
-        (length,) = _LENGTH.unpack_from(self.memory, HITS_BYTES)
-        start = HITS_BYTES + _LENGTH.size
-        records = self.memory[start : start + min(length, most_records)]
-        return hits[: hits.rfind(b"\1") + 1], records
-
-
-class Limits(NamedTuple):
-    """Of one run, as `REQUEST` has them."""
-
-    wall_seconds: float
-    cpu_seconds: int
-    memory_mib: int
-    output_kib: int
-    coverage: bool
-
-    def most_records(self, body_bytes: int) -> int:
-        """Bytes that the records of a job may have."""
-        return min(MOST_RECORDS_BYTES, (self.output_kib << 10) + 16 * body_bytes)
+    """The host closed the socket."""
 
 
 class Server:
@@ -103,14 +55,16 @@ class Server:
     def __init__(self, connection: socket.socket, first_uid: int | None):
         self.connection = connection
         self.confinement = Confinement(first_uid)
-        self.area = Area()
+        self.results = ResultMemory()
         self.own_bytes = 0
         self.runs = 0
-        # What a child must not be able to take back: that its program began, that it tampered.
-        self.pipe, self.pipe_end = os.pipe()
-        os.set_blocking(self.pipe, False)
-        os.set_blocking(self.pipe_end, False)
-        self.tracer = tracing.Tracer(child.FILENAME, self.area.hits, self._report)
+        # A program must not be able to take back that it started, or that it used something that
+        # coverage relies on. So these flags go through a pipe, not through the shared memory.
+        # Neither end blocks, so that no child hangs on a full pipe, nor the server on an empty one.
+        self.flags_out, self.flags_in = os.pipe()
+        os.set_blocking(self.flags_out, False)
+        os.set_blocking(self.flags_in, False)
+        self.tracer = tracing.Tracer(FILENAME, self.results.hits, self._report_tampering)
 
     def serve(self) -> None:
         """Answer requests; returns when the host closes the socket."""
@@ -119,10 +73,10 @@ class Server:
         try:
             while True:
                 head = self._receive(REQUEST.size)
-                if head == CANCEL:  # too late: that program had ended
+                if head == CANCEL:  # it came when its program had already ended
                     continue
                 *limits, length = REQUEST.unpack(head)
-                self.connection.sendall(self._run(Limits(*limits), self._receive(length)))
+                self.connection.sendall(self._run(WireLimits(*limits), self._receive(length)))
         except (Closed, ConnectionError):
             return
 
@@ -135,34 +89,50 @@ class Server:
             data += chunk
         return bytes(data)
 
-    def _run(self, limits: Limits, body: bytes) -> bytes:
-        """One program, from fork to reply."""
+    def _run(self, limits: WireLimits, job: bytes) -> bytes:
+        """Run one program, from fork to reply."""
         self.runs += 1
-        os.set_blocking(self.pipe_end, False)  # all children share it, and one may have changed it
-        began = time.perf_counter()
+        # All children share the pipe's open file, and an earlier program may have made it block.
+        os.set_blocking(self.flags_in, False)
+        started = time.perf_counter()
         pid = zygote.fork()
         if pid == 0:
-            self._child(limits, body)
-        why = self._wait(pid, began + limits.wall_seconds)
-        for stop in (os.killpg, os.kill):
+            self._child(limits, job)
+        end = self._wait(pid, started + limits.wall_seconds)
+        # The group, and the child itself in case it died before it led a group. Killing comes
+        # before reaping: until then no other process can have this number.
+        for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                stop(pid, signal.SIGKILL)
+                kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         clean = self._sweep()
-        if why == "closed":
+        if end == "closed":
             raise Closed
         # A statement takes at least a byte of the source.
-        hits, records = self.area.read(len(body), limits.most_records(len(body)))
-        self.area.clear()
-        signals = self._signals()
-        wall, cpu = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
-        told = (BEGUN in signals, TAMPERED in signals, why == "cancelled", clean)
-        told += (len(hits), len(records))
-        return REPLY.pack(why == "timeout", status, wall, cpu, *told) + hits + records
+        hits, records = self.results.read(len(job), limits.max_records(len(job)))
+        self.results.clear()
+        flags = self._take_flags()
+        head = REPLY.pack(
+            end == "timeout",
+            status,
+            time.perf_counter() - started,
+            usage.ru_utime + usage.ru_stime,
+            STARTED in flags,
+            TAMPERED in flags,
+            end == "cancelled",
+            clean,
+            len(hits),
+            len(records),
+        )
+        return head + hits + records
 
-    def _wait(self, pid: int, deadline: float) -> str:
-        """Until the child ends: "exit", the deadline passes: "timeout", or the host wants no more
-        of it: "cancelled", or goes: "closed"."""
+    def _wait(self, pid: int, deadline: float) -> End:
+        """Wait until the child exits, the deadline passes, or the host cancels or closes.
+
+        `deadline` is a `time.perf_counter`. One `poll` waits for all of these: a process descriptor
+        wakes it when the child exits (which SIGCHLD would do only with a handler and its races),
+        the socket when the host sends or goes, and its own timeout at the deadline.
+        """
         process = os.pidfd_open(pid)
         try:
             poll = select.poll()
@@ -172,18 +142,23 @@ class Server:
                 left = deadline - time.perf_counter()
                 if left <= 0:
                     return "timeout"
+                # In whole milliseconds; one more, so that it wakes after the deadline, not before.
                 ready = dict(poll.poll(left * 1000 + 1))
                 if process in ready:
                     return "exit"
                 if ready:
-                    said = ready[self.connection.fileno()]
-                    cancelled = said == select.POLLIN and self._receive(REQUEST.size) == CANCEL
+                    event = ready[self.connection.fileno()]
+                    cancelled = event == select.POLLIN and self._receive(REQUEST.size) == CANCEL
                     return "cancelled" if cancelled else "closed"
         finally:
             os.close(process)
 
     def _sweep(self) -> bool:
-        """Kill and reap whatever the child left; False if something is still there."""
+        """Kill and reap whatever the child left behind; False if something is still there.
+
+        The server adopts orphans (`confinement`), so it has children exactly as long as something
+        of the run lives. Most programs leave nothing, and the first `waitpid` says so.
+        """
         for attempt in range(SWEEPS):
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
@@ -192,109 +167,115 @@ class Server:
                 return True
             if attempt:
                 time.sleep(0.001)
-            self._kill_the_left()
+            self._kill_remaining()
         return False
 
-    def _kill_the_left(self) -> None:
+    def _kill_remaining(self) -> None:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as children:
-            for left in children.read().split():
-                os.kill(int(left), signal.SIGKILL)
+            for pid in children.read().split():
+                os.kill(int(pid), signal.SIGKILL)
         if self.confinement.first_uid is None:
             return
+        # Only the server's own children are listed there. A helper with the run's uid kills all
+        # the others in one call; the server itself may signal every process, so it cannot do that.
         helper = os.fork()
         if helper == 0:
             try:
                 uid = self.confinement.first_uid + self.runs
                 os.setresgid(uid, uid, uid)
                 os.setresuid(uid, uid, uid)
-                os.kill(-1, signal.SIGKILL)  # all of that uid, and this helper with them
+                os.kill(-1, signal.SIGKILL)  # every process of that uid, this helper included
             finally:
                 os._exit(0)
         os.waitpid(helper, 0)
 
-    def _signals(self) -> bytes:
-        """What the child of this run put into the pipe."""
-        signals = b""
+    def _take_flags(self) -> bytes:
+        """The flags set in this run, each once; empties the pipe for the next."""
+        flags = b""
         with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self.pipe, 1 << 16):
-                signals = bytes({*signals, *chunk})
-        return signals
+            while chunk := os.read(self.flags_out, 1 << 16):
+                flags = bytes({*flags, *chunk})
+        return flags
 
-    def _child(self, limits: Limits, body: bytes) -> None:
-        """In the child; never returns."""
+    def _child(self, limits: WireLimits, job: bytes) -> NoReturn:
+        """Run the job in the child, which then exits."""
         status = 1
         try:
-            os.setsid()
+            os.setsid()  # a group of its own, which the server can kill as a whole
+            # Without these the program can neither speak to the host nor read the flags.
             os.close(self.connection.fileno())
-            os.close(self.pipe)
-            self._perform(limits, body, self.confinement.enter)
+            os.close(self.flags_out)
+            self._perform(limits, job, self.confinement.enter)
             status = 0
-        except child.OutputLimit:
+        except OutputLimit:
             status = OUTPUT_LIMIT_STATUS
         finally:
             os._exit(status)
 
     def _perform(
-        self, limits: Limits, body: bytes, confine: Callable[..., None]
+        self, limits: WireLimits, job: bytes, confine: Callable[..., None]
     ) -> tuple[int, int] | None:
-        """Read the job, confine this process, run the program; returns the files it opened."""
-        job = values.loads(body)
+        """Decode the job, confine this process, run the program; returns the files it opened."""
+        fields = values.loads(job)
         output_bytes = limits.output_kib << 10
-        self.area.most = limits.most_records(len(body))
-        job["output_bytes"] = output_bytes
+        self.results.max_records = limits.max_records(len(job))
+        fields["output_bytes"] = output_bytes
         files, file_bytes = None, output_bytes
-        if job["fn_name"] is None and job["setup"] is None:
+        if fields["fn_name"] is None and fields["setup"] is None:
             files = child.memory_files()
-            file_bytes = max(output_bytes, len(body))
+            file_bytes = max(output_bytes, len(job))  # the input is written to a file as well
+        # The limit is on address space, of which the child has all of the server's from the start.
         memory_bytes = self.own_bytes + limits.memory_mib * MIB
         confine(self.runs, limits.cpu_seconds, memory_bytes, file_bytes)
-        self._signal(BEGUN)
-        child.run(job, self.area.append, self.tracer if limits.coverage else None, files)
+        self._set_flag(STARTED)
+        child.run(fields, self.results.append, self.tracer if limits.coverage else None, files)
         return files
 
-    def rehearse(self, body: bytes) -> None:
-        """Do in this process what a child would, save confining itself; forget what came of it."""
-        limits = Limits(1, 1, 1, 1, coverage=tracing.METHOD == "monitoring")
-        for file in self._perform(limits, body, lambda *_: None) or ():
+    def rehearse(self, job: bytes) -> None:
+        """Do in this process what a child does, without confining it, and discard the results."""
+        limits = WireLimits(1, 1, 1, 1, coverage=tracing.METHOD == "monitoring")
+        for file in self._perform(limits, job, lambda *_: None) or ():
             os.close(file)
         self.tracer.disarm()
-        self._report()
-        self._signals()
-        self.area.read(len(body), MOST_RECORDS_BYTES)
-        self.area.clear()
+        self._report_tampering()
+        self._take_flags()
+        self.results.read(len(job), MAX_RECORDS_BYTES)
+        self.results.clear()
 
-    def _report(self) -> None:
-        self._signal(TAMPERED)
+    def _report_tampering(self) -> None:
+        self._set_flag(TAMPERED)
 
-    def _signal(self, signal_byte: bytes, write: Callable[[int, bytes], int] = os.write) -> None:
-        # `os` is the program's as well: what it puts there in place of `write` is not called.
+    def _set_flag(self, flag: bytes, write: Callable[[int, bytes], int] = os.write) -> None:
+        # `write` is bound before any program runs, as a program may replace `os.write`.
         with contextlib.suppress(BlockingIOError):
-            write(self.pipe_end, signal_byte)
+            write(self.flags_in, flag)
 
 
 def main() -> None:
     """Connect to the host, say hello, serve.
 
-    The second argument is a JSON object: `socket`, the path of the host's (in a container), or
-    `descriptor`, the number of an inherited one; and `first_uid` (run n gets this uid + n) or null.
+    The second command line argument is a JSON object: `socket`, the path of the host's socket (in a
+    container), or `descriptor`, the number of an inherited one; and `first_uid` (run n has the uid
+    `first_uid + n`) or null.
     """
-    told = json.loads(sys.argv[2])
-    if "descriptor" in told:
-        connection = socket.socket(fileno=told["descriptor"])
+    settings = json.loads(sys.argv[2])
+    if "descriptor" in settings:
+        connection = socket.socket(fileno=settings["descriptor"])
     else:
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(told["socket"])
-    nothing = os.open(os.devnull, os.O_RDWR)
+        connection.connect(settings["socket"])
+    devnull = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = Server(connection, told["first_uid"])
+        os.dup2(devnull, standard)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
+    server = Server(connection, settings["first_uid"])
     hello = {
         "token": os.environ.pop("STEPCODER_TOKEN", ""),
         "python": sys.version.split()[0],
         "coverage": tracing.METHOD,
     }
     text = json.dumps(hello).encode()
-    connection.sendall(struct.pack("<I", len(text)) + text)
+    # Before the preparation, which takes a while: the host's first job waits in the socket.
+    connection.sendall(HELLO.pack(len(text)) + text)
     zygote.prepare(server.rehearse)
     server.serve()

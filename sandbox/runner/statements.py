@@ -1,16 +1,16 @@
-"""Statements of a program: which bytes each one owns, and a line number of its own for each.
+"""The statements of a program: the bytes each one owns, and a line number of its own for each.
 
-Line events tell statements apart only where no two share a line. So every statement (and every
-`except` and `case` clause) is given a synthetic line number, its id, before compilation: a line
-event then *is* a statement event. A function's docstring, `global` and bare annotations make no
-code: a `pass` of the same number beside them does. `else:` and `finally:` count as executed when
-the first statement of their suite is.
+Line events distinguish statements only if no two share a line. So before compilation every
+statement (and every `except` and `case` clause) gets a synthetic line number, its id: a line event
+then is a statement event. A function's docstring, `global` and bare annotations produce no code, so
+a `pass` with the same number is put beside them. `else:` and `finally:` count as executed when the
+first statement of their suite is.
 """
 
-import _ast as ast  # not `ast`, which would make the process that is forked a tenth larger
+import _ast as ast  # `ast` itself would make the forked process a tenth larger
 import re
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Span(NamedTuple):
@@ -19,11 +19,11 @@ class Span(NamedTuple):
     start: int
     end: int
     alias: int
-    """Of `else:` and `finally:`, the id of the first statement of its suite; else 0."""
+    """For `else:` and `finally:`, the id of the first statement of the suite; otherwise 0."""
 
 
 class Numbering(NamedTuple):
-    """Statement ids are positions in these lists plus one; both are in source order."""
+    """Both lists are in source order; a statement's id is its position in them plus one."""
 
     spans: list[Span]
     lines: list[int]
@@ -31,7 +31,7 @@ class Numbering(NamedTuple):
 
 
 def parse(source: str) -> ast.Module:
-    """The program's tree; raises what `compile` does."""
+    """The program's syntax tree; raises what `compile` raises."""
     tree = compile(source, "<program>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     assert isinstance(tree, ast.Module)
     return tree
@@ -40,20 +40,23 @@ def parse(source: str) -> ast.Module:
 def number(tree: ast.Module, source: bytes) -> Numbering:
     """Number the statements of a tree just parsed from `source` (UTF-8), in place.
 
-    A compound statement owns its header, from its first decorator or keyword to the colon; its
-    suites' statements own theirs. Afterwards the `lineno` of every node is its statement's id.
+    A compound statement owns its header, from its first decorator or keyword to the colon; the
+    statements of its suites own theirs. Afterwards the `lineno` of every node is its statement's
+    id.
     """
     numberer = _Numberer(source)
-    usual = sys.getrecursionlimit()
-    sys.setrecursionlimit(DEEPEST)  # a chain of `elif` nests in the tree
+    previous_limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(MAX_DEPTH)  # every `elif` of a chain is one level deeper in the tree
     try:
         numberer.suite(tree.body)
     finally:
-        sys.setrecursionlimit(usual)
+        sys.setrecursionlimit(previous_limit)
     return Numbering(numberer.spans, numberer.lines)
 
 
-DEEPEST = 20_000
+MAX_DEPTH = 20_000
+_Field = ast.AST | list[Any] | str | None
+"""The value of a node's field; the items of lists are nodes or such values."""
 _LINE = re.compile(rb"\r\n|\r|\n")
 _COLON = re.compile(rb"#[^\r\n]*|:")
 _KEYWORD = {word: re.compile(rb"#[^\r\n]*|\b" + word) for word in (b"else", b"finally", b"case")}
@@ -85,7 +88,7 @@ class _Numberer:
         return self.starts[line - 1] + column
 
     def find(self, pattern: re.Pattern[bytes], start: int) -> tuple[int, int]:
-        """The first match outside comments; there is always one, or the source did not parse."""
+        """The first match outside comments; there is one, because the source parsed."""
         for match in pattern.finditer(self.source, start):
             if self.source[match.start()] != 35:  # "#"
                 return match.span()
@@ -98,7 +101,8 @@ class _Numberer:
 
     def suite(self, body: list[ast.stmt], of_function: bool = False) -> int:
         """Number a suite; returns the id of its first statement."""
-        first, numbered = len(self.spans) + 1, []
+        first = len(self.spans) + 1
+        numbered: list[ast.stmt] = []
         for index, statement in enumerate(body):
             identity = self.statement(statement)
             if of_function and not index and _is_text(statement):
@@ -171,8 +175,9 @@ class _Numberer:
         for field in node._fields:
             if field in _SUITES:
                 continue
-            value = getattr(node, field, None)
-            for part in value if isinstance(value, list) else (value,):
+            value: _Field = getattr(node, field, None)
+            parts = value if isinstance(value, list) else [value]
+            for part in parts:
                 if isinstance(part, ast.AST):
                     end_line = getattr(part, "end_lineno", None)
                     if end_line is None:
@@ -207,7 +212,7 @@ class _Numberer:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """A docstring, where it stands first in a function."""
+    """Whether this is a bare string: a docstring, if it is the first statement of a function."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)
@@ -222,7 +227,7 @@ def _makes_no_code(statement: ast.stmt) -> bool:
 
 
 def _marker(identity: int) -> ast.stmt:
-    """A statement that does nothing, on the line of one that would leave no trace."""
+    """A `pass` with the line number of a statement that produces no code."""
     return ast.Pass(lineno=identity, end_lineno=identity, col_offset=0, end_col_offset=0)
 
 
@@ -236,7 +241,7 @@ _part_fields: dict[type, tuple[str, ...]] = {
 
 
 def _relabel(node: ast.AST, identity: int) -> None:
-    """Give the node and all it holds, save the statements of its suites, the line `identity`."""
+    """Give the node and all its parts, except the statements of its suites, the line `identity`."""
     stack = [node]
     while stack:
         node = stack.pop()
@@ -249,8 +254,8 @@ def _relabel(node: ast.AST, identity: int) -> None:
             fields = tuple(field for field in kind._fields if field not in _NO_PARTS)
             _part_fields[kind] = fields
         for field in fields:
-            value = attributes.get(field)
-            if type(value) is list:
+            value: _Field = attributes.get(field)
+            if isinstance(value, list):
                 if value and not isinstance(value[0], _SUITE_MEMBERS):
                     stack += [part for part in value if isinstance(part, ast.AST)]
             elif isinstance(value, ast.AST):

@@ -1,4 +1,7 @@
-"""Coverage into shared memory: a statement's first execution sets a byte; the next cost nothing."""
+"""Coverage in shared memory: a statement's first execution sets a byte; later ones cost nothing.
+
+The byte survives any death of the child, so a program that is killed keeps its coverage so far.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,15 +10,15 @@ from typing import Any
 
 MONITORING: Any = getattr(sys, "monitoring", None)
 METHOD = "monitoring" if MONITORING else "settrace"
-"""How lines are observed; `settrace` (Python < 3.12) slows every line down."""
+"""How lines are observed; `settrace` (Python before 3.12) slows every line down."""
 
 
 class Tracer:
-    """Made once by the process that is forked; a child only arms it for its program.
+    """Records which lines of one program run; made by the server, armed by each child.
 
     `hits` is a writable buffer; lines past its end are not recorded. `report` is called when a
-    program reaches for what coverage rests on, see `_watch`. Only its maker holds `sys.monitoring`
-    afterwards, so that a program cannot switch it off by accident or in passing.
+    program uses something that coverage relies on, see `_watch`. `sys.monitoring` is deleted from
+    `sys`, so that a program does not switch it off by accident.
     """
 
     def __init__(self, filename: str, hits: Any, report: Callable[[], None]):
@@ -26,13 +29,13 @@ class Tracer:
             tool, size, disable = MONITORING.COVERAGE_ID, len(hits), MONITORING.DISABLE
             self._event = MONITORING.events.LINE
 
-            def line(_: CodeType, number: int) -> Any:
+            def on_line(_: CodeType, number: int) -> Any:
                 if number < size:
                     hits[number] = 1
-                return disable
+                return disable  # no more events for this line: the next execution costs nothing
 
             MONITORING.use_tool_id(tool, "stepcoder")
-            MONITORING.register_callback(tool, self._event, line)
+            MONITORING.register_callback(tool, self._event, on_line)
             delattr(sys, "monitoring")
 
     def arm(self, code: CodeType) -> None:
@@ -41,11 +44,12 @@ class Tracer:
         if MONITORING is None:
             _arm_settrace(self._filename, self._hits)
             return
-        for each in _nested(code):
-            MONITORING.set_local_events(MONITORING.COVERAGE_ID, each, self._event)
+        # Events of this code only: global ones would slow down the standard library too.
+        for part in _nested(code):
+            MONITORING.set_local_events(MONITORING.COVERAGE_ID, part, self._event)
 
     def disarm(self) -> None:
-        """Report nothing more until it is armed again; only code armed so far is recorded."""
+        """Stop reporting until armed again; code that was armed is still recorded."""
         self._watching.clear()
 
 
@@ -66,28 +70,32 @@ def _arm_settrace(filename: str, hits: Any) -> None:
             hits[frame.f_lineno] = 1
         return local
 
-    def entered(frame: Any, _event: str, _: Any) -> Any:
+    def on_call(frame: Any, _event: str, _: Any) -> Any:
         return local if frame.f_code.co_filename == filename else None
 
-    threading.settrace(entered)
-    sys.settrace(entered)
+    threading.settrace(on_call)
+    sys.settrace(on_call)
 
 
 def _watch(filename: str, report: Callable[[], None]) -> list[bool]:
-    """Call `report` when a program itself reaches for what coverage rests on, while the list that
-    is returned holds anything.
+    """Call `report` whenever a program itself uses something that coverage relies on.
 
-    An audit hook, which no call removes: frames, the garbage collector's lists, tracing, ctypes,
-    code in disguise. Library code that does the same (named tuples, enums) is not meant, unless it
-    only passes on what it finds.
+    That is: frames, the garbage collector's lists, tracing, ctypes, code under a library's file
+    name. Library code that does the same for itself (named tuples, enums) is not reported; library
+    code that does it for its caller is. It is an audit hook, which no Python call removes.
+
+    Returns the switch: it reports while this list is not empty.
     """
-    frame_of, busy, watching = sys._getframe, [], []
-    # Held here, and not by this module, whose names are within a program's reach.
-    telling, modules, attributes = _TELLING, _TELLING_MODULES, _TELLING_ATTRIBUTES
-    passes_on = _passes_on
+    frame_of = sys._getframe  # pyright: ignore[reportPrivateUsage] # a hook has no other way
+    busy: list[str] = []
+    """Not empty while the hook runs: it ignores the events that it causes itself."""
+    watching: list[bool] = []
+    # Local variables, because a program can change the module's.
+    events, modules, attributes = _WATCHED_EVENTS, _WATCHED_MODULES, _WATCHED_ATTRIBUTES
+    acts_for_caller = _acts_for_caller
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if (event not in telling and not event.startswith("ctypes.")) or busy or not watching:
+        if (event not in events and not event.startswith("ctypes.")) or busy or not watching:
             return
         if event == "import" and arguments[0] not in modules:
             return
@@ -98,7 +106,7 @@ def _watch(filename: str, report: Callable[[], None]) -> list[bool]:
         busy.append(event)
         try:
             frame = frame_of(1)
-            while frame.f_back and passes_on(event, frame.f_code.co_filename):
+            while frame.f_back and acts_for_caller(event, frame.f_code.co_filename):
                 frame = frame.f_back
             if not frame.f_code.co_filename.startswith(("/", "<frozen ")):
                 report()
@@ -109,20 +117,20 @@ def _watch(filename: str, report: Callable[[], None]) -> list[bool]:
     return watching
 
 
-def _passes_on(event: str, filename: str) -> bool:
-    """Whether code of this file does what it does for its caller."""
+def _acts_for_caller(event: str, filename: str) -> bool:
+    """Whether code of this file, when it causes such an event, hands the result to its caller."""
     if event == "import":
         return filename.startswith("<frozen importlib")
     return event == "sys._getframe" and filename.endswith(("/traceback.py", "/inspect.py"))
 
 
-_TELLING_MODULES = frozenset(
+_WATCHED_MODULES = frozenset(
     {"ctypes", "_ctypes", "gc", "_testcapi", "_testinternalcapi", "_interpreters"}
 )
-_TELLING_ATTRIBUTES = frozenset(
+_WATCHED_ATTRIBUTES = frozenset(
     {"__code__", "__closure__", "tb_frame", "f_back", "gi_frame", "ag_frame", "cr_frame"}
 )
-_TELLING = frozenset(
+_WATCHED_EVENTS = frozenset(
     {
         "import",
         "compile",

@@ -1,7 +1,7 @@
-"""The one codec for inputs and outputs: JSON text, with what JSON lacks as tagged objects.
+"""The codec for inputs and outputs: JSON, with tagged objects for the types that JSON lacks.
 
-A tag is an object of one key that begins with NUL. Decoding builds plain data only, so text from
-an untrusted program can state values and nothing else.
+A tagged object has one key, which begins with NUL. Decoding builds plain data only: text from an
+untrusted program yields values and has no other effect.
 """
 
 import json
@@ -9,17 +9,16 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 MAX_PLAIN_INT = 10**4000
-"""Integers beyond it travel in hexadecimal: Python refuses decimal text over 4,300 digits."""
-
+"""Larger integers are sent in hexadecimal: Python refuses decimal text over 4,300 digits."""
 
 _set_digits = getattr(sys, "set_int_max_str_digits", None)
 
 
 class Opaque:
-    """A value of a type that does not travel: known by its type's name, equal to nothing."""
+    """A value of a type that has no encoding: only its type's name is known; equal to nothing."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -34,18 +33,25 @@ class Opaque:
 
 
 def limit_digits() -> None:
-    """Set the limit that `MAX_PLAIN_INT` rests on: a program may have lifted it."""
+    """Restore the interpreter's limit on decimal digits, which a program may have lifted.
+
+    Without it huge integers would be encoded as decimal text that the host cannot read.
+    """
     if _set_digits is not None:
         _set_digits(4300)
 
 
 def dumps_exact(value: Any) -> str:
-    """Encode plain data so that `loads` gives back the same types; TypeError names what is not."""
+    """Encode plain data so that `loads` returns the same types.
+
+    Raises:
+        TypeError: a value has no encoding; names its type.
+    """
     return json.dumps(_tagged(value, strict=True))
 
 
 def dumps_result(value: Any) -> str:
-    """Encode whatever a program returned: fast; tuples become lists, dict keys their JSON form."""
+    """Encode whatever a program returned; tuples become lists, dict keys take their JSON form."""
     try:
         return _ENCODER.encode(value)
     except (TypeError, ValueError):  # keys JSON has no form for, huge integers, cycles
@@ -53,15 +59,19 @@ def dumps_result(value: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Decode what `dumps_exact` wrote, on the trusted way in."""
+    """Decode what `dumps_exact` wrote; for text from the host."""
     return _EXACTLY.decode(_as_text(text))
 
 
 def loads_result(text: str | bytes) -> Any:
-    """Decode what a program claims to have returned: sets are `Members`, odd dicts `Pairs`.
+    """Decode what a program claims to have returned; for text from a child.
 
-    Nothing is hashed but text, so that no choice of values makes decoding slow. Raises ValueError
-    for what no `dumps` writes and RecursionError for what is nested too deeply.
+    Sets become `ClaimedSet`, and dicts with keys other than text `ClaimedDict`. Only text is
+    hashed, so that no choice of values (colliding hashes) makes decoding slow.
+
+    Raises:
+        ValueError: no `dumps` function writes this.
+        RecursionError: it is nested too deeply.
     """
     return _AS_CLAIMED.decode(_as_text(text))
 
@@ -70,8 +80,8 @@ def _as_text(text: str | bytes) -> str:
     return text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text
 
 
-def _tag(value: Any) -> Any:
-    """`json.dumps` asks here about types it does not know."""
+def _tag(value: "_Encodable") -> Any:
+    """The encoding of a type that JSON lacks."""
     if isinstance(value, (set, frozenset)):
         return {"\0set": list(value)}
     if isinstance(value, (deque, range, array)):
@@ -83,7 +93,8 @@ def _tag(value: Any) -> Any:
     return {"\0opaque": type(value).__name__}
 
 
-def _tagged(value: Any, strict: bool) -> Any:
+def _tagged(value: "_Encodable", strict: bool) -> Any:
+    """The value as JSON has it, with tagged objects; `strict`: TypeError for a type without one."""
     if value is None or isinstance(value, (bool, str, float)):
         return value
     if isinstance(value, int):
@@ -106,39 +117,58 @@ def _tagged(value: Any, strict: bool) -> Any:
     return _tag(value)
 
 
-class Members(list):
-    """The members of a set, as claimed: in no order, perhaps with duplicates."""
+class ClaimedSet(list[Any]):
+    """The claimed members of a set: in any order, perhaps with duplicates."""
 
 
-class Pairs(list):
-    """Keys and values of a dict, as claimed: perhaps with duplicates."""
+class ClaimedDict(list[tuple[Any, Any]]):
+    """The claimed keys and values of a dict, perhaps with duplicate keys."""
 
 
-def _untag(found: dict[str, Any], tags: dict[str, Callable[[Any], Any]]) -> Any:
-    if len(found) != 1:
-        return found
-    key, value = next(iter(found.items()))
-    if key not in tags:
-        return found
+Plain = None | bool | int | float | complex | str | bytes | bytearray
+Value = (
+    Plain
+    | list[Any]
+    | tuple[Any, ...]
+    | set[Any]
+    | frozenset[Any]
+    | dict[Any, Any]
+    | ClaimedSet
+    | ClaimedDict
+    | Opaque
+)
+"""An expected output, or what a decoder returns; the items of containers are values as well."""
+
+if TYPE_CHECKING:  # `array` takes no type argument when it runs on Python 3.11
+    _Encodable = Value | deque[Any] | range | array[Any]
+
+
+def _decode_object(item: dict[str, Any], decoders: dict[str, Callable[[Any], Any]]) -> Any:
+    """The value of a tagged object; any other object as it is."""
+    if len(item) != 1:
+        return item
+    key, value = next(iter(item.items()))
+    if key not in decoders:
+        return item
     try:
-        return tags[key](value)
+        return decoders[key](value)
     except Exception as error:
         raise ValueError(f"malformed tag {key!r}") from error
 
 
-def hashable(value: Any) -> Any:
-    """Lists, which cannot be members or keys, as the tuples they were."""
+def hashable(value: Value) -> Any:
+    """The value with lists, which cannot be members or keys, turned into tuples."""
     return tuple(map(hashable, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _pair_list(pairs: Any) -> "Pairs":
-    return Pairs((key, item) for key, item in pairs)
+def _claimed_dict(pairs: Any) -> ClaimedDict:
+    return ClaimedDict((key, item) for key, item in pairs)
 
 
 _CLAIMED: dict[str, Callable[[Any], Any]] = {
     "\0tuple": tuple,
-    "\0set": Members,
-    "\0dict": _pair_list,
+    "\0set": ClaimedSet,
+    "\0dict": _claimed_dict,
     "\0int": lambda text: int(text, 16),
     "\0bytes": bytes.fromhex,
     "\0complex": lambda parts: complex(float(parts[0]), float(parts[1])),
@@ -150,7 +180,7 @@ _EXACT: dict[str, Callable[[Any], Any]] = {
     "\0dict": lambda pairs: {hashable(key): item for key, item in pairs},
 }
 
-# Made once: `json.loads` and `json.dumps` would make one for each text.
+# Made once, because `json.loads` and `json.dumps` with a hook make a new one in every call.
 _ENCODER = json.JSONEncoder(default=_tag)
-_AS_CLAIMED = json.JSONDecoder(object_hook=lambda found: _untag(found, _CLAIMED))
-_EXACTLY = json.JSONDecoder(object_hook=lambda found: _untag(found, _EXACT))
+_AS_CLAIMED = json.JSONDecoder(object_hook=lambda item: _decode_object(item, _CLAIMED))
+_EXACTLY = json.JSONDecoder(object_hook=lambda item: _decode_object(item, _EXACT))

@@ -1,8 +1,9 @@
-"""The process that is forked for every program: what makes a fork of it cheap.
+"""The preparation of the process that is forked for every program, which makes forks cheap.
 
-Before the first fork everything is loaded that children use, and used (first use initialises, and
-the interpreter adapts code as it runs, which writes to it); then memory is put in order, see
-`memory`.
+Whatever a child does for the first time writes to memory it shares with the server, and each page
+written is copied. So before the first fork everything that children use is loaded and used: first
+use initialises, and the interpreter specialises code as it runs, which rewrites that code. Then the
+memory itself is arranged, see `memory`.
 """
 
 import atexit
@@ -21,15 +22,16 @@ PRELOADED = (
     *("array", "bisect", "collections", "copy", "datetime", "enum", "functools", "heapq"),
     *("itertools", "math", "operator", "re", "string", "time", "typing"),
 )
-"""What programs import, so that a child finds it. Each megabyte of it costs every fork some 50 us:
-so nothing that is rare and large (`statistics`, `fractions`), nor what brings in threads."""
+"""Modules that programs often import. Each megabyte costs every fork some 50 us: so none that are
+rare and large (`statistics`, `fractions`), and none that import `threading`."""
 REHEARSALS = 3
+"""How often each job is rehearsed: the interpreter specialises code after a few executions."""
 _CALLED = """\
 import re
 from typing import List
 class Solution:
     def f(self, x: List[int], text: str = "a b") -> int:
-        '''What programs are made of.'''
+        '''A sample of the syntax that programs use.'''
         seen, best = {}, [0.5]
         for i, part in enumerate(sorted(text.split())):
             if part in seen or len(x) > 3 and not i: continue
@@ -65,15 +67,16 @@ _libc = ctypes.PyDLL(None)
 
 
 def prepare(rehearse: Callable[[bytes], None]) -> None:
-    """Make this process, which serves from now on, ready to be forked many times.
+    """Make this process, the server, ready to be forked many times.
 
-    `rehearse` does with a job what children do. Afterwards none of our modules, nor those that open
-    the machine, is where imports would find it.
+    `rehearse` does in this process what a child does with a job. Afterwards a program's imports
+    find neither the runner's modules nor those that give access to memory (`ctypes`, `mmap`, `gc`).
     """
     for name in PRELOADED:
         importlib.import_module(name)
-    atexit._clear()  # what a program registers is run at its end, and nothing else
-    standard = (os.dup(0), os.dup(1))
+    # At a program's end only its own functions run; there is no public way to forget the others.
+    atexit._clear()  # pyright: ignore[reportPrivateUsage]
+    standard = (os.dup(0), os.dup(1))  # rehearsed scripts replace both
     for _ in range(REHEARSALS):
         for job in _JOBS:
             rehearse(values.dumps_exact(job).encode())
@@ -86,10 +89,13 @@ def prepare(rehearse: Callable[[bytes], None]) -> None:
 
 
 def fork() -> int:
-    """The C library's fork: 0 in the child, its number in the parent; raises OSError.
+    """The C library's fork; returns 0 in the child and the child's number in the server.
 
-    `os.fork` also resets locks and threads, of which this process has none, and reads /proc to
-    warn of threads: together a tenth of what a small program costs.
+    Not `os.fork`, which also resets locks and threads, of which this process has none, and reads
+    /proc to warn of threads: together a tenth of what a small program costs.
+
+    Raises:
+        OSError: the kernel has no process left.
     """
     process = _libc.fork()
     if process < 0:

@@ -220,7 +220,7 @@ def test_output_beyond_the_limit(call, body):
     verdict = call(f"def f():\n    {body}\n", ([], 1))
     expected = Outcome.passed if "print" in body else Outcome.runtime_error
     assert verdict.outcome is expected  # what a called function prints goes nowhere
-    assert expected is Outcome.passed or "more than its limit" in verdict.error
+    assert expected is Outcome.passed or "exceeds its limit" in verdict.error
 
 
 def test_printing_beyond_the_limit(program):
