@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     chaos.add_argument("--seed", type=int, default=1, help="what is killed, and when (1)")
     chaos.add_argument("--kinds", metavar="A,B", help="what may be killed (everything)")
     chaos.add_argument("--kills", type=int, metavar="N", help="kills until peace (no end)")
+    chaos.add_argument("--reference", type=Path, help="folder of a finished undisturbed run")
     chaos.add_argument("--limit", type=float, default=3600, help="longest run in seconds (3600)")
 
     cluster = commands.add_parser(
@@ -217,13 +218,15 @@ def _fleet_bench(options: argparse.Namespace, words: Sequence[str]) -> int:
 def _chaos(options: argparse.Namespace, words: Sequence[str]) -> int:
     config = _resolve(options, words)
     os.environ["RAY_AUTH_MODE"] = "token"
-    from deploy.chaos.run import KINDS, Plan, chaos, passed, print_record
+    from deploy.chaos.monkey import KINDS, Plan
+    from deploy.chaos.run import chaos
+    from deploy.report.chaos_table import print_comparison
 
     kinds = options.kinds.split(",") if options.kinds else KINDS
     plan = Plan(options.every, kinds, options.seed, options.kills)
-    record = chaos(config, plan, options.limit)
-    print_record(record)
-    return 0 if passed(record) else 1
+    comparison = chaos(config, plan, options.limit, options.reference)
+    print_comparison(comparison)
+    return 0 if comparison.passed else 1
 
 
 def _sandbox_run(options: argparse.Namespace, words: Sequence[str]) -> int:

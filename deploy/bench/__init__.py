@@ -1,1 +1,1 @@
-"""What the parts cost and what they reach: `make bench-*`, a module for each package's figures."""
+"""Benchmarks: a module per package, and the record that all of them write."""

@@ -1,1 +1,1 @@
-"""A run under seeded faults, compared with an undisturbed one."""
+"""Fault injection: a run whose parts are killed, compared with an undisturbed one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -220,10 +221,29 @@ def _bench(options: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from deploy.verify.run import verify_file
+    from deploy.report.data_tables import print_report
+    from deploy.verify.report import sandbox_failed
+    from deploy.verify.run import verify_data_set
+    from sandbox import Limits, SandboxConfig
 
     if options.runs < 1 or (options.slots is not None and options.slots < 1):
         raise ConfigError("--runs and --slots must be at least 1")
     if not 0 < options.wall_seconds <= 3600:
         raise ConfigError(f"--wall-seconds: {options.wall_seconds} is not within 0 and 3600")
-    return verify_file(options)
+    wall_s = options.wall_seconds
+    limits = Limits(wall_seconds=wall_s, cpu_seconds=max(1, int(wall_s)))
+    skipped = Skipped()
+    if not sum(1 for _ in problems_of(options, skipped)):
+        raise ConfigError(f"{options.source}: no problem in it")
+    tell_skipped(skipped)
+    report = verify_data_set(
+        lambda: problems_of(options, Skipped()),
+        options.output,
+        options.report,
+        skipped,
+        config=SandboxConfig(backend=options.backend, limits=limits, coverage=False),
+        slots=options.slots or os.cpu_count() or 1,
+        runs=options.runs,
+    )
+    print_report(report, options.output)
+    return 1 if sandbox_failed(report) else 0

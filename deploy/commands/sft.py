@@ -82,9 +82,9 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     except ArithmeticError as error:
         raise RunFailed(f"sft: {error}") from None
     if options.solve and heldout and _first_rank():
-        from deploy.report.sft_evaluation import solve
+        from deploy.greedy_evaluation import greedy_pass_rate
 
-        result |= solve(options.out, heldout[: options.solve], config)
+        result |= greedy_pass_rate(options.out, heldout[: options.solve], config)
     if _first_rank():
         print(json.dumps(result))
     return 0

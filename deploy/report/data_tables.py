@@ -1,4 +1,4 @@
-"""What `stepcoder data stats` and `show` print."""
+"""The tables of `stepcoder data stats`, `verify` and `show`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from curriculum.subtask import FULL_TASK, cut_at, solution_points, stage_count, 
 
 BAR_WIDTH = 40
 LAST_BIN = 16
-"""Start points from this number on share one line of the histogram."""
+"""Counts of start points from this number on share one line of the histogram."""
 SHOWN_TESTS = 3
 SHOWN_CHARS = 100
 
@@ -29,18 +29,18 @@ def print_statistics(
     table.add_column("tier")
     for column in ("problems", "stdin", "tests", "lines", "start points", "stages", "first gives"):
         table.add_column(column, justify="right")
-    for tier, found in counts.items():
+    for tier, of_tier in counts.items():
         if tier == ALL:
             table.add_section()
         table.add_row(
             tier,
-            str(found.problems),
-            str(found.problems - found.call_based),
-            f"{median(found.tests):g}",
-            f"{median(found.lines):g}",
-            f"{_mean(found.start_points):.2f}",
-            f"{_mean(found.stages):.2f}",
-            f"{median(found.revealed):.0%}",
+            str(of_tier.problems),
+            str(of_tier.problems - of_tier.call_based),
+            f"{median(of_tier.tests):g}",
+            f"{median(of_tier.lines):g}",
+            f"{_mean(of_tier.start_points):.2f}",
+            f"{_mean(of_tier.stages):.2f}",
+            f"{median(of_tier.revealed):.0%}",
         )
     console.print(table)
     console.print(
@@ -57,10 +57,9 @@ def print_statistics(
 
 
 def histogram(start_points: dict[int, int]) -> list[str]:
-    """Lines of text: number of start points, a bar, number of problems.
+    """Lines of text: a number of start points, a bar, the number of problems that have it.
 
-    A number of start points that occurs has at least one mark; every number below the largest has
-    its line.
+    Every number up to the largest has a line; one that occurs has a bar of at least one mark.
     """
     binned: dict[int, int] = {}
     for number, problems in start_points.items():
@@ -76,7 +75,7 @@ def histogram(start_points: dict[int, int]) -> list[str]:
 
 
 def print_report(report: dict[str, Any], output: Path, console: Console | None = None) -> None:
-    """What `stepcoder data verify` found, by cause, with an example of each."""
+    """The report of `stepcoder data verify`: problems by cause, with an example of each."""
     console = console or Console(width=100, highlight=False)
     table = Table(title=f"{report['kept']} of {report['problems']} problems kept in {output}")
     table.add_column("cause")
@@ -93,7 +92,7 @@ def print_report(report: dict[str, Any], output: Path, console: Console | None =
 
 
 def print_problem(problem: Problem, kinds: frozenset[str], console: Console | None = None) -> None:
-    """A problem with its cut points drawn into the canonical solution."""
+    """A problem, its canonical solution marked at each cut point."""
     console = console or Console(width=100, highlight=False)
     calling = f"calls {problem.fn_name}" if problem.fn_name else "stdin to stdout"
     console.rule(problem.id)
@@ -102,7 +101,7 @@ def print_problem(problem: Problem, kinds: frozenset[str], console: Console | No
         ("question", problem.question),
         ("starter code", problem.starter_code),
         ("preamble", problem.preamble),
-        ("canonical solution", "\n".join(drawn(problem, kinds))),
+        ("canonical solution", "\n".join(solution_with_cuts(problem, kinds))),
         (f"tests ({len(problem.tests)})", "\n".join(_tests(problem))),
     ):
         if text:
@@ -110,10 +109,11 @@ def print_problem(problem: Problem, kinds: frozenset[str], console: Console | No
             console.print(text.rstrip("\n"), markup=False, soft_wrap=True)
 
 
-def drawn(problem: Problem, kinds: frozenset[str]) -> list[str]:
-    """The canonical solution's lines, with a line at each start point that tells its stage.
+def solution_with_cuts(problem: Problem, kinds: frozenset[str]) -> list[str]:
+    """The lines of the canonical solution, with a line at each start point that names its stage.
 
-    Raises `SyntaxError` for a solution that does not parse.
+    Raises:
+        SyntaxError: the solution does not parse.
     """
     points = solution_points(problem, kinds)
     stages = stage_count(len(points))
@@ -133,7 +133,7 @@ def drawn(problem: Problem, kinds: frozenset[str]) -> list[str]:
 
 
 def _segment(text: str) -> list[str]:
-    """The lines between two cuts, without the rest of the line on which the first one fell."""
+    """The lines between two cuts, without what is left of the line that the first cut splits."""
     rest, newline, following = text.partition("\n")
     return (following if newline and not rest.strip() else text).rstrip("\n").split("\n")
 
@@ -141,8 +141,8 @@ def _segment(text: str) -> list[str]:
 def _tests(problem: Problem) -> list[str]:
     lines = []
     for test in problem.tests[:SHOWN_TESTS]:
-        given = [repr(test.input), *(f"{key}={value!r}" for key, value in test.kwargs.items())]
-        lines.append(f"{_short(', '.join(given))} -> {_short(repr(test.output))}")
+        inputs = [repr(test.input), *(f"{key}={value!r}" for key, value in test.kwargs.items())]
+        lines.append(f"{_short(', '.join(inputs))} -> {_short(repr(test.output))}")
     more = len(problem.tests) - SHOWN_TESTS
     return [*lines, f"... and {more} more"] if more > 0 else lines
 

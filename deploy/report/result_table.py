@@ -1,4 +1,4 @@
-"""The table a run ends with."""
+"""The tables of a finished run: pass rates, outcomes, seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from actors.training.console import TIERS, clock
+from actors.training.console import clock
+from curriculum.problem import TIERS
 
 STAGES = {
     "rollout": "generation (vLLM)",
@@ -18,7 +19,7 @@ STAGES = {
     "learn": "masked PPO (DeepSpeed)",
     "broadcast": "weight broadcast",
 }
-"""Stages of a step, as their rows are called."""
+"""Stages of a step, and the names of their rows."""
 
 
 def print_result(result: dict[str, Any], folder: Path, console: Console | None = None) -> None:
@@ -75,8 +76,8 @@ def _seconds(result: dict[str, Any]) -> tuple[str, Table]:
     table = _table("stage", "per step", "whole run", "share of run")
 
     def row(name: str, total: float, per_step: bool) -> None:
-        each = f"{total / steps:.2f}" if per_step else ""
-        table.add_row(name, each, f"{total:.0f}", f"{total / seconds['total']:.0%}")
+        mean = f"{total / steps:.2f}" if per_step else ""
+        table.add_row(name, mean, f"{total:.0f}", f"{total / seconds['total']:.0%}")
 
     row("warm start (SFT)", seconds["warm_start"], False)
     row("loading models and sandboxes", seconds["start"], False)
@@ -88,7 +89,7 @@ def _seconds(result: dict[str, Any]) -> tuple[str, Table]:
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """The numbers of a finished run.
+    """The result of a finished run, as `result.json` holds it.
 
     Raises:
         FileNotFoundError: the run in `folder` has not finished.

@@ -1,1 +1,1 @@
-"""Canonical solutions run against their own tests in the sandbox."""
+"""Verification of data sets: canonical solutions run on their own tests in sandboxes."""

@@ -1,76 +1,49 @@
-"""The chaos run in its short form, and what its comparison calls a failure."""
+"""A short run whose parts are killed, beside an undisturbed one; what a reference must be."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deploy.chaos.run import Monkey, Outcome, Plan, compare, passed
-from deploy.cluster.simulated import SimulatedCluster
+from deploy.chaos.monkey import Plan
+from deploy.chaos.run import chaos, read_reference
+from deploy.config import ConfigError, RunConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = Path(__file__).parents[1] / "small.yaml"
 
 
-def outcome(rates: list[float], trained: int = 100, kills: int = 1, **result: Any) -> Outcome:
-    rows = [
-        {"step": i + 1, "pass_rate": rate, "ledger/trained": trained}
-        for i, rate in enumerate(rates)
-    ]
-    samples = {"asked": trained * len(rates), "trained": trained * len(rates), "dropped": 0}
-    whole = {
-        "finished": True, "steps": len(rates), "samples": samples, "gain": 0.0, "restarts": {},
-    }  # fmt: skip
-    return Outcome({**whole, **result}, rows, 1.0, {"rollout": kills}, 1)
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--kinds disk: choose from rollout, engine"):
+        chaos(RunConfig(), Plan(1.0, ("rollout", "disk"), seed=1), 60)
 
 
-def test_equal_runs_come_through() -> None:
-    record = compare(outcome([0.2, 0.4]), outcome([0.2, 0.4]), 200)
-    assert passed(record)
-    assert record["same_steps_as_calm"] == 2
-    assert not passed(compare(outcome([0.2]), outcome([0.2], kills=0), 100)), "nothing was killed"
-
-
-def test_a_curve_beyond_noise_a_lost_sample_or_a_missing_step_fails() -> None:
-    calm = outcome([0.2] * 10)
-    assert passed(compare(calm, outcome([0.21] * 10), 1000))
-    assert not passed(compare(calm, outcome([0.35] * 10), 1000))
-    assert not passed(compare(calm, outcome([0.21] * 10), 1001)), "one was never asked"
-    lost = {"asked": 1000, "trained": 998, "dropped": 1}
-    assert not passed(compare(calm, outcome([0.2] * 10, samples=lost), 1000))
-    assert not passed(compare(calm, outcome([0.2] * 10, steps=11), 1000))
-
-
-def test_the_monkey_rests_until_a_run_that_it_set_back_gets_on() -> None:
-    driver = subprocess.Popen(["sleep", "60"])
-    told: list[str] = []
-    plan = Plan(every_s=0.0, kinds=("driver",), seed=1, most=2)
-    monkey = Monkey(SimulatedCluster(None), "run", plan, random.Random(1), told.append)
-    monkey.act(driver)
-    assert not told  # nothing is ready yet
-    monkey.hear("ready: 1 rollout worker(s)")
-    monkey.act(driver)
-    driver.wait(10)
-    monkey.act(driver)
-    monkey.hear("ready: 1 rollout worker(s)")
-    monkey.act(driver)
-    assert told == [f"monkey: killed driver {driver.pid}"]
-    for _ in range(2):
-        monkey.hear("step  3/12  reward")
-        monkey.act(driver)
-    assert monkey.kills == {"driver": plan.most}
+def test_a_reference_is_a_finished_run_of_the_same_figures(tmp_path: Path) -> None:
+    config = RunConfig()
+    (tmp_path / "config.yaml").write_text(config.model_copy(update={"name": "other"}).to_yaml())
+    with pytest.raises(ConfigError, match=r"no finished run there"):
+        read_reference(tmp_path, config)
+    result = {"samples": {"trained": 8}, "seconds": {"total": 12.0}}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "pass_rate": 0.5}\n')
+    reference = read_reference(tmp_path, config)
+    assert reference.rows == [{"step": 1, "pass_rate": 0.5}]
+    assert reference.samples == {"trained": 8}
+    assert reference.seconds == 12.0
+    pool = config.pool.model_copy(update={"workers": 5})
+    assert read_reference(tmp_path, config.model_copy(update={"pool": pool})) == reference
+    with pytest.raises(ConfigError, match="it differs at seed"):
+        read_reference(tmp_path, config.model_copy(update={"seed": 9}))
 
 
 @pytest.mark.integration
 @pytest.mark.timeout(1500)
-def test_a_run_under_a_monkey_completes_and_its_books_close(tmp_path: Path) -> None:
+def test_a_run_whose_parts_are_killed_repeats_the_undisturbed_run(tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     finished = subprocess.run(
         [sys.executable, "-m", "deploy", "chaos", "--config", str(SMALL), "--every", "1.5",
@@ -83,6 +56,8 @@ def test_a_run_under_a_monkey_completes_and_its_books_close(tmp_path: Path) -> N
     )  # fmt: skip
     assert finished.returncode == 0, finished.stdout
     record = json.loads((tmp_path / "small-chaos" / "chaos.json").read_text())
-    assert passed(record)
+    assert record["failures"] == []
     assert sum(record["kills"].values()) >= 3
-    assert record["samples"]["asked"] == 12 * 16
+    assert record["repeatable"]
+    assert record["equal_steps"] == 12
+    assert record["samples"]["trained"] + record["samples"]["dropped"] == 12 * 16

@@ -15,7 +15,7 @@ from curriculum.problem import TIERS, Problem, Test
 from curriculum.start_points import START_POINT_KINDS
 from deploy.cli import main
 from deploy.report.data_plot import COLOURS
-from deploy.report.data_tables import drawn, histogram, print_statistics
+from deploy.report.data_tables import histogram, print_statistics, solution_with_cuts
 
 KINDS = frozenset(START_POINT_KINDS)
 RECORD = {
@@ -172,7 +172,7 @@ def test_the_cut_points_are_drawn_where_the_stages_cut() -> None:
         difficulty="interview",
         source="test",
     )
-    lines = drawn(problem, KINDS)
+    lines = solution_with_cuts(problem, KINDS)
     assert "\n".join(line for line in lines if "8<" not in line) == problem.canonical_solution[:-1]
     marks = [line.removeprefix("-----8<----- ") for line in lines if "8<" in line]
     assert marks == [

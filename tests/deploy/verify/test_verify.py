@@ -1,13 +1,16 @@
-"""`stepcoder data verify`: what is kept and why, and that an interruption costs nothing."""
+"""`stepcoder data verify`: what is kept and why, and that an interrupted one continues."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,9 +18,10 @@ import pytest
 from curriculum.datasets.problem_file import read_problems, write_problems
 from curriculum.problem import Problem, Test
 from deploy.cli import main
-from deploy.verify.report import Cause, Finding, examine, verify
-from deploy.verify.run import Journal
-from sandbox import Outcome, Verdict
+from deploy.verify.finding import Cause, Finding, examine
+from deploy.verify.journal import Journal
+from deploy.verify.workers import examine_all
+from sandbox import Job, Outcome, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
 DOUBLE = Test(input=[2], output=4)
@@ -36,7 +40,7 @@ def problem(name: str, solution: str = "def f(x):\n    return 2 * x\n") -> Probl
 
 
 class Scripted:
-    """A sandbox that gives the outcomes it is told, in turn."""
+    """A sandbox that gives a list of outcomes, in turn."""
 
     def __init__(self, *outcomes: tuple[Outcome, str | None]):
         self.outcomes = list(outcomes)
@@ -67,12 +71,12 @@ NAME = (Outcome.runtime_error, "NameError: name 'List' is not defined")
         ([NAME, NAME, PASSED, FAILED, PASSED], Cause.runtime_error, 2),
     ],
 )
-def test_outcomes_of_runs_make_one_cause(outcomes, cause, runs) -> None:  # type: ignore[no-untyped-def]
+def test_the_outcomes_of_all_runs_determine_the_cause(outcomes, cause, runs) -> None:  # type: ignore[no-untyped-def]
     slot = Scripted(*outcomes)
-    found = examine(problem("p"), slot, runs=3)
-    assert (found.cause, found.runs) == (cause, runs)
+    finding = examine(problem("p"), slot, runs=3)
+    assert (finding.cause, finding.runs) == (cause, runs)
     assert slot.outcomes == []
-    assert bool(found.problem.preamble) == (cause is Cause.repaired)
+    assert bool(finding.problem.preamble) == (cause is Cause.repaired)
 
 
 def test_a_sandbox_that_cannot_be_opened_ends_verification() -> None:
@@ -80,19 +84,39 @@ def test_a_sandbox_that_cannot_be_opened_ends_verification() -> None:
         raise RuntimeError("no engine")
 
     with pytest.raises(RuntimeError, match="no engine"):
-        list(verify([problem(str(i)) for i in range(9)], broken, slots=2, runs=1))
+        list(examine_all([problem(str(i)) for i in range(9)], broken, slots=2, runs=1))
 
 
-def test_all_slots_work_and_every_problem_is_found_once() -> None:
+def test_all_slots_work_and_every_problem_is_examined_once() -> None:
     used = set()
 
     def slot(number: int):  # type: ignore[no-untyped-def]
         used.add(number)
         return nullcontext(Scripted(*[PASSED] * 100))
 
-    found = verify([problem(str(i)) for i in range(40)], slot, slots=3, runs=1)
-    assert sorted(int(f.problem.id) for f in found) == list(range(40))
+    findings = examine_all([problem(str(i)) for i in range(40)], slot, slots=3, runs=1)
+    assert sorted(int(finding.problem.id) for finding in findings) == list(range(40))
     assert used == {0, 1, 2}
+
+
+def test_closing_early_examines_no_more_and_closes_every_sandbox() -> None:
+    examined, closed = [], []
+
+    class Slot:
+        def run(self, job: Job) -> Verdict:
+            examined.append(job.id)
+            return Verdict(job.id, Outcome.passed, ())
+
+    @contextmanager
+    def slot(number: int) -> Iterator[Slot]:
+        yield Slot()
+        closed.append(number)
+
+    findings = examine_all((problem(str(i)) for i in count()), slot, slots=2, runs=1)
+    next(findings)
+    findings.close()
+    assert sorted(closed) == [0, 1]
+    assert len(examined) <= 5, "no more than was handed out before the first finding"
 
 
 @pytest.fixture
@@ -112,76 +136,78 @@ def mixed(tmp_path: Path) -> Path:
 
 def command(source: Path) -> tuple[list[str], Path, Path]:
     kept, report = source.with_name("kept.jsonl"), source.with_name("report.json")
-    words = ["data", "verify", str(source), "-o", str(kept), "--report", str(report)]
-    return [*words, "--backend", "process", "--runs", "2", "--slots", "2"], kept, report
+    arguments = ["data", "verify", str(source), "-o", str(kept), "--report", str(report)]
+    return [*arguments, "--backend", "process", "--runs", "2", "--slots", "2"], kept, report
 
 
 def test_a_file_is_verified_in_real_sandboxes(
-    mixed: Path, capsys: pytest.CaptureFixture[str]
+    mixed: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    words, kept, report = command(mixed)
-    assert main(words) == 0
+    caplog.set_level(logging.INFO)
+    arguments, kept, report = command(mixed)
+    assert main(arguments) == 0
     assert [p.id for p in read_problems(kept)] == ["good", "needs", "fine"]
     assert "from typing import *" in read_problems(kept)[1].preamble
-    found = json.loads(report.read_text())
-    assert found["causes"] == {
+    written = json.loads(report.read_text())
+    assert written["causes"] == {
         "passed": 2,
         "repaired": 1,
         "syntax_error": 1,
         "missing_library": 1,
         "wrong_output": 1,
     }
-    assert found["examples"]["wrong_output"] == [{"id": "wrong", "detail": "expected 4, got 2"}]
+    assert written["examples"]["wrong_output"] == [{"id": "wrong", "detail": "expected 4, got 2"}]
     printed = capsys.readouterr()
     assert "3 of 6 problems kept" in printed.out
-    assert "6 of 6 verified, 0 s left" in printed.err
+    assert "verified: 6 of 6, 0 s left" in caplog.messages
     names = sorted(path.name for path in mixed.parent.iterdir())
     assert names == ["kept.jsonl", "problems.jsonl", "report.json"]
 
 
-def test_an_interrupted_verification_goes_on_and_ends_with_the_same_files(
-    mixed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_interrupted_verification_continues_and_writes_the_same_files(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import deploy.verify.run as module
 
-    words, kept, report = command(mixed)
-    assert main(words) == 0
+    caplog.set_level(logging.INFO)
+    arguments, kept, report = command(mixed)
+    assert main(arguments) == 0
     whole = kept.read_bytes(), report.read_bytes()
     kept.unlink()
-    original, asked = module.verify, []
+    original, examined = module.examine_all, []
 
-    def interrupted(problems, *rest):  # type: ignore[no-untyped-def]
-        for count, found in enumerate(original(problems, *rest)):
-            if count == 3:
+    def interrupted(*arguments):  # type: ignore[no-untyped-def]
+        for number, finding in enumerate(original(*arguments)):
+            if number == 3:
                 raise KeyboardInterrupt
-            yield found
+            yield finding
 
-    def recorded(problems, *rest):  # type: ignore[no-untyped-def]
-        for found in original(problems, *rest):
-            asked.append(found.problem.id)
-            yield found
+    def recorded(*arguments):  # type: ignore[no-untyped-def]
+        for finding in original(*arguments):
+            examined.append(finding.problem.id)
+            yield finding
 
-    monkeypatch.setattr(module, "verify", interrupted)
-    assert main(words) == 130
+    monkeypatch.setattr(module, "examine_all", interrupted)
+    assert main(arguments) == 130
     assert not kept.exists()
     journal = kept.with_name(".kept.jsonl.journal")
     journal.write_text(journal.read_text() + '{"digest": "cut of')
-    monkeypatch.setattr(module, "verify", recorded)
-    assert main(words) == 0
-    assert "3 of 6 were verified before" in capsys.readouterr().err
-    assert len(asked) == 3
+    monkeypatch.setattr(module, "examine_all", recorded)
+    assert main(arguments) == 0
+    assert "3 of 6 were verified before" in caplog.messages
+    assert len(examined) == 3
     assert (kept.read_bytes(), report.read_bytes()) == whole
     assert not journal.exists()
 
 
-def test_a_killed_verification_goes_on_where_it_was(tmp_path: Path) -> None:
-    """kill -9 in the middle; the second run asks only for the rest, and writes the same files."""
+def test_a_killed_verification_continues_where_it_stopped(tmp_path: Path) -> None:
+    """After SIGKILL the second run examines only the rest, and writes the same files."""
     slow = "import time\ndef f(x):\n    time.sleep(0.1)\n    return 2 * x  # {}\n"
     source = tmp_path / "problems.jsonl"
     write_problems(source, [problem(f"p{n}", slow.format(n)) for n in range(30)])
-    words, kept, report = command(source)
+    arguments, kept, report = command(source)
     journal = kept.with_name(".kept.jsonl.journal")
-    started = subprocess.Popen([sys.executable, "-m", "deploy", *words], cwd=ROOT)
+    started = subprocess.Popen([sys.executable, "-m", "deploy", *arguments], cwd=ROOT)
     try:
         deadline = time.monotonic() + 120
         while not (journal.exists() and journal.read_bytes().count(b"\n") > 5):
@@ -195,7 +221,7 @@ def test_a_killed_verification_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not report.exists()
     before = journal.read_bytes().count(b"\n") - 1
 
-    again = [sys.executable, "-m", "deploy", *words]
+    again = [sys.executable, "-m", "deploy", *arguments]
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     assert f"{before} of 30 were verified before" in done.stderr
     assert json.loads(report.read_text())["causes"] == {"passed": 30}
@@ -206,7 +232,7 @@ def test_a_killed_verification_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_journal_is_never_shorter_than_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the machine stops while a second run takes it over."""
+    """Also where a second run that takes it over stops in the middle of rewriting it."""
     path, settings = tmp_path / "journal", {"runs": 2}
     with Journal(path, settings) as journal:
         journal.add("d1", Finding(problem("p1"), Cause.passed))
@@ -232,30 +258,30 @@ def test_all_of_mbpp_is_verified_with_a_table_of_causes(
     if not published.exists():
         pytest.skip(f"{published} is absent; point STEPCODER_DATA at a folder that has it")
     kept, report = tmp_path / "kept.jsonl", tmp_path / "report.json"
-    words = ["data", "verify", str(published), "-o", str(kept), "--report", str(report)]
-    assert main([*words, "--skip-bad", "--backend", "docker"]) == 0
-    found = json.loads(report.read_text())
-    assert found["problems"] == 966
-    assert found["causes"]["passed"] >= 964, "mbpp/123 may need longer than its ten seconds"
-    assert sum(found["causes"].values()) == 966
-    assert set(found["causes"]) <= {"passed", "timeout", "flaky"}
-    assert found["bad_records"]["fields"] == {"test_list": 8}
-    assert len(read_problems(kept)) == found["kept"] == found["causes"]["passed"]
+    arguments = ["data", "verify", str(published), "-o", str(kept), "--report", str(report)]
+    assert main([*arguments, "--skip-bad", "--backend", "docker"]) == 0
+    written = json.loads(report.read_text())
+    assert written["problems"] == 966
+    assert written["causes"]["passed"] >= 964, "mbpp/123 may need longer than its ten seconds"
+    assert sum(written["causes"].values()) == 966
+    assert set(written["causes"]) <= {"passed", "timeout", "flaky"}
+    assert written["bad_records"]["fields"] == {"test_list": 8}
+    assert len(read_problems(kept)) == written["kept"] == written["causes"]["passed"]
     printed = capsys.readouterr().out
-    assert f"{found['kept']} of 966 problems kept" in printed
+    assert f"{written['kept']} of 966 problems kept" in printed
     assert "bad record: test_list" in printed
 
 
-def test_a_journal_of_other_settings_is_not_believed(mixed: Path) -> None:
-    words, kept, _ = command(mixed)
+def test_a_journal_of_other_settings_is_ignored(mixed: Path) -> None:
+    arguments, kept, _ = command(mixed)
     journal = kept.with_name(".kept.jsonl.journal")
     journal.write_text(json.dumps({"settings": {"runs": 99}}) + "\n")
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert len(read_problems(kept)) == 3
 
 
 @pytest.mark.parametrize(("option", "value"), [("--runs", "0"), ("--slots", "0")])
-def test_impossible_numbers_are_refused(
+def test_no_runs_or_no_slots_are_refused(
     mixed: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
 ) -> None:
     assert main([*command(mixed)[0], option, value]) == 2

@@ -1,4 +1,4 @@
-"""How many held-out problems a model solves: greedy completions, judged in the sandbox."""
+"""The pass rate of a model folder: one greedy completion per problem, judged in a sandbox."""
 
 from __future__ import annotations
 
@@ -19,39 +19,44 @@ from sandbox import Job, Outcome, Sandbox
 
 
 @torch.no_grad()
-def solve(folder: Path, problems: Sequence[Problem], config: RunConfig) -> dict[str, float]:
-    """Ask each problem once, whole, without sampling; the share whose tests all pass.
+def greedy_pass_rate(
+    folder: Path, problems: Sequence[Problem], config: RunConfig
+) -> dict[str, float]:
+    """Give the model each problem once, from the empty prefix; judge its greedy completion.
+
+    A problem whose prompt leaves no room for a completion counts as not solved.
 
     Args:
-        folder: of the model, with its tokenizer.
+        folder: Hugging Face folder of the model and its tokenizer.
         problems: to solve.
-        config: its sandbox, and `rollout.max_new_tokens`.
+        config: of the sandbox and the prompt; `rollout.max_new_tokens` bounds a completion.
 
     Returns:
-        pass_rate and solved, of `asked` problems.
+        `asked` and `solved` problems, and their ratio `pass_rate`.
     """
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
     table = token_bytes(tokenizer)
     encoder = PromptEncoder(tokenizer, table, config.prompt)
-    longest = model.config.max_position_embeddings
+    context_len = model.config.max_position_embeddings
     solved = 0
     with Sandbox(config.sandbox, run="sft") as sandbox:
         for problem in problems:
             subtask = cut(problem, FULL_TASK, frozenset())
             prompt = encoder.encode(subtask)
-            room = min(config.rollout.max_new_tokens, longest - len(prompt.ids))
-            if room < 1:
+            max_new_tokens = min(config.rollout.max_new_tokens, context_len - len(prompt.ids))
+            if max_new_tokens < 1:
                 continue
             ids = torch.tensor([prompt.ids])
-            found = model.generate(
+            generated = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 do_sample=False,
-                max_new_tokens=room,
+                max_new_tokens=max_new_tokens,
                 pad_token_id=tokenizer.eos_token_id,
             )
-            text = completion_text(found[0, len(prompt.ids) :].tolist(), table)
-            job = Job.for_program(problem, assemble(problem, prompt, text).source)
+            completion = completion_text(generated[0, len(prompt.ids) :].tolist(), table)
+            program = assemble(problem, prompt, completion)
+            job = Job.for_program(problem, program.source)
             solved += sandbox.run(job).outcome is Outcome.passed
     return {"asked": len(problems), "solved": solved, "pass_rate": solved / len(problems)}
