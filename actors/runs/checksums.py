@@ -1,4 +1,4 @@
-"""Seals: what the files of a finished checkpoint are, so that a damaged one is recognised."""
+"""Checksums of a checkpoint's files, so that a corrupt checkpoint is recognised and not used."""
 
 from __future__ import annotations
 
@@ -6,40 +6,47 @@ import hashlib
 import json
 from pathlib import Path
 
-SEAL = "seal.json"
+CHECKSUMS = "checksums.json"
 BLOCK = 1 << 20
+"""Unit of reading [bytes]."""
 WHOLE_BLOCKS = 64
-"""A file of up to this many MiB is read whole; of a larger one as many blocks, evenly spread."""
+"""A file of up to so many blocks is read whole. Of a larger file this many are read, evenly spread,
+the first and the last among them: reading 100 GB twice would cost minutes per checkpoint."""
 
 
-def seal(folder: Path) -> None:
-    """Write down size and digest of every file below `folder`; nothing may change afterwards."""
+def write_checksums(folder: Path) -> None:
+    """Record size and digest of every file below `folder` in its `checksums.json`."""
     files = {
-        str(path.relative_to(folder)): _facts(path)
+        str(path.relative_to(folder)): _checksum(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != SEAL
+        if path.is_file() and path.name != CHECKSUMS
     }
-    (folder / SEAL).write_text(json.dumps(files, indent=1) + "\n")
+    (folder / CHECKSUMS).write_text(json.dumps(files, indent=1) + "\n")
 
 
-def damage(folder: Path) -> str | None:
-    """What is wrong with a sealed folder, in words; None if it is as it was sealed."""
+def find_corruption(folder: Path) -> str | None:
+    """Compare a folder with its `checksums.json`.
+
+    Returns:
+        The first file that is missing or was changed, and how; None where all files agree.
+    """
     try:
-        files = json.loads((folder / SEAL).read_text())
+        files = json.loads((folder / CHECKSUMS).read_text())
     except (OSError, ValueError) as error:
-        return f"its {SEAL} cannot be read ({error})"
-    for name, wanted in files.items():
+        return f"its {CHECKSUMS} cannot be read ({error})"
+    for name, expected in files.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != wanted["bytes"]:
-            return f"{name} holds {path.stat().st_size} bytes instead of {wanted['bytes']}"
-        if _facts(path) != wanted:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            return f"{name} holds {size} bytes instead of {expected['bytes']}"
+        if _checksum(path) != expected:
             return f"{name} was changed after it was written"
     return None
 
 
-def _facts(path: Path) -> dict[str, int | str]:
+def _checksum(path: Path) -> dict[str, int | str]:
     size = path.stat().st_size
     blocks = -(-size // BLOCK)
     read = range(blocks)

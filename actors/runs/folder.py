@@ -1,12 +1,12 @@
-"""RunFolder: the files of one run, and checkpoints that are whole or absent.
+"""RunFolder: the files of one run.
 
 runs/<name>/config.yaml       the resolved configuration
-            metrics.jsonl     one line per step
-            rollouts.jsonl    a sample of rollouts
+            metrics.jsonl     the figures of each step, a line per step
+            rollouts.jsonl    a few rollouts of some steps
             log.txt           every log record, of the driver and of its actors
-            result.json       the final table in numbers
-            tensorboard/      the same metrics as event files
-            checkpoints/step-000020/ ...   each with its seal, and `latest`, which names the newest
+            result.json       the figures of the finished run
+            tensorboard/      the metrics as event files
+            checkpoints/      step-000020/, ... and `latest`, a file that names the newest
             policy/           the trained policy as a Hugging Face folder
             faults/           the samples of an update whose numbers were not finite
 """
@@ -21,14 +21,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from actors.runs.checksums import damage, seal
+from actors.runs.checksums import find_corruption, write_checksums
 from curriculum.files import write_atomic
 
-logger = logging.getLogger("stepcoder.runs")
+logger = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """Paths and atomic writes below `runs/<name>/`."""
+    """The paths below `runs/<name>/`, and checkpoints that are whole or absent.
+
+    Example:
+        with folder.checkpoint(step=20, keep=2) as partial:
+            (partial / "weights").write_bytes(...)
+        folder.latest()   # runs/<name>/checkpoints/step-000020
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,19 +49,24 @@ class RunFolder:
         self.faults = root / "faults"
 
     def in_use(self) -> bool:
-        """Whether a run has left figures or checkpoints here."""
+        """Whether the folder holds figures or checkpoints of a run."""
         return self.metrics.exists() or self.checkpoints.exists()
 
     def clear(self) -> None:
-        """Make the folder anew, without what an earlier run of this name left in it."""
+        """Create the folder empty; removes whatever an earlier run of this name left in it."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
 
     @contextmanager
     def checkpoint(self, step: int, keep: int) -> Iterator[Path]:
-        """Yield a folder to write into; it becomes `step-<n>` whole, and `latest` moves last.
+        """Yield a folder to write a checkpoint into; on leaving, it becomes `step-<n>`.
 
-        A crash in between leaves only a `.partial` folder, which the next checkpoint removes.
+        The folder has a temporary name until its checksums are written; `latest` is updated last. A
+        crash in between leaves a `.partial` folder, which the next checkpoint removes.
+
+        Args:
+            step: the RL step after which it is written.
+            keep: number of checkpoints kept, this one included; older ones are removed.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for leftover in self.checkpoints.glob("*.partial"):
@@ -64,7 +75,7 @@ class RunFolder:
         partial = final.with_suffix(".partial")
         partial.mkdir()
         yield partial
-        seal(partial)
+        write_checksums(partial)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
@@ -73,33 +84,33 @@ class RunFolder:
             shutil.rmtree(old)
 
     def latest(self) -> Path | None:
-        """The newest whole checkpoint, or None; a damaged one is passed over with a warning."""
+        """The newest whole checkpoint, or None; a corrupt one is skipped with a warning."""
         pointer = self.checkpoints / "latest"
         if not pointer.exists():
             return None
-        named = pointer.read_text().strip()
+        newest = pointer.read_text().strip()
         for folder in sorted(self.checkpoints.glob("step-??????"), reverse=True):
-            if folder.name > named:
-                continue
-            wrong = damage(folder)
-            if wrong is None:
+            if folder.name > newest:
+                continue  # the crash came after the rename and before `latest` was updated
+            corruption = find_corruption(folder)
+            if corruption is None:
                 return folder
-            logger.warning("checkpoint %s is damaged and not used: %s", folder, wrong)
+            logger.warning("checkpoint %s is corrupt and not used: %s", folder, corruption)
         return None
 
     def truncate_metrics(self, steps: int) -> None:
-        """Drop the lines of steps that the resumed checkpoint does not know of, and a torn one."""
+        """Drop the lines of steps after `steps`, and a line that a crash cut off."""
         for path in (self.metrics, self.rollouts):
             if path.exists():
                 lines = path.read_bytes().splitlines(keepends=True)
                 if lines and not lines[-1].endswith(b"\n"):
-                    lines.pop()  # cut off in the middle by a crash or a full disk
+                    lines.pop()  # cut off by a crash or a full disk
                 kept = [line for line in lines if json.loads(line)["step"] <= steps]
                 write_atomic(path, b"".join(kept).decode())
 
 
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append rows, a line each, in one write."""
+    """Append rows, one line each, in a single write."""
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     with path.open("ab", buffering=0) as file:
         file.write(lines.encode())

@@ -1,4 +1,4 @@
-"""Run folders: checkpoints are whole or absent, and what a resumed run does not know is dropped."""
+"""Run folders: checkpoints are whole or absent, and resuming drops lines of later steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.runs.checksums import damage, seal
+from actors.runs.checksums import find_corruption, write_checksums
 from actors.runs.folder import RunFolder, append_jsonl
 
 
@@ -48,17 +48,17 @@ def test_a_crash_while_writing_keeps_the_checkpoint_before(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupt", "message"),
     [
         (lambda folder: (folder / "weights").write_text("16"), "weights was changed"),
         (lambda folder: (folder / "weights").write_text("1"), "weights holds 1 bytes instead of 2"),
         (lambda folder: (folder / "weights").unlink(), "weights is missing"),
-        (lambda folder: (folder / "seal.json").write_text("{"), "its seal.json cannot be read"),
-        (lambda folder: (folder / "seal.json").unlink(), "its seal.json cannot be read"),
+        (lambda folder: (folder / "checksums.json").write_text("{"), "its checksums.json cannot be read"),
+        (lambda folder: (folder / "checksums.json").unlink(), "its checksums.json cannot be read"),
     ],
 )
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
-    spoil: Callable[[Path], object],
+def test_a_corrupt_checkpoint_is_skipped_with_a_warning(
+    corrupt: Callable[[Path], object],
     message: str,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -66,28 +66,28 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
     folder = RunFolder(tmp_path)
     write(folder, 10)
     write(folder, 15)
-    spoil(folder.checkpoints / "step-000015")
+    corrupt(folder.checkpoints / "step-000015")
     latest = folder.latest()
     assert latest is not None
     assert latest.name == "step-000010"
-    assert "step-000015 is damaged and not used" in caplog.text
+    assert "step-000015 is corrupt and not used" in caplog.text
     assert message in caplog.text
-    spoil(latest)
+    corrupt(latest)
     assert folder.latest() is None
 
 
-def test_a_large_file_is_read_at_its_ends_and_in_between(tmp_path: Path) -> None:
+def test_a_change_at_the_ends_or_within_a_large_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(100 << 20)
-    seal(tmp_path)
-    assert damage(tmp_path) is None
+    write_checksums(tmp_path)
+    assert find_corruption(tmp_path) is None
     for at in (0, (20 * 99 // 63) << 20, (100 << 20) - 1):
         with path.open("r+b") as file:
             file.seek(at)
             file.write(b"\1")
-        assert damage(tmp_path) == "large was changed after it was written"
-        seal(tmp_path)
+        assert find_corruption(tmp_path) == "large was changed after it was written"
+        write_checksums(tmp_path)
 
 
 def test_writing_a_step_again_replaces_it(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_resuming_drops_the_lines_of_later_steps(tmp_path: Path) -> None:
     ]
 
 
-def test_a_torn_line_does_not_stand_in_the_way_of_resuming(tmp_path: Path) -> None:
+def test_resuming_drops_a_line_that_was_cut_off(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     rows = [{"step": 1, "text": "\u2028 a line separator, \r and \N{SNOWMAN}"}, {"step": 2}]
     append_jsonl(folder.rollouts, rows)
