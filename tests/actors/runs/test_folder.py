@@ -53,7 +53,10 @@ def test_a_crash_while_writing_keeps_the_checkpoint_before(tmp_path: Path) -> No
         (lambda folder: (folder / "weights").write_text("16"), "weights was changed"),
         (lambda folder: (folder / "weights").write_text("1"), "weights holds 1 bytes instead of 2"),
         (lambda folder: (folder / "weights").unlink(), "weights is missing"),
-        (lambda folder: (folder / "checksums.json").write_text("{"), "its checksums.json cannot be read"),
+        (
+            lambda folder: (folder / "checksums.json").write_text("{"),
+            "its checksums.json cannot be read",
+        ),
         (lambda folder: (folder / "checksums.json").unlink(), "its checksums.json cannot be read"),
     ],
 )
