@@ -70,8 +70,8 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     kind: Literal["synthetic", "jsonl"] = "synthetic"
-    """synthetic: the bundled generator; jsonl: our own files. Any other data set becomes one of
-    ours first: `stepcoder data convert` reads APPS+, APPS, HumanEval, MBPP and LeetCodeDataset."""
+    """synthetic: the bundled generator; jsonl: StepCoder's own files. `stepcoder data convert`
+    makes such a file from APPS+, APPS, HumanEval, MBPP, LeetCodeDataset and the like."""
     train_path: Path | None = None
     """Training problems; for kind jsonl, and needed there."""
     heldout_path: Path | None = None
@@ -85,17 +85,17 @@ class DataConfig(BaseModel):
     heldout_seed: int = 2
     """Seed of the synthetic held-out problems, which do not depend on the training set."""
     corpus_size: int = Field(default=20_000, gt=0)
-    """Pairs of question and careless solution for the warm start (synthetic only)."""
+    """Pairs of question and noisy solution for the warm start (kind synthetic only)."""
     corpus_seed: int = 0
     """Seed of that corpus."""
 
     @field_validator("kind", mode="before")
     @classmethod
     def _other_data_sets_are_converted_first(cls, kind: object) -> object:
-        if kind in ("apps_plus", "apps", "apps_parquet", "human_eval", "mbpp", "leetcode"):
+        if isinstance(kind, str) and kind not in ("synthetic", "jsonl"):
             raise ValueError(
-                "convert such files once with `stepcoder data convert SOURCE -o problems.jsonl`, "
-                "and give them as kind jsonl"
+                f"must be synthetic or jsonl, not {kind!r}: convert a data set of another format "
+                "with `stepcoder data convert SOURCE -o problems.jsonl` and set kind to jsonl"
             )
         return kind
 

@@ -1,10 +1,11 @@
-"""Data sets as configured: problems to train on, and others to be judged by."""
+"""The data set of a run: problems to train on, and held-out ones to evaluate on."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from curriculum.config import DataConfig
+from curriculum.datasets.formats import stepcoder
 from curriculum.datasets.problem_file import read_problems
 from curriculum.datasets.registry import detect
 from curriculum.errors import BadRecord, UnusableData
@@ -20,19 +21,23 @@ class DataSet(NamedTuple):
 
 
 def load_dataset(config: DataConfig) -> DataSet:
-    """Load or make the problems of a configuration.
+    """Read or generate the problems of a configuration.
 
-    Synthetic held-out problems depend on their own seed only, so that runs with other training
-    sets are judged by the same problems. Raises `BadRecord` or `OSError` for a file that cannot be
-    read, and `UnusableData` where the two sets share a question or an id, one is empty, or one is
-    in another form than ours.
+    Synthetic held-out problems depend on their own seed alone, so runs with different training sets
+    are evaluated on the same problems.
+
+    Raises:
+        BadRecord: a file has a record that is not a problem.
+        UnusableData: a file is empty or has another format than StepCoder's own, or the two sets
+            share a question or an id.
+        OSError: a file cannot be read.
     """
     if config.kind == "synthetic":
         heldout = synthetic_problems(
             config.heldout_seed, config.heldout_per_tier, name="synthetic-heldout"
         )
-        asked = {problem.question for problem in heldout}
-        train = synthetic_problems(config.train_seed, config.train_per_tier, exclude=asked)
+        questions = {problem.question for problem in heldout}
+        train = synthetic_problems(config.train_seed, config.train_per_tier, exclude=questions)
         return DataSet(train, heldout)
     assert config.train_path is not None  # the configuration was validated
     assert config.heldout_path is not None
@@ -45,10 +50,10 @@ def _read(path: Path) -> list[Problem]:
     try:
         problems = read_problems(path)
     except (BadRecord, IsADirectoryError) as error:
-        if detect(path) == "ours":
+        if detect(path) is stepcoder.FORMAT:
             raise
         raise UnusableData(
-            f"{error}; a data set that is no JSONL of ours is converted first: "
+            f"{error}; convert a data set of another format first: "
             f"`stepcoder data convert {path} -o problems.jsonl`"
         ) from None
     if not problems:
@@ -57,13 +62,13 @@ def _read(path: Path) -> list[Problem]:
 
 
 def _refuse_shared(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:
-    ids = {problem.id for problem in heldout}
-    id_of = {problem.question: problem.id for problem in heldout}
+    heldout_ids = {problem.id for problem in heldout}
+    id_of_question = {problem.question: problem.id for problem in heldout}
     for problem in train:
-        if problem.id in ids:
+        if problem.id in heldout_ids:
             raise UnusableData(f"training and held-out problems share the id {problem.id!r}")
-        if problem.question in id_of:
+        if problem.question in id_of_question:
             raise UnusableData(
                 f"training problem {problem.id!r} asks the same as held-out problem "
-                f"{id_of[problem.question]!r}"
+                f"{id_of_question[problem.question]!r}"
             )

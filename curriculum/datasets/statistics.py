@@ -1,4 +1,4 @@
-"""What a data set holds: tiers, lengths, start points and stages, counted."""
+"""Counts over a data set: tiers, lengths, start points and stages."""
 
 import statistics
 from collections import Counter
@@ -8,6 +8,7 @@ from typing import Any
 
 from curriculum.problem import TIERS, Problem
 from curriculum.subtask import cut_at, solution_points, stage_count
+from curriculum.syntax import UNPARSABLE
 
 ALL = "all"
 """The name of the row over all tiers."""
@@ -19,19 +20,19 @@ class Counts:
 
     problems: int = 0
     unparsable: int = 0
-    """Problems whose canonical solution Python cannot parse; they have no start points here."""
+    """Problems whose canonical solution Python cannot parse; their start points are not counted."""
     call_based: int = 0
     """Problems tested by calls of a function; the others read stdin."""
-    tests: list[int] = field(default_factory=list)
+    tests: list[int] = field(default_factory=list[int])
     """Tests of each problem."""
-    lines: list[int] = field(default_factory=list)
-    """Lines of each canonical solution, blank ones left out."""
-    start_points: Counter[int] = field(default_factory=Counter)
+    lines: list[int] = field(default_factory=list[int])
+    """Lines of each canonical solution, without blank ones."""
+    start_points: Counter[int] = field(default_factory=Counter[int])
     """Number of start points to number of problems."""
-    stages: Counter[int] = field(default_factory=Counter)
+    stages: Counter[int] = field(default_factory=Counter[int])
     """Number of curriculum stages to number of problems."""
-    revealed: list[float] = field(default_factory=list)
-    """Share of the solution's characters that the first stage gives, where there is one."""
+    revealed: list[float] = field(default_factory=list[float])
+    """Share of the solution's characters in the first stage's prefix, where there is a stage."""
 
     def add(self, problem: Problem, kinds: frozenset[str]) -> None:
         """Count one problem, cut at statements of these kinds."""
@@ -42,7 +43,7 @@ class Counts:
         self.lines.append(sum(bool(line.strip()) for line in solution.splitlines()))
         try:
             points = solution_points(problem, kinds)
-        except (SyntaxError, ValueError, RecursionError):
+        except UNPARSABLE:
             self.unparsable += 1
             return
         stages = stage_count(len(points))
@@ -53,7 +54,7 @@ class Counts:
             self.revealed.append(len(first.prefix) / len(solution))
 
     def summary(self) -> dict[str, Any]:
-        """JSON-able figures, the same for the same problems."""
+        """Figures that JSON can hold, the same for the same problems."""
         return {
             "problems": self.problems,
             "unparsable": self.unparsable,
@@ -67,17 +68,17 @@ class Counts:
 
 
 def count(problems: Iterable[Problem], kinds: frozenset[str]) -> dict[str, Counts]:
-    """Counts per tier that occurs, in the order of the tiers, and of all together (`ALL`)."""
+    """Counts of each tier that occurs, in the order of the tiers, and of all together (`ALL`)."""
     counts = {tier: Counts() for tier in TIERS}
     total = Counts()
     for problem in problems:
         counts[problem.difficulty].add(problem, kinds)
         total.add(problem, kinds)
-    return {tier: found for tier, found in counts.items() if found.problems} | {ALL: total}
+    return {tier: tally for tier, tally in counts.items() if tally.problems} | {ALL: total}
 
 
 def median(values: list[int] | list[float]) -> float:
-    """The median; 0 of nothing."""
+    """The median; 0 for an empty list."""
     return statistics.median(values) if values else 0
 
 

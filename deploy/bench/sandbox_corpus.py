@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from curriculum.datasets.registry import Skipped, read_source
+from curriculum.datasets.registry import FORMATS, Skipped, read_source
 from curriculum.problem import Test
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.versions import ROOT
@@ -51,10 +51,10 @@ def bench_corpus() -> Corpus:
     folder = Path(os.environ.get("STEPCODER_DATA", ROOT.parent / "shared" / "data"))
     if (folder / HUMAN_EVAL).exists():
         skipped = Skipped()
-        problems = list(read_source(folder / HUMAN_EVAL, "human_eval", skipped=skipped))
+        problems = list(read_source(folder / HUMAN_EVAL, FORMATS["human_eval"], skipped=skipped))
         name = f"HumanEval ({len(problems)}, as calls)"
         if (folder / APPS).is_dir():
-            samples = list(read_source(folder / APPS, "apps", skipped=skipped))
+            samples = list(read_source(folder / APPS, FORMATS["apps"], skipped=skipped))
             problems += samples
             name += f" and APPS samples ({len(samples)})"
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from actors.errors import RunFailed
 from curriculum.datasets.problem_file import write_problems
-from curriculum.datasets.registry import FORMS, Skipped, detect, read_source
+from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
 from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem
 from curriculum.start_points import START_POINT_KINDS
@@ -34,7 +34,9 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:  # type: ign
     data = commands.add_parser("data", help="convert, count, show, make and verify data sets")
     actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
 
-    convert = _action(actions, "convert", _convert, "read a data set of any form, write our JSONL")
+    convert = _action(
+        actions, "convert", _convert, "read a data set of any format, write our JSONL"
+    )
     _source_options(convert)
     _output_option(convert)
 
@@ -97,7 +99,7 @@ def _refusing_leftovers(function: Command) -> Command:
 
 def _source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="a file, or a folder of APPS")
-    parser.add_argument("--form", choices=FORMS, help="how it is laid out (found by itself)")
+    parser.add_argument("--format", choices=FORMATS, help="how it is laid out (detected)")
     parser.add_argument("--split", choices=["train", "test"], help="split of an APPS folder (both)")
     parser.add_argument("--tiers", help=f"which to keep, such as {','.join(TIERS[:2])} (all)")
     parser.add_argument(
@@ -122,12 +124,14 @@ def problems_of(options: argparse.Namespace, skipped: Skipped) -> Iterator[Probl
         ConfigError: an unknown tier, or a split where there is none.
     """
     tiers = _choices(options.tiers, TIERS, "--tiers")
-    form = options.form or detect(options.source)
-    if options.split and form != "apps":
-        raise ConfigError(f"--split: {options.source} is read as {form}, which has no splits")
+    format = FORMATS[options.format] if options.format else detect(options.source)
+    if options.split and format.read_split is None:
+        raise ConfigError(
+            f"--split: {options.source} is read as {format.name}, which has no splits"
+        )
     return read_source(
         options.source,
-        form,
+        format,
         split=options.split,
         tiers=[tier for tier in TIERS if tier in tiers],
         skipped=skipped if options.skip_bad else None,

@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.errors import RunFailed
 from actors.training.console import clock
-from curriculum.datasets.registry import FORMS, Skipped, read_source
+from curriculum.datasets.registry import FORMATS, Skipped, read_source
 from curriculum.problem import Problem
 from curriculum.prompt import prompt_text
 from curriculum.subtask import FULL_TASK, cut
@@ -41,7 +41,7 @@ def add_sft_command(commands: argparse._SubParsersAction) -> None:  # type: igno
     parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--model", type=Path, help="a Hugging Face folder to start from")
     parser.add_argument("--config", type=Path, metavar="P", help="a profile in YAML")
-    parser.add_argument("--form", choices=FORMS, help="how the data is laid out (found by itself)")
+    parser.add_argument("--format", choices=FORMATS, help="how the data is laid out (detected)")
     parser.add_argument("--skip-bad", action="store_true", help="leave bad records out, counted")
     parser.add_argument(
         "--heldout", type=float, default=0.05, metavar="SHARE", help="not learned from (0.05)"
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         raise ConfigError(f"--out {options.out}: exists and is no model folder; name another")
     skipped = Skipped() if options.skip_bad else None
     try:
-        problems = list(read_source(options.source, options.form, skipped=skipped))
+        format = FORMATS[options.format] if options.format else None
+        problems = list(read_source(options.source, format, skipped=skipped))
     except OSError as error:
         raise ConfigError(
             f"{error.filename or options.source}: {error.strerror or error}"

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
-from curriculum.datasets.registry import FORMS
+from curriculum.datasets.registry import FORMATS
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_files_need_both_paths():
         DataConfig.model_validate({"kind": "jsonl", "train_path": "a.jsonl"})
 
 
-@pytest.mark.parametrize("kind", [form for form in FORMS if form != "ours"])
+@pytest.mark.parametrize("kind", FORMATS)
 def test_other_data_sets_are_converted_first(kind):
     with pytest.raises(ValidationError, match="stepcoder data convert"):
         DataConfig.model_validate({"kind": kind, "train_path": "a", "heldout_path": "b"})

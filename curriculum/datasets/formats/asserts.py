@@ -1,38 +1,45 @@
 """Tests written as asserts, read as calls with an expected value, without running anything.
 
-| assert | expected |
+| assert | expected value |
 |---|---|
 | `f(args) == value`, `f(args) is None` | the value |
 | `f(args)`, `not f(args)` | exactly True, exactly False |
 | `abs(f(args) - value) < e`, e at least 1e-6 | the value as a float (compared to 1e-6) |
 
-Arguments and values are literals, `tuple(...)` or `set(...)` of one, sums of text, or arithmetic of
-numbers.
-`assert True` and docstrings say nothing and are passed over. All else is named, not guessed at.
+Arguments and values are literals, `tuple(...)`, `set(...)` and the like of one, sums of texts, or
+arithmetic of numbers. `assert True` and docstrings are ignored. Everything else is refused: a test
+that means something else than its author wrote is worse than one problem fewer.
 """
 
 import ast
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
+from curriculum.errors import CurriculumError
 from curriculum.problem import Test
 from curriculum.syntax import parse
 
 TOLERANCE = 1e-6
 """The tolerance with which floats are compared when a program is judged."""
-_CONVERSIONS = {"tuple": tuple, "list": list, "set": set, "frozenset": frozenset, "float": float}
-_ARITHMETIC = {
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "tuple": tuple,
+    "list": list,
+    "set": set,
+    "frozenset": frozenset,
+    "float": float,
+}
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_KEPT = (bool, int, float, str, list, tuple, dict, set, frozenset, type(None))
+_VALUE_TYPES = (bool, int, float, str, list, tuple, dict, set, frozenset, type(None))
 
 
-class NotPlain(ValueError):
-    """An assert, or another statement among them, that cannot be read as a call with a value."""
+class UnsupportedAssert(CurriculumError):
+    """A statement among the asserts that cannot be read as a call with an expected value."""
 
     def __init__(self, statement: ast.AST, reason: str):
         text = " ".join(ast.unparse(statement).split())
@@ -40,97 +47,106 @@ class NotPlain(ValueError):
 
 
 def tests_of_asserts(source: str) -> tuple[str, tuple[Test, ...]]:
-    """The one function that asserts of a module call, and its tests.
+    """The one function that a module's asserts call, and its tests.
 
-    Raises `NotPlain` for anything else among them, `SyntaxError` for what is no Python.
+    Raises:
+        UnsupportedAssert: another statement, or several functions are called.
+        SyntaxError: the source is not Python (more exactly, one of `UNPARSABLE`).
     """
     body = parse(source).body
-    calls = [_call_test(statement) for statement in body if not _says_nothing(statement)]
+    calls = [_call_test(statement) for statement in body if not _is_ignored(statement)]
     names = {name for name, _ in calls}
     if len(names) != 1:
         tree = ast.Module(body=body, type_ignores=[])
-        raise NotPlain(tree, f"{len(names)} functions are called, not one")
+        raise UnsupportedAssert(tree, f"{len(names)} functions are called, not one")
     return names.pop(), tuple(test for _, test in calls)
 
 
 def tests_of_check(source: str) -> tuple[Test, ...]:
     """The tests in the body of a `def check(candidate)`, in HumanEval's style.
 
-    Raises `NotPlain` for a check that does anything else, `SyntaxError` for what is no Python.
+    Raises:
+        UnsupportedAssert: the body does anything else.
+        SyntaxError: the source is not Python (more exactly, one of `UNPARSABLE`).
     """
     tree = parse(source)
     checks = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "check"]
     if len(checks) != 1 or len(checks[0].args.args) != 1:
-        raise NotPlain(tree, "one `def check(candidate)` is wanted")
+        raise UnsupportedAssert(tree, "exactly one `def check(candidate)` is expected")
     candidate = checks[0].args.args[0].arg
     tests: list[Test] = []
     for statement in checks[0].body:
-        if _says_nothing(statement):
+        if _is_ignored(statement):
             continue
         name, test = _call_test(statement)
         if name != candidate:
-            raise NotPlain(statement, f"not a call of {candidate}")
+            raise UnsupportedAssert(statement, f"not a call of {candidate}")
         tests.append(test)
     return tuple(tests)
 
 
 def constant(node: ast.expr) -> Any:
-    """The value of a literal, of a conversion or sum of literals; raises `NotPlain` otherwise."""
+    """The value of a literal, or of a conversion, sum or arithmetic of literals.
+
+    Raises:
+        UnsupportedAssert: anything else.
+    """
     match node:
         case ast.Call(func=ast.Name(id=name), args=[inner], keywords=[]) if name in _CONVERSIONS:
-            convert = _CONVERSIONS[name]
+            try:
+                return _CONVERSIONS[name](constant(inner))
+            except (TypeError, ValueError):
+                raise UnsupportedAssert(node, "not a plain value") from None
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-            sides = [constant(left), constant(right)]
-            if all(isinstance(side, int | float) for side in sides):
-                return _calculated(node, op, sides)
-            if isinstance(op, ast.Add) and all(isinstance(side, str) for side in sides):
-                return "".join(sides)
-            raise NotPlain(node, "no plain value")
+            return _combined(node, op, constant(left), constant(right))
         case ast.Tuple(elts=elements):
             return tuple(map(constant, elements))
         case ast.List(elts=elements):
             return list(map(constant, elements))
         case _:
             return _literal(node)
-    try:
-        return convert(constant(inner))
-    except (TypeError, ValueError):
-        raise NotPlain(node, "no plain value") from None
 
 
-def _calculated(node: ast.expr, op: ast.operator, sides: list[Any]) -> int | float:
-    try:
-        return _ARITHMETIC[type(op)](*sides)
-    except ArithmeticError:
-        raise NotPlain(node, "no plain value") from None
+def _combined(node: ast.expr, op: ast.operator, left: Any, right: Any) -> Any:
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        try:
+            return _ARITHMETIC[type(op)](left, right)
+        except ArithmeticError:
+            pass
+    elif isinstance(op, ast.Add) and isinstance(left, str) and isinstance(right, str):
+        return left + right
+    raise UnsupportedAssert(node, "not a plain value")
 
 
 def _literal(node: ast.expr) -> Any:
     try:
         value = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        raise NotPlain(node, "no plain value") from None
-    if not isinstance(value, _KEPT):
-        raise NotPlain(node, f"a value of type {type(value).__name__}")
-    return value
+        raise UnsupportedAssert(node, "not a plain value") from None
+    if not isinstance(value, _VALUE_TYPES):
+        raise UnsupportedAssert(node, f"a value of type {type(value).__name__}")
+    return cast(Any, value)
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
+def _is_ignored(statement: ast.stmt) -> bool:
     match statement:
         case ast.Assert(test=ast.Constant(value=True)) | ast.Pass():
             return True
         case ast.Expr(value=ast.Constant()):
             return True
-    return False
+        case _:
+            return False
 
 
 def _call_test(statement: ast.stmt) -> tuple[str, Test]:
+    """The name of the function that an assert calls, and its test."""
     if not isinstance(statement, ast.Assert):
-        raise NotPlain(statement, "not an assert")
+        raise UnsupportedAssert(statement, "not an assert")
+    expected: Any
     match statement.test:
         case ast.Call(func=ast.Name(id=name)) as call if name not in ("abs", "all", "any"):
-            expected: Any = True
-        case ast.UnaryOp(op=ast.Not(), operand=ast.Call(func=ast.Name(id=name)) as call):
+            expected = True
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Call(func=ast.Name()) as call):
             expected = False
         case ast.Compare(
             left=ast.Call(func=ast.Name(id="abs"), args=[difference]),
@@ -145,29 +161,33 @@ def _call_test(statement: ast.stmt) -> tuple[str, Test]:
         ):
             pass
         case _:
-            raise NotPlain(statement, "not plain equality")
+            raise UnsupportedAssert(statement, "not plain equality")
     return _test(statement, call, expected)
 
 
 def _near(statement: ast.stmt, difference: ast.expr, margin: ast.expr) -> tuple[ast.Call, float]:
+    """The call and the value of `abs(call - value) < margin`."""
     match difference:
         case ast.BinOp(left=ast.Call() as call, op=ast.Sub(), right=right):
-            value = constant(right)
-            if isinstance(value, int | float) and constant(margin) >= TOLERANCE:
+            value, tolerance = constant(right), constant(margin)
+            numbers = isinstance(value, int | float) and isinstance(tolerance, int | float)
+            if numbers and tolerance >= TOLERANCE:
                 return call, float(value)
-    raise NotPlain(statement, "not plain equality")
+        case _:
+            pass
+    raise UnsupportedAssert(statement, "not plain equality")
 
 
 def _test(statement: ast.stmt, call: ast.Call, expected: Any) -> tuple[str, Test]:
     if not isinstance(call.func, ast.Name):
-        raise NotPlain(statement, "not a call of a function by its name")
+        raise UnsupportedAssert(statement, "not a call of a function by its name")
     keywords: dict[str, Any] = {}
     for keyword in call.keywords:
         if keyword.arg is None:
-            raise NotPlain(statement, "arguments from a dict")
+            raise UnsupportedAssert(statement, "arguments from a dict")
         keywords[keyword.arg] = constant(keyword.value)
-    return call.func.id, Test(input=_all(call.args), kwargs=keywords, output=expected)
+    return call.func.id, Test(input=_constants(call.args), kwargs=keywords, output=expected)
 
 
-def _all(nodes: Sequence[ast.expr]) -> list[Any]:
+def _constants(nodes: Sequence[ast.expr]) -> list[Any]:
     return [constant(node) for node in nodes]

@@ -1,84 +1,171 @@
-"""One record's fields, read with complaints that name file, record and field."""
+"""One record of a data set: its fields with errors that name file, record and field."""
 
 import ast
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from curriculum.datasets.problem_file import parse_problem
 from curriculum.errors import BadRecord
+from curriculum.problem import Problem, Tier
 from curriculum.syntax import UNPARSABLE, parse
+
+T = TypeVar("T")
 
 TAB_COLUMNS = 4
 
 
-class Fields:
-    """The fields of one record of a file.
+class RecordReader:
+    r"""Reads the fields of one record and makes its problem.
+
+    Args:
+        path: the file or folder.
+        where: the record's place in it, for error messages.
+        record: its values by field name.
 
     Example:
-        >>> fields = Fields(Path("a.jsonl"), "record 0", {"text": "Add."})
-        >>> fields.text("text")
-        'Add.'
+        >>> record = RecordReader(Path("a.jsonl"), "record 0", {"text": "Add.\r\n"})
+        >>> record.text("text")
+        'Add.\n'
     """
 
     def __init__(self, path: Path, where: str, record: dict[str, Any]):
         self.path, self.where, self.record = path, where, record
 
+    def get(self, name: str) -> Any:
+        """A field's value as it is; None where it is missing."""
+        return self.record.get(name)
+
     def text(self, name: str, default: str | None = None) -> str:
-        r"""A text with its line ends as `\n`; raises `BadRecord` where it is missing or no text."""
+        r"""A field that is text, with its line ends as `\n`.
+
+        Raises:
+            BadRecord: it is not text, or it is missing and there is no default.
+        """
         value = self.record.get(name)
         if value is None and default is not None:
             return default
         if not isinstance(value, str):
-            found = "missing" if value is None else f"text is wanted, not {type(value).__name__}"
-            raise self.bad(name, found)
+            raise self.wrong_kind(name, "text")
         return value.replace("\r\n", "\n").replace("\r", "\n")
 
     def code(self, name: str, default: str | None = None) -> str:
-        """A text of Python with leading tabs as spaces, where that changes nothing else."""
+        """A field that is Python, with leading tabs as spaces where that changes nothing else."""
         return without_tabs(self.text(name, default))
 
+    def texts(self, name: str) -> list[str]:
+        """A field that is a list of texts; raises `BadRecord` for anything else."""
+        value = self.record.get(name)
+        if not _is_texts(value):
+            raise self.wrong_kind(name, "a list of texts")
+        return cast(list[str], value)
+
     def decoded(self, name: str) -> Any:
-        """A value that may be packed as a JSON string; raises `BadRecord` where it is no JSON."""
+        """A field that may be packed as a JSON string; raises `BadRecord` for text that is not
+        JSON."""
         value = self.record.get(name)
         if not isinstance(value, str):
             return value
         try:
             return json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise self.bad(name, f"text that is not JSON: {error}") from None
+            raise self.error(name, f"text that is not JSON: {error}") from None
 
-    def bad(self, name: str, reason: str) -> BadRecord:
-        """What to raise about a field."""
+    def tier(self, name: str, levels: Mapping[str, Tier], default: Tier | None = None) -> Tier:
+        """A field that grades the problem; `levels` maps its lower-case values to tiers.
+
+        Raises:
+            BadRecord: no such level, or it is missing and there is no default.
+        """
+        value = self.record.get(name)
+        if not value and default is not None:
+            return default
+        level = value.strip().lower() if isinstance(value, str) else ""
+        if level not in levels:
+            raise self.error(name, f"{value!r} is none of {', '.join(levels)}")
+        return levels[level]
+
+    def convert(self, name: str, function: Callable[[str], T], text: str | None = None) -> T:
+        """Apply a function to a field's text, or to `text` where that was made from the field.
+
+        A `ValueError`, or a source that does not parse, becomes a `BadRecord` about the field.
+        """
+        value = self.text(name) if text is None else text
+        try:
+            return function(value)
+        except UNPARSABLE as error:
+            raise self.error(name, str(error)) from None
+
+    def tests(self, inputs: str, outputs: str, call_based: bool) -> list[dict[str, Any]]:
+        """Tests from two fields that are lists of equal length, each perhaps a JSON string.
+
+        For a program on stdin, an input or output may be a list of lines.
+        """
+        columns: list[list[Any]] = []
+        for name in (inputs, outputs):
+            column = self.decoded(name)
+            if not isinstance(column, list):
+                raise self.wrong_kind(name, "a list", column)
+            columns.append(cast(list[Any], column))
+        if len(columns[0]) != len(columns[1]):
+            reason = f"{len(columns[1])} outputs for {len(columns[0])} inputs"
+            raise self.error(outputs, reason)
+        if not call_based:
+            columns = [[_joined_lines(value) for value in column] for column in columns]
+        return [{"input": i, "output": o} for i, o in zip(*columns, strict=True)]
+
+    def problem(self, **fields: Any) -> Problem:
+        """The problem with these fields; raises `BadRecord` where they do not make one."""
+        return parse_problem(fields, self.path, self.where)
+
+    def error(self, name: str, reason: str) -> BadRecord:
+        """The error to raise about a field."""
         return BadRecord(self.path, self.where, name, reason)
+
+    def wrong_kind(self, name: str, wanted: str, value: Any = None) -> BadRecord:
+        """The error to raise about a field that is missing or of another type than `wanted`.
+
+        `value` is the field's value where it was decoded first.
+        """
+        if name not in self.record:
+            return self.error(name, "missing")
+        kind = json_kind(self.record[name] if value is None else value)
+        return self.error(name, f"must be {wanted}, not {kind}")
+
+
+def json_kind(value: Any) -> str:
+    """What to call a JSON value's type in a message."""
+    return "null" if value is None else type(value).__name__
 
 
 def without_tabs(source: str) -> str:
-    """A source with the tabs of its indentation as four columns.
+    """A source with each tab of its indentation as four columns.
 
-    Tabs elsewhere stay; so do all of them where the source does not parse, or would parse as
-    another program (a tab that begins a line inside a string).
+    Tabs elsewhere stay. All of them stay where the source does not parse, or would parse as another
+    program (a tab that begins a line inside a string).
     """
     if "\t" not in source:
         return source
-    expanded = _expanded(source)
-    meaning = _tree(source)
-    return expanded if meaning is not None and _tree(expanded) == meaning else source
+    expanded = _expand_indentation(source)
+    meaning = _syntax_dump(source)
+    return expanded if meaning is not None and _syntax_dump(expanded) == meaning else source
 
 
 def starter_without_tabs(starter: str, solution: str) -> str:
-    """Starter code as the solution that it may begin: with the same tabs replaced, or none.
+    """Starter code with the same tabs replaced as in the solution that may begin with it.
 
     Starter code alone often does not parse. `solution` is as it stands in the file.
     """
-    return starter if without_tabs(solution) == solution else _expanded(starter)
+    return starter if without_tabs(solution) == solution else _expand_indentation(starter)
 
 
 def parses(source: str) -> bool:
     """Whether Python can parse a source."""
-    return _tree(source) is not None
+    return _syntax_dump(source) is not None
 
 
-def _expanded(source: str) -> str:
+def _expand_indentation(source: str) -> str:
     lines = source.split("\n")
     for index, line in enumerate(lines):
         code = line.lstrip(" \t")
@@ -86,8 +173,18 @@ def _expanded(source: str) -> str:
     return "\n".join(lines)
 
 
-def _tree(source: str) -> str | None:
+def _syntax_dump(source: str) -> str | None:
     try:
         return ast.dump(parse(source))
     except UNPARSABLE:
         return None
+
+
+def _is_texts(value: Any) -> bool:
+    if not isinstance(value, list):
+        return False
+    return all(isinstance(line, str) for line in cast(list[Any], value))
+
+
+def _joined_lines(value: Any) -> Any:
+    return "\n".join(value) if _is_texts(value) else value

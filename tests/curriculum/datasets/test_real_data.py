@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from curriculum.config import CurriculumConfig, PromptConfig
-from curriculum.datasets.formats.apps_plus import read_apps_plus
 from curriculum.datasets.problem_file import read_problems, write_problems
+from curriculum.datasets.registry import read_source
 from curriculum.problem import Problem, Test
 from curriculum.program import assemble
 from curriculum.prompt import Prompt, PromptEncoder, prompt_text
@@ -34,7 +34,7 @@ def needed(name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def mbpp() -> list[Problem]:
-    return read_apps_plus(needed("mbpp/mbpp.appsplus.jsonl"))
+    return list(read_source(needed("mbpp/mbpp.appsplus.jsonl")))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,89 @@
+import pytest
+
+from curriculum.datasets.problem_file import write_problems
+from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
+from curriculum.errors import BadRecord, CurriculumError
+from tests.curriculum.datasets.formats.test_human_eval import HUMAN_EVAL
+from tests.curriculum.datasets.formats.test_leetcode import LEETCODE
+from tests.curriculum.datasets.formats.test_mbpp import MBPP
+
+RECORDS = {"mbpp": MBPP, "human_eval": HUMAN_EVAL, "leetcode": LEETCODE}
+
+
+def test_every_format_stands_under_its_name_with_a_description():
+    assert [format.name for format in FORMATS.values()] == list(FORMATS)
+    assert all(format.description for format in FORMATS.values())
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "data.jsonl.gz"])
+@pytest.mark.parametrize("format", RECORDS)
+def test_a_format_is_detected_by_its_keys_plain_or_gzipped(write_records, format, name):
+    path = write_records(RECORDS[format], name=name)
+    assert detect(path).name == format
+    assert list(read_source(path)) == list(read_source(path, FORMATS[format]))
+
+
+def test_stepcoder_files_are_detected_and_read(tmp_path, make_problem):
+    write_problems(tmp_path / "own.jsonl", [make_problem(0), make_problem(1)])
+    assert detect(tmp_path / "own.jsonl").name == "stepcoder"
+    assert [p.id for p in read_source(tmp_path / "own.jsonl")] == ["p0", "p1"]
+
+
+@pytest.mark.parametrize("format", RECORDS)
+def test_a_bad_record_is_counted_and_the_others_are_read(write_records, format):
+    good = RECORDS[format]
+    bad = {key: 5 if key == "task_id" else None for key in good}
+    path = write_records(good, bad, good | {"task_id": "last"})
+    skipped = Skipped()
+    assert len(list(read_source(path, FORMATS[format], skipped=skipped))) == 2
+    assert skipped.total == 1
+    [[message]] = skipped.examples.values()
+    assert "record 1: " in message
+
+
+def test_lines_that_are_not_records_are_counted_and_the_next_are_read(write_records, monkeypatch):
+    monkeypatch.setattr("curriculum.datasets.jsonl.MAX_RECORD_BYTES", 2000)
+    path = write_records(MBPP, "no json", "[1]", "", "x" * 2500, "y" * 9000, MBPP)
+    skipped = Skipped()
+    assert len(list(read_source(path, skipped=skipped))) == 1
+    assert skipped.counts == {"json": 1, "record": 3, "id": 1}
+    assert "record 2: record: must be a JSON object, not list" in skipped.examples["record"][0]
+    assert "record 3: record: longer than" in skipped.examples["record"][1]
+
+
+def test_a_truncated_gzip_is_an_error_even_where_bad_records_are_skipped(write_records):
+    path = write_records(*[MBPP | {"task_id": i} for i in range(300)], name="data.jsonl.gz")
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(BadRecord, match=r"line \d+ or later: gzip: damaged or cut short"):
+        list(read_source(path, skipped=Skipped()))
+
+
+def test_an_id_used_twice_is_refused(write_records):
+    with pytest.raises(BadRecord, match=r"'mbpp/7'.*an earlier record has it"):
+        list(read_source(write_records(MBPP, MBPP)))
+
+
+def test_only_the_chosen_tiers_are_read(write_records):
+    path = write_records(MBPP)
+    assert list(read_source(path, tiers=["competition"])) == []
+    assert len(list(read_source(path, tiers=["introductory"]))) == 1
+
+
+def test_a_split_of_a_format_without_splits_is_refused(write_records):
+    with pytest.raises(CurriculumError, match="'mbpp' has no splits; only apps has"):
+        list(read_source(write_records(MBPP), split="train"))
+
+
+def test_folders_without_problems_and_missing_files_are_named(tmp_path):
+    with pytest.raises(BadRecord, match="no problem folder in it"):
+        detect(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        detect(tmp_path / "absent.jsonl")
+
+
+def test_records_are_read_one_at_a_time(write_records):
+    path = write_records(*[MBPP | {"task_id": i} for i in range(5)], "no json")
+    reading = read_source(path)
+    assert [next(reading).id for _ in range(5)] == [f"mbpp/{i}" for i in range(5)]
+    with pytest.raises(BadRecord, match="record 5"):
+        next(reading)
