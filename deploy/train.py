@@ -80,7 +80,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         return result
     finally:
         if run is not None:
-            run.stop()
+            asyncio.run(run.stop())
         ray.shutdown()
 
 
@@ -159,15 +159,23 @@ class Run:
         self.isolation = "unknown"
         deadline = config.loop.step_timeout_s
         self.placement = place
-        self.pool = SandboxPool.launch(config.sandbox, config.pool, config.name, place.sandbox)
+        self.pool = SandboxPool.create(config.sandbox, config.pool, config.name, place.sandbox)
         learner = config.learner.model_copy(update={"seed": config.seed + config.learner.seed})
-        self.learner = LearnerGroup(learner, config.placement, cluster.gpu, deadline, place.learner)
+        self.learner = LearnerGroup.create(
+            learner, config.placement, cluster.gpu, deadline, place.learner
+        )
         colocated = config.placement.colocate
-        self.fleet = RolloutFleet(config.rollout, cluster.gpu, place.rollout, colocated=colocated)
-        self.fleet.say = say
         self.backend = config.weights.backend
         if self.backend == "auto":
             self.backend = ("ipc" if colocated else "nccl") if cluster.gpu else "gloo"
+        sync = WeightSync(self.learner, config.weights, self.backend)
+        self.fleet = RolloutFleet.create(
+            config.rollout,
+            cluster.gpu,
+            place.rollout,
+            colocated=colocated,
+            on_engine_loaded=sync.update_engine,
+        )
         tokenizer = AutoTokenizer.from_pretrained(model_dir)
         self.log = MetricsLog(folder, config.name)
         self.trainer = Trainer(
@@ -185,8 +193,10 @@ class Run:
                 config.seed,
                 config.prompt,
             ),
+            fleet=self.fleet,
+            pool=self.pool,
             learner=self.learner,
-            sync=WeightSync(self.learner, self.fleet, config.weights, self.backend),
+            sync=sync,
             parity=WeightParityCheck(
                 self.learner,
                 self.fleet,
@@ -194,8 +204,6 @@ class Run:
                 config.weights.verify_tolerance,
                 deadline,
             ),
-            fleet=self.fleet,
-            pool=self.pool,
             folder=folder,
             log=self.log,
         )
@@ -208,7 +216,7 @@ class Run:
         if checkpoint is not None:
             await self.trainer.restore(checkpoint)
             say(f"resumed from {checkpoint.name}")
-        async with self.fleet.watched():
+        async with self.fleet.heartbeat():
             return await self.trainer.run()
 
     async def start(self) -> None:
@@ -241,7 +249,7 @@ class Run:
             reports = await asyncio.gather(engines, ranks)
             return reports[0] + reports[1]
         of_engines = await engines
-        await self.fleet.rest()
+        await self.fleet.sleep()
         return of_engines + await ranks
 
     def result(self, after: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
@@ -275,10 +283,11 @@ class Run:
             },
         }
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End every actor; sandboxes first, so that no container outlives the run."""
-        self.pool.stop()
-        self.fleet.stop()
+        await self.pool.stop()
+        await self.fleet.stop()
+        await self.learner.stop()
         self.log.close()
         self.placement.release()
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import psutil
 import ray
 
+from actors.cluster.placement import SANDBOX_RESOURCE
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
-from actors.sandboxes.pool import RESOURCE
 
 _KNOCK_S = 5.0
 """Longest wait for the cluster's port to answer [seconds]."""
@@ -53,7 +53,7 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
         ray.init(
             address="local",  # and not whatever other cluster happens to run on this machine
             num_cpus=max(os.cpu_count() or 1, _cpus(placement, rollout)),
-            resources={RESOURCE: float(pool.workers)},
+            resources={SANDBOX_RESOURCE: float(pool.workers)},
             object_store_memory=300 << 20,
             include_dashboard=False,
             log_to_driver=False,
@@ -95,10 +95,10 @@ def check_placement(
             _cpus(placement, rollout),
             "rollout.workers x rollout.threads + placement.learner_ranks",
         ),
-        RESOURCE: (
+        SANDBOX_RESOURCE: (
             pool.workers,
             "pool.workers; start execution nodes with "
-            f"`ray start --resources '{{\"{RESOURCE}\": N}}'`",
+            f"`ray start --resources '{{\"{SANDBOX_RESOURCE}\": N}}'`",
         ),
     }
     if gpu:

@@ -15,7 +15,9 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
-from actors.sandboxes.pool import RESOURCE
+
+SANDBOX_RESOURCE = "sandbox"
+"""The custom Ray resource that marks a node as an execution node."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def roles(
     if gpu:
         learner["GPU"] = 1
         engine["GPU"] = rollout.tensor_parallel
-    sandboxes = ("sandbox", pool.workers, {RESOURCE: 1.0})
+    sandboxes = ("sandbox", pool.workers, {SANDBOX_RESOURCE: 1.0})
     if placement.colocate:
         both = learner | {"CPU": 1 + rollout.threads}
         return [("learner and rollout", placement.learner_ranks, both), sandboxes]
@@ -105,7 +107,7 @@ def reserve(
 
 def _node_lines() -> list[str]:
     """One line per living node: what it has, by the kinds of resource that a run asks for."""
-    kinds = ("CPU", "GPU", RESOURCE)
+    kinds = ("CPU", "GPU", SANDBOX_RESOURCE)
     return [
         f"node {node['NodeManagerAddress']} has "
         + ", ".join(f"{node['Resources'].get(kind, 0):g} {kind}" for kind in kinds)

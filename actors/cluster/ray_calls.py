@@ -1,4 +1,4 @@
-"""Waiting for Ray calls: with a deadline, and with failures that name who failed."""
+"""Waiting for Ray calls: with a deadline, and with errors that name what failed."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from actors.errors import ActorLost, RunFailed
 from sandbox import SandboxError
 
-ACTIONABLE = (RunFailed, SandboxError, OSError, ValueError, ArithmeticError)
-"""Causes that are about the run's inputs or surroundings rather than our code."""
+USER_ERRORS = (RunFailed, SandboxError, OSError, ValueError, ArithmeticError)
+"""Errors that are about the run's inputs or surroundings rather than our code."""
 
-_PAUSE_S = 1.0
-"""Time between questions to an actor that is being started again [seconds]."""
+_POLL_S = 1.0
+"""Time between two calls of an actor that is being restarted [seconds]."""
 
 
-async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[Any]:
+async def gather(what: str, calls: Sequence[Any], deadline_s: float) -> list[Any]:
     """The results of `calls` (Ray object references), in their order.
 
+    Args:
+        what: names the calls in error messages.
+        calls: calls under way.
+        deadline_s: longest wait for all of them [seconds].
+
     Raises:
-        TimeoutError: not all answered within `deadline_s` seconds; names `what` and who did not.
+        TimeoutError: not all answered in time; the message says which did not.
         ActorLost: an actor died.
-        RunFailed: an actor could not do it for a reason a person can act on.
+        RunFailed: an actor could not do it for a reason that a person can act on.
         RayTaskError: an actor's method failed otherwise: a bug, with the actor's stack trace.
     """
-    waiting = [asyncio.ensure_future(_answer(what, call)) for call in calls]
+    waiting = [asyncio.ensure_future(_result(what, call)) for call in calls]
     try:
         async with asyncio.timeout(deadline_s):
             return list(await asyncio.gather(*waiting))
@@ -43,33 +49,43 @@ async def answers(what: str, calls: Sequence[Any], deadline_s: float) -> list[An
             call.cancel()
 
 
-async def reborn(what: str, ask: Callable[[], Any], deadline_s: float) -> None:
-    """Wait until Ray has started an actor again; until then it fails what it is asked.
+async def wait_for_all(calls: Sequence[Any], deadline_s: float) -> None:
+    """Wait until every call has ended, in whatever way, at most `deadline_s` seconds."""
+    if calls:
+        waiting = list(calls)
+        await asyncio.to_thread(ray.wait, waiting, num_returns=len(calls), timeout=deadline_s)
+
+
+async def wait_until_restarted(what: str, call: Callable[[], Any], deadline_s: float) -> None:
+    """Wait until Ray has restarted an actor that was killed.
+
+    Ray tells nobody when an actor is up again, and fails every call made before; so it is called
+    until a call succeeds.
 
     Args:
-        what: is said where it fails.
-        ask: calls a method of the actor that answers at once.
+        what: names the actor in error messages.
+        call: calls a method of the actor that returns at once.
         deadline_s: longest wait [seconds].
 
     Raises:
-        ActorLost: it has not within the deadline, for want of a place for instance.
+        ActorLost: the actor is not up in time, for want of resources for instance.
     """
     deadline = time.monotonic() + deadline_s
     while True:
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(_POLL_S)
         try:
-            await answers(what, [ask()], deadline_s)
+            await gather(what, [call()], deadline_s)
             return
         except (ActorLost, TimeoutError) as error:
             if time.monotonic() > deadline:
-                raise ActorLost(f"{error}; not started again in time") from error
+                raise ActorLost(f"{error}; not restarted within {deadline_s:g} s") from error
 
 
-async def lost(what: str, calls: Sequence[Any], grace_s: float) -> ActorLost | None:
-    """The death of an actor among these calls, if one comes to light within `grace_s` seconds."""
-    waiting = {asyncio.ensure_future(_answer(what, call)) for call in calls}
+async def find_dead_actor(what: str, calls: Sequence[Any], deadline_s: float) -> ActorLost | None:
+    """The death of an actor among these calls, if one is reported within `deadline_s` seconds."""
+    waiting = {asyncio.ensure_future(_result(what, call)) for call in calls}
     try:
-        async with asyncio.timeout(grace_s):
+        async with asyncio.timeout(deadline_s):
             for call in asyncio.as_completed(waiting):
                 try:
                     await call
@@ -85,7 +101,7 @@ async def lost(what: str, calls: Sequence[Any], grace_s: float) -> ActorLost | N
     return None
 
 
-async def _answer(what: str, call: Any) -> Any:
+async def _result(what: str, call: Any) -> Any:
     try:
         return await call
     except RayActorError as error:
@@ -93,11 +109,11 @@ async def _answer(what: str, call: Any) -> Any:
     except RayTaskError as error:
         if isinstance(error.cause, ActorLost):
             raise ActorLost(f"{what}: {error.cause}") from error
-        if isinstance(error.cause, ACTIONABLE):
+        if isinstance(error.cause, USER_ERRORS):
             raise RunFailed(f"{what}: {error.cause}") from error
         raise
 
 
-def no_options(index: int) -> dict[str, Any]:
-    """Ray options of an actor that nobody places: none."""
+def no_options(_index: int) -> dict[str, Any]:
+    """Ray options of an actor that has no placement: none."""
     return {}

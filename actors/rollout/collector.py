@@ -121,7 +121,7 @@ class Collector:
         unjudged: set[asyncio.Task[None]] = set()
         try:
             async with asyncio.timeout(deadline_s):
-                requests = [request for group in groups for request in group.requests]
+                requests = [group.requests for group in groups]
                 async for completion in self._fleet.generate(requests):
                     completions += 1
                     last = time.monotonic()

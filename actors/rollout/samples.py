@@ -36,6 +36,11 @@ class Request:
     temperature: float
     """Sampling temperature; 0 is greedy."""
 
+    @property
+    def max_total_tokens(self) -> int:
+        """Prompt and longest completion together [tokens]."""
+        return len(self.prompt_ids) + self.max_tokens
+
 
 @dataclass(frozen=True)
 class Completion:

@@ -214,14 +214,14 @@ class RolloutWorker:
             raise RuntimeError(f"{self.name}: the engine ended request {request_id} without output")
         return final
 
-    async def rest(self) -> None:
+    async def sleep(self) -> None:
         """Give up the GPU's memory until `wake`: weights go to the host, the KV cache is dropped.
 
         On a CPU the engine only stops scheduling.
         """
         await self._engine.sleep(level=1 if self._gpu else 0)
 
-    async def wake(self) -> None:
+    async def wake_up(self) -> None:
         """Take the memory back, with the weights from before the rest."""
         await self._engine.wake_up(None if self._gpu else ["scheduling"])
 

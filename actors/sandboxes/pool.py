@@ -1,191 +1,96 @@
-"""The sandbox pool: Ray actors that own warm sandboxes, and the driver's side that feeds them.
-
-`SandboxWorker` runs only on nodes that advertise the resource `sandbox`, so that untrusted code
-stays off the GPU nodes. `SandboxPool` sends each job to the worker with the fewest jobs under way.
-"""
+"""SandboxPool: the driver's side of all sandbox workers."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
-import queue
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from actors.cluster.ray_calls import answers, no_options
+from actors.cluster.placement import SANDBOX_RESOURCE
+from actors.cluster.ray_calls import gather, no_options, wait_for_all
 from actors.config import SandboxPoolConfig
-from sandbox import (
-    Cancelled,
-    Job,
-    Outcome,
-    Sandbox,
-    SandboxConfig,
-    SandboxError,
-    TestOutcome,
-    TestResult,
-    Verdict,
-)
-from sandbox.backends.docker_client import reap_strays
+from actors.sandboxes.worker import SandboxWorker
+from sandbox import Job, Outcome, SandboxConfig, SandboxError, TestOutcome, TestResult, Verdict
 
-START_S = 120.0
+logger = logging.getLogger(__name__)
+
+_RESTART_S = 120.0
 """Longest wait for a worker to warm its sandboxes again [seconds]."""
-RESOURCE = "sandbox"
-"""The custom Ray resource that marks a node as an execution node."""
 
+_RETRY_S = 1.0
+"""Time between two attempts to warm a worker's sandboxes again [seconds]."""
 
-@dataclass
-class Call:
-    """One call of `SandboxWorker.run`, waiting or under way."""
-
-    job: Job
-    backend: str | None
-    """The isolation that it asks for; None takes what there is."""
-    sandbox: Sandbox | None = None
-    """Where it runs; None while it waits for one."""
-    cancelled: bool = False
-
-
-class SandboxWorker:
-    """Owns `slots` warm sandboxes and runs one job in each at a time.
-
-    Lifecycle: `start()` warms every sandbox; `run()` waits for a free one; `stop()` closes them
-    all. When the process dies instead, each sandbox's runner exits with its socket, and the actor
-    that Ray starts in its place warms its own with the first job.
-    """
-
-    def __init__(self, config: SandboxConfig, slots: int, run: str, index: int) -> None:
-        self._config = config
-        self._run_name = run
-        self._first = index * slots
-        self._slots = slots
-        self._sandboxes: list[Sandbox] = []
-        self._free: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
-        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
-        self._starting = threading.Lock()
-        self._calls: dict[int, Call] = {}
-
-    async def start(self, backend: str | None) -> tuple[str, str]:
-        """Clear away what dead runs left, build a missing image, warm every sandbox.
-
-        Args:
-            backend: the isolation that there was before; None lets the configuration choose.
-
-        Returns:
-            The isolation in force (`docker` or `process`), and why it is that one.
-
-        Raises:
-            SandboxError: no sandbox can be started here; the message holds the remedy.
-        """
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._start, backend)
-        return self._sandboxes[0].isolation, self._sandboxes[0].reason
-
-    def _start(self, backend: str | None) -> None:
-        with self._starting:
-            if self._sandboxes:
-                return
-            reap_strays()
-            config = self._config.model_copy(update={"backend": backend} if backend else {})
-            sandboxes = [
-                Sandbox(config, slot=self._first + i, run=self._run_name)
-                for i in range(self._slots)
-            ]
-            for sandbox in sandboxes:
-                sandbox.start()
-            self._sandboxes = sandboxes
-            for sandbox in sandboxes:
-                self._free.put(sandbox)
-
-    async def run(self, job: Job, number: int, backend: str | None) -> Verdict | None:
-        """Run one job in the next free sandbox; None if it was cancelled.
-
-        Args:
-            job: what to run.
-            number: unique among the caller's, for `cancel`.
-            backend: as for `start`, which this does where nobody has since the process began.
-        """
-        call = self._calls[number] = Call(job, backend)
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
-        finally:
-            del self._calls[number]
-
-    async def cancel(self, number: int) -> None:
-        """Kill the program of that call, or never start it: its slot is free for another."""
-        call = self._calls.get(number)
-        if call is None:
-            return
-        call.cancelled = True
-        while number in self._calls and not (call.sandbox and call.sandbox.cancel(call.job)):
-            await asyncio.sleep(0.01)  # it is about to begin, or to end
-
-    def _run(self, call: Call) -> Verdict | None:
-        if call.cancelled:
-            return None
-        self._start(call.backend)
-        sandbox = self._free.get()
-        try:
-            call.sandbox = sandbox
-            return None if call.cancelled else sandbox.run(call.job)
-        except Cancelled:
-            return None
-        finally:
-            self._free.put(sandbox)
-
-    def stop(self) -> None:
-        """Close every sandbox and its container."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for sandbox in self._sandboxes:
-            sandbox.close()
+_STOP_S = 20.0
+"""Longest wait for the workers to close their sandboxes [seconds]."""
 
 
 class SandboxPool:
-    """The driver's handle on the sandbox workers: least-loaded dispatch, deadlines, retries.
+    """Sends each job to the worker with the fewest jobs under way; deadlines and retries.
 
     A worker that died, gave no verdict in time or can start no sandbox any more gets no job until
-    it answers again. One that comes back isolates programs as it did before, or not at all.
+    it has warmed its sandboxes again. It must isolate programs as it did before: a restarted worker
+    that finds no Docker engine stays out rather than run programs without isolation.
 
     Example:
+        pool = SandboxPool.create(sandbox_config, pool_config, run="smoke")
+        await pool.start(deadline_s=120)
         async for verdict in pool.stream(jobs):
             print(verdict.job_id, verdict.outcome)
+        await pool.stop()
     """
 
     def __init__(self, workers: Sequence[Any], config: SandboxPoolConfig) -> None:
+        """Take charge of `workers`, handles of `SandboxWorker` actors; `create` makes them."""
         self.workers = list(workers)
         self.config = config
         self.losses = 0
-        """Times a worker died or fell silent."""
+        """Times a worker died or did not answer."""
         self._load = [0] * len(self.workers)
-        self._silent: dict[int, asyncio.Task[None]] = {}
+        self._recovering: dict[int, asyncio.Task[None]] = {}
+        """Workers that get no job, and the task that waits for each to be warm again."""
         self._backends: list[str | None] = [None] * len(self.workers)
-        self._last_words = ""
-        self._news = asyncio.Event()
+        self._last_error = ""
+        self._recovered = asyncio.Event()
+        """Set when a worker is warm again; wakes the jobs that found no worker at all."""
         self._numbers = itertools.count()
+        # No more jobs are sent than run at a time: what waits in the driver can still go to
+        # whichever worker is free first, and is not lost with a worker.
         self._slots = asyncio.Semaphore(len(self.workers) * config.slots_per_worker)
 
     @classmethod
-    def launch(
+    def create(
         cls,
         sandbox: SandboxConfig,
         config: SandboxPoolConfig,
         run: str,
         options: Callable[[int], dict[str, Any]] = no_options,
     ) -> SandboxPool:
-        """Create the actors (named `sandbox-0`, ...); they warm up on `start()`."""
+        """Create the actors (named `sandbox-0`, ...); they warm their sandboxes on `start()`.
+
+        Workers run only on nodes with the resource `sandbox`, so that untrusted code stays off the
+        nodes that hold models.
+
+        Args:
+            sandbox: what one sandbox is.
+            config: how many workers and sandboxes, and the deadlines.
+            run: the run's name, which labels its containers.
+            options: further Ray options of worker `i`, such as its placement.
+        """
         actor = ray.remote(SandboxWorker)
         env = {key: os.environ[key] for key in ("DOCKER_HOST",) if key in os.environ}
         workers = [
             actor.options(
                 name=f"sandbox-{i}",
                 num_cpus=0,
-                resources={RESOURCE: 1},
+                resources={SANDBOX_RESOURCE: 1},
                 max_restarts=-1,
+                # A cancellation must get through while every slot and its successor are taken.
                 max_concurrency=4 * config.slots_per_worker,
                 runtime_env={"env_vars": env},
                 **options(i),
@@ -195,37 +100,54 @@ class SandboxPool:
         return cls(workers, config)
 
     async def start(self, deadline_s: float) -> tuple[str, str]:
-        """Warm every sandbox; returns the weakest isolation in force and the reason for it."""
+        """Warm every sandbox; returns the weakest isolation of all workers and the reason for it.
+
+        Raises:
+            RunFailed: a worker can start no sandbox; the message holds the remedy.
+            TimeoutError: a worker did not answer within `deadline_s` seconds.
+        """
         calls = [worker.start.remote(None) for worker in self.workers]
-        found = await answers("sandbox: start", calls, deadline_s)
-        self._backends = [backend for backend, _ in found]
-        return max(found, key=lambda one: one[0] == "process")
+        isolations = await gather("sandbox: start", calls, deadline_s)
+        self._backends = [backend for backend, _ in isolations]
+        return max(isolations, key=lambda isolation: isolation[0] == "process")
+
+    async def stop(self) -> None:
+        """Close every sandbox and end the actors; waits at most 20 s for the containers to go."""
+        for recovery in self._recovering.values():
+            recovery.cancel()
+        await wait_for_all([worker.stop.remote() for worker in self.workers], _STOP_S)
+        for worker in self.workers:
+            ray.kill(worker)
 
     async def stream(self, jobs: Iterable[Job]) -> AsyncIterator[Verdict]:
-        """The jobs' verdicts, each as soon as it is there, in no order; exactly one per job.
+        """Yield exactly one verdict for each job, in the order in which they are ready.
 
         Leaving the loop early (with `aclosing`, or by an exception in the consumer's task) cancels
-        what has not ended. Raises what `run` raises.
+        the jobs that have not ended.
+
+        Raises:
+            TimeoutError: as for `run`.
         """
         waiting = {asyncio.ensure_future(self.run(job)) for job in jobs}
         try:
             while waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for each in done:
-                    yield each.result()
+                for task in done:
+                    yield task.result()
         finally:
-            for each in waiting:
-                each.cancel()
+            for task in waiting:
+                task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def run(self, job: Job) -> Verdict:
-        """One verdict for one job; an infrastructure fault is retried, then returned as such.
+        """The verdict of one job.
 
-        A retry goes to a worker that has not failed this job, while there is one. Cancelling kills
-        the program and frees its slot.
+        An infrastructure fault is retried `pool.retries` times, on a worker that has not failed
+        this job while there is one; then it is the verdict. Cancelling kills the program and frees
+        its slot.
 
         Raises:
-            TimeoutError: no worker answers, and none came back within `job_timeout_s`.
+            TimeoutError: no worker answers, and none recovered within `pool.job_timeout_s`.
         """
         failed: set[int] = set()
         async with self._slots:
@@ -241,79 +163,76 @@ class SandboxPool:
         """The worker with the fewest jobs under way, of those not in `failed` if there are any."""
         try:
             async with asyncio.timeout(self.config.job_timeout_s):
-                while len(self._silent) == len(self.workers):
-                    self._news.clear()
-                    await self._news.wait()
+                while len(self._recovering) == len(self.workers):
+                    self._recovered.clear()
+                    await self._recovered.wait()
         except TimeoutError:
             raise TimeoutError(
-                f"none of {len(self.workers)} sandbox workers answers, nor came back within "
+                f"none of {len(self.workers)} sandbox workers answers, and none recovered within "
                 f"{self.config.job_timeout_s:g} s (pool.job_timeout_s); the last one: "
-                f"{self._last_words}"
+                f"{self._last_error}"
             ) from None
-        there = [i for i in range(len(self.workers)) if i not in self._silent]
-        able = [i for i in there if i not in failed]
-        return min(able or there, key=self._load.__getitem__)
+        healthy = [i for i in range(len(self.workers)) if i not in self._recovering]
+        untried = [i for i in healthy if i not in failed]
+        return min(untried or healthy, key=self._load.__getitem__)
 
-    def _lost(self, job: Job, index: int, why: str) -> Verdict:
-        """The verdict of an attempt that came to nothing; the worker has to answer first."""
-        self._last_words = f"sandbox-{index}: {why}"
-        if index not in self._silent:
+    def _on_lost(self, job: Job, index: int, why: str) -> Verdict:
+        """Take the worker out until it has recovered; returns the verdict of the failed attempt."""
+        self._last_error = f"sandbox-{index}: {why}"
+        if index not in self._recovering:
             self.losses += 1
-            self._silent[index] = asyncio.create_task(self._await_return(index))
+            logger.warning("%s; it gets no job until it has recovered", self._last_error)
+            self._recovering[index] = asyncio.create_task(self._recover(index))
         return Verdict(
             job.id,
             Outcome.infra_error,
             tests=(TestResult(TestOutcome.not_run),) * len(job.cases),
-            error=self._last_words,
+            error=self._last_error,
             trusted_tests=job.assertions is None,
         )
 
-    async def _await_return(self, index: int) -> None:
-        """Ask a worker to warm up until it says that it has."""
+    async def _recover(self, index: int) -> None:
+        """Ask a worker to warm its sandboxes until it succeeds."""
         while True:
             try:
                 start = self.workers[index].start.remote(self._backends[index])
-                await asyncio.wait_for(start, START_S)
+                await asyncio.wait_for(start, _RESTART_S)
                 break
             except (RayError, TimeoutError) as error:
-                self._last_words = f"sandbox-{index}: {_said(error)}"
-                await asyncio.sleep(1)
-        del self._silent[index]
-        self._news.set()
+                self._last_error = f"sandbox-{index}: {_message(error)}"
+                await asyncio.sleep(_RETRY_S)
+        logger.info("sandbox-%d has recovered", index)
+        del self._recovering[index]
+        self._recovered.set()
 
     async def _attempt(self, job: Job, index: int) -> Verdict:
         worker, number = self.workers[index], next(self._numbers)
         answer = asyncio.ensure_future(worker.run.remote(job, number, self._backends[index]))
-        # The load counts until the worker is done, which outlasts a wait that is cancelled.
+        # The load counts until the worker is done with the job, which may be later than the end of
+        # a cancelled wait.
         self._load[index] += 1
-        answer.add_done_callback(lambda ended: self._ended(index, ended))
+        answer.add_done_callback(lambda ended: self._on_answer(index, ended))
         try:
             verdict = await asyncio.wait_for(asyncio.shield(answer), self.config.job_timeout_s)
-            assert verdict is not None, "only what nobody awaits any more is cancelled"
+            assert verdict is not None, "only a call that nobody awaits any more is cancelled"
             return verdict
         except asyncio.CancelledError:
             worker.cancel.remote(number)
             raise
         except TimeoutError:
             worker.cancel.remote(number)
-            return self._lost(job, index, f"no verdict within {self.config.job_timeout_s:g} s")
+            return self._on_lost(job, index, f"no verdict within {self.config.job_timeout_s:g} s")
         except RayError as error:
             if isinstance(error, RayTaskError) and not isinstance(error.cause, SandboxError):
                 raise
-            return self._lost(job, index, _said(error))
+            return self._on_lost(job, index, _message(error))
 
-    def _ended(self, index: int, answer: asyncio.Future[Verdict | None]) -> None:
+    def _on_answer(self, index: int, answer: asyncio.Future[Verdict | None]) -> None:
         self._load[index] -= 1
         if not answer.cancelled():
-            answer.exception()  # seen: nobody may be waiting for it any more
-
-    def stop(self) -> None:
-        """Close every sandbox; waits at most 20 s for the containers to go."""
-        for waiting in self._silent.values():
-            waiting.cancel()
-        ray.wait([w.stop.remote() for w in self.workers], num_returns=len(self.workers), timeout=20)
+            answer.exception()  # retrieved: asyncio logs errors that nobody has looked at
 
 
-def _said(error: BaseException) -> str:
-    """An actor's own words, where it had any."""
+def _message(error: BaseException) -> str:
+    """The message of an actor's own error where it raised one, without the stack trace."""
     return str(error.cause if isinstance(error, RayTaskError) else error) or type(error).__name__

@@ -135,7 +135,7 @@ class Trainer:
         self._observe(finished)
         trained = self._trajectories(finished)
         learn_started = time.monotonic()
-        await self.fleet.rest()
+        await self.fleet.sleep()
         learned = await self.learner.update([trajectories for _, trajectories in trained])
         learn_s = time.monotonic() - learn_started
 
@@ -243,7 +243,7 @@ class Trainer:
         started = time.monotonic()
         # After a return to a checkpoint the fleet is ahead of the state; no version is used twice.
         version = max(self.state.weight_version, self.fleet.version) + 1
-        await self.sync.push(version)
+        await self.sync.push(self.fleet, version)
         seconds = time.monotonic() - started
         self.state.weight_version = version
         self.state.broadcasts += 1
@@ -333,7 +333,7 @@ class Trainer:
         self.learner_restarts += 1
         await self._cancel_rounds()
         self.ledger.forget()
-        await self.fleet.rest()
+        await self.fleet.sleep()
         await self.learner.restart()
         if checkpoint is not None:
             await self.restore(checkpoint)

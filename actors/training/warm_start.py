@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from actors.cluster.ray_calls import ACTIONABLE
+from actors.cluster.ray_calls import USER_ERRORS
 from actors.errors import RunFailed
 from actors.learners.group import learner_env
 from actors.runs.logs import forward_logs
@@ -113,7 +113,7 @@ def _row(reference: Any) -> dict[str, Any]:
     try:
         return ray.get(reference)
     except RayTaskError as error:
-        if isinstance(error.cause, ACTIONABLE):
+        if isinstance(error.cause, USER_ERRORS):
             raise RunFailed(f"warm start: {error.cause}") from error
         raise
     except RayError as error:

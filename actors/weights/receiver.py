@@ -1,63 +1,36 @@
-"""The engine's end of the weight broadcast, through vLLM's own weight-transfer interface.
+"""An engine's end of the weight broadcast on CPUs, through vLLM's weight-transfer interface.
 
-On GPUs the data plane is vLLM's `nccl` backend. vLLM has none that works on CPUs, so this module
-registers `gloo` with the same factory. The learner's end is `rollout_broadcast.py`.
+vLLM has no transport that works on CPUs, so this module registers `gloo` with the factory that
+holds vLLM's `nccl` and `ipc`. vLLM imports it in each engine process through `vllm_extension.py`.
 
-Importing this module registers the backend; vLLM imports it in each engine process through
-`rollout_extension.py`.
-
-The payload of one update is the checkpoint-format stream of `(name, tensor)` pairs in buckets, one
-broadcast each: a large tensor travels alone and straight from where it lies, small ones together.
-The engine repacks what it has while the next `AHEAD_BYTES` arrive: neither side holds a second
-whole copy.
+The engine loads each bucket while the next `AHEAD_BYTES` arrive: neither end ever holds a second
+copy of the whole model.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import torch
-from torch.distributed import BroadcastOptions, PrefixStore, ProcessGroup, TCPStore, Work  # pyright: ignore
-from vllm.distributed.utils import init_gloo_process_group
-from vllm.distributed.weight_transfer.base import (
-    ParamMeta,
-    WeightTransferEngine,
-    WeightTransferInitInfo,
-    WeightTransferUpdateInfo,
-)
+from torch.distributed import ProcessGroup, TCPStore, Work  # pyright: ignore
+from vllm.distributed.weight_transfer.base import ParamMeta, WeightTransferEngine
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 
-BUCKET_BYTES = 1 << 20
-"""Upper bound of one broadcast of several tensors [bytes]; a larger tensor travels alone."""
+from actors.weights.wire import (
+    BACKEND,
+    GlooInit,
+    GlooUpdate,
+    broadcast,
+    bucket_bytes,
+    buckets,
+    byte_size,
+    join,
+)
 
 AHEAD_BYTES = 64 << 20
 """What an engine receives ahead of what it loads [bytes], and at least one bucket."""
-
-
-# ------------------------------------------------------------------------------ wire format
-
-
-def byte_size(dtype: torch.dtype, shape: Sequence[int]) -> int:
-    """Bytes of a contiguous tensor of this dtype and shape."""
-    return dtype.itemsize * torch.Size(shape).numel()
-
-
-def buckets(meta: Iterable[ParamMeta], limit: int = BUCKET_BYTES) -> Iterator[list[ParamMeta]]:
-    """Cut the stream into runs of at most `limit` bytes, in order; both sides call this."""
-    bucket: list[ParamMeta] = []
-    filled = 0
-    for parameter in meta:
-        size = byte_size(parameter.dtype, parameter.shape)
-        if bucket and filled + size > limit:
-            yield bucket
-            bucket, filled = [], 0
-        bucket.append(parameter)
-        filled += size
-    if bucket:
-        yield bucket
 
 
 def views(buffer: torch.Tensor, bucket: list[ParamMeta]) -> Iterator[tuple[str, torch.Tensor]]:
@@ -70,20 +43,6 @@ def views(buffer: torch.Tensor, bucket: list[ParamMeta]) -> Iterator[tuple[str, 
             flat = flat.clone()  # a view as a wider dtype must start on its boundary
         yield parameter.name, flat.view(parameter.dtype).view(parameter.shape)
         start = end
-
-
-def broadcast(group: ProcessGroup, tensor: torch.Tensor) -> Work:
-    """Begin a broadcast from rank 0 (the learner); `wait` for its end with a deadline."""
-    options = BroadcastOptions()
-    options.rootRank = 0
-    options.rootTensor = 0
-    return group.broadcast([tensor], options)
-
-
-def join(store: TCPStore, rank: int, world_size: int, deadline_s: float) -> ProcessGroup:
-    """Join the broadcast group at `store` as `rank`; blocks until all `world_size` are there."""
-    deadline = timedelta(seconds=deadline_s)
-    return init_gloo_process_group(PrefixStore("weights", store), rank, world_size, deadline)
 
 
 def receive(
@@ -99,9 +58,7 @@ def receive(
     arriving = 0
     while True:
         while arriving < AHEAD_BYTES and (bucket := next(plan, None)):
-            buffer = torch.empty(
-                sum(byte_size(p.dtype, p.shape) for p in bucket), dtype=torch.uint8
-            )
+            buffer = torch.empty(bucket_bytes(bucket), dtype=torch.uint8)
             ahead.append((bucket, buffer, broadcast(group, buffer)))
             arriving += len(buffer)
         if not ahead:
@@ -112,38 +69,13 @@ def receive(
         yield from views(buffer, bucket)
 
 
-# ------------------------------------------------------------------------------ the engine's side
-
-
-@dataclass
-class GlooInit(WeightTransferInitInfo):
-    """What an engine needs to join the broadcast group."""
-
-    master_address: str
-    master_port: int
-    rank_offset: int
-    world_size: int
-    deadline_s: float
-
-
-@dataclass
-class GlooUpdate(WeightTransferUpdateInfo):
-    """Names, dtypes and shapes of one update, in the order they travel."""
-
-    names: list[str]
-    dtype_names: list[str]
-    shapes: list[list[int]]
-
-    def meta(self) -> list[ParamMeta]:
-        """The stream's description, as the sender's `WeightSource.metadata()` gave it."""
-        return [
-            ParamMeta(name, getattr(torch, dtype), tuple(shape))
-            for name, dtype, shape in zip(self.names, self.dtype_names, self.shapes, strict=True)
-        ]
-
-
 class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
-    """The worker's end: receives each bucket and loads it through vLLM's layerwise reload."""
+    """Receives each bucket and loads it through vLLM's layerwise reload.
+
+    Lifecycle: `init_transfer_engine()` joins the learner's group, and may be called again to join
+    another; then `start_weight_update()`, `receive_weights()`, `finish_weight_update()` for each
+    update; `shutdown()` leaves the group.
+    """
 
     init_info_cls = GlooInit
     update_info_cls = GlooUpdate
@@ -152,7 +84,7 @@ class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
     deadline_s: float = 0.0
 
     def init_transfer_engine(self, init_info: GlooInit) -> None:
-        """Join the learner's group, leaving an earlier one; blocks until every member is there."""
+        """Join the learner's group, leaving an earlier one; blocks until every rank is there."""
         self.shutdown()
         self.deadline_s = init_info.deadline_s
         parallel = self.parallel_config
@@ -175,7 +107,8 @@ class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
         """Receive one update and load it as it arrives.
 
         Raises:
-            RuntimeError: the group was never joined, or a peer missed the deadline.
+            RuntimeError: the group was never joined, a peer missed the deadline, or the model's
+                loader did not read the whole stream.
         """
         if self.group is None:
             raise RuntimeError("weight update before init_transfer_engine")
@@ -197,11 +130,9 @@ class GlooReceiver(WeightTransferEngine[GlooInit, GlooUpdate]):
 
 
 def _repack_tied_heads(model: torch.nn.Module) -> None:
-    """Refresh the packed copy that a tied `lm_head` keeps of the embedding.
-
-    The layerwise reload only repacks modules that own a parameter, so a tied head would go on
-    answering with the weights before the update, in silence.
-    """
+    """Refresh the packed copy of the embedding that a tied `lm_head` keeps."""
+    # The layerwise reload repacks only modules that own a parameter, and a tied head owns none: it
+    # would compute logits with the weights before the update, and nothing would report it.
     from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
     for module in model.modules():
@@ -209,5 +140,5 @@ def _repack_tied_heads(model: torch.nn.Module) -> None:
             module.quant_method.process_weights_after_loading(module)
 
 
-if "gloo" not in WeightTransferEngineFactory._registry:
-    WeightTransferEngineFactory.register_engine("gloo", GlooReceiver)
+if BACKEND not in WeightTransferEngineFactory._registry:
+    WeightTransferEngineFactory.register_engine(BACKEND, GlooReceiver)

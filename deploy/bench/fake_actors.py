@@ -41,11 +41,12 @@ class SteadyFleet:
     outstanding: int = 0
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def rest(self) -> None:
+    async def sleep(self) -> None:
         """Nothing is shared with the learner."""
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
+    async def generate(self, groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
         """Yield a completion of fixed length for each request."""
+        requests = [request for group in groups for request in group]
         async with self._busy:
             started, version = time.monotonic(), self.version
             for i, request in enumerate(requests):
@@ -113,12 +114,11 @@ class SteadyLearner:
 class SteadySync:
     """Makes a version current at once."""
 
-    fleet: SteadyFleet
     bytes: int = 0
 
-    async def push(self, version: int) -> None:
-        """Count the version."""
-        self.fleet.version = version
+    async def push(self, fleet: SteadyFleet, version: int) -> None:
+        """Set the version."""
+        fleet.version = version
 
 
 class NoParityCheck:
@@ -144,7 +144,7 @@ def steady_trainer(
     tokenizer = train_tokenizer(texts, 400)
     stand_ins: dict[str, Any] = {
         "learner": SteadyLearner(learn_s),
-        "sync": SteadySync(fleet),
+        "sync": SteadySync(),
         "parity": NoParityCheck(),
     }
     return Trainer(

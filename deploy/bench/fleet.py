@@ -21,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ import ray
 
 from actors.config import LoopConfig, PlacementConfig, RolloutConfig, WeightsConfig
 from actors.learners.group import LearnerGroup
-from actors.rollout.engine_handle import Member
+from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Request
 from actors.training.weight_sync import WeightSync
@@ -57,24 +58,29 @@ class Fleet:
     loop: asyncio.Runner
     prompts: list[tuple[int, ...]]
 
+    async def start(self, model: Path) -> None:
+        """Load learner and engines together."""
+        await asyncio.gather(
+            self.fleet.start(model, "gloo"), self.learner.start(model, 1.0, model.parent / "faults")
+        )
+
+    async def stop(self) -> None:
+        """End every actor."""
+        await self.fleet.stop()
+        await self.learner.stop()
+
     def push(self) -> float:
         """One broadcast; its duration [seconds]."""
-        self.loop.run(self.sync.push(self.fleet.version + 1))
+        self.loop.run(self.sync.push(self.fleet, self.fleet.version + 1))
         return self.sync.seconds
 
-    def requests(self) -> list[Request]:
-        """The load: `SEQUENCES` completions of at most `TOKENS` tokens."""
+    def groups(self) -> list[list[Request]]:
+        """The load: `SEQUENCES` completions of at most `TOKENS` tokens, by prompt."""
+        step = len(self.prompts)
         return [
-            Request(i, self.prompts[i % len(self.prompts)], i, TOKENS, 1.0)
-            for i in range(SEQUENCES)
+            [Request(i, prompt, i, TOKENS, 1.0) for i in range(first, SEQUENCES, step)]
+            for first, prompt in enumerate(self.prompts)
         ]
-
-    def stop(self) -> None:
-        """End the actors."""
-        self.fleet.stop()
-        self.loop.close()
-        for actor in (*(m.actor for m in self.fleet.members), *self.learner.workers):
-            ray.kill(actor)
 
 
 def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> Iterator[Figure]:
@@ -90,10 +96,10 @@ def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> 
         large = create_model(HUNDRED_MILLION, Path(scratch) / "large")
         for count in workers:
             say(f"{count} rollout worker(s), each on its own simulated node")
-            with nodes(count), started(tiny, count) as fleet:
+            with simulated_nodes(count), started_fleet(tiny, count) as fleet:
                 yield from grown(fleet, count, rounds)
         say("a model of 100 million parameters")
-        with nodes(1), started(large, 1) as fleet:
+        with simulated_nodes(1), started_fleet(large, 1) as fleet:
             yield broadcast_against_reload(fleet, rounds)
     say("the loop on stages of a set length")
     yield overlap()
@@ -159,62 +165,49 @@ def create_model(shape: ModelConfig, folder: Path) -> Path:
     return folder
 
 
-class nodes:
+@contextmanager
+def simulated_nodes(count: int) -> Iterator[None]:
     """Simulated nodes for one learner and `count` engines, joined while inside."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __enter__(self) -> None:
-        self._cluster = simulated_cluster()
-        cluster = self._cluster.__enter__()
+    with simulated_cluster() as cluster:
         cluster.add("learner-node", cpus=1)
-        for i in range(self.count):
+        for i in range(count):
             cluster.add(f"rollout-node-{i}", cpus=1)
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
-    def __exit__(self, *error: object) -> None:
-        ray.shutdown()
-        self._cluster.__exit__(None, None, None)
 
-
-class started:
+@contextmanager
+def started_fleet(model: Path, count: int) -> Iterator[Fleet]:
     """A learner and `count` engines of `model`, ended on leaving."""
+    from transformers import AutoTokenizer
 
-    def __init__(self, model: Path, count: int) -> None:
-        config = RolloutConfig(
-            workers=count,
-            max_num_seqs=SEQUENCES,
-            max_new_tokens=TOKENS,
-            start_timeout_s=DEADLINE_S,
-        )
-        learning = LearnerConfig(critic_layers=1)
-        learner = LearnerGroup(learning, PlacementConfig(), gpu=False, deadline_s=DEADLINE_S)
-        fleet = RolloutFleet(config, gpu=False, worker=BenchWorker)
-        sync = WeightSync(learner, fleet, WeightsConfig(), "gloo")
-        self.model = model
-        self.parts = Fleet(learner, fleet, sync, asyncio.Runner(), [])
-
-    def __enter__(self) -> Fleet:
-        from transformers import AutoTokenizer
-
-        parts = self.parts
-
-        async def load() -> None:
-            await asyncio.gather(
-                parts.fleet.start(self.model, "gloo"),
-                parts.learner.start(self.model, 1.0, self.model.parent / "faults"),
-            )
-
-        parts.loop.run(load())
-        tokenizer = AutoTokenizer.from_pretrained(self.model)
-        problems = synthetic_problems(seed=2, per_tier=4)
-        parts.prompts = [tuple(tokenizer.encode(p.question)) for p in problems]
-        parts.push()
-        return parts
-
-    def __exit__(self, *error: object) -> None:
-        self.parts.stop()
+    config = RolloutConfig(
+        workers=count,
+        max_num_seqs=SEQUENCES,
+        max_new_tokens=TOKENS,
+        start_timeout_s=DEADLINE_S,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    problems = synthetic_problems(seed=2, per_tier=4)
+    prompts = [tuple(tokenizer.encode(p.question)) for p in problems]
+    learner = LearnerGroup.create(
+        LearnerConfig(critic_layers=1), PlacementConfig(), gpu=False, deadline_s=DEADLINE_S
+    )
+    sync = WeightSync(learner, WeightsConfig(), "gloo")
+    fleet = RolloutFleet.create(
+        config, gpu=False, worker=BenchWorker, on_engine_loaded=sync.update_engine
+    )
+    with asyncio.Runner() as loop:
+        parts = Fleet(learner, fleet, sync, loop, prompts)
+        try:
+            loop.run(parts.start(model))
+            parts.push()
+            yield parts
+        finally:
+            loop.run(parts.stop())
 
 
 def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
@@ -228,7 +221,9 @@ def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
         rates.append(rate)
         if count == 1:
             bare: Any = ray.get(
-                fleet.fleet.members[0].actor.bare_rate.remote(fleet.requests()),
+                fleet.fleet.engines[0].actor.bare_rate.remote(
+                    [request for group in fleet.groups() for request in group]
+                ),
                 timeout=DEADLINE_S,
             )
             ratios.append(rate / bare)
@@ -260,18 +255,18 @@ async def through_ray(fleet: Fleet) -> float:
     """Tokens per second of the load through the fleet."""
     started_at = time.monotonic()
     tokens = 0
-    async for completion in fleet.fleet.generate(fleet.requests()):
+    async for completion in fleet.fleet.generate(fleet.groups()):
         tokens += len(completion.token_ids)
     return tokens / (time.monotonic() - started_at)
 
 
 def broadcast_against_reload(fleet: Fleet, rounds: int) -> Figure:
     """Broadcast from the learner against the engine's own reload of the same weights."""
-    member = fleet.fleet.members[0]
-    reload_once(member)
+    engine = fleet.fleet.engines[0]
+    reload_once(engine)
     ratios = []
     for _ in range(rounds):
-        ratios.append(fleet.push() / reload_once(member))
+        ratios.append(fleet.push() / reload_once(engine))
     ratio = statistics.median(ratios)
     megabytes = fleet.sync.bytes / 1e6
     return Figure(
@@ -280,7 +275,7 @@ def broadcast_against_reload(fleet: Fleet, rounds: int) -> Figure:
     )  # fmt: skip
 
 
-def reload_once(member: Member) -> float:
+def reload_once(engine: EngineHandle) -> float:
     """Seconds of the engine's own `reload_weights`, generation paused as in a broadcast."""
-    call = member.actor.reload_from_disk.remote()
+    call = engine.actor.reload_from_disk.remote()
     return ray.get(call, timeout=DEADLINE_S)

@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from actors.sandboxes.pool import RESOURCE
+from actors.cluster.placement import SANDBOX_RESOURCE
 from curriculum.files import write_atomic
 from deploy.versions import ROOT
 
@@ -150,7 +150,7 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
         "--ray-client-server-port", str(_any_free_port()),
         "--min-worker-port", "0", "--max-worker-port", "0",
         "--num-cpus", str(max(2, os.cpu_count() or 1)),
-        "--resources", json.dumps({RESOURCE: sandbox_units}),
+        "--resources", json.dumps({SANDBOX_RESOURCE: sandbox_units}),
         "--object-store-memory", str(300 << 20),
         "--temp-dir", temp_dir,
         "--disable-usage-stats",

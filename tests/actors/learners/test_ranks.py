@@ -12,8 +12,9 @@ import pytest
 import ray
 
 from actors.errors import ActorLost, RunFailed
+from actors.training.weight_sync import broadcast_targets
 from learner.config import ZeroConfig
-from tests.actors.rollout.fleet_parts import LEARNING, Parts, group_of, start
+from tests.actors.rollout.fleet_parts import LEARNING, Parts, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -23,14 +24,14 @@ STOP = "\n"
 @pytest.fixture(scope="module")
 def parts(ray_cluster: None, tiny_model: Path) -> Iterator[Parts]:
     sharded = LEARNING.model_copy(update={"zero": ZeroConfig(stage=3, export_bucket_mib=0.05)})
-    started = start(tiny_model, workers=1, ranks=2, learning=sharded, stop=(STOP,))
+    started = start(tiny_model, "ranks", workers=1, ranks=2, learning=sharded, stop=(STOP,))
     yield started
     started.stop()
 
 
-async def step(parts: Parts, version: int) -> None:
+async def step(parts: Parts) -> None:
     """Push, collect, update; the fleet must hold what both ranks hold together."""
-    await parts.sync.push(version)
+    version = await parts.push()
     assert await parts.parity.verify(version) <= 1e-4
     requests = parts.requests(16, first=16 * version)
     completions = await parts.collect(requests)
@@ -40,8 +41,8 @@ async def step(parts: Parts, version: int) -> None:
 
 def test_sharded_weights_reach_the_fleet_whole(parts: Parts) -> None:
     async def check() -> None:
-        for version in (1, 2, 3):
-            await step(parts, version)
+        for _ in range(3):
+            await step(parts)
 
     parts.run(check())
 
@@ -61,21 +62,22 @@ def test_ranks_stay_in_step_when_an_engine_is_gone_at_a_broadcast(parts: Parts) 
     """In the group that is there, and in the rendezvous of the next one."""
 
     async def check() -> None:
-        [member] = parts.fleet.members
-        os.kill(ray.get(member.actor.pids.remote())[0], signal.SIGKILL)
+        [engine] = parts.fleet.engines
+        os.kill(ray.get(engine.actor.pids.remote())[0], signal.SIGKILL)
+        targets = broadcast_targets([engine], "gloo", 1, deadline_s=60)
         for version in (50, 51):
             with pytest.raises(RunFailed, match=f"weight broadcast of version {version}"):
-                await parts.learner.broadcast(version, group_of([member], deadline_s=60))
-        parts.fleet.fail(member, member.incarnation, "killed by the test")
-        await step(parts, parts.fleet.version + 1)
-        await step(parts, parts.fleet.version + 1)
+                await parts.learner.broadcast(version, targets)
+        parts.fleet.supervisor.replace(engine, engine.incarnation, "killed by the test")
+        await step(parts)
+        await step(parts)
 
     parts.run(check())
 
 
 def test_one_lost_rank_takes_the_others_with_it_and_all_come_back(parts: Parts) -> None:
     async def check() -> None:
-        await step(parts, parts.fleet.version + 1)
+        await step(parts)
         pid = ray.get(parts.learner.workers[1].__ray_call__.remote(lambda _: os.getpid()))
         requests = parts.requests(8, first=500)
         groups = parts.groups(requests, await parts.collect(requests))
@@ -84,6 +86,6 @@ def test_one_lost_rank_takes_the_others_with_it_and_all_come_back(parts: Parts) 
         with pytest.raises(ActorLost, match="learner: update"):
             await update
         await parts.learner.restart()
-        await step(parts, parts.fleet.version + 1)
+        await step(parts)
 
     parts.run(check())

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from transformers import AutoTokenizer
 
 from actors.config import PlacementConfig, RolloutConfig, WeightsConfig
-from actors.learners.group import BroadcastGroup, LearnerGroup
-from actors.rollout.engine_handle import Member
+from actors.learners.group import LearnerGroup
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
 from actors.training.weight_parity import WeightParityCheck
@@ -38,7 +35,6 @@ class Parts:
     prompts: list[tuple[int, ...]]
     loop: asyncio.Runner
     tokenizer: Any
-    said: list[str] = field(default_factory=list)
 
     def run(self, work: Any) -> Any:
         """Run a coroutine on the loop that the fleet belongs to."""
@@ -53,7 +49,7 @@ class Parts:
 
     async def collect(self, requests: list[Request]) -> list[Completion]:
         """All completions, by id."""
-        completions = [completion async for completion in self.fleet.generate(requests)]
+        completions = [completion async for completion in self.fleet.generate(by_prompt(requests))]
         return sorted(completions, key=lambda c: c.sample_id)
 
     def groups(
@@ -78,24 +74,45 @@ class Parts:
             by_prompt.setdefault(trajectory.prompt_ids, []).append(trajectory)
         return [TrajectoryGroup(tuple(group)) for group in by_prompt.values()]
 
+    async def push(self) -> int:
+        """Broadcast the learner's weights under the next version; returns it."""
+        await self.sync.push(self.fleet, self.fleet.version + 1)
+        return self.fleet.version
+
     def stop(self) -> None:
         """End every actor and the loop."""
-        self.fleet.stop()
+        self.run(self.fleet.stop())
+        self.run(self.learner.stop())
         self.loop.close()
-        for actor in (*(m.actor for m in self.fleet.members), *self.learner.workers):
-            ray.kill(actor)
+
+
+def by_prompt(requests: list[Request]) -> list[list[Request]]:
+    """The requests of each prompt."""
+    groups: dict[tuple[int, ...], list[Request]] = {}
+    for request in requests:
+        groups.setdefault(request.prompt_ids, []).append(request)
+    return list(groups.values())
 
 
 def start(
-    model: Path, workers: int, ranks: int = 1, learning: LearnerConfig = LEARNING, **rollout: Any
+    model: Path,
+    name: str,
+    workers: int,
+    ranks: int = 1,
+    learning: LearnerConfig = LEARNING,
+    **rollout: Any,
 ) -> Parts:
-    """Load a learner and `workers` engines from `model`."""
+    """Load a learner and `workers` engines from `model`; `name` keeps their names in Ray apart."""
     settings = {"max_new_tokens": 24, "max_num_seqs": 32, "kv_cache_mib": 32, **rollout}
     config = RolloutConfig(workers=workers, **settings)
     placement = PlacementConfig(learner_ranks=ranks)
-    learner = LearnerGroup(learning, placement, gpu=False, deadline_s=DEADLINE_S)
-    fleet = RolloutFleet(config, gpu=False)
-    sync = WeightSync(learner, fleet, WeightsConfig(timeout_s=60), "gloo")
+
+    def options(_index: int) -> dict[str, Any]:
+        return {"namespace": name}
+
+    learner = LearnerGroup.create(learning, placement, False, DEADLINE_S, options)
+    sync = WeightSync(learner, WeightsConfig(timeout_s=60), "gloo")
+    fleet = RolloutFleet.create(config, False, options, on_engine_loaded=sync.update_engine)
     loop = asyncio.Runner()
 
     async def load() -> None:
@@ -108,17 +125,4 @@ def start(
     texts = [f"# each: cap {k}; flip negative\ndef f(a):\n    t = {k}" for k in range(2, 8)]
     sequences = [tokenizer.encode(text) for text in texts]
     parity = WeightParityCheck(learner, fleet, sequences, tolerance=1e-4, deadline_s=DEADLINE_S)
-    parts = Parts(learner, fleet, sync, parity, [tuple(ids) for ids in sequences], loop, tokenizer)
-    fleet.say = parts.said.append
-    return parts
-
-
-def group_of(members: Sequence[Member], deadline_s: float) -> BroadcastGroup:
-    """What the learner needs to reach these engines."""
-    return BroadcastGroup(
-        backend="gloo",
-        workers=tuple(member.actor for member in members),
-        members=tuple((member.name, member.incarnation) for member in members),
-        ranks_per_worker=1,
-        deadline_s=deadline_s,
-    )
+    return Parts(learner, fleet, sync, parity, [tuple(ids) for ids in sequences], loop, tokenizer)

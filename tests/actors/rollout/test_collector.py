@@ -34,9 +34,9 @@ class Fleet:
         self.remainders: dict[tuple[int, ...], str] = {}
         self.asked: list[Request] = []
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Completion]:
-        self.asked = list(requests)
-        for request in reversed(requests):
+    async def generate(self, groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
+        self.asked = [request for group in groups for request in group]
+        for request in reversed(self.asked):
             await asyncio.sleep(self.delay_s)
             text = self.remainders.get(request.prompt_ids, "\n    return 0")
             ids = (*self.tokenizer.encode(text), self.tokenizer.eos_token_id)

@@ -16,7 +16,8 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from actors.config import SandboxPoolConfig
-from actors.sandboxes.pool import SandboxPool, SandboxWorker
+from actors.sandboxes.pool import SandboxPool
+from actors.sandboxes.worker import SandboxWorker
 from curriculum.problem import Test
 from sandbox import Job, Limits, Outcome, SandboxConfig, SandboxError, Verdict
 
@@ -47,13 +48,11 @@ def pool(
     request: pytest.FixtureRequest, ray_cluster: None, loop: asyncio.Runner
 ) -> Iterator[SandboxPool]:
     config = SandboxConfig(backend=request.param, limits=Limits(wall_seconds=1.0))
-    launched = SandboxPool.launch(config, SandboxPoolConfig(workers=2), "pool-test")
-    isolation, _ = loop.run(launched.start(120))
+    created = SandboxPool.create(config, SandboxPoolConfig(workers=2), "pool-test")
+    isolation, _ = loop.run(created.start(120))
     assert isolation == request.param
-    yield launched
-    launched.stop()
-    for worker in launched.workers:
-        ray.kill(worker)
+    yield created
+    loop.run(created.stop())
 
 
 QUICK, PATIENT = Limits(wall_seconds=1.0), Limits(wall_seconds=9.0)
@@ -257,5 +256,4 @@ def test_a_worker_that_comes_back_never_isolates_less(
     try:
         loop.run(run())
     finally:
-        pool.stop()
-        ray.kill(worker)
+        loop.run(pool.stop())

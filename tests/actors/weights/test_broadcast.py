@@ -12,32 +12,27 @@ import ray
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from actors.cluster.ray_calls import answers
+from actors.cluster.ray_calls import gather
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
-from actors.rollout.samples import Completion
+from actors.rollout.samples import Completion, Request
 from actors.rollout.worker import CPU_ENV, ENGINE_ENV, RolloutWorker, engine_env
-from tests.actors.rollout.fleet_parts import Parts, start
+from tests.actors.rollout.fleet_parts import Parts, by_prompt, start
 
 pytestmark = pytest.mark.integration
 
-BROADCASTS = 20
+BROADCASTS = 3
 
 
-@pytest.fixture(scope="module", params=["untied", "tied"])
-def parts(
-    request: pytest.FixtureRequest,
-    ray_cluster: None,
-    tiny_model: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+@pytest.fixture(scope="module")
+def tied_parts(
+    ray_cluster: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Parts]:
-    """Two engines of a model with its own head, then one of a model whose head is its embedding.
+    """One engine of a model whose output head is its embedding.
 
     On CPUs vLLM keeps a packed copy of a tied head that a plain reload leaves at the old weights.
     """
-    tied = request.param == "tied"
-    model = tied_copy(tiny_model, tmp_path_factory.mktemp("tied")) if tied else tiny_model
-    started = start(model, workers=1 if tied else 2)
+    started = start(tied_copy(tiny_model, tmp_path_factory.mktemp("tied")), "tied", workers=1)
     yield started
     started.stop()
 
@@ -70,68 +65,73 @@ class FreshEngine:
         )
         params = SamplingParams(temperature=0, max_tokens=16, logprobs=0, detokenize=False)
         outputs = engine.generate([TokensPrompt(prompt_token_ids=p) for p in prompts], params)
-        found: list[Any] = [output.outputs[0] for output in outputs]
+        completions: list[Any] = [output.outputs[0] for output in outputs]
         return [
             (
-                list(each.token_ids),
-                [p[t].logprob for p, t in zip(each.logprobs, each.token_ids, strict=True)],
+                list(completion.token_ids),
+                [
+                    position[token].logprob
+                    for position, token in zip(
+                        completion.logprobs, completion.token_ids, strict=True
+                    )
+                ],
             )
-            for each in found
+            for completion in completions
         ]
 
 
-def test_after_each_broadcast_every_worker_equals_a_fresh_engine(
-    parts: Parts, tmp_path: Path
+@pytest.mark.parametrize("fixture", ["parts", "tied_parts"])
+def test_after_each_broadcast_every_engine_equals_a_freshly_loaded_one(
+    request: pytest.FixtureRequest, fixture: str, tmp_path: Path
 ) -> None:
+    parts: Parts = request.getfixturevalue(fixture)
     env = {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": "1"}
     fresh: Any = FreshEngine.options(runtime_env={"env_vars": env}).remote()
     prompts = [list(prompt) for prompt in parts.prompts]
 
     async def check() -> None:
-        for version in range(1, BROADCASTS + 1):
-            await parts.sync.push(version)
+        for _ in range(BROADCASTS):
+            version = await parts.push()
+            assert await parts.parity.verify(version) <= 1e-4
             folder = tmp_path / f"v{version}"
             await parts.learner.save_pretrained(folder)
-            expected = ray.get(fresh.greedy.remote(str(folder), prompts), timeout=120)
-            for member in parts.fleet.members:
-                got = await greedy(member.actor, parts, version)
-                assert [ids for ids, _ in got] == [ids for ids, _ in expected]
-                for (_, mine), (_, theirs) in zip(got, expected, strict=True):
-                    assert mine == pytest.approx(theirs, abs=1e-5)
+            expected = await gather("fresh", [fresh.greedy.remote(str(folder), prompts)], 120)
+            for engine in parts.fleet.engines:
+                completions = await greedy(engine.actor, parts, version)
+                assert [ids for ids, _ in completions] == [ids for ids, _ in expected[0]]
+                for (_, logprobs), (_, fresh_logprobs) in zip(
+                    completions, expected[0], strict=True
+                ):
+                    assert logprobs == pytest.approx(fresh_logprobs, abs=1e-5)
             requests = parts.requests(8, first=8 * version)
             completions = await parts.collect(requests)
             await parts.learner.update(parts.groups(requests, completions))
+            with pytest.raises(RunFailed, match=f"does not hold version {version}"):
+                await parts.parity.verify(version)
 
-    parts.run(check())
-    ray.kill(fresh)
+    try:
+        parts.run(check())
+    finally:
+        ray.kill(fresh)
 
 
 async def greedy(actor: Any, parts: Parts, version: int) -> list[Any]:
-    from actors.rollout.samples import Request
-
     requests = [Request(i, prompt, i, 16, 0.0) for i, prompt in enumerate(parts.prompts)]
     stream = actor.generate.options(num_returns="streaming").remote(requests, version)
-    found = [completion async for reference in stream for completion in await reference]
-    assert {completion.weight_version for completion in found} == {version}
-    found.sort(key=lambda completion: completion.sample_id)
-    return [(list(c.token_ids), list(c.logprobs)) for c in found]
+    completions = [completion async for reference in stream for completion in await reference]
+    assert {completion.weight_version for completion in completions} == {version}
+    completions.sort(key=lambda completion: completion.sample_id)
+    return [(list(c.token_ids), list(c.logprobs)) for c in completions]
 
 
-def test_the_probe_tells_when_the_learner_has_moved_and_the_fleet_has_not(parts: Parts) -> None:
+def test_learner_and_engines_compute_the_same_logprobs_for_the_same_weights(parts: Parts) -> None:
     async def check() -> None:
-        version = parts.fleet.version
-        for _ in range(2):
-            version += 1
-            await parts.sync.push(version)
-            assert await parts.parity.verify(version) <= 1e-4
-            requests = parts.requests(6)
-            completions = await parts.collect(requests)
-            assert {c.weight_version for c in completions} == {version}
-            groups = parts.groups(requests, completions)
-            metrics = await parts.learner.update(groups)
-            assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
-            with pytest.raises(RunFailed, match=f"does not hold version {version}"):
-                await parts.parity.verify(version)
+        version = await parts.push()
+        requests = parts.requests(6)
+        completions = await parts.collect(requests)
+        assert {c.weight_version for c in completions} == {version}
+        metrics = await parts.learner.update(parts.groups(requests, completions))
+        assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
 
     parts.run(check())
 
@@ -151,20 +151,21 @@ def test_completions_under_way_keep_their_tokens_and_go_on_with_the_new_weights(
     parts: Parts,
 ) -> None:
     async def check() -> None:
-        old = parts.fleet.version
+        old, restarts = parts.fleet.version, parts.fleet.restarts
         requests = parts.requests(32, first=3000, max_tokens=300)
-        found: list[Completion] = []
-        pushed = 0
-        async for completion in parts.fleet.generate(requests):
-            if not found:
-                await parts.sync.push(old + 1)
-                pushed = len(parts.fleet.ready())
-            found.append(completion)
-        assert pushed == len(parts.fleet.members)
-        assert sorted(c.sample_id for c in found) == [r.sample_id for r in requests]
-        assert {c.weight_version for c in found} == {old}, "each counts as old as its first token"
-        assert all(len(c.token_ids) == len(c.logprobs) > 0 for c in found)
-        assert parts.fleet.restarts == 0
+        completions: list[Completion] = []
+        updated = 0
+        async for completion in parts.fleet.generate(by_prompt(requests)):
+            if not completions:
+                await parts.push()
+                updated = len(parts.fleet.supervisor.ready())
+            completions.append(completion)
+        assert updated == len(parts.fleet.engines)
+        assert sorted(c.sample_id for c in completions) == [r.sample_id for r in requests]
+        versions = {c.weight_version for c in completions}
+        assert versions == {old}, "a completion is as old as its first token"
+        assert all(len(c.token_ids) == len(c.logprobs) > 0 for c in completions)
+        assert parts.fleet.restarts == restarts
 
     parts.run(check())
 
@@ -180,7 +181,7 @@ def test_a_model_that_cannot_be_loaded_is_named(parts: Parts, tmp_path: Path) ->
     async def check() -> None:
         call = worker.start.remote(str(tmp_path), "gloo", False, False)
         with pytest.raises(RunFailed, match=r"rollout-9: vLLM could not load .*" + tmp_path.name):
-            await answers("start", [call], 120)
+            await gather("start", [call], 120)
 
     try:
         parts.run(check())
@@ -188,18 +189,20 @@ def test_a_model_that_cannot_be_loaded_is_named(parts: Parts, tmp_path: Path) ->
         ray.kill(worker)
 
 
-def test_a_resting_engine_writes_nothing_until_the_next_weights(parts: Parts) -> None:
+def test_a_sleeping_engine_generates_nothing_until_the_next_weights(parts: Parts) -> None:
+    supervisor = parts.fleet.supervisor
+
     async def check() -> None:
-        parts.fleet.colocated = True
-        await parts.fleet.rest()
+        supervisor.colocated = True
+        await parts.fleet.sleep()
         work = asyncio.create_task(parts.collect(parts.requests(6)))
         done, _ = await asyncio.wait([work], timeout=2)
         assert not done
-        await parts.sync.push(parts.fleet.version + 1)
+        await parts.push()
         assert len(await asyncio.wait_for(work, 60)) == 6
-        assert not any(member.resting for member in parts.fleet.members)
+        assert not any(engine.asleep for engine in parts.fleet.engines)
 
     try:
         parts.run(check())
     finally:
-        parts.fleet.colocated = False
+        supervisor.colocated = False

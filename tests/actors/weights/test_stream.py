@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch.distributed import ProcessGroup, TCPStore
 from vllm.distributed.weight_transfer.base import ParamMeta
 
-from actors.weights import receiver as rollout_weights
-from actors.weights.receiver import broadcast, buckets, byte_size, join, receive, views
-from actors.weights.sender import _flat
+from actors.weights import receiver
+from actors.weights.receiver import receive, views
+from actors.weights.sender import flat_bucket
+from actors.weights.wire import broadcast, bucket_bytes, buckets, join
 
 DTYPES = [torch.float32, torch.bfloat16, torch.int8]
 parameters = st.lists(
@@ -35,12 +36,11 @@ def test_buckets_keep_order_and_stay_within_the_limit(meta: list[ParamMeta], lim
     cut = list(buckets(meta, limit))
     assert [p for bucket in cut for p in bucket] == meta
     for bucket in cut:
-        size = sum(byte_size(p.dtype, p.shape) for p in bucket)
-        assert size <= limit or len(bucket) == 1
+        assert bucket_bytes(bucket) <= limit or len(bucket) == 1
 
 
 @given(parameters, st.integers(1, 200), st.integers(0, 2**31))
-def test_what_is_packed_is_what_is_unpacked(meta: list[ParamMeta], limit: int, seed: int) -> None:
+def test_unpacking_returns_what_was_packed(meta: list[ParamMeta], limit: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     tensors = {
         p.name: torch.randint(-100, 100, p.shape, generator=generator).to(p.dtype) for p in meta
@@ -48,15 +48,15 @@ def test_what_is_packed_is_what_is_unpacked(meta: list[ParamMeta], limit: int, s
     stream = iter(tensors.items())
     received = {}
     for bucket in buckets(meta, limit):
-        received |= dict(views(_flat(bucket, stream), bucket))
+        received |= dict(views(flat_bucket(bucket, stream), bucket))
     assert list(received) == list(tensors)
     assert all(torch.equal(received[name], tensor) for name, tensor in tensors.items())
 
 
 def test_a_stream_that_differs_from_its_description_is_refused() -> None:
     meta = [ParamMeta("a", torch.float32, (2,))]
-    with pytest.raises(RuntimeError, match="yielded 'b' where 'a' was due"):
-        _flat(meta, iter([("b", torch.zeros(2))]))
+    with pytest.raises(RuntimeError, match="yielded 'b', expected 'a'"):
+        flat_bucket(meta, iter([("b", torch.zeros(2))]))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def groups() -> Iterator[list[ProcessGroup]]:
 def test_an_update_arrives_whole_and_in_order_while_it_is_sent(
     groups: list[ProcessGroup], monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
-    monkeypatch.setattr(rollout_weights, "AHEAD_BYTES", ahead)
+    monkeypatch.setattr(receiver, "AHEAD_BYTES", ahead)
     shapes = [(3,), (5, 7), (400, 800), (1,), (2, 2), (600, 500)]
     tensors = {f"w{i}": torch.rand(shape) for i, shape in enumerate(shapes)}
     meta = [ParamMeta(name, t.dtype, tuple(t.shape)) for name, t in tensors.items()]
@@ -82,7 +82,7 @@ def test_an_update_arrives_whole_and_in_order_while_it_is_sent(
     def send() -> None:
         stream = iter(tensors.items())
         for bucket in buckets(meta):
-            broadcast(learner, _flat(bucket, stream)).wait(timedelta(seconds=30))
+            broadcast(learner, flat_bucket(bucket, stream)).wait(timedelta(seconds=30))
 
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(send)

@@ -1,0 +1,139 @@
+"""LearnerWorker: one DeepSpeed rank in a Ray actor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from actors.cluster.ports import free_port
+from actors.errors import ActorLost, RunFailed
+from actors.weights.targets import BroadcastTargets
+from learner.config import LearnerConfig
+from learner.trajectory import TrajectoryGroup
+
+
+def learner_env(threads: int, gpu: bool) -> dict[str, str]:
+    """Environment of a learner process, set before torch is imported."""
+    env = {
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+    }
+    if gpu:
+        return env
+    # A DeepSpeed JIT build or a spinning OpenMP thread would cost more than the whole update.
+    cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
+    return env | cpu
+
+
+class LearnerWorker:
+    """One rank of the learner.
+
+    Lifecycle: `start()` joins the ranks and loads policy, critic and reference; then `update()` and
+    `broadcast()` alternate. Every rank takes part in every call, because most calls contain
+    collectives.
+    """
+
+    def __init__(self, rank: int, world_size: int, colocated: bool) -> None:
+        self.colocated = colocated
+        self.rank = rank
+        self.world_size = world_size
+        self._loaded: Any = None
+        self._sender: Any = None
+        self._engines: tuple[tuple[str, int], ...] = ()
+        self._version: int | None = None
+        """Version of the last broadcast, and so of the weights the next samples come from."""
+
+    def address(self) -> str:
+        """This node's address and a free port; rank 0's is where all ranks join."""
+        return f"{ray.util.get_node_ip_address()}:{free_port()}"
+
+    def start(
+        self, config: LearnerConfig, model_dir: str, temperature: float, faults: str, master: str
+    ) -> dict[str, str]:
+        """Join the ranks and load the models; returns the versions of packages in this process.
+
+        Args:
+            config: what to learn with.
+            model_dir: the Hugging Face folder that policy, critic and reference start from.
+            temperature: of the sampling, which the log-probabilities must be scaled by.
+            faults: folder for the samples of an update that became non-finite.
+            master: rank 0's `address()`.
+        """
+        import deepspeed
+        import torch
+
+        from learner.ppo import PPOLearner
+        from learner.zero.distributed import init_distributed
+
+        host, port = master.rsplit(":", 1)
+        init_distributed(self.rank, self.world_size, host, int(port))
+        self._loaded = PPOLearner(config, Path(model_dir), temperature, Path(faults))
+        return {"deepspeed": deepspeed.__version__, "torch": torch.__version__}
+
+    @property
+    def _learner(self) -> Any:
+        """What `start` loaded; `ActorLost` where Ray restarted this process since."""
+        if self._loaded is None:
+            raise ActorLost(f"learner-{self.rank} died and holds no weights")
+        return self._loaded
+
+    def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
+        """One PPO update; every rank gets the whole batch and takes its share."""
+        metrics = self._learner.update(groups, self._version)
+        if self.colocated:
+            import torch
+
+            # torch keeps freed memory for itself; the engine on this GPU wakes up into it.
+            torch.cuda.empty_cache()
+        return metrics
+
+    def broadcast(self, version: int, targets: BroadcastTargets) -> int:
+        """Send the policy's weights to the engines of `targets` as `version`; returns the bytes.
+
+        Reopens the broadcast group if its engines changed.
+
+        Raises:
+            RunFailed: an engine was lost or missed the deadline. No engine of `targets` can be
+                trusted then: each may hold the old weights, the new ones or a part of them.
+        """
+        from actors.weights.sender import open_sender, send
+        from actors.weights.source import LearnerSource
+
+        source = LearnerSource(self._learner)
+        try:
+            if self._sender is None or self._engines != targets.engines:
+                self._sender = None  # leaves the old group before the engines join another
+                self._sender = open_sender(targets, source, self.rank)
+                self._engines = targets.engines
+            self._version = version
+            return send(self._sender, version)
+        except (RuntimeError, TimeoutError, RayError) as error:
+            self._sender = None  # a group in which a broadcast failed cannot be used again
+            raise RunFailed(
+                f"weight broadcast of version {version} to {targets}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
+        """Log-probability of each token from the second on: the learner's half of the weight
+        parity check [nats].
+        """
+        return self._learner.token_logprobs(sequences)
+
+    def save_checkpoint(self, folder: str) -> None:
+        """Write this rank's part of a checkpoint."""
+        self._learner.save_checkpoint(Path(folder))
+
+    def load_checkpoint(self, folder: str) -> None:
+        """Continue from a checkpoint."""
+        self._learner.load_checkpoint(Path(folder))
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write the policy as a Hugging Face folder."""
+        self._learner.save_pretrained(Path(folder))
