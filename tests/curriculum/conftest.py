@@ -1,10 +1,6 @@
 import pytest
-from hypothesis import settings
 
 from curriculum.problem import Problem, Test
-
-settings.register_profile("curriculum", deadline=None, max_examples=60)  # machines may be busy
-settings.load_profile("curriculum")
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,12 @@ import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import hypothesis
 import pytest
 import torch
 
 from learner.trajectory import Trajectory, TrajectoryGroup
 
 # How long an example takes says nothing about the code on a busy machine.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
 
 CORPUS = [
     (f"# add {n} and {m}\n", f"def f(a):\n    if a > {n}:\n        a += {m}\n    return a")

@@ -4,13 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from curriculum.problem import Test
 from sandbox import Job, Limits, Sandbox, SandboxConfig, Verdict
-
-settings.register_profile("sandbox", deadline=None)  # machines may be busy
-settings.load_profile("sandbox")
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=8, memory_mib=512, output_kib=512)
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)

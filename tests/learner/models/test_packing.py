@@ -128,7 +128,7 @@ lengths_and_firsts = st.lists(
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-@settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 4)  # each example runs two models
 @given(shape=lengths_and_firsts, seed=st.integers(0, 99))
 def test_a_row_answers_like_its_sequences_one_by_one(
     kind: str, shape: list[tuple[int, int]], seed: int

@@ -111,7 +111,7 @@ SUITE = st.recursive(
 
 
 @pytest.mark.docker
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(suite=SUITE, start=st.integers(0, 5))
 def test_coverage_agrees_with_the_oracle_on_generated_programs(docker_sandbox, suite, start):
     source = f"t = []\ndef f(n):\n{indent(suite)}f({start})\n"
