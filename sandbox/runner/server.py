@@ -111,14 +111,14 @@ class Server:
         # A statement takes at least a byte of the source.
         hits, records = self.results.read(len(job), limits.max_records(len(job)))
         self.results.clear()
-        flags = self._take_flags()
+        program_started, tampered = self._take_flags()
         head = REPLY.pack(
             end == "timeout",
             status,
             time.perf_counter() - started,
             usage.ru_utime + usage.ru_stime,
-            STARTED in flags,
-            TAMPERED in flags,
+            program_started,
+            tampered,
             end == "cancelled",
             clean,
             len(hits),
@@ -189,13 +189,15 @@ class Server:
                 os._exit(0)
         os.waitpid(helper, 0)
 
-    def _take_flags(self) -> bytes:
-        """The flags set in this run, each once; empties the pipe for the next."""
-        flags = b""
+    def _take_flags(self) -> tuple[bool, bool]:
+        """Whether the program started, and whether it tampered; empties the pipe."""
+        written = bytearray()
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self.flags_out, 1 << 16):
-                flags = bytes({*flags, *chunk})
-        return flags
+                written += chunk
+        # An honest program leaves one STARTED. A program can write to the pipe itself, and could
+        # fill it so that TAMPERED does not fit any more: so everything else counts as tampering.
+        return STARTED in written, bytes(written) not in (b"", STARTED)
 
     def _child(self, limits: WireLimits, job: bytes) -> NoReturn:
         """Run the job in the child, which then exits."""

@@ -230,6 +230,19 @@ def test_frames_from_a_library_in_disguise_are_reported(call):
     assert not call(honest, ([], True)).coverage_tampered
 
 
+def test_a_full_pipe_does_not_hide_tampering(call):
+    source = (
+        "import os, stat, sys\ndef f():\n    for fd in range(3, 64):\n        try:\n"
+        "            if not stat.S_ISFIFO(os.fstat(fd).st_mode): continue\n"
+        "            while True: os.write(fd, b'+')\n"
+        "        except OSError: pass\n"
+        "    return getattr(sys, '_get' + 'frame')(0) is not None\n"
+    )
+    verdict = call(source, ([], True))
+    assert verdict.outcome is Outcome.passed, verdict.error
+    assert verdict.coverage_tampered
+
+
 def test_silencing_the_report_is_not_possible_by_replacing_what_writes_it(call):
     source = (
         "import os, sys\nos.write = lambda *_: 0\n"
