@@ -1,4 +1,4 @@
-"""Which statements a program executes, the slow and obvious way: by a mark before each of them."""
+"""The statements a program executes, found the slow and obvious way: a mark before each one."""
 
 import ast
 import re
@@ -20,7 +20,8 @@ def oracle(text, first, last):
             pass
     return sorted(cache[text])[first:last]
 """
-AT_ONCE = 10
+MARKS_PER_TEST = 10
+"""A verdict shows what was returned in a short message only."""
 
 
 class Oracle:
@@ -30,45 +31,44 @@ class Oracle:
         self.sandbox = sandbox
 
     def executed(self, source: str) -> dict[int, bool]:
-        """Byte offset of each statement, `except` and `case` -> whether control reached it."""
+        """Whether control reached each statement, `except` and `case`, by its byte offset."""
         tree = ast.parse(source)
         marker = _Marker(source)
         marker.suite(tree.body)
         text = ast.unparse(ast.fix_missing_locations(tree))
-        # A verdict shows what was returned in a short message only: ask for a few marks at once.
         tests = tuple(
-            Test(input=[text, first, first + AT_ONCE], output=None)
-            for first in range(0, len(marker.keys), AT_ONCE)
+            Test(input=[text, first, first + MARKS_PER_TEST], output=None)
+            for first in range(0, len(marker.keys), MARKS_PER_TEST)
         )
         job = Job(id="oracle", source=HARNESS, fn_name="oracle", tests=tests)
         marks: set[int] = set()
         for test in self.sandbox.run(job).tests:
-            said = test.message.removeprefix("expected None, got ")
-            marks.update(ast.literal_eval(said))
+            marks.update(ast.literal_eval(test.message.removeprefix("expected None, got ")))
         return {key: key in marks for key in marker.keys}
 
 
 def disagreements(
     expected: dict[int, bool], statements: tuple[Statement, ...], source: str
 ) -> list[str]:
-    """Where coverage and oracle differ, in words; an `else` or `finally` must follow its suite."""
-    data, wrong = source.encode(), []
+    """Where coverage and oracle differ; an `else` or `finally` must agree with its suite."""
+    data = source.encode()
+    differences: list[str] = []
     covered = {statement.start for statement in statements}
     for start in expected.keys() - covered:
-        wrong.append(f"no statement at byte {start}: {data[start : start + 20]!r}")
+        differences.append(f"no statement at byte {start}: {data[start : start + 20]!r}")
     for index, (start, end, executed) in enumerate(statements):
         text = data[start:end].decode()
-        truth = expected.get(start)
-        if truth is None:
+        reached = expected.get(start)
+        if reached is None:
             if text.split(":")[0].strip() not in ("else", "finally"):
-                wrong.append(f"not a statement: {text!r}")
+                differences.append(f"not a statement: {text!r}")
                 continue
-            truth = statements[index + 1].executed
-        if truth and not executed:
-            wrong.append(f"missed: {text!r}")
-        if executed and not truth:
-            wrong.append(f"false: {text!r}")
-    return wrong
+            reached = statements[index + 1].executed
+        if reached and not executed:
+            differences.append(f"missed: {text!r}")
+        if executed and not reached:
+            differences.append(f"false: {text!r}")
+    return differences
 
 
 class _Marker:

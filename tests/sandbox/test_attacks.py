@@ -1,4 +1,4 @@
-"""Programs that try to forge a verdict, to escape, to last, or to harm the next job."""
+"""Programs that try to forge a verdict, to escape, to outlive their run or to harm the next job."""
 
 import ctypes
 
@@ -7,6 +7,7 @@ import pytest
 from curriculum.problem import Test
 from sandbox import Job, Limits, Outcome, TestOutcome
 from sandbox.channel import Channel
+from tests.sandbox.conftest import DOCKER
 
 SECRET = "s3cret-expected-output"
 """An expected output no program can compute."""
@@ -15,7 +16,7 @@ GOOD = "def f(x):\n    return x + 1\n"
 
 
 @pytest.fixture(autouse=True)
-def the_next_job_is_unharmed(request, sandbox):
+def the_next_job_is_unharmed(sandbox):
     """After every attack the same warm runner still gives an honest program its verdict."""
     yield
     tests = tuple(Test(input=[n], output=n + 1) for n in range(3))
@@ -121,7 +122,7 @@ def test_no_forgery_passes(call, name):
         "sys.stdout = Out()\n",
     ],
 )
-def test_no_forged_program_output_passes(program, source):
+def test_no_forged_script_output_passes(program, source):
     verdict = program(source, ("", SECRET), ("", SECRET))
     assert verdict.outcome in (Outcome.failed, Outcome.runtime_error)
 
@@ -189,7 +190,7 @@ PREAMBLE = (
 
 
 @pytest.mark.parametrize("name", ESCAPES)
-def test_no_escape(call, name):
+def test_escapes_are_denied(call, name):
     source = f"{PREAMBLE}def f():\n    {ESCAPES[name]}\n    return 'escaped'\n"
     verdict = call(source, ([], "escaped"))
     assert verdict.outcome is Outcome.runtime_error
@@ -197,14 +198,14 @@ def test_no_escape(call, name):
 
 
 def test_other_processes_get_no_signal(call):
-    """Not even one that asks only whether a thread is there."""
+    """Not even signal 0, which only asks whether a thread exists."""
     source = f"{PREAMBLE}def f():\n    libc('syscall', 234, os.getppid(), os.getppid(), 0)\n"
     verdict = call(source, ([], None))
     assert verdict.outcome is Outcome.runtime_error
     assert "Errno 1" in verdict.error
 
 
-def test_a_pipe_that_was_tampered_with_does_not_hold_the_next_program_up(call):
+def test_a_tampered_pipe_does_not_block_the_next_program(call):
     spoils = (
         "import fcntl\ndef f():\n    for fd in range(3, 64):\n        try:\n"
         "            fcntl.fcntl(fd, fcntl.F_SETFL, 0)\n            fcntl.fcntl(fd, 1031, 4096)\n"
@@ -217,7 +218,7 @@ def test_a_pipe_that_was_tampered_with_does_not_hold_the_next_program_up(call):
     assert verdict.coverage_tampered
 
 
-def test_frames_from_a_library_in_disguise_are_reported(call):
+def test_frames_obtained_through_a_library_are_reported(call):
     source = (
         "import traceback\nwalk = getattr(traceback, 'walk_' + 'stack')\n"
         "def f():\n    return len(list(walk(None))) > 0\n"
@@ -243,7 +244,7 @@ def test_a_full_pipe_does_not_hide_tampering(call):
     assert verdict.coverage_tampered
 
 
-def test_silencing_the_report_is_not_possible_by_replacing_what_writes_it(call):
+def test_replacing_os_write_does_not_hide_tampering(call):
     source = (
         "import os, sys\nos.write = lambda *_: 0\n"
         "def f():\n    return getattr(sys, '_get' + 'frame')(0) is not None\n"
@@ -292,20 +293,19 @@ HANGERS = {
 
 @pytest.mark.parametrize("name", HANGERS)
 def test_nothing_survives_the_deadline(program, name):
-    limits = Limits(wall_seconds=0.4, memory_mib=1024)
+    limits = Limits(wall_seconds=0.25, memory_mib=1024)
     verdict = program(HANGERS[name], ("", "x"), limits=limits)
     assert verdict.outcome is Outcome.timeout
     assert verdict.wall_seconds < 3
 
 
-@pytest.mark.docker
-def test_no_process_is_left_in_the_container(docker_sandbox):
-    tests = (Test(input="", output="x"),)
-    for source in HANGERS.values():
-        limits = Limits(wall_seconds=0.2)
-        job = Job(id="h", source=source, fn_name=None, tests=tests, limits=limits)
-        docker_sandbox.run(job)
-        assert len(docker_sandbox._runner.container.top()["Processes"]) == 1
+@pytest.mark.parametrize("sandbox", [DOCKER], indirect=True)
+def test_no_process_is_left_in_the_container(sandbox):
+    tests, limits = (Test(input="", output="x"),), Limits(wall_seconds=0.1)
+    for name, source in HANGERS.items():
+        sandbox.run(Job(id=name, source=source, fn_name=None, tests=tests, limits=limits))
+        processes = sandbox._runner.container.top()["Processes"]
+        assert len(processes) == 1, f"{name}: only the runner stays"
 
 
 EXHAUSTIONS = {
@@ -324,8 +324,8 @@ EXHAUSTIONS = {
 
 
 @pytest.mark.parametrize("name", EXHAUSTIONS)
-def test_exhaustion_is_the_programs_own_failure(call, name):
-    limits = Limits(wall_seconds=3, memory_mib=512)
+def test_exhausting_a_resource_is_the_programs_own_failure(call, name):
+    limits = Limits(wall_seconds=2, memory_mib=256)
     verdict = call(EXHAUSTIONS[name], ([], 1), limits=limits)
     failures = (
         *(Outcome.runtime_error, Outcome.out_of_memory),
@@ -353,7 +353,7 @@ TAMPERINGS = {
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_reaching_for_the_tracer_is_flagged(program, name):
+def test_using_what_coverage_relies_on_is_flagged(program, name):
     verdict = program(TAMPERINGS[name], ("", ""))
     assert verdict.coverage_tampered
 

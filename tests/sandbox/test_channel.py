@@ -20,11 +20,11 @@ def pair():
         yield Channel(ours), theirs
 
 
-def head(begun=True, hits=0, records=0):
-    return REPLY.pack(False, 0, 1.0, 1.0, begun, False, False, True, hits, records)
+def head(started=True, hits=0, records=0):
+    return REPLY.pack(False, 0, 1.0, 1.0, started, False, False, True, hits, records)
 
 
-def ask(channel, deadline, job=b"{}"):
+def exchange(channel, deadline, job=b"{}"):
     channel.send(Limits(), True, job, deadline)
     return channel.reply(deadline)
 
@@ -33,22 +33,22 @@ def soon():
     return time.monotonic() + 0.3
 
 
-def test_a_reply_is_read_in_whatever_pieces_it_comes(pair):
+def test_a_reply_may_arrive_in_pieces(pair):
     channel, theirs = pair
     data = head(hits=2, records=3) + b"\0\1" + b"abc"
 
-    def dribble():
+    def send_byte_by_byte():
         for byte in data:
             theirs.sendall(bytes([byte]))
 
-    thread = threading.Thread(target=dribble)
+    thread = threading.Thread(target=send_byte_by_byte)
     thread.start()
-    answer = ask(channel, time.monotonic() + 10)
+    answer = exchange(channel, time.monotonic() + 10)
     thread.join()
     assert (answer.hits, answer.records) == (b"\0\1", b"abc")
     assert answer.exit == ProcessExit(False, 0, 1.0, 1.0, True, False, False, True)
-    asked = REQUEST.unpack(theirs.recv(REQUEST.size))
-    assert asked == (10.0, 10, 1024, 4096, True, 2)
+    request = REQUEST.unpack(theirs.recv(REQUEST.size))
+    assert request == (10.0, 10, 1024, 4096, True, 2)
     assert theirs.recv(10) == b"{}"
 
 
@@ -57,32 +57,32 @@ def test_a_reply_is_read_in_whatever_pieces_it_comes(pair):
     [
         (head(hits=1 << 20), "malformed"),
         (head(records=1 << 31), "malformed"),
-        (head(begun=False), "could not start the program"),
+        (head(started=False), "could not start the program"),
         (head(hits=2), "did not answer in time"),
         (head()[:9], "did not answer in time"),
         (b"", "did not answer in time"),
     ],
 )
-def test_a_broken_or_silent_runner_is_lost_in_time(pair, sent, message):
+def test_a_malformed_or_missing_reply_raises_before_long(pair, sent, message):
     channel, theirs = pair
     theirs.sendall(sent)
-    began = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(RunnerLost, match=message):
-        ask(channel, soon())
-    assert time.monotonic() - began < 2
+        exchange(channel, soon())
+    assert time.monotonic() - started < 2
 
 
-def test_a_dead_runner_is_lost_at_once(pair):
+def test_a_dead_runner_raises_at_once(pair):
     channel, theirs = pair
     theirs.close()
     with pytest.raises(RunnerLost):
-        ask(channel, time.monotonic() + 60)
+        exchange(channel, time.monotonic() + 60)
 
 
-def test_a_job_too_big_to_be_taken_is_given_up_in_time(pair):
+def test_a_job_that_the_runner_does_not_read_raises_at_the_deadline(pair):
     channel, _ = pair
     with pytest.raises(RunnerLost, match="in time"):
-        ask(channel, soon(), job=b"x" * (8 << 20))
+        exchange(channel, soon(), job=b"x" * (8 << 20))
 
 
 @given(st.binary(max_size=64) | st.binary(max_size=8).map(lambda tail: head(hits=2) + tail))
@@ -91,13 +91,13 @@ def test_arbitrary_bytes_from_a_runner_never_hang_or_crash(data):
     with ours, theirs:
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
-        began = time.monotonic()
+        started = time.monotonic()
         try:
-            answer = ask(Channel(ours), soon())
+            answer = exchange(Channel(ours), soon())
         except RunnerLost:
             pass
         else:
-            *told, hits, records = REPLY.unpack(data[: REPLY.size])
-            assert repr(answer.exit) == repr(ProcessExit(*told))  # NaN is not itself
+            *fields, hits, records = REPLY.unpack(data[: REPLY.size])
+            assert repr(answer.exit) == repr(ProcessExit(*fields))  # NaN is not itself
             assert answer.hits + answer.records == data[REPLY.size :][: hits + records]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - started < 5

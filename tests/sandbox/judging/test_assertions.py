@@ -1,10 +1,8 @@
-"""Tests that are code: `check(candidate)` and bare asserts, with verdicts marked as untrusted."""
+"""Tests that are code: `check(candidate)` and bare asserts, whose verdicts are marked untrusted."""
 
 import pytest
-from pydantic import ValidationError
 
-from curriculum.problem import Test
-from sandbox import Assertions, Job, Outcome, TestOutcome
+from sandbox import Assertions, Job, Limits, Outcome, TestOutcome
 
 SQUARE = "def f(x):\n    if x == 3:\n        return 9\n    return x * x + (x == 4)\n"
 
@@ -28,7 +26,7 @@ def test_each_assertion_is_a_test(check):
     assert not verdict.trusted_tests
 
 
-def test_the_field_is_true_for_all_other_tests(call):
+def test_verdicts_on_inputs_and_outputs_are_trusted(call):
     assert call(SQUARE, ([3], 9)).trusted_tests
 
 
@@ -41,7 +39,7 @@ def test_humanevals_check_is_one_test(sandbox):
     assert len(verdict.tests) == 1
 
 
-def test_what_the_program_raises_is_its_error_and_not_a_failed_test(check):
+def test_an_error_in_the_program_is_not_a_failed_test(check):
     source = "def f(x):\n    assert x\n    return 1 // (x - 1)\n"
     verdict = check(source, "assert f(2) == 1", "assert f(0) == 1", "assert f(1) == 1", "g(1)")
     assert [test.outcome.value for test in verdict.tests] == ["passed", *["runtime_error"] * 3]
@@ -49,7 +47,7 @@ def test_what_the_program_raises_is_its_error_and_not_a_failed_test(check):
     assert verdict.tests[3].message == "NameError: name 'g' is not defined"
 
 
-def test_the_setup_runs_among_the_programs_names(check):
+def test_the_setup_runs_in_the_programs_namespace(check):
     source = "class Node:\n    def __init__(self, x): self.x = x\ndef f(n): return n.x\n"
     assert check(source, "assert f(root) == 7", setup="root = Node(7)").outcome is Outcome.passed
     failed = check("x = 1\n", "assert True", setup="root = Node(7)")
@@ -69,13 +67,11 @@ def test_stopping_at_the_first_failure(check):
     "source",
     ["import os\nos._exit(0)\n", "import sys\nsys.exit(0)\n", "def f(x): import os; os._exit(0)\n"],
 )
-def test_an_early_exit_is_no_pass(check, source):
+def test_an_early_exit_does_not_pass(check, source):
     assert check(source, "assert f(3) == 9").outcome is Outcome.runtime_error
 
 
-def test_a_compile_error_and_a_timeout_are_told_as_ever(check):
-    from sandbox import Limits
-
+def test_compile_errors_and_timeouts_are_outcomes_as_for_other_tests(check):
     assert check("def f(:", "assert f(1)").outcome is Outcome.compile_error
     endless = "def f(x):\n    while x: pass\n    return 1\n"
     limits = Limits(wall_seconds=0.5)
@@ -83,7 +79,7 @@ def test_a_compile_error_and_a_timeout_are_told_as_ever(check):
     assert [test.outcome.value for test in verdict.tests] == ["passed", "timeout", "not_run"]
 
 
-def test_a_programs_record_for_another_mode_is_refused(check):
+def test_a_forged_record_of_another_kind_of_test_is_refused(check):
     source = (
         "import sys\ndef f():\n    frame = sys._getframe()\n"
         "    while 'self' not in frame.f_locals: frame = frame.f_back\n"
@@ -91,27 +87,3 @@ def test_a_programs_record_for_another_mode_is_refused(check):
     )
     verdict = check(source, "assert f() == 1")
     assert verdict.error == "the program wrote false records"
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"statements": ()}, "at least 1 item"),
-        ({"statements": ("assert f(1) == 1", "assert (")}, "statement 1 is not Python"),
-        ({"statements": ("x",), "setup": "def"}, "setup is not Python"),
-        ({"statements": ("\0",)}, "statement 0 is not Python"),
-    ],
-)
-def test_assertions_that_are_none_are_refused(fields, said):
-    with pytest.raises(ValidationError, match=said):
-        Assertions(**fields)
-
-
-def test_a_job_has_tests_or_assertions():
-    assertions = Assertions(statements=("assert f(1) == 1",))
-    tests = (Test(input=[1], output=1),)
-    for fields in ({"tests": tests, "fn_name": None}, {"fn_name": "f"}):
-        with pytest.raises(ValidationError, match="leave out tests and fn_name"):
-            Job(id="a", source="", assertions=assertions, **fields)
-    with pytest.raises(ValidationError, match="at least one test"):
-        Job(id="a", source="", fn_name=None)

@@ -9,30 +9,35 @@ from sandbox import Job, Outcome
 from tests.sandbox.constructs import CONSTRUCTS
 from tests.sandbox.oracle import Oracle, disagreements
 
-NOTHING = (Test(input="", output=""),)
+NO_OUTPUT = (Test(input="", output=""),)
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
 def test_coverage_agrees_with_the_oracle_on(sandbox, name, record_property):
     source = CONSTRUCTS[name]
-    verdict = sandbox.run(Job(id=name, source=source, fn_name=None, tests=NOTHING))
+    verdict = sandbox.run(Job(id=name, source=source, fn_name=None, tests=NO_OUTPUT))
     expected = Oracle(sandbox).executed(source)
-    wrong = disagreements(expected, verdict.statements, source)
-    false = sum(text.startswith("false: ") for text in wrong)
+    differences = disagreements(expected, verdict.statements, source)
+    false = sum(text.startswith("false: ") for text in differences)
     record_property("false", false)
-    record_property("missed", len(wrong) - false)
-    assert wrong == []
+    record_property("missed", len(differences) - false)
+    assert differences == []
     assert any(statement.executed for statement in verdict.statements)
 
 
-def test_the_oracle_tells_what_is_wrong(sandbox):
+def test_the_oracle_names_every_kind_of_disagreement(sandbox):
     source = "x = 0\nif x:\n    y = 1\nelse:\n    y = 2\n"
-    verdict = sandbox.run(Job(id="o", source=source, fn_name=None, tests=NOTHING))
+    verdict = sandbox.run(Job(id="o", source=source, fn_name=None, tests=NO_OUTPUT))
     expected = Oracle(sandbox).executed(source)
     assert expected == {0: True, 6: True, 16: False, 32: True}
-    flipped = tuple(one._replace(executed=not one.executed) for one in verdict.statements)
-    wrong = disagreements(expected, flipped, source)
-    assert wrong == ["missed: 'x = 0'", "missed: 'if x:'", "false: 'y = 1'", "missed: 'y = 2'"]
+    flipped = tuple(item._replace(executed=not item.executed) for item in verdict.statements)
+    differences = disagreements(expected, flipped, source)
+    assert differences == [
+        "missed: 'x = 0'",
+        "missed: 'if x:'",
+        "false: 'y = 1'",
+        "missed: 'y = 2'",
+    ]
     fewer = disagreements(expected, verdict.statements[:2], source)
     assert sorted(fewer) == [
         "no statement at byte 16: b'y = 1\\nelse:\\n    y = '",
@@ -53,15 +58,15 @@ def test_the_oracle_tells_what_is_wrong(sandbox):
 )
 @pytest.mark.docker
 def test_newer_grammar_than_the_hosts_is_covered(docker_sandbox, source, executed):
-    verdict = docker_sandbox.run(Job(id="new", source=source, fn_name=None, tests=NOTHING))
+    verdict = docker_sandbox.run(Job(id="new", source=source, fn_name=None, tests=NO_OUTPUT))
     texts = [source[statement.start : statement.end] for statement in verdict.statements]
     shown = [text for text, (_, _, ran) in zip(texts, verdict.statements, strict=True) if ran]
     assert shown == (texts if executed is None else executed)
 
 
-def test_a_long_chain_of_elif_is_no_problem(sandbox):
+def test_a_long_chain_of_elif_is_covered(sandbox):
     source = "x = 299\nif x < 0: y = 0\n" + "".join(f"elif x == {n}: y = {n}\n" for n in range(300))
-    verdict = sandbox.run(Job(id="elif", source=source, fn_name=None, tests=NOTHING))
+    verdict = sandbox.run(Job(id="elif", source=source, fn_name=None, tests=NO_OUTPUT))
     assert verdict.outcome is Outcome.passed, verdict.error
     assert len(verdict.executed_lines) == 302
     assert sum(statement.executed for statement in verdict.statements) == 303
@@ -69,7 +74,7 @@ def test_a_long_chain_of_elif_is_no_problem(sandbox):
 
 def test_statements_are_disjoint_sorted_and_within_the_source(sandbox):
     for name, source in CONSTRUCTS.items():
-        verdict = sandbox.run(Job(id=name, source=source, fn_name=None, tests=NOTHING))
+        verdict = sandbox.run(Job(id=name, source=source, fn_name=None, tests=NO_OUTPUT))
         last = 0
         for start, end, _ in verdict.statements:
             assert last <= start < end <= len(source.encode())
@@ -116,6 +121,6 @@ SUITE = st.recursive(
 def test_coverage_agrees_with_the_oracle_on_generated_programs(docker_sandbox, suite, start):
     source = f"t = []\ndef f(n):\n{indent(suite)}f({start})\n"
     compile(source, "generated", "exec")
-    verdict = docker_sandbox.run(Job(id="g", source=source, fn_name=None, tests=NOTHING))
+    verdict = docker_sandbox.run(Job(id="g", source=source, fn_name=None, tests=NO_OUTPUT))
     expected = Oracle(docker_sandbox).executed(source)
     assert disagreements(expected, verdict.statements, source) == []

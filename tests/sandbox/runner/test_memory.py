@@ -19,21 +19,21 @@ def output_of(program: str) -> str:
     return ended.stdout
 
 
-def test_a_process_goes_on_as_before_and_so_does_its_child() -> None:
+def test_a_process_and_its_child_work_as_before() -> None:
     work = (
-        "print(len(json.dumps([{'a': list(range(10**6))}])), re.sub('b', 'c', 'abc'), flush=True)"
+        "print(len(json.dumps([{'a': list(range(10**5))}])), re.sub('b', 'c', 'abc'), flush=True)"
     )
     forked = "pid = os.fork()\nif pid: assert os.waitpid(pid, 0)[1] == 0\n"
-    told = output_of(f"memory.settle()\n{work}\n{forked}{work}\n")
-    assert told == "7888899 acc\n" * 3
+    printed = output_of(f"memory.settle()\n{work}\n{forked}{work}\n")
+    assert printed == "688899 acc\n" * 3
 
 
 @pytest.mark.parametrize("size", [100, 400, 700])
-def test_new_objects_lie_together_once_gaps_are_filled(size: int) -> None:
+def test_new_objects_lie_on_few_pages_once_gaps_are_filled(size: int) -> None:
     gaps = (
         f"old = [bytes({size}) for _ in range(20_000_000 // {size})]\ndel old[::20]\n"
         "def pages():\n"
-        f"    return len({{id(each) >> 12 for each in [bytes({size}) for _ in range(20)]}})\n"
+        f"    return len({{id(item) >> 12 for item in [bytes({size}) for _ in range(20)]}})\n"
     )
     measured = output_of(gaps + "gapped = pages()\nmemory.fill_gaps()\nprint(gapped, pages())")
     gapped, filled = map(int, measured.split())
@@ -46,9 +46,9 @@ def test_new_objects_lie_together_once_gaps_are_filled(size: int) -> None:
     reason="this kernel has no large pages, or they are switched off",
 )
 def test_code_lies_in_large_pages() -> None:
-    told = output_of(
+    printed = output_of(
         "blocks = memory._blocks('r-xp', 'r--p')\nmemory.enlarge_text_pages()\n"
         "left = memory._blocks('r-xp', 'r--p')\nprint(len(blocks), len(left))\n"
     )
-    before, after = map(int, told.split())
+    before, after = map(int, printed.split())
     assert before == 0 or after < before
