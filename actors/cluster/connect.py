@@ -1,4 +1,4 @@
-"""Connecting to Ray, and saying before anything starts what cannot be placed."""
+"""Connecting to Ray, and checking that the cluster has what a run needs before anything starts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import ray
@@ -15,7 +16,7 @@ from actors.cluster.placement import SANDBOX_RESOURCE
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
 
-_KNOCK_S = 5.0
+_PORT_S = 5.0
 """Longest wait for the cluster's port to answer [seconds]."""
 
 
@@ -36,28 +37,26 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     RAY_ADDRESS; any other starts a private cluster that ends with it.
 
     Raises:
-        ConnectionError: RAY_ADDRESS names no cluster that answers.
-        RunFailed: the cluster lacks what the configuration asks for, or memory is short.
+        RunFailed: RAY_ADDRESS names no cluster that answers, Ray does not start, the cluster lacks
+            what the configuration asks for, or memory is short.
     """
     check_memory(placement.min_free_memory_gib)
-    if "RAY_ADDRESS" in os.environ:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address := os.environ.get("RAY_ADDRESS"):
         try:
-            _knock(os.environ["RAY_ADDRESS"])
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+            _check_port(address)
+            ray.init(**quiet)
         except OSError as error:
-            raise ConnectionError(
-                f"no Ray cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({error}); "
-                f"start one with `make local-cluster`, or unset RAY_ADDRESS to run without one"
+            raise RunFailed(
+                f"no Ray cluster answers at RAY_ADDRESS={address} ({error}); start one with "
+                f"`make local-cluster`, or unset RAY_ADDRESS to run without one"
             ) from error
     else:
-        ray.init(
-            address="local",  # and not whatever other cluster happens to run on this machine
+        start_private_cluster(
             num_cpus=max(os.cpu_count() or 1, _cpus(placement, rollout)),
             resources={SANDBOX_RESOURCE: float(pool.workers)},
             object_store_memory=300 << 20,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
+            **quiet,
         )
     resources = ray.cluster_resources()
     gpu = placement.accelerator == "gpu" or (
@@ -67,11 +66,28 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     return Cluster(gpu=gpu, resources=resources)
 
 
-def _knock(address: str) -> None:
+def start_private_cluster(**settings: Any) -> None:
+    """Start Ray on this machine for this process alone.
+
+    Raises:
+        RunFailed: Ray did not start, mostly because the machine is too busy.
+    """
+    # `address="local"`: without it Ray joins whatever other cluster runs on this machine.
+    try:
+        ray.init(address="local", include_dashboard=False, **settings)
+    except Exception as error:  # Ray raises a bare Exception where a node is not up in time
+        ray.shutdown()
+        raise RunFailed(
+            f"Ray did not start on this machine: {str(error).strip()} Try again when the machine "
+            f"is less busy, or start a cluster first with `make local-cluster`"
+        ) from error
+
+
+def _check_port(address: str) -> None:
     """Raise `OSError` where nothing listens at `address`; Ray itself would try for two minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+        socket.create_connection((host, int(port)), timeout=_PORT_S).close()
 
 
 def _cpus(placement: PlacementConfig, rollout: RolloutConfig) -> int:
@@ -88,7 +104,7 @@ def check_placement(
     """Compare what the roles ask for with what the cluster has.
 
     Raises:
-        RunFailed: names each resource that is short, what asked for it, and the remedy.
+        RunFailed: names each resource that is short, the setting that asks for it, and the remedy.
     """
     asked = {
         "CPU": (
@@ -118,7 +134,7 @@ def check_placement(
 
 
 def check_memory(needed_gib: float) -> None:
-    """Refuse to start where the run would be killed half-way.
+    """Refuse to start where the kernel would kill the run later for want of memory.
 
     Raises:
         RunFailed: less memory is free than the configuration asks for.

@@ -1,7 +1,7 @@
 """Where the roles run: one Ray placement group holds a bundle for every actor of a run.
 
-The group is granted whole or not at all, so that two runs on one cluster cannot each hold half of
-what the other needs, and an actor that is started again finds its place kept.
+Ray grants the group whole or not at all, so that two runs on one cluster cannot each hold half of
+what the other needs. A restarted actor keeps its bundle.
 """
 
 from __future__ import annotations

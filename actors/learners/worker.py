@@ -11,6 +11,7 @@ from ray.exceptions import RayError
 
 from actors.cluster.ports import free_port
 from actors.errors import ActorLost, RunFailed
+from actors.runs.logs import forward_logs
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.trajectory import TrajectoryGroup
@@ -40,6 +41,7 @@ class LearnerWorker:
     """
 
     def __init__(self, rank: int, world_size: int, colocated: bool) -> None:
+        forward_logs(f"learner-{rank}")
         self.colocated = colocated
         self.rank = rank
         self.world_size = world_size

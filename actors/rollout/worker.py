@@ -1,9 +1,9 @@
 """RolloutWorker: one vLLM engine in a Ray actor.
 
 Lifecycle: `start()` loads the engine from a Hugging Face folder; `generate()` streams completions,
-each as it ends; the weight-sync methods are called by the broadcast (`rollout_broadcast.py`), which
-pauses generation, replaces the weights and resumes: completions under way keep what they have and
-go on with the new weights. `stop()` shuts the engine down.
+each as it ends; `stop()` shuts the engine down. A weight broadcast (`actors/weights/`) calls the
+weight-update methods in order: they pause generation, replace the weights and resume. Completions
+under way keep their tokens and continue with the new weights.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.samples import Completion, Request
+from actors.runs.logs import forward_logs
 
 ENGINE_ENV = {
-    # The engine core lives in one process beside the actor; a second hop would only add copies.
+    # Without it the engine core gets one more process, and every output one more copy.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
@@ -32,16 +33,18 @@ CPU_ENV = {
     "TORCHDYNAMO_DISABLE": "1",
 }
 _CPU_BLOCK = 32
-"""KV block [tokens]; with the CPU default of 128 short prompts never hit the prefix cache."""
+"""KV block [tokens]. The CPU default of 128 is longer than most prompts, and the prefix cache holds
+whole blocks only: it would never be hit."""
 
 _CPU_BATCHED_TOKENS = 4096
-"""Tokens of one forward pass: whole prompts, as many as fit."""
+"""Upper bound of one forward pass [tokens]; whole prompts, as many as fit."""
 
 
 def engine_env(config: RolloutConfig, gpu: bool, colocated: bool) -> dict[str, str]:
     """Environment variables of a rollout actor, set before vLLM is imported."""
     if gpu and colocated:
-        # Handles of GPU memory reach the engine as pickles; only its own actor can send it any.
+        # The ipc transport sends handles of GPU memory as pickles, which vLLM refuses by default.
+        # The engine takes messages from its own actor only.
         return {**ENGINE_ENV, "VLLM_ALLOW_INSECURE_SERIALIZATION": "1"}
     if gpu:
         return dict(ENGINE_ENV)
@@ -52,6 +55,7 @@ class RolloutWorker:
     """One vLLM engine: prompts in as token ids, completions out as each one ends."""
 
     def __init__(self, config: RolloutConfig, name: str) -> None:
+        forward_logs(name)
         self.config = config
         self.name = name
         self.weight_version = 0
@@ -62,7 +66,13 @@ class RolloutWorker:
     async def start(
         self, model_dir: str, weights_backend: str, gpu: bool, colocated: bool
     ) -> dict[str, str]:
-        """Load the engine; returns the versions of vllm and torch as this process runs them.
+        """Load the engine; returns the versions of vllm and torch in this process.
+
+        Args:
+            model_dir: a Hugging Face folder.
+            weights_backend: transport of the weight broadcast: `gloo`, `nccl` or `ipc`.
+            gpu: whether the engine runs on a GPU.
+            colocated: whether it shares its GPU with the learner, and so must be able to sleep.
 
         Raises:
             RunFailed: vLLM could not load the model; the message names folder and cause.
@@ -107,7 +117,7 @@ class RolloutWorker:
         return {"vllm": vllm.__version__, "torch": torch.__version__}
 
     async def heartbeat(self) -> int:
-        """The weight version, as the engine's own loop tells it between two steps.
+        """The weight version, answered by the engine's own loop between two of its steps.
 
         Raises:
             RuntimeError: the engine is not loaded or has died.
@@ -126,17 +136,18 @@ class RolloutWorker:
     async def generate(
         self, requests: Sequence[Request], version: int
     ) -> AsyncIterator[tuple[Completion, ...]]:
-        """Yield completions as they end, in whatever order they end.
+        """Yield completions in the order in which they end.
 
-        Those that end in one step of the engine travel together: what a message through Ray costs
-        does not depend on how many it carries.
+        Completions that end in the same step of the engine are yielded together, because a message
+        through Ray costs the same however many it carries.
 
         Raises:
             RuntimeError: this engine's weights are older than `version`; nothing is generated.
         """
         if self.weight_version < version:
             raise RuntimeError(
-                f"{self.name} holds weights {self.weight_version}, and {version} were asked for"
+                f"{self.name}: its weights {self.weight_version} are older than {version}, which "
+                f"the request asks for"
             )
         ended: asyncio.Queue[asyncio.Task[Completion]] = asyncio.Queue()
         tasks = [asyncio.create_task(self._complete(request)) for request in requests]
@@ -181,7 +192,7 @@ class RolloutWorker:
     async def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[float]]:
         """Log-probability of each token given those before it, from the second on [nats].
 
-        The engine's half of the weight probe; nothing is sampled.
+        The engine's half of the weight parity check; nothing is sampled.
         """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -215,26 +226,26 @@ class RolloutWorker:
         return final
 
     async def sleep(self) -> None:
-        """Give up the GPU's memory until `wake`: weights go to the host, the KV cache is dropped.
+        """Free the GPU's memory until `wake_up`: weights move to the host, the KV cache is dropped.
 
         On a CPU the engine only stops scheduling.
         """
         await self._engine.sleep(level=1 if self._gpu else 0)
 
     async def wake_up(self) -> None:
-        """Take the memory back, with the weights from before the rest."""
+        """Take the memory back, with the weights from before the sleep."""
         await self._engine.wake_up(None if self._gpu else ["scheduling"])
 
-    # The weight-sync control plane; FleetClient calls these on every worker.
+    # The weight-update methods; `WeightTransferClient` calls each of them on every worker.
 
     async def init_weight_transfer_engine(self, request: Any) -> None:
         """Join the broadcast group."""
         await self._engine.init_weight_transfer_engine(request)
 
     async def start_weight_update(self) -> None:
-        """Freeze running requests, empty the prefix cache, open the update."""
-        # vLLM's own `pause_generation` adds 20 ms for the last outputs of requests that it ends;
-        # frozen ones have none.
+        """Freeze running requests, empty the prefix cache, begin the update."""
+        # Not vLLM's `pause_generation`: it waits 20 ms for the last outputs of aborted requests,
+        # and frozen requests are not aborted.
         await self._engine.engine_core.pause_scheduler_async(mode="keep", clear_cache=True)
         await self._engine.start_weight_update()
 
@@ -259,8 +270,8 @@ def _cpu_arguments(config: RolloutConfig) -> dict[str, Any]:
     return {
         "kv_cache_memory_bytes": config.kv_cache_mib << 20,
         "block_size": _CPU_BLOCK,
-        # A seeded request whose prompt is prefilled in chunks kills the engine: vLLM rewinds its
-        # random generator, which the CPU's cannot do.
+        # A seeded request whose prompt is prefilled in chunks kills the engine: vLLM rewinds the
+        # request's random generator then, and generators on the CPU cannot be rewound.
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(_CPU_BATCHED_TOKENS, config.max_model_len),
     }

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from actors.runs.logs import forward_logs
 from sandbox import Cancelled, Job, Sandbox, SandboxConfig, Verdict
 from sandbox.backends.docker_client import reap_strays
 
@@ -36,6 +37,7 @@ class SandboxWorker:
     """
 
     def __init__(self, config: SandboxConfig, slots: int, run: str, index: int) -> None:
+        forward_logs(f"sandbox-{index}")
         self._config = config
         self._run_name = run
         self._first = index * slots
@@ -98,7 +100,9 @@ class SandboxWorker:
         if call is None:
             return
         call.cancelled = True
-        while number in self._calls and not (call.sandbox and call.sandbox.cancel(call.job)):
+        while number in self._calls:
+            if call.sandbox and call.sandbox.cancel(call.job):
+                return
             # The call's thread is between taking a sandbox and starting the program, or already
             # past its end; neither can be interrupted, and both are over in no time.
             await asyncio.sleep(_CANCEL_POLL_S)

@@ -26,10 +26,10 @@ from actors.learners.group import LearnerGroup
 from actors.rollout.collector import Collector, Round
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
+from actors.rollout.rollout_log import rollout_records
 from actors.rollout.samples import RolloutGroup, trajectory_group
 from actors.runs.folder import RunFolder, append_jsonl
 from actors.runs.metrics import MetricsLog
-from actors.runs.rollout_log import rollout_records
 from actors.sandboxes.pool import SandboxPool
 from actors.training.console import evaluation_line, step_line
 from actors.training.evaluate import Evaluation, evaluate

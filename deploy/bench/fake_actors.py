@@ -99,15 +99,21 @@ class SteadyLearner:
 
     async def save_checkpoint(self, folder: Path) -> None:
         """Write the state."""
-        folder.mkdir()
-        (folder / "state.json").write_text(json.dumps(self.updates))
+        await asyncio.to_thread(self._write, folder)
 
     async def save_pretrained(self, folder: Path) -> None:
         """There is no policy."""
 
     async def load_checkpoint(self, folder: Path) -> None:
         """Read the state."""
-        self.updates = json.loads((folder / "state.json").read_text())
+        self.updates = await asyncio.to_thread(self._read, folder)
+
+    def _write(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "state.json").write_text(json.dumps(self.updates))
+
+    def _read(self, folder: Path) -> int:
+        return json.loads((folder / "state.json").read_text())
 
 
 @dataclass
@@ -124,7 +130,7 @@ class SteadySync:
 class NoParityCheck:
     """There are no weights to compare."""
 
-    async def verify(self, version: int) -> float:
+    async def verify(self, _version: int) -> float:
         """Nothing to do."""
         return 0.0
 

@@ -264,9 +264,7 @@ def broadcast_against_reload(fleet: Fleet, rounds: int) -> Figure:
     """Broadcast from the learner against the engine's own reload of the same weights."""
     engine = fleet.fleet.engines[0]
     reload_once(engine)
-    ratios = []
-    for _ in range(rounds):
-        ratios.append(fleet.push() / reload_once(engine))
+    ratios = [fleet.push() / reload_once(engine) for _ in range(rounds)]
     ratio = statistics.median(ratios)
     megabytes = fleet.sync.bytes / 1e6
     return Figure(

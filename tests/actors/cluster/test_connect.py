@@ -1,4 +1,4 @@
-"""What cannot be placed is said before anything starts."""
+"""A run that the cluster cannot place is refused before anything starts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def check(resources: dict[str, float], gpu: bool = False, **rollout: int) -> Non
     )
 
 
-def test_a_cluster_with_room_is_accepted() -> None:
+def test_a_cluster_with_enough_resources_is_accepted() -> None:
     check(ROOMY)
     check(ROOMY, gpu=True, workers=3)
 
 
-def test_colocated_roles_ask_for_one_gpu_and_one_bundle_together() -> None:
+def test_colocated_roles_share_one_gpu_and_one_bundle() -> None:
     placement, rollout = PlacementConfig(learner_ranks=2, colocate=True), RolloutConfig(workers=2)
     pool = SandboxPoolConfig(workers=1)
     check_placement({"CPU": 4.0, "sandbox": 1.0, "GPU": 2.0}, placement, rollout, pool, gpu=True)
@@ -39,31 +39,44 @@ def test_colocated_roles_ask_for_one_gpu_and_one_bundle_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resources", "gpu", "workers", "said"),
+    ("resources", "gpu", "workers", "message"),
     [
         ({"CPU": 1.0, "sandbox": 1.0}, False, 1, "CPU: 2 asked .*rollout.workers.*has 1"),
         ({"CPU": 8.0}, False, 1, "sandbox: 1 asked .*ray start --resources.*has 0"),
         ({**ROOMY, "GPU": 1.0}, True, 1, "GPU: 2 asked .*learner_ranks.*has 1"),
     ],
 )
-def test_what_is_short_is_named_with_its_asker(
-    resources: dict[str, float], gpu: bool, workers: int, said: str
+def test_a_missing_resource_is_named_with_the_setting_that_asks_for_it(
+    resources: dict[str, float], gpu: bool, workers: int, message: str
 ) -> None:
-    with pytest.raises(RunFailed, match=said):
+    with pytest.raises(RunFailed, match=message):
         check(resources, gpu=gpu, workers=workers)
 
 
-def test_a_run_does_not_start_into_too_little_memory() -> None:
+def test_a_run_is_refused_when_too_little_memory_is_free() -> None:
     check_memory(0)
     with pytest.raises(RunFailed, match=r"GiB of memory are free.*min_free_memory_gib"):
         check_memory(1e6)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_a_cluster_that_does_not_answer_is_named_at_once(
+def test_a_cluster_that_does_not_answer_is_reported_at_once(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     placement = PlacementConfig(min_free_memory_gib=0)
-    with pytest.raises(ConnectionError, match=f"RAY_ADDRESS={address} .*make local-cluster"):
+    with pytest.raises(RunFailed, match=f"RAY_ADDRESS={address} .*make local-cluster"):
+        connect(placement, RolloutConfig(), SandboxPoolConfig())
+
+
+def test_a_ray_node_that_times_out_at_startup_is_one_message_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def time_out(**_settings: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr("ray.init", time_out)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    placement = PlacementConfig(min_free_memory_gib=0)
+    with pytest.raises(RunFailed, match=r"timed out during startup\. Try again when"):
         connect(placement, RolloutConfig(), SandboxPoolConfig())

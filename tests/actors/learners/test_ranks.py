@@ -47,7 +47,7 @@ def test_sharded_weights_reach_the_fleet_whole(parts: Parts) -> None:
     parts.run(check())
 
 
-def test_a_completion_ends_at_a_stop_string_and_keeps_it(parts: Parts) -> None:
+def test_a_completion_ends_with_its_stop_string(parts: Parts) -> None:
     from learner.tokenizer import completion_text, token_bytes
 
     table = token_bytes(parts.tokenizer)
@@ -58,8 +58,8 @@ def test_a_completion_ends_at_a_stop_string_and_keeps_it(parts: Parts) -> None:
         assert STOP not in text[: -len(parts.tokenizer.decode(completion.token_ids[-1:]))]
 
 
-def test_ranks_stay_in_step_when_an_engine_is_gone_at_a_broadcast(parts: Parts) -> None:
-    """In the group that is there, and in the rendezvous of the next one."""
+def test_all_ranks_finish_a_broadcast_to_a_dead_engine(parts: Parts) -> None:
+    """Both in an open group and in the rendezvous of a new one."""
 
     async def check() -> None:
         [engine] = parts.fleet.engines
@@ -75,7 +75,7 @@ def test_ranks_stay_in_step_when_an_engine_is_gone_at_a_broadcast(parts: Parts) 
     parts.run(check())
 
 
-def test_one_lost_rank_takes_the_others_with_it_and_all_come_back(parts: Parts) -> None:
+def test_all_ranks_are_restarted_when_one_dies(parts: Parts) -> None:
     async def check() -> None:
         await step(parts)
         pid = ray.get(parts.learner.workers[1].__ray_call__.remote(lambda _: os.getpid()))

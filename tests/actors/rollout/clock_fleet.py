@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from actors.config import RolloutConfig
@@ -83,8 +83,10 @@ async def sample_ids(fleet: RolloutFleet, requests: Sequence[Sequence[Request]])
     return [completion.sample_id async for completion in fleet.generate(requests)]
 
 
-async def until(condition: Any, deadline_s: float = 60) -> None:
+async def until(condition: Callable[[], bool], deadline_s: float = 120) -> None:
     """Wait for something that the fleet does by itself."""
     async with asyncio.timeout(deadline_s):
-        while not condition():
+        while True:
+            if condition():
+                return
             await asyncio.sleep(0.05)

@@ -15,6 +15,7 @@ from actors.errors import RunFailed
 from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.samples import Completion
 from actors.training.weight_sync import broadcast_targets
+from tests.actors.rollout.clock_fleet import until
 from tests.actors.rollout.fleet_parts import Parts, by_prompt
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -23,12 +24,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 def pids(engine: EngineHandle) -> list[int]:
     """The actor's process and its engine's."""
     return ray.get(engine.actor.pids.remote(), timeout=30)
-
-
-async def until(condition: Callable[[], bool], deadline_s: float = 120) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():
-            await asyncio.sleep(0.1)
 
 
 async def generate_and_hit(

@@ -95,7 +95,7 @@ def test_rounds_are_served_oldest_first_and_completely(
 
     async def collect(first: int) -> None:
         async for completion in fleet.generate(groups(first, 40)):
-            order.append(completion.sample_id)
+            order.extend([completion.sample_id])
 
     async def check() -> None:
         async with asyncio.timeout(60), asyncio.TaskGroup() as rounds:
@@ -189,14 +189,14 @@ def test_the_learners_loss_reaches_the_round_and_the_next_push_forgets_it(
 ) -> None:
     async def check() -> None:
         on_loaded.learner.lost = True
-        await_version = fleet.version
+        version = fleet.version
         replace_all(fleet)
         with pytest.raises(ActorLost, match="the actor died"):
             await sample_ids(fleet, groups(0, 6))
         with pytest.raises(ActorLost, match="the actor died"):
             await fleet.supervisor.wait_for_change()
         on_loaded.learner.lost = False
-        await on_loaded.sync.push(fleet, await_version + 1)
+        await on_loaded.sync.push(fleet, version + 1)
         assert sorted(await sample_ids(fleet, groups(0, 6))) == list(range(6))
 
     loop.run(check())

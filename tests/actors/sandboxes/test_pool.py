@@ -86,7 +86,7 @@ def test_verdicts_stream_as_they_are_ready(pool: SandboxPool, loop: asyncio.Runn
     loop.run(run())
 
 
-def test_cancelled_waits_free_their_slots(pool: SandboxPool, loop: asyncio.Runner) -> None:
+def test_cancelling_a_run_frees_its_slot(pool: SandboxPool, loop: asyncio.Runner) -> None:
     async def run() -> None:
         endless = [asyncio.ensure_future(pool.run(job(f"{i}", SLEEPS, PATIENT))) for i in range(20)]
         await asyncio.sleep(0.3)
@@ -102,7 +102,7 @@ def test_cancelled_waits_free_their_slots(pool: SandboxPool, loop: asyncio.Runne
     loop.run(run())
 
 
-def test_leaving_a_stream_cancels_the_rest(pool: SandboxPool, loop: asyncio.Runner) -> None:
+def test_leaving_a_stream_cancels_its_other_jobs(pool: SandboxPool, loop: asyncio.Runner) -> None:
     async def run() -> None:
         jobs = [job("quick", PROGRAMS["right"][0]), *(job(f"{i}", SLEEPS) for i in range(20))]
         async with aclosing(pool.stream(jobs)) as verdicts:
@@ -138,7 +138,7 @@ def test_an_infrastructure_fault_is_retried_on_another_worker(able: int) -> None
     assert max(worker.asked for worker in workers) == 1
 
 
-def test_a_fault_that_stays_is_told_as_such() -> None:
+def test_a_permanent_infrastructure_fault_is_the_verdict() -> None:
     workers = [Scripted(Outcome.infra_error) for _ in range(2)]
     verdict = asyncio.run(run_one(workers, SandboxPoolConfig(workers=2, retries=2)))
     assert verdict.outcome is Outcome.infra_error
@@ -149,7 +149,9 @@ async def run_one(workers: Sequence[Any], config: SandboxPoolConfig) -> Verdict:
     return await SandboxPool(workers, config).run(job("one", PROGRAMS["right"][0]))
 
 
-def test_a_killed_actor_costs_no_verdict(pool: SandboxPool, loop: asyncio.Runner) -> None:
+def test_every_job_gets_its_verdict_when_an_actor_is_killed(
+    pool: SandboxPool, loop: asyncio.Runner
+) -> None:
     pid = ray.get(pool.workers[0].__ray_call__.remote(lambda _: os.getpid()), timeout=30)
 
     async def run() -> None:
@@ -173,7 +175,7 @@ class Mortal:
         self.asked = self.started = 0
         self.run = SimpleNamespace(remote=self._run)
         self.start = SimpleNamespace(remote=self._start)
-        self.cancel = SimpleNamespace(remote=lambda number: None)
+        self.cancel = SimpleNamespace(remote=lambda _number: None)
 
     async def _run(self, given: Job, _number: int, _backend: str | None) -> Verdict:
         self.asked += 1
@@ -191,7 +193,7 @@ class Mortal:
 
 
 @pytest.mark.parametrize("fault", ["dies", "is silent", "lost its engine"])
-def test_a_lone_worker_that_is_lost_is_waited_for(fault: str) -> None:
+def test_a_job_waits_for_the_only_worker_to_recover(fault: str) -> None:
     worker = Mortal(fault, away_s=0.2)
     config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.5)
     verdict = asyncio.run(run_one([worker], config))
@@ -199,7 +201,7 @@ def test_a_lone_worker_that_is_lost_is_waited_for(fault: str) -> None:
     assert (worker.asked, worker.started) == (2, 1)
 
 
-def test_jobs_go_to_the_others_until_a_lost_worker_answers() -> None:
+def test_a_lost_worker_gets_no_job_until_it_has_recovered() -> None:
     async def run() -> None:
         lost, other = Mortal("dies", away_s=0.3), Mortal("", away_s=0)
         other.asked = 1
@@ -215,15 +217,17 @@ def test_jobs_go_to_the_others_until_a_lost_worker_answers() -> None:
     asyncio.run(run())
 
 
-def test_where_no_worker_answers_it_is_said_with_the_last_one_s_words() -> None:
+def test_the_error_when_no_worker_answers_holds_the_last_workers_message() -> None:
     worker = Mortal("lost its engine", away_s=60)
     config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.1)
-    says = r"none of 1 sandbox workers answers, .*job_timeout_s.*sandbox-0: no engine; start Docker"
-    with pytest.raises(TimeoutError, match=says):
+    message = (
+        r"none of 1 sandbox workers answers, .*job_timeout_s.*sandbox-0: no engine; start Docker"
+    )
+    with pytest.raises(TimeoutError, match=message):
         asyncio.run(run_one([worker], config))
 
 
-def test_one_loss_under_several_jobs_is_one_loss() -> None:
+def test_one_lost_worker_counts_once_however_many_jobs_it_had() -> None:
     async def run() -> None:
         lost = Mortal("dies", away_s=0.1)
         lost.run = SimpleNamespace(remote=fail)
@@ -239,10 +243,10 @@ def test_one_loss_under_several_jobs_is_one_loss() -> None:
     asyncio.run(run())
 
 
-def test_a_worker_that_comes_back_never_isolates_less(
+def test_a_restarted_worker_never_isolates_less_than_before(
     ray_cluster: None, loop: asyncio.Runner
 ) -> None:
-    """Its process is new, its Docker engine gone: with `auto` it would take the next best."""
+    """Its process is new and its Docker engine gone: `auto` would fall back to plain processes."""
     worker = ray.remote(SandboxWorker).options(max_concurrency=4, num_cpus=0)
     worker = worker.remote(SandboxConfig(backend="auto"), 1, "weaker", 0)
     pool = SandboxPool([worker], SandboxPoolConfig(workers=1, job_timeout_s=8))

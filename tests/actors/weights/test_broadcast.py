@@ -136,7 +136,7 @@ def test_learner_and_engines_compute_the_same_logprobs_for_the_same_weights(part
     parts.run(check())
 
 
-def test_each_completion_streams_and_repeats_by_its_seed(parts: Parts) -> None:
+def test_equal_seeds_generate_equal_completions(parts: Parts) -> None:
     requests = parts.requests(12)
     first, again = parts.run(parts.collect(requests)), parts.run(parts.collect(requests))
     assert [c.sample_id for c in first] == list(range(12))
@@ -147,7 +147,7 @@ def test_each_completion_streams_and_repeats_by_its_seed(parts: Parts) -> None:
         assert completion.finish_reason in ("stop", "length")
 
 
-def test_completions_under_way_keep_their_tokens_and_go_on_with_the_new_weights(
+def test_completions_under_way_at_a_broadcast_continue_with_the_new_weights(
     parts: Parts,
 ) -> None:
     async def check() -> None:
@@ -170,7 +170,7 @@ def test_completions_under_way_keep_their_tokens_and_go_on_with_the_new_weights(
     parts.run(check())
 
 
-def test_a_model_that_cannot_be_loaded_is_named(parts: Parts, tmp_path: Path) -> None:
+def test_an_unloadable_model_is_named_in_the_error(parts: Parts, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama", "architectures": ["NoSuch"]}')
     actor = ray.remote(RolloutWorker).options(
         num_cpus=1,

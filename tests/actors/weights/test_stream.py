@@ -70,7 +70,7 @@ def groups() -> Iterator[list[ProcessGroup]]:
 
 
 @pytest.mark.parametrize("ahead", [1, 100, 1 << 20])
-def test_an_update_arrives_whole_and_in_order_while_it_is_sent(
+def test_an_update_is_received_whole_and_in_order(
     groups: list[ProcessGroup], monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
     monkeypatch.setattr(receiver, "AHEAD_BYTES", ahead)
@@ -92,6 +92,6 @@ def test_an_update_arrives_whole_and_in_order_while_it_is_sent(
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in received)
 
 
-def test_an_update_that_nobody_sends_ends_with_an_error(groups: list[ProcessGroup]) -> None:
+def test_receiving_ends_at_its_deadline_when_nothing_is_sent(groups: list[ProcessGroup]) -> None:
     with pytest.raises(RuntimeError, match=r"(?i)timed? ?out"):
         list(receive(groups[1], [ParamMeta("w", torch.float32, (4,))], deadline_s=0.5))
