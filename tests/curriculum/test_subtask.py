@@ -23,9 +23,9 @@ WORKED = [
 @pytest.mark.parametrize(("e", "stages", "stride", "indices"), WORKED)
 def test_stages_of_worked_examples(make_problem, e, stages, stride, indices):
     assert stage_count(e) == stages
-    assert [start_index(e, stage) for stage in reversed(range(stages))] == indices
-    assert indices[-1] == 0
-    assert all(a - b == stride for a, b in pairwise(indices))
+    computed = [start_index(e, stage) for stage in reversed(range(stages))]
+    assert computed == indices
+    assert {a - b for a, b in pairwise(computed)} <= {stride}
     problem = make_problem(points=e)
     for stage, index in zip(reversed(range(stages)), indices, strict=True):
         task = cut(problem, stage, ALL)

@@ -9,8 +9,6 @@ import torch
 
 from learner.trajectory import Trajectory, TrajectoryGroup
 
-# How long an example takes says nothing about the code on a busy machine.
-
 CORPUS = [
     (f"# add {n} and {m}\n", f"def f(a):\n    if a > {n}:\n        a += {m}\n    return a")
     for n in range(10)

@@ -28,6 +28,7 @@ def new_learner(
 
 
 def same(before: dict, after: dict) -> bool:
+    assert before.keys() == after.keys() != set()
     return all(torch.equal(before[name], after[name]) for name in before)
 
 
