@@ -1,6 +1,7 @@
-"""Stand-ins for fleet, sandbox and learner that take a set time: what is left is the Trainer's.
+"""Stand-ins for fleet, sandbox pool and learner that take a set time.
 
-The benchmark of the loop runs on them, and the tests of what the loop does when a part fails.
+The benchmark of the training loop runs on them, since all other time is the loop's own; so do the
+tests of what the loop does when a part fails.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ COMPLETION_TOKENS = 100
 
 @dataclass
 class SteadyFleet:
-    """Writes one round after the other, `seconds` each, its completions evenly spread."""
+    """Generates one round after the other in `seconds` each, its completions evenly spread."""
 
     seconds: float
     version: int = 0
@@ -42,7 +43,7 @@ class SteadyFleet:
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def sleep(self) -> None:
-        """Nothing is shared with the learner."""
+        """Do nothing: no GPU is shared with the learner."""
 
     async def generate(self, groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
         """Yield a completion of fixed length for each request."""
@@ -58,7 +59,7 @@ class SteadyFleet:
 
 
 class SteadyPool:
-    """Judges at once; every second program passes."""
+    """Judges without delay; every second program passes."""
 
     losses = 0
 
@@ -72,7 +73,7 @@ class SteadyPool:
 
 @dataclass
 class SteadyLearner:
-    """Takes `seconds` for an update; its whole state is how many it has done."""
+    """Takes `seconds` for an update; its state is the number of updates."""
 
     seconds: float
     updates: int = 0

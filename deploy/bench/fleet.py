@@ -1,14 +1,14 @@
-"""`stepcoder fleet bench`: what the orchestration costs, each figure against what it stands on.
+"""`stepcoder fleet bench`: the cost of the orchestration, each figure against a baseline.
 
-| figure | measured against |
+| figure | baseline |
 |---|---|
-| `rollout_vs_bare_vllm` | the same engine in the same process, asked without Ray |
+| `rollout_vs_bare_vllm` | the same engine in the same process, without Ray |
 | `broadcast_vs_reload` | the engine's own `reload_weights` from shared memory |
 | `broadcast_tiny_ms` | |
 | `step_vs_slowest_stage` | the slower of two equal stages that overlap |
 | `trainer_overhead` | the step's length |
 
-Ratios are of turns taken one after the other in one run.
+Both sides of a ratio are measured in turn in one run, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Fleet:
 
 
 def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> Iterator[Figure]:
-    """Every figure, each as soon as it is known; `say` hears what comes next.
+    """Yield every figure as soon as it is measured.
 
     Args:
         rounds: turns of each comparison.
@@ -122,7 +122,7 @@ def overlap() -> Figure:
 
 
 def overhead() -> Iterator[Figure]:
-    """What an on-policy step spends in no stage: sampling, masks, ledger, metrics."""
+    """Share of an on-policy step outside its stages: sampling, masks, ledger, metrics."""
     rows, cpu_s = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16))
     stages = ("seconds/wait", "seconds/learn", "seconds/broadcast")
     shares = [1 - sum(row[name] for name in stages) / row["seconds/step"] for row in rows[1:]]
@@ -211,7 +211,7 @@ def started_fleet(model: Path, count: int) -> Iterator[Fleet]:
 
 
 def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
-    """What depends on the number of workers, and at one worker the figures with a target."""
+    """The figures that depend on the number of workers; at one worker, those with a target too."""
     broadcasts = [1e3 * fleet.push() for _ in range(3 * rounds)]
     rates, ratios, dispatch = [], [], []
     for _ in range(rounds):

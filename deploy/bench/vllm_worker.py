@@ -1,4 +1,4 @@
-"""What the fleet's benchmark runs inside a rollout actor: vLLM itself, asked without our code."""
+"""BenchWorker: a rollout worker whose engine can also be called without our code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from actors.rollout.worker import RolloutWorker
 
 
 class BenchWorker(RolloutWorker):
-    """A rollout worker that can also be asked past our own code."""
+    """A rollout worker that also measures vLLM itself, in the same process."""
 
     async def bare_rate(self, requests: Sequence[Request]) -> float:
-        """Tokens per second of the load asked of vLLM itself, in its engine's own process."""
+        """Tokens per second of these requests, given to vLLM directly."""
         from vllm import SamplingParams
         from vllm.inputs import TokensPrompt
         from vllm.sampling_params import RequestOutputKind

@@ -28,6 +28,7 @@ from typing import Any
 import psutil
 
 from actors.cluster.placement import SANDBOX_RESOURCE
+from actors.cluster.ports import free_port
 from curriculum.files import write_atomic
 from deploy.versions import ROOT
 
@@ -146,8 +147,8 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
         "--dashboard-port", str(ports.dashboard),
         "--metrics-export-port", str(ports.metrics),
         # Nobody need know these; Ray's fixed defaults would collide with another cluster.
-        "--dashboard-agent-listen-port", str(_any_free_port()),
-        "--ray-client-server-port", str(_any_free_port()),
+        "--dashboard-agent-listen-port", str(free_port()),
+        "--ray-client-server-port", str(free_port()),
         "--min-worker-port", "0", "--max-worker-port", "0",
         "--num-cpus", str(max(2, os.cpu_count() or 1)),
         "--resources", json.dumps({SANDBOX_RESOURCE: sandbox_units}),
@@ -232,12 +233,6 @@ def stop_cluster(cluster: LocalCluster) -> int:
 def _signal(process: psutil.Process, number: int) -> None:
     with contextlib.suppress(psutil.Error):
         process.send_signal(number)
-
-
-def _any_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return probe.getsockname()[1]
 
 
 def _require_free(port: int, option: str) -> None:
