@@ -83,25 +83,27 @@ class Fleet:
         ]
 
 
-def measure(rounds: int, workers: Sequence[int], say: Callable[[str], None]) -> Iterator[Figure]:
+def measure(
+    rounds: int, workers: Sequence[int], on_stage: Callable[[str], None]
+) -> Iterator[Figure]:
     """Yield every figure as soon as it is measured.
 
     Args:
         rounds: turns of each comparison.
         workers: fleet sizes at which the growth of the figures is shown.
-        say: called with what is being measured.
+        on_stage: called with what is measured next.
     """
     with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
         tiny = create_model(ModelConfig(), Path(scratch) / "tiny")
         large = create_model(HUNDRED_MILLION, Path(scratch) / "large")
         for count in workers:
-            say(f"{count} rollout worker(s), each on its own simulated node")
+            on_stage(f"{count} rollout worker(s), each on its own simulated node")
             with simulated_nodes(count), started_fleet(tiny, count) as fleet:
                 yield from grown(fleet, count, rounds)
-        say("a model of 100 million parameters")
+        on_stage("a model of 100 million parameters")
         with simulated_nodes(1), started_fleet(large, 1) as fleet:
             yield broadcast_against_reload(fleet, rounds)
-    say("the loop on stages of a set length")
+    on_stage("the loop on stages of a set length")
     yield overlap()
     yield from overhead()
 
