@@ -7,7 +7,8 @@ from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem, Test, Tier
 from curriculum.program import Program, assemble
 from curriculum.prompt import Prompt, PromptEncoder, prompt_text
-from curriculum.schedule.make import Schedule, make_schedule
+from curriculum.schedule.base import Schedule
+from curriculum.schedule.make import make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.subtask import FULL_TASK, Subtask, cut
 from curriculum.synthetic.corpus import noisy_corpus

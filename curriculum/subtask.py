@@ -1,4 +1,7 @@
-"""Subtasks: a problem asked with the beginning of its canonical solution given."""
+"""Subtasks: a problem posed with the beginning of its canonical solution as prefix.
+
+Source: StepCoder (arXiv 2402.01391), section 3.1.
+"""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +10,12 @@ from curriculum.problem import Problem
 from curriculum.start_points import start_points
 
 FULL_TASK = -1
-"""The stage below stage 0: the whole program is asked."""
+"""The stage below stage 0: the policy writes the whole program."""
 
 
 @dataclass(frozen=True)
 class Subtask:
-    """What the policy is asked in one stage of one problem's curriculum.
+    """What the policy is asked at one stage of one problem's curriculum.
 
     `prefix + remainder` is the canonical solution byte for byte.
     """
@@ -21,13 +24,13 @@ class Subtask:
     stage: int
     """The paper's c: `stages - 1` is the easiest, 0 the hardest, `FULL_TASK` the whole program."""
     stages: int
-    """ceil(sqrt(E)) for E start points; 0 when the problem has no curriculum."""
+    """Number of stages: in mode `cccs` ceil(sqrt(E)) for E start points; 0 without a curriculum."""
     prefix: str
-    """Given code; for the full task the starter code, or nothing."""
+    """Code that the prompt shows; for the full task the starter code, or nothing."""
     remainder: str
-    """The canonical code that was left out. Never shown to the policy."""
+    """The canonical code behind the prefix. The policy never sees it."""
     visit: int = -1
-    """Which of a schedule's visits this is, from 0 on; -1 for a task that no schedule asked."""
+    """Number, from 0, of the schedule's visit that this is; -1 for a task not from a schedule."""
 
 
 def stage_count(e: int) -> int:
@@ -41,7 +44,10 @@ def start_index(e: int, stage: int) -> int:
     """Index, among `e` start points, of the one at which a stage's prefix ends.
 
     The stride is s = ceil(e / ceil(sqrt(e))) and stage c starts at s * c, which is below `e` for
-    every c < ceil(sqrt(e)). Raises `ValueError` for a stage the problem does not have.
+    every c < ceil(sqrt(e)).
+
+    Raises:
+        ValueError: the problem has no such stage.
     """
     stages = stage_count(e)
     if not 0 <= stage < stages:
@@ -50,40 +56,54 @@ def start_index(e: int, stage: int) -> int:
     return stride * stage
 
 
+def stage_offsets(points: tuple[int, ...]) -> tuple[int, ...]:
+    """Offsets in the solution at which the prefixes of stages 0, 1, ... end, by the paper's rule.
+
+    Args:
+        points: start points of the solution, ascending.
+    """
+    count = len(points)
+    return tuple(points[start_index(count, stage)] for stage in range(stage_count(count)))
+
+
 def solution_points(problem: Problem, kinds: frozenset[str]) -> tuple[int, ...]:
-    """Start points of the canonical solution; those inside its starter code do not count."""
-    given = len(starter_prefix(problem))
-    return tuple(p for p in start_points(problem.canonical_solution, kinds) if p >= given)
+    """Start points of the canonical solution, without those inside its starter code."""
+    starter_end = len(starter_prefix(problem))
+    return tuple(p for p in start_points(problem.canonical_solution, kinds) if p >= starter_end)
 
 
 def cut(problem: Problem, stage: int, kinds: frozenset[str]) -> Subtask:
-    """Cut a problem at a stage; for `FULL_TASK` and no kinds the solution is not parsed.
+    """Cut a problem at a stage; for `FULL_TASK` without kinds the solution is not parsed.
 
-    Raises what `start_points` raises, and `ValueError` for a stage the problem does not have.
+    Raises:
+        ValueError: the problem has no such stage.
+        SyntaxError: the solution is not Python (more exactly, what `start_points` raises).
     """
     return cut_at(problem, stage, solution_points(problem, kinds))
 
 
 def cut_at(problem: Problem, stage: int, points: tuple[int, ...]) -> Subtask:
-    """Cut a problem whose `solution_points` are known already."""
-    if stage == FULL_TASK:
-        end = len(starter_prefix(problem))
-    else:
-        end = points[start_index(len(points), stage)]
-    solution = problem.canonical_solution
-    return Subtask(problem, stage, stage_count(len(points)), solution[:end], solution[end:])
+    """Cut a problem at a stage, given its `solution_points`.
 
-
-def cut_before(problem: Problem, index: int, points: tuple[int, ...]) -> Subtask:
-    """Cut a problem at one of some offsets in its solution, each of which is a stage.
-
-    For `FULL_TASK` as `cut_at`. Raises `ValueError` for an index that `points` does not have.
+    Raises:
+        ValueError: the problem has no such stage.
     """
-    if not FULL_TASK <= index < len(points):
-        raise ValueError(f"{len(points)} points have no index {index}")
-    end = points[index] if index >= 0 else len(starter_prefix(problem))
-    solution = problem.canonical_solution
-    return Subtask(problem, index, len(points), solution[:end], solution[end:])
+    end = _full_task_end(problem)
+    if stage != FULL_TASK:
+        end = points[start_index(len(points), stage)]
+    return _split(problem, stage, stage_count(len(points)), end)
+
+
+def cut_before(problem: Problem, stage: int, offsets: tuple[int, ...]) -> Subtask:
+    """Cut a problem at a stage, given the offset at which each stage's prefix ends.
+
+    Raises:
+        ValueError: `offsets` has no such stage.
+    """
+    if not FULL_TASK <= stage < len(offsets):
+        raise ValueError(f"{len(offsets)} offsets give no stage {stage}")
+    end = _full_task_end(problem) if stage == FULL_TASK else offsets[stage]
+    return _split(problem, stage, len(offsets), end)
 
 
 def starter_prefix(problem: Problem) -> str:
@@ -92,6 +112,15 @@ def starter_prefix(problem: Problem) -> str:
     White space at its end is left to the policy, like the newline at every other cut.
     """
     starter, solution = problem.starter_code.rstrip(), problem.canonical_solution
-    follows = solution[len(starter) : len(starter) + 1]
-    begins = solution.startswith(starter) and (not follows or follows.isspace())
-    return starter if begins else ""
+    next_character = solution[len(starter) : len(starter) + 1]
+    complete = not next_character or next_character.isspace()
+    return starter if solution.startswith(starter) and complete else ""
+
+
+def _full_task_end(problem: Problem) -> int:
+    return len(starter_prefix(problem))
+
+
+def _split(problem: Problem, stage: int, stages: int, end: int) -> Subtask:
+    solution = problem.canonical_solution
+    return Subtask(problem, stage, stages, solution[:end], solution[end:])

@@ -39,7 +39,7 @@ from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from curriculum.files import write_atomic
 from curriculum.problem import Problem
-from curriculum.schedule.make import Schedule
+from curriculum.schedule.base import Schedule
 from learner.config import RewardConfig
 from learner.trajectory import TrajectoryGroup
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curriculum.start_points import START_POINT_KINDS, start_points
+from curriculum.start_points import START_POINT_KINDS, start_points, statement_points
 from curriculum.subtask import FULL_TASK, cut, stage_count, start_index
+from curriculum.synthetic.problems import synthetic_problems
 
 ALL = frozenset(START_POINT_KINDS)
 
@@ -209,3 +210,27 @@ def test_a_source_that_does_not_parse_raises(source):
 def test_odd_escapes_in_a_solution_warn_nobody(recwarn):
     assert len(start_points("import re\nif re.match('\\d', 'x'): pass\n", ALL)) == 1
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("source", "starts"),
+    [
+        ("x = 1; y = 2\nz = 3\n", ["x = 1", "z = 3"]),
+        ("if a: b = 1\nelif c:\n    d\nelse:\n    e\n", ["if a", "elif c", "d", "e"]),
+        ("@p\n@q\ndef f():\n    return 1\n", ["@p", "return"]),
+        ("s = '''\nif x:\n'''; t = 1\nu = 2", ["s =", "u ="]),
+        ("match x:\n    case 1:\n        y\n", ["match", "y"]),
+        ("ü = 'ä'\r\nif ü:\r\n\tpass\r\n", ["ü", "if ü", "pass"]),
+    ],
+)
+def test_statements_are_cut_where_they_begin(source, starts):
+    points = statement_points(source)
+    assert len(points) == len(starts)
+    for point, start in zip(points, starts, strict=True):
+        assert source[point:].lstrip().startswith(start)
+
+
+def test_every_start_point_is_before_a_statement():
+    for problem in synthetic_problems(seed=2, per_tier=5):
+        points = statement_points(problem.canonical_solution)
+        assert set(start_points(problem.canonical_solution, ALL)) <= set(points)

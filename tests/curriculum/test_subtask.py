@@ -4,8 +4,18 @@ from itertools import pairwise
 
 import pytest
 
-from curriculum.start_points import START_POINT_KINDS
-from curriculum.subtask import FULL_TASK, cut, stage_count, start_index, starter_prefix
+from curriculum.start_points import START_POINT_KINDS, statement_points
+from curriculum.subtask import (
+    FULL_TASK,
+    cut,
+    cut_before,
+    solution_points,
+    stage_count,
+    stage_offsets,
+    start_index,
+    starter_prefix,
+)
+from curriculum.synthetic.problems import synthetic_problems
 
 ALL = frozenset(START_POINT_KINDS)
 
@@ -80,3 +90,21 @@ def test_start_points_inside_starter_code_do_not_count(make_problem):
     task = cut(problem, 0, ALL)
     assert task.stages == 1
     assert task.remainder.startswith("\n    if x:")
+
+
+def test_stage_offsets_are_the_ends_of_the_prefixes(make_problem):
+    for e in (0, 1, 5, 10):
+        problem = make_problem(points=e)
+        offsets = stage_offsets(solution_points(problem, ALL))
+        for stage in range(FULL_TASK, len(offsets)):
+            assert cut_before(problem, stage, offsets) == cut(problem, stage, ALL)
+
+
+def test_every_cut_before_a_statement_is_exact():
+    for problem in synthetic_problems(seed=2, per_tier=5):
+        offsets = statement_points(problem.canonical_solution)
+        for stage in range(len(offsets)):
+            task = cut_before(problem, stage, offsets)
+            assert task.prefix + task.remainder == problem.canonical_solution
+    with pytest.raises(ValueError, match=f"no stage {len(offsets)}"):
+        cut_before(problem, len(offsets), offsets)

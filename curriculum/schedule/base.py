@@ -1,0 +1,240 @@
+"""The base of every schedule: what a training loop calls, and what a mode decides."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from curriculum.config import CurriculumConfig
+from curriculum.errors import IncompatibleState, UnusableData
+from curriculum.problem import TIERS, Problem
+from curriculum.schedule.sampler import EpochSampler
+from curriculum.schedule.visits import Visit, VisitLog
+from curriculum.subtask import FULL_TASK, Subtask, cut_before
+from curriculum.syntax import UNPARSABLE
+
+
+@dataclass(slots=True)
+class StageProgress:
+    """How far one problem has come."""
+
+    stage: int
+    """Current stage; `FULL_TASK` at the end of the curriculum."""
+    pass_rate: float = 0.0
+    """Moving average of pass rates since the stage began."""
+    weight_version: int = -1
+    """Newest policy whose observation counted; -1 before the first."""
+    moves: int = 0
+    """How often the stage has changed."""
+    visits: int = 0
+    """Observations that counted."""
+
+
+class Schedule(ABC):
+    """Moves every problem through stages, each of which gives a shorter prefix of its solution.
+
+    A training loop calls `sample` for the next tasks and `observe` with the result of each; it
+    saves `state_dict` in its checkpoints and logs `metrics`.
+
+    A sampled task is a *visit* with a number of its own. It is in flight until it is reported on,
+    and a problem may be in flight several times. Reports may come in any order:
+
+    - the first report of a visit settles it; every other one is a duplicate, which is counted
+      (`duplicate_observations`) and ignored;
+    - a report without attempts (no program could be judged) settles the visit and changes nothing
+      (`unjudged_observations`);
+    - a report that says nothing about the problem's present stage changes nothing
+      (`stale_observations`);
+    - every other report counts, in the order in which the reports come.
+
+    So a problem's progress depends on the reports about it alone, and each changes it at most once.
+
+    A subclass implements `_stage_offsets` and `_update`, and may override `_counts` and `_choose`.
+
+    Args:
+        problems: with distinct ids.
+        config: mode, moving average and threshold, tier weights, and the mode's own settings.
+        seed: decides the order of the problems.
+
+    Raises:
+        UnusableData: no problems, two with one id, or a canonical solution that does not parse.
+
+    Example:
+        >>> from curriculum.schedule.make import make_schedule
+        >>> from curriculum.synthetic.problems import synthetic_problems
+        >>> schedule = make_schedule(synthetic_problems(seed=0, per_tier=1), CurriculumConfig(), 0)
+        >>> task = schedule.sample(1)[0]
+        >>> schedule.observe(task, passed=8, attempts=8, weight_version=0)
+    """
+
+    def __init__(self, problems: Sequence[Problem], config: CurriculumConfig, seed: int):
+        if not problems:
+            raise UnusableData("there is nothing to sample: the curriculum has no problems")
+        self._problems = tuple(problems)
+        self._config = config
+        self._offsets = tuple(self._offsets_or_raise(problem) for problem in self._problems)
+        self._progress = {
+            problem.id: StageProgress(stage=len(offsets) - 1)
+            for problem, offsets in zip(self._problems, self._offsets, strict=True)
+        }
+        if len(self._progress) != len(self._problems):
+            raise UnusableData("two problems of the curriculum share an id")
+        weights = [config.tier_weights.get(problem.difficulty, 1.0) for problem in problems]
+        self._sampler = EpochSampler(len(self._problems), seed, weights)
+        self._visits = VisitLog()
+
+    @abstractmethod
+    def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
+        """Offsets in the canonical solution at which the prefixes of stages 0, 1, ... end.
+
+        The problem begins at the last stage. Without offsets it is asked whole from the start.
+        Raises one of `UNPARSABLE` for a solution that does not parse.
+        """
+
+    @abstractmethod
+    def _update(self, progress: StageProgress, task: Subtask, pass_rate: float) -> None:
+        """Change a problem's progress after an observation that counts.
+
+        Args:
+            progress: the problem's, with this observation in `visits` and `weight_version`.
+            task: what was asked; its stage may differ from the present one where `_counts` allows.
+            pass_rate: passed programs over attempts, 0 to 1.
+        """
+
+    def _counts(self, progress: StageProgress, visit: Visit, weight_version: int) -> bool:
+        """Whether a report says something about the problem's present stage.
+
+        It does where the problem has not moved since the visit was sampled, and no newer policy's
+        report counted already.
+        """
+        return visit.moves == progress.moves and weight_version >= progress.weight_version
+
+    def _choose(self) -> tuple[int, int]:
+        """The next task: index of the problem, and stage."""
+        [index] = self._sampler.take(1)
+        return index, self._progress[self._problems[index].id].stage
+
+    def sample(self, n: int) -> list[Subtask]:
+        """The next `n` tasks; by default from seeded, shuffled epochs, each at its present stage.
+
+        Where an epoch ends within the `n`, or `n` is larger than the data set, a problem can come
+        twice.
+        """
+        return [self._open_visit(*self._choose()) for _ in range(n)]
+
+    def observe(self, task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+        """Report one visit: `passed` of `attempts` programs for `task` passed all tests.
+
+        Args:
+            task: as `sample` returned it.
+            passed: number of programs that passed.
+            attempts: number of programs that could be judged; 0 settles the visit without a result.
+            weight_version: the oldest policy that wrote one of them.
+
+        Raises:
+            ValueError: a task that this schedule did not sample, or impossible counts.
+        """
+        if not 0 <= passed <= attempts:
+            raise ValueError(f"problem {task.problem.id!r}: {passed} of {attempts} attempts passed")
+        visit = self._visits.close(task)
+        if visit is None:
+            return
+        progress = self._progress[visit.problem_id]
+        if not attempts:
+            self._visits.count("unjudged")
+        elif not self._counts(progress, visit, weight_version):
+            self._visits.count("stale")
+        else:
+            self._visits.count("counted")
+            progress.visits += 1
+            progress.weight_version = max(progress.weight_version, weight_version)
+            self._update(progress, task, passed / attempts)
+
+    def metrics(self) -> dict[str, float]:
+        """Progress over all problems and per tier (`<name>/<tier>`), and counts of observations.
+
+        `mean_stages_left` is 0 when every problem is asked whole; `full_task_share` is the share of
+        problems that are. The counts of observations are since the beginning.
+        """
+        stages_left: dict[str, list[int]] = {tier: [] for tier in TIERS}
+        for problem in self._problems:
+            stages_left[problem.difficulty].append(self._progress[problem.id].stage - FULL_TASK)
+        metrics = _stage_metrics([left for tier in TIERS for left in stages_left[tier]], "")
+        for tier in TIERS:
+            if stages_left[tier]:
+                metrics |= _stage_metrics(stages_left[tier], f"/{tier}")
+        return metrics | {"epoch": float(self._sampler.epoch)} | self._visits.metrics()
+
+    def state_dict(self) -> dict[str, Any]:
+        """State that JSON can hold: the sampler, every problem's progress, the visits.
+
+        Visits in flight are part of it: reports about them count after a restore, too. A run saves
+        its checkpoints while no visit is in flight (`actors.training.trainer`).
+        """
+        return {
+            "mode": self._config.mode,
+            "problems": self._fingerprint(),
+            "sampler": self._sampler.state_dict(),
+            "progress": {key: asdict(progress) for key, progress in self._progress.items()},
+            "visits": self._visits.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state; the configuration stays this schedule's own.
+
+        Raises:
+            IncompatibleState: the state is of another mode, other problems or other stages; nothing
+                is changed then.
+        """
+        if state["mode"] != self._config.mode:
+            raise IncompatibleState(
+                f"the saved curriculum is of mode {state['mode']!r}, not of mode "
+                f"{self._config.mode!r}"
+            )
+        if state["problems"] != self._fingerprint():
+            raise IncompatibleState(
+                "the saved curriculum is of other problems or start points than this one "
+                f"({len(state['progress'])} problems saved, {len(self._problems)} here)"
+            )
+        progress = {key: StageProgress(**saved) for key, saved in state["progress"].items()}
+        visits = VisitLog()
+        visits.load_state_dict(state["visits"])
+        self._sampler.load_state_dict(state["sampler"])
+        self._progress, self._visits = progress, visits
+
+    def _average(self, average: float, newest: float) -> float:
+        """The moving average of pass rates with one more."""
+        return self._config.alpha * newest + (1 - self._config.alpha) * average
+
+    def _move(self, progress: StageProgress, stage: int) -> None:
+        """Set a problem's stage; staying where it is does not count as a move."""
+        if stage != progress.stage:
+            progress.stage = stage
+            progress.moves += 1
+
+    def _open_visit(self, index: int, stage: int) -> Subtask:
+        problem = self._problems[index]
+        number = self._visits.open(Visit(problem.id, stage, self._progress[problem.id].moves))
+        return replace(cut_before(problem, stage, self._offsets[index]), visit=number)
+
+    def _offsets_or_raise(self, problem: Problem) -> tuple[int, ...]:
+        try:
+            return self._stage_offsets(problem)
+        except UNPARSABLE as error:
+            raise UnusableData(
+                f"problem {problem.id!r}: its canonical solution does not parse: {error}"
+            ) from error
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for problem, offsets in zip(self._problems, self._offsets, strict=True):
+            digest.update(repr((problem.id, problem.canonical_solution, offsets)).encode())
+        return digest.hexdigest()
+
+
+def _stage_metrics(stages_left: list[int], suffix: str) -> dict[str, float]:
+    return {
+        f"mean_stages_left{suffix}": sum(stages_left) / len(stages_left),
+        f"full_task_share{suffix}": stages_left.count(0) / len(stages_left),
+    }

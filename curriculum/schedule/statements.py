@@ -1,0 +1,19 @@
+"""Stages that are single statements, shared by the schedules `linear` and `adaptive`."""
+
+from curriculum.problem import Problem
+from curriculum.schedule.base import Schedule
+from curriculum.start_points import statement_points
+from curriculum.subtask import starter_prefix
+
+
+class StatementSchedule(Schedule):
+    """Cuts before every statement: stage k has all that stands before statement k as prefix.
+
+    Cutting before any statement, and not only before control flow, makes the steps even: the
+    paper's first stage gives most of a solution at once, and the next stage is a large jump.
+    """
+
+    def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
+        starter_end = len(starter_prefix(problem))
+        points = statement_points(problem.canonical_solution)
+        return tuple(point for point in points if point > starter_end)

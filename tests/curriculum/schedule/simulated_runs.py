@@ -1,0 +1,71 @@
+"""Schedules over small problems, and random sequences of samples and reports to play on them."""
+
+from hypothesis import strategies as st
+
+from curriculum.config import CurriculumConfig
+from curriculum.schedule.make import SCHEDULES, make_schedule
+from curriculum.subtask import FULL_TASK
+
+MODES = tuple(SCHEDULES)
+START_POINTS = (0, 1, 2, 5, 9, 10)
+"""Start points of the problems p0, p1, ..."""
+STEPS = st.lists(
+    st.one_of(
+        st.integers(1, 9),  # sample so many
+        st.tuples(  # report one of the tasks sampled so far, again where it was reported before
+            st.integers(0, 99), st.integers(0, 4), st.sampled_from([0, 4, 4, 4]), st.integers(0, 3)
+        ),
+    ),
+    max_size=60,
+)
+
+
+def new_schedule(make_problem, mode="cccs", seed=0):
+    problems = [make_problem(number, points=e) for number, e in enumerate(START_POINTS)]
+    config = CurriculumConfig(mode=mode, linear_visits=5, longest_rest=3)
+    return make_schedule(problems, config, seed)
+
+
+def play(schedule, steps, tasks=None):
+    """Sample and report as the steps say; returns the tasks so far, and what was observed."""
+    tasks, observed = list(tasks or ()), []
+    for step in steps:
+        if isinstance(step, int):
+            tasks += schedule.sample(step)
+            observed.append([(t.problem.id, t.stage, t.visit, t.prefix) for t in tasks[-step:]])
+        elif tasks:
+            which, passed, attempts, version = step
+            schedule.observe(tasks[which % len(tasks)], min(passed, attempts), attempts, version)
+            observed.append(schedule.metrics())
+    return tasks, observed
+
+
+def progress_of(schedule, number=0):
+    return schedule.state_dict()["progress"][f"p{number}"]
+
+
+def stage_of(schedule, number=0):
+    return progress_of(schedule, number)["stage"]
+
+
+def average_of(schedule, number=0):
+    return progress_of(schedule, number)["pass_rate"]
+
+
+def in_flight(schedule):
+    """Numbers of the visits that were not reported on."""
+    return [int(number) for number in schedule.state_dict()["visits"]["in_flight"]]
+
+
+def sample_task(schedule, number=0, whole=False):
+    """The next task of one problem, at any stage or whole."""
+    while True:
+        task = schedule.sample(1)[0]
+        if task.problem.id == f"p{number}" and (task.stage == FULL_TASK or not whole):
+            return task
+
+
+def visit(schedule, passed, attempts=8, version=0, number=0, whole=False):
+    """Sample and report one problem; returns its stage afterwards."""
+    schedule.observe(sample_task(schedule, number, whole), passed, attempts, version)
+    return stage_of(schedule, number)
