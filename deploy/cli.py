@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -63,7 +64,6 @@ def _expected_failures() -> tuple[type[BaseException], ...]:
     from actors.errors import RunFailed
     from curriculum.errors import CurriculumError
     from deploy.cluster.local import ClusterError
-    from learner.errors import LearnerError
     from sandbox import SandboxError
 
     return (
@@ -71,7 +71,6 @@ def _expected_failures() -> tuple[type[BaseException], ...]:
         ClusterError,
         SandboxError,
         CurriculumError,
-        LearnerError,
         TimeoutError,
         ConnectionError,
     )
@@ -181,6 +180,7 @@ def _resolve(options: argparse.Namespace, words: Sequence[str]) -> RunConfig:
 
 def _train(options: argparse.Namespace, words: Sequence[str]) -> int:
     config = _resolve(options, words)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     from deploy.report.result_table import print_result
     from deploy.train import train
 

@@ -1,5 +1,5 @@
-"""Learning: the FGO mask, advantages, PPO losses, ZeRO engines and supervised fine-tuning.
+"""What to change: the FGO mask, advantages, PPO loss, ZeRO engines and SFT.
 
-Nothing is imported here, so that `config`, `mask` and `algorithm` load without DeepSpeed and
-transformers.
+Nothing is imported here: the maths (`mask`, `advantage`, `loss`) loads without DeepSpeed and
+without transformers.
 """

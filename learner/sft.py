@@ -1,4 +1,4 @@
-"""Supervised fine-tuning (SFT) on (prompt, solution) pairs: the policy that RL starts from."""
+"""SFT, the warm start: a tokenizer and a policy from (prompt, solution) pairs."""
 
 import math
 import random
@@ -12,17 +12,20 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from learner.config import ModelConfig, SFTConfig
-from learner.errors import LearnerError, NonFiniteError
 from learner.models.batch import TokenBatch, plan_step, token_batch
-from learner.models.networks import PolicyModel, create_llama
-from learner.models.pretrained import checkpoint_gradients, load_policy, load_tokenizer
+from learner.models.pretrained import (
+    PolicyModel,
+    checkpoint_gradients,
+    create_llama,
+    load_policy,
+    load_tokenizer,
+    write_pretrained,
+)
 from learner.tokenizer import train_tokenizer
 from learner.zero.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
 from learner.zero.engine import Engine, NonFiniteGradientError
-from learner.zero.export import save_policy
 
 _REPORT_EVERY = 20
-"""Steps between progress reports; losses are averaged over as many."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Example:
     """One pair as tokens."""
 
     prompt_ids: tuple[int, ...]
-    """The prompt as in a rollout; not learned."""
+    """The prompt as the policy is asked; not learned."""
     solution_ids: tuple[int, ...]
     """Solution and end of sequence; learned."""
 
@@ -48,76 +51,75 @@ def sft(
     on_progress: Callable[[dict[str, float]], None],
     heldout: Sequence[tuple[str, str]] = (),
 ) -> dict[str, float]:
-    """Train a policy on (prompt, solution) pairs and write it with its tokenizer, atomically.
+    """Train a policy on (prompt, solution) pairs and write it with its tokenizer to `out_dir`,
+    atomically.
 
-    The policy is loaded from `model_config.path`, or created with a tokenizer trained on a sample
-    of the pairs. Collective.
+    The model is created with a tokenizer trained on a sample of the pairs, or loaded from
+    `model_config.path`. Called on every rank alike.
 
     Args:
-        pairs: each becomes prompt, solution, end of sequence; only the last two are learned.
+        pairs: the text is prompt, solution, end of sequence; only the last two are learned.
         config: of the training.
         model_config: of the model.
         out_dir: Hugging Face folder, replaced if it exists.
         on_progress: called on rank 0 every 20 steps with step, steps, loss, lr, seconds,
             tokens_per_second, and heldout_loss where it was measured.
-        heldout: pairs on which the loss is measured, every `config.eval_every` steps and at the
-            end; never learned from.
+        heldout: pairs to measure the loss on, never learned from; every `config.eval_every` steps
+            and at the end.
 
     Returns:
         loss (mean per learned token over the last 20 steps, nats), heldout_loss if there are
         heldout pairs, steps, tokens, seconds, vocabulary, parameters, pairs, skipped_too_long.
 
     Raises:
-        ModelError: the model is missing, not supported, or does not fit its tokenizer.
-        LearnerError: no pair is short enough for the model.
-        NonFiniteError: the loss or gradient is not finite.
+        ValueError: no pair fits into the model.
+        ArithmeticError: the loss or gradient is not finite.
     """
     started = time.perf_counter()
     rank, world_size = ensure_distributed()
     policy, tokenizer = _starting_point(pairs, config, model_config)
     longest = policy.model.config.max_position_embeddings
     examples = _fitting(pairs, tokenizer, longest)
-    heldout_examples = _fitting(heldout, tokenizer, longest) if heldout else []
+    judged = _fitting(heldout, tokenizer, longest) if heldout else []
     parameters = sum(p.numel() for p in policy.parameters())
     engine = Engine(policy, config.optimizer, config.zero, torch_dtype(config.dtype))
 
-    tokens, recent_losses, heldout_loss = 0, [], {}
+    tokens, recent, told = 0, [], {}
     for step, samples in enumerate(_sample_order(len(examples), config)):
         lr = config.optimizer.lr * lr_share(step, config)
         batch = [examples[i] for i in samples]
         try:
-            recent_losses.append(_step(engine, batch, lr, config, rank, world_size))
+            recent.append(_step(engine, batch, lr, config, rank, world_size))
         except NonFiniteGradientError as error:
-            raise NonFiniteError(
-                f"SFT step {step}, pairs {samples}: {error}; lower sft.optimizer.lr"
-            ) from error
+            raise ArithmeticError(f"SFT step {step}, pairs {samples}: {error}") from error
         tokens += sum(len(e.token_ids) for e in batch)
-        recent_losses = recent_losses[-_REPORT_EVERY:]
+        recent = recent[-_REPORT_EVERY:]
         last = step + 1 == config.steps
-        due = last or (config.eval_every and (step + 1) % config.eval_every == 0)
-        heldout_loss = {}
-        if heldout_examples and due:
-            loss = _loss(engine, heldout_examples, config, rank, world_size)
-            heldout_loss = {"heldout_loss": loss}
-        if rank == 0 and ((step + 1) % _REPORT_EVERY == 0 or last or heldout_loss):
+        measured = judged and (last or (config.eval_every and (step + 1) % config.eval_every == 0))
+        told = {"heldout_loss": _loss(engine, judged, config, rank, world_size)} if measured else {}
+        if rank == 0 and ((step + 1) % _REPORT_EVERY == 0 or last or measured):
             seconds = time.perf_counter() - started
             on_progress(
                 {
                     "step": step + 1,
                     "steps": config.steps,
-                    "loss": sum(recent_losses) / len(recent_losses),
+                    "loss": sum(recent) / len(recent),
                     "lr": lr,
                     "seconds": seconds,
                     "tokens_per_second": tokens / seconds,
-                    **heldout_loss,
+                    **told,
                 }
             )
-    weights = ((name.removeprefix("model."), w) for name, w in engine.named_parameters())
-    save_policy(out_dir, policy.model, weights, tokenizer)
+    weights = {
+        name.removeprefix("model."): weight.to("cpu", copy=True)
+        for name, weight in engine.named_parameters()
+    }
+    if rank == 0:
+        write_pretrained(out_dir, policy.model, weights, tokenizer)
     torch.distributed.barrier()
     return {
-        "loss": sum(recent_losses) / len(recent_losses),
-        **heldout_loss,
+        "loss": sum(recent) / len(recent),
+        **told,
         "steps": config.steps,
         "tokens": tokens,
         "seconds": time.perf_counter() - started,
@@ -131,8 +133,8 @@ def sft(
 def encode_pairs(
     pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase
 ) -> list[Example]:
-    """Tokens of pairs; prompt and solution are encoded separately, because in a rollout the prompt
-    is encoded without its completion.
+    """Tokens of pairs; the prompt is encoded apart from the solution, as it is when the policy is
+    asked.
     """
     encode: Any = tokenizer
     end: Any = tokenizer.eos_token_id
@@ -149,16 +151,13 @@ def _fitting(
 ) -> list[Example]:
     examples = [e for e in encode_pairs(pairs, tokenizer) if len(e.token_ids) <= longest]
     if not examples:
-        raise LearnerError(
-            f"none of the {len(pairs)} pairs fits into {longest} tokens: raise "
-            "model.max_position_embeddings, choose a model of longer context, or give shorter pairs"
-        )
+        raise ValueError(f"none of the {len(pairs)} pairs fits into {longest} tokens")
     return examples
 
 
 def lr_share(step: int, config: SFTConfig) -> float:
-    """Learning rate of a step as a share of the peak: linear warm-up, then a cosine to
-    `config.final_lr_share`.
+    """Learning rate at a step as a share of the peak: linear warm-up, then a cosine to
+    `final_lr_share`.
     """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
@@ -186,7 +185,7 @@ def _starting_point(
 
 
 def _sample_order(count: int, config: SFTConfig) -> Iterator[list[int]]:
-    """Indices of each step's samples: shuffled epochs, one after another."""
+    """Samples of each step: shuffled epochs one after the other."""
     generator = random.Random(config.seed)
     order: list[int] = []
     for _ in range(config.steps):
@@ -222,7 +221,7 @@ def _step(
 def _loss(
     engine: Engine, examples: Sequence[Example], config: SFTConfig, rank: int, world_size: int
 ) -> float:
-    """Mean loss per token of the solutions over all ranks, without gradient [nats]."""
+    """Mean loss per token of the solutions over all ranks; nothing is learned."""
     total = torch.zeros((), device=device())
     for batch in _token_batches(examples, config, rank, world_size):
         total -= engine(batch, 1.0, config.logprob_chunk)[0].sum()

@@ -1,4 +1,4 @@
-"""Trajectories: what the learner needs of a rollout, and of all rollouts of one prompt."""
+"""Trajectories: one rollout as the learner needs it, and the rollouts of one prompt."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A prompt, the tokens that the policy generated after it, and their outcome.
+    """A prompt, the tokens the policy generated after it, and what came of them.
 
     Raises:
         ValueError: the prompt is empty, a per-token field has another length than the response,
@@ -14,37 +14,37 @@ class Trajectory:
     """
 
     sample_id: int
-    """Unique within the batch, which the learner processes in the order of these."""
+    """Unique within the batch; the learner works in the order of these, not of arrival."""
     problem_id: str
-    """Id of the problem."""
+    """The problem asked."""
     stage: int
-    """Curriculum stage of the prompt."""
+    """Curriculum stage at which it was asked."""
     prompt_ids: tuple[int, ...]
     """Token ids of the prompt, at least one."""
     response_ids: tuple[int, ...]
-    """Generated token ids, with the end of sequence if it was reached; may be empty."""
+    """Generated token ids, end-of-sequence included when it was reached; may be empty."""
     rollout_logprobs: tuple[float, ...]
     """Log-probability of each response token by the engine that sampled it, at the rollout
-    temperature, in nats.
+    temperature.
     """
     executed_mask: tuple[bool, ...]
-    """True if a test executed the token (`learner.mask.execution_mask`), one per response token."""
+    """True where the token was executed (`learner.mask.execution_mask`), one per response token."""
     reward: float
-    """Reward of the outcome (`learner.reward.reward`)."""
+    """Terminal reward of the outcome."""
     weight_version: int
-    """Version of the weights that sampled the response."""
+    """Version of the weights that sampled it."""
     outcome: str
-    """Outcome of the program in the sandbox, such as "passed"."""
+    """The sandbox's outcome."""
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise ValueError(f"sample {self.sample_id}: the prompt holds no token")
         for name in ("rollout_logprobs", "executed_mask"):
-            entries, tokens = len(getattr(self, name)), len(self.response_ids)
-            if entries != tokens:
+            found, wanted = len(getattr(self, name)), len(self.response_ids)
+            if found != wanted:
                 raise ValueError(
-                    f"sample {self.sample_id}: {name} has {entries} entries "
-                    f"for {tokens} response tokens"
+                    f"sample {self.sample_id}: {name} has {found} entries "
+                    f"for {wanted} response tokens"
                 )
         if not math.isfinite(self.reward):
             raise ValueError(f"sample {self.sample_id}: the reward is {self.reward}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,28 +45,45 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     """
     check_memory(placement.min_free_memory_gib)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address := os.environ.get("RAY_ADDRESS"):
-        try:
-            _check_port(address)
-            ray.init(**quiet)
-        except OSError as error:
-            raise RunFailed(
-                f"no Ray cluster answers at RAY_ADDRESS={address} ({error}); start one with "
-                f"`make local-cluster`, or unset RAY_ADDRESS to run without one"
-            ) from error
-    else:
-        start_private_cluster(
-            num_cpus=max(os.cpu_count() or 1, _cpus(placement, rollout)),
-            resources={SANDBOX_RESOURCE: float(pool.workers)},
-            object_store_memory=300 << 20,
-            **quiet,
-        )
+    with _sigterm_handler_kept():
+        if address := os.environ.get("RAY_ADDRESS"):
+            _join(address, **quiet)
+        else:
+            start_private_cluster(
+                num_cpus=max(os.cpu_count() or 1, _cpus(placement, rollout)),
+                resources={SANDBOX_RESOURCE: float(pool.workers)},
+                object_store_memory=300 << 20,
+                **quiet,
+            )
     resources = ray.cluster_resources()
     gpu = placement.accelerator == "gpu" or (
         placement.accelerator == "auto" and resources.get("GPU", 0) > 0
     )
     check_placement(resources, placement, rollout, pool, gpu)
     return Cluster(gpu=gpu, resources=resources)
+
+
+def _join(address: str, **settings: Any) -> None:
+    try:
+        _check_port(address)
+        ray.init(**settings)
+    except Exception as error:  # Ray raises a bare Exception where a node does not answer in time
+        raise RunFailed(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}); start one with "
+            f"`make local-cluster`, or unset RAY_ADDRESS to run without one"
+        ) from error
+
+
+@contextmanager
+def _sigterm_handler_kept() -> Iterator[None]:
+    """Keep the handler for SIGTERM, which `ray.init` replaces.
+
+    Ray's handler ends the process at once, without the `finally` that stops the sandboxes.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def start_private_cluster(**settings: Any) -> None:

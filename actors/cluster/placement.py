@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -84,14 +85,20 @@ def reserve(
     """Reserve a bundle for every actor of a run; learner ranks and engines packed together.
 
     Raises:
-        RunFailed: the cluster cannot grant them within `placement.timeout_s`: names what was asked
-            and what each node has.
+        RunFailed: the cluster does not grant them within `placement.timeout_s`; names what was
+            asked for and what each node has. Or Ray itself does not answer.
     """
     asked = roles(placement, rollout, pool, gpu)
-    group = placement_group(
-        [bundle for _, count, bundle in asked for _ in range(count)], strategy="PACK"
-    )
-    if not group.wait(timeout_seconds=placement.timeout_s):
+    bundles = [bundle for _, count, bundle in asked for _ in range(count)]
+    try:
+        group = placement_group(bundles, strategy="PACK")
+        granted = group.wait(timeout_seconds=placement.timeout_s)
+    except RayError as error:
+        raise RunFailed(
+            f"Ray did not answer while this run waited for its places ({error}); is the cluster up "
+            f"(`ray status`)?"
+        ) from error
+    if not granted:
         remove_placement_group(group)
         raise RunFailed(
             f"the cluster did not grant this run its places within {placement.timeout_s:g} s "

@@ -109,6 +109,11 @@ class RunFolder:
                 write_atomic(path, b"".join(kept).decode())
 
 
+def checkpoint_step(checkpoint: Path) -> int:
+    """The RL step after which a checkpoint folder was written."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
     """Append rows, one line each, in a single write."""
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -167,7 +167,8 @@ def collect_logs(path: Path) -> Iterator[None]:
 
     A record from an actor passes through `logging.getLogger(record.name)` like any other. Its
     message begins with the actor's name, and its attribute `actor` holds it. The file is appended
-    to; it gets what the loggers let through, whatever the levels of console handlers.
+    to; it gets what the loggers let through, whatever the levels of console handlers, and the
+    exception that ends the context, if one does.
 
     Needs a connection to Ray. Actors that are created inside find the hub by its name in the job's
     namespace; it ends with this context, or with the job.
@@ -187,6 +188,10 @@ def collect_logs(path: Path) -> Iterator[None]:
     thread.start()
     try:
         yield
+    except BaseException:
+        # Only to the file: whoever catches the exception tells the person at the console.
+        file.handle(_record_of_exception())
+        raise
     finally:
         stopped.set()
         thread.join(_FLUSH_S)
@@ -196,6 +201,12 @@ def collect_logs(path: Path) -> Iterator[None]:
             package.setLevel(level)
         root.removeHandler(file)
         file.close()
+
+
+def _record_of_exception() -> logging.LogRecord:
+    return logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, "the run ended early", (), sys.exc_info()
+    )
 
 
 def _start_hub() -> Any:

@@ -28,7 +28,7 @@ from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
 from actors.rollout.rollout_log import rollout_records
 from actors.rollout.samples import RolloutGroup, trajectory_group
-from actors.runs.folder import RunFolder, append_jsonl
+from actors.runs.folder import RunFolder, append_jsonl, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
 from actors.training.console import evaluation_line, step_line
@@ -320,7 +320,7 @@ class Trainer:
                 f"the learner was lost after step {self.state.step}, and no checkpoint in "
                 f"{self.folder.checkpoints} is whole: {lost}"
             ) from lost
-        step = int(checkpoint.name.removeprefix("step-")) if checkpoint else -1
+        step = checkpoint_step(checkpoint) if checkpoint else -1
         returns.append(step)
         if returns.count(step) > self.loop.learner_restarts:
             raise RunFailed(

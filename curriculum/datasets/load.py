@@ -28,9 +28,8 @@ def load_dataset(config: DataConfig) -> DataSet:
 
     Raises:
         BadRecord: a file has a record that is not a problem.
-        UnusableData: a file is empty or has another format than StepCoder's own, or the two sets
-            share a question or an id.
-        OSError: a file cannot be read.
+        UnusableData: a file cannot be read, is empty or has another format than StepCoder's own, or
+            the two sets share a question or an id.
     """
     if config.kind == "synthetic":
         heldout = synthetic_problems(
@@ -41,15 +40,21 @@ def load_dataset(config: DataConfig) -> DataSet:
         return DataSet(train, heldout)
     assert config.train_path is not None  # the configuration was validated
     assert config.heldout_path is not None
-    train, heldout = _read(config.train_path), _read(config.heldout_path)
+    train = _read("data.train_path", config.train_path)
+    heldout = _read("data.heldout_path", config.heldout_path)
     _refuse_shared(train, heldout)
     return DataSet(train, heldout)
 
 
-def _read(path: Path) -> list[Problem]:
+def _read(key: str, path: Path) -> list[Problem]:
     try:
         problems = read_problems(path)
-    except (BadRecord, IsADirectoryError) as error:
+    except (BadRecord, OSError) as error:
+        if isinstance(error, OSError) and not path.is_dir():
+            raise UnusableData(
+                f"{key} {path}: {error.strerror or error}; expected a JSONL file of problems, such "
+                f"as `stepcoder data convert` writes"
+            ) from error
         if detect(path) is stepcoder.FORMAT:
             raise
         raise UnusableData(

@@ -11,7 +11,7 @@ import pytest
 from actors.runs.folder import RunFolder
 from deploy.cli import INTERRUPTED, main
 from deploy.config import ConfigError, load_config
-from deploy.train import check_folder, check_model_folder
+from deploy.preflight import check_folder, check_model_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 

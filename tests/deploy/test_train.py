@@ -71,7 +71,7 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(tmp_path:
         for name in ("whole", "cut")
     ]
     assert results[0]["eval"]["after"]["pass_at_1"] == results[1]["eval"]["after"]["pass_at_1"]
-    assert results[1]["weights"]["broadcasts"] == 4 + results[1]["weights"]["first_pushes"]
+    assert results[1]["weights"]["broadcasts"] == 4 + results[1]["weights"]["first_broadcasts"]
     assert results[1]["isolation"] == "process"
     whole_policy, policy = (
         (tmp_path / "runs" / name / "policy" / "model.safetensors") for name in ("whole", "cut")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from actors.cluster.connect import check_memory, check_placement, connect
@@ -69,14 +71,37 @@ def test_a_cluster_that_does_not_answer_is_reported_at_once(
         connect(placement, RolloutConfig(), SandboxPoolConfig())
 
 
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [(None, r"timed out during startup\. Try again when"), ("auto", "timed out .*make local-cl")],
+)
 def test_a_ray_node_that_times_out_at_startup_is_one_message_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, address: str | None, remedy: str
 ) -> None:
     def time_out(**_settings: object) -> None:
         raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr("ray.init", time_out)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
     placement = PlacementConfig(min_free_memory_gib=0)
-    with pytest.raises(RunFailed, match=r"timed out during startup\. Try again when"):
+    with pytest.raises(RunFailed, match=remedy):
         connect(placement, RolloutConfig(), SandboxPoolConfig())
+
+
+def test_joining_ray_keeps_the_handler_for_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace_handler(**_settings: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def handler(*_: object) -> None: ...
+
+    monkeypatch.setattr("ray.init", replace_handler)
+    monkeypatch.setattr("ray.cluster_resources", lambda: ROOMY)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        connect(PlacementConfig(min_free_memory_gib=0), RolloutConfig(), SandboxPoolConfig())
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)

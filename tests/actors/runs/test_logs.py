@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from actors.errors import RunFailed
 from actors.runs.logs import collect_logs, counts, forward_logs
 
 
@@ -98,6 +99,22 @@ def test_records_of_an_actor_reach_console_and_file_under_its_name(
     assert "WARNING learner-0: engines differ" in text
     assert "ValueError: the cause" in text
     ray.kill(speaker)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("ray_cluster")
+def test_the_file_holds_the_exception_that_ends_a_run_and_its_notes(tmp_path: Path) -> None:
+    def end_early() -> None:
+        with collect_logs(tmp_path / "log.txt"):
+            error = RunFailed("no rollout engine is left")
+            error.add_note("continue with --resume")
+            raise error
+
+    with pytest.raises(RunFailed):
+        end_early()
+    text = (tmp_path / "log.txt").read_text()
+    assert "ERROR   the run ended early" in text
+    assert "RunFailed: no rollout engine is left\ncontinue with --resume" in text
 
 
 @pytest.mark.integration

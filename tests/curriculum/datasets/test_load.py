@@ -89,6 +89,13 @@ def test_leaks_between_the_files_are_refused(tmp_path, make_problem, heldout, me
         load_dataset(config)
 
 
+def test_an_absent_file_is_refused_with_its_key_and_the_remedy(tmp_path):
+    path = tmp_path / "absent.jsonl"
+    message = rf"data\.train_path {path}: No such file or directory; expected .*data convert"
+    with pytest.raises(UnusableData, match=message):
+        load_dataset(DataConfig(kind="jsonl", train_path=path, heldout_path=path))
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n")
     path = tmp_path / "empty.jsonl"

@@ -43,7 +43,7 @@ def test_a_model_folder_comes_out_that_training_can_start_from(
     result = json.loads(told[-1])
     assert (result["pairs"], result["steps"]) == (18, 2)
     assert result["heldout_loss"] > 0
-    from deploy.train import check_model_folder
+    from deploy.preflight import check_model_folder
 
     check_model_folder(out)
     again = tmp_path / "more"

@@ -1,0 +1,235 @@
+"""Run: the actors of one training run, from their creation to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from actors.cluster.connect import Cluster
+from actors.cluster.placement import Placement
+from actors.learners.group import LearnerGroup
+from actors.rollout.collector import Collector
+from actors.rollout.fleet import RolloutFleet
+from actors.runs.folder import RunFolder
+from actors.runs.metrics import MetricsLog
+from actors.sandboxes.pool import SandboxPool
+from actors.training.evaluate import Evaluation
+from actors.training.trainer import Trainer
+from actors.training.weight_parity import WeightParityCheck
+from actors.training.weight_sync import WeightSync
+from curriculum.datasets.load import DataSet
+from curriculum.problem import Problem
+from curriculum.schedule.make import make_schedule
+from deploy.config import RunConfig
+from deploy.versions import git_commit, package_versions
+
+logger = logging.getLogger(__name__)
+
+PARITY_PROBLEMS = 8
+"""Held-out problems whose canonical solutions are the sequences of the weight parity check."""
+
+
+class Run:
+    """The actors of one run, and the trainer that uses them.
+
+    The constructor creates the actors; `train` loads models and sandboxes, trains, and ends the
+    actors whatever happens.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        dataset: DataSet,
+        cluster: Cluster,
+        placement: Placement,
+        model_dir: Path,
+    ) -> None:
+        """Create the actors in their places; nothing is loaded yet.
+
+        Args:
+            config: the whole run.
+            folder: where it writes.
+            dataset: what it trains and is evaluated on.
+            cluster: the Ray cluster that it is connected to.
+            placement: the places reserved for its actors.
+            model_dir: the Hugging Face folder of the policy it starts from.
+        """
+        self._config = config
+        self._folder = folder
+        self._placement = placement
+        self._model_dir = model_dir
+        self._versions = package_versions()
+        self._isolation = "unknown"
+        self._backend = _weights_backend(config, cluster.gpu)
+        self._tokenizer = AutoTokenizer.from_pretrained(model_dir)
+        self._log = MetricsLog(folder, config.name)
+
+        self._pool = SandboxPool.create(config.sandbox, config.pool, config.name, placement.sandbox)
+        self._learner = LearnerGroup.create(
+            config.learner.model_copy(update={"seed": config.seed + config.learner.seed}),
+            config.placement,
+            cluster.gpu,
+            config.loop.step_timeout_s,
+            placement.learner,
+        )
+        self._sync = WeightSync(self._learner, config.weights, self._backend)
+        self._fleet = RolloutFleet.create(
+            config.rollout,
+            cluster.gpu,
+            placement.rollout,
+            colocated=config.placement.colocate,
+            on_engine_loaded=self._sync.update_engine,
+        )
+        self._trainer = self._make_trainer(dataset)
+
+    def _make_trainer(self, dataset: DataSet) -> Trainer:
+        config = self._config
+        collector = Collector(
+            self._fleet,
+            self._pool,
+            self._tokenizer,
+            config.rollout,
+            config.sandbox.limits,
+            config.seed,
+            config.prompt,
+        )
+        parity = WeightParityCheck(
+            self._learner,
+            self._fleet,
+            parity_sequences(dataset.heldout, self._tokenizer, config.rollout.max_model_len),
+            config.weights.verify_tolerance,
+            config.loop.step_timeout_s,
+        )
+        return Trainer(
+            loop=config.loop,
+            rewards=config.reward,
+            samples_per_prompt=config.rollout.samples_per_prompt,
+            schedule=make_schedule(dataset.train, config.curriculum, config.seed),
+            heldout=dataset.heldout,
+            collector=collector,
+            fleet=self._fleet,
+            pool=self._pool,
+            learner=self._learner,
+            sync=self._sync,
+            parity=parity,
+            folder=self._folder,
+            log=self._log,
+        )
+
+    async def train(self, checkpoint: Path | None, warm_start_s: float) -> dict[str, Any]:
+        """Load everything, train to the last step, end the actors.
+
+        Args:
+            checkpoint: the checkpoint to continue from; None begins at step 0.
+            warm_start_s: time that the warm start took, for the result [seconds].
+
+        Returns:
+            What `result.json` holds.
+
+        Raises:
+            RunFailed: a part failed to load or failed for good; the message names it.
+            TimeoutError: a part did not load or answer in time; the message names it.
+        """
+        try:
+            started = time.monotonic()
+            await self._start()
+            timings = {"warm_start": warm_start_s, "start": time.monotonic() - started}
+            if checkpoint is not None:
+                await self._trainer.restore(checkpoint)
+                logger.info("resumed from %s", checkpoint.name)
+            async with self._fleet.heartbeat():
+                after = await self._trainer.run()
+            return self._result(after, timings)
+        finally:
+            await self._stop()
+
+    async def _start(self) -> None:
+        """Load engines, learner and sandboxes together."""
+        config = self._config
+        versions, (self._isolation, reason) = await asyncio.gather(
+            self._start_models(), self._pool.start(config.rollout.start_timeout_s)
+        )
+        for reported in versions:
+            self._versions |= reported
+        logger.info("sandboxes: %s (%s)", self._isolation, reason)
+        # `stepcoder chaos` begins to kill when this line appears.
+        logger.info(
+            "ready: %d rollout worker(s), %d learner rank(s), %d sandboxes (%s)",
+            config.rollout.workers,
+            config.placement.learner_ranks,
+            config.pool.workers * config.pool.slots_per_worker,
+            self._isolation,
+        )
+
+    async def _start_models(self) -> list[dict[str, str]]:
+        """Load engines and learner; returns the versions of packages that each runs."""
+        engines = self._fleet.start(self._model_dir, self._backend)
+        ranks = self._learner.start(
+            self._model_dir, self._config.rollout.temperature, self._folder.faults
+        )
+        if not self._config.placement.colocate:
+            of_engines, of_ranks = await asyncio.gather(engines, ranks)
+            return of_engines + of_ranks
+        # An engine that sleeps leaves its GPU's memory to the learner that loads after it.
+        of_engines = await engines
+        await self._fleet.sleep()
+        return of_engines + await ranks
+
+    async def _stop(self) -> None:
+        """End every actor; sandboxes first, so that no container outlives the run."""
+        await self._pool.stop()
+        await self._fleet.stop()
+        await self._learner.stop()
+        self._log.close()
+        self._placement.release()
+
+    def _result(self, evaluation: Evaluation, timings: dict[str, float]) -> dict[str, Any]:
+        state, parity = self._trainer.state, self._trainer.parity
+        before, after = state.before, asdict(evaluation)
+        assert before is not None
+        return {
+            "name": self._config.name,
+            "steps": state.step,
+            "seed": self._config.seed,
+            "git_commit": git_commit(),
+            "config_digest": self._config.digest(),
+            "isolation": self._isolation,
+            "versions": self._versions,
+            "eval": {"before": before, "after": after},
+            "gain": after["pass_at_1"]["overall"] - before["pass_at_1"]["overall"],
+            "weights": {
+                "broadcasts": state.broadcasts,
+                "first_broadcasts": state.starts,
+                "parity_checks": parity.checks,
+                "max_logprob_diff": parity.largest,
+            },
+            "samples": self._trainer.ledger.totals,
+            "restarts": self._trainer.restarts(),
+            "seconds": {
+                **timings,
+                **state.seconds,
+                "total": state.total_s + sum(timings.values()),
+            },
+        }
+
+
+def parity_sequences(problems: Sequence[Problem], tokenizer: Any, longest: int) -> list[list[int]]:
+    """Token ids of the first problems with their canonical solutions, each below `longest`."""
+    texts = [f"{p.question}\n{p.canonical_solution}" for p in problems[:PARITY_PROBLEMS]]
+    return [tokenizer.encode(text, add_special_tokens=False)[: longest - 1] for text in texts]
+
+
+def _weights_backend(config: RunConfig, gpu: bool) -> str:
+    if config.weights.backend != "auto":
+        return config.weights.backend
+    if not gpu:
+        return "gloo"
+    return "ipc" if config.placement.colocate else "nccl"

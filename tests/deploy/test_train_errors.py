@@ -1,0 +1,100 @@
+"""A run that cannot start or ends early is one message with the remedy, and never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import ray
+
+from actors.errors import RunFailed
+from actors.runs.folder import RunFolder
+from deploy.cli import main
+from deploy.train import notes_on_continuing
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder that looks like a model; nothing here loads it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def start(tmp_path: Path, *arguments: str) -> int:
+    return main(
+        ["train", "--runs_dir", str(tmp_path / "runs"), "--placement.min_free_memory_gib", "0",
+         *arguments]
+    )  # fmt: skip
+
+
+def only_message(capsys: pytest.CaptureFixture[str]) -> str:
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.startswith("stepcoder: ")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "data.train_path {path}: No such file or directory; expected a JSONL file"),
+        ('{"id": "p0", "question": "q"\n', "{path}: line 1: json: "),
+        ('{"id": "p0", "question": "q"}\n', "{path}: "),
+    ],
+)
+def test_a_wrong_path_or_a_broken_file_is_named_before_ray_starts(
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str | None,
+    message: str,
+) -> None:
+    path = tmp_path / "train.jsonl"
+    if content is not None:
+        path.write_text(content)
+    status = start(
+        tmp_path, "--model.path", str(model), "--data.kind", "jsonl",
+        "--data.train_path", str(path), "--data.heldout_path", str(path),
+    )  # fmt: skip
+    assert status in (1, 2)
+    assert message.format(path=path) in only_message(capsys)
+    assert not ray.is_initialized()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_node_that_times_out_at_startup_is_one_message(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_out(**_: object) -> None:
+        # What Ray raises; it has no class of its own (ray/_private/node.py).
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", time_out)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert start(tmp_path, "--model.path", str(model)) == 1
+    message = only_message(capsys)
+    assert "timed out during startup" in message
+    assert "Try again when the machine is less busy" in message
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RunFailed("lost"), TimeoutError("late")])
+def test_whatever_ends_a_run_says_from_which_step_to_continue(
+    tmp_path: Path, error: BaseException
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.clear()
+    with pytest.raises(type(error)) as raised, notes_on_continuing(folder):
+        raise type(error)(*error.args)
+    assert raised.value.__notes__ == [
+        "no checkpoint was written yet: start the run again from the beginning"
+    ]
+    with folder.checkpoint(20, keep=1) as partial:
+        (partial / "weights").write_text("x")
+    with pytest.raises(type(error)) as raised, notes_on_continuing(folder):
+        raise type(error)(*error.args)
+    [note] = raised.value.__notes__
+    assert note.startswith("continue with --resume, from step 20 (")
