@@ -42,27 +42,29 @@ async def generate_and_hit(
     return sorted(completions, key=lambda c: c.sample_id), expected
 
 
-@pytest.mark.parametrize(
-    ("process", "signal_"),
-    [("actor", signal.SIGKILL), ("engine", signal.SIGKILL), ("engine", signal.SIGSTOP)],
-    ids=["actor is killed", "engine is killed", "engine hangs"],
-)
-def test_an_engine_lost_while_generating_costs_no_sample_and_returns_with_current_weights(
-    parts: Parts, process: str, signal_: signal.Signals
+@pytest.mark.parametrize("fault", ["an actor is killed", "an engine is killed, another hangs"])
+def test_engines_lost_while_generating_cost_no_sample_and_return_with_current_weights(
+    parts: Parts, fault: str
 ) -> None:
-    victim = parts.fleet.engines[0]
-    actor, engine = pids(victim)[0], pids(victim)[-1]
+    (actor, engine), *other = [(p[0], p[-1]) for p in map(pids, parts.fleet.engines)]
+    if fault == "an actor is killed":
+        strikes = [(actor, signal.SIGKILL)]
+        gone = [engine]
+    else:  # at the same time, so that both restart together and no engine is left meanwhile
+        strikes = [(engine, signal.SIGKILL), (other[0][1], signal.SIGSTOP)]
+        gone = [engine, other[0][1]]
     restarts = parts.fleet.restarts
 
+    def hit() -> None:
+        for pid, number in strikes:
+            os.kill(pid, number)
+
     async def check() -> None:
-        target = actor if process == "actor" else engine
-        completions, expected = await generate_and_hit(
-            parts, lambda: os.kill(target, signal_), 1000
-        )
+        completions, expected = await generate_and_hit(parts, hit, 1000)
         assert [c.sample_id for c in completions] == [c.sample_id for c in expected]
         assert [c.token_ids for c in completions] == [c.token_ids for c in expected]
-        assert parts.fleet.restarts == restarts + 1
-        await until(lambda: not psutil.pid_exists(engine), 20)
+        assert parts.fleet.restarts == restarts + len(strikes)
+        await until(lambda: not any(map(psutil.pid_exists, gone)), 20)
         requests = parts.requests(8)
         completions = await parts.collect(requests)
         await parts.learner.update(parts.groups(requests, completions))
