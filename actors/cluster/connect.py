@@ -41,7 +41,7 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
 
     Raises:
         RunFailed: RAY_ADDRESS names no cluster that answers, Ray does not start, the cluster lacks
-            what the configuration asks for, or memory is short.
+            what the configuration requires, or memory is short.
     """
     check_memory(placement.min_free_memory_gib)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -121,12 +121,12 @@ def check_placement(
     pool: SandboxPoolConfig,
     gpu: bool,
 ) -> None:
-    """Compare what the roles ask for with what the cluster has.
+    """Compare what the roles require with what the cluster has.
 
     Raises:
-        RunFailed: names each resource that is short, the setting that asks for it, and the remedy.
+        RunFailed: names each resource that is short, the setting that requires it, and the remedy.
     """
-    asked = {
+    required = {
         "CPU": (
             _cpus(placement, rollout),
             "rollout.workers x rollout.threads + placement.learner_ranks",
@@ -138,16 +138,16 @@ def check_placement(
         ),
     }
     if gpu:
-        asked["GPU"] = (
+        required["GPU"] = (
             placement.learner_ranks
             + (0 if placement.colocate else rollout.workers * rollout.tensor_parallel),
             "placement.learner_ranks"
             + ("" if placement.colocate else " + rollout.workers x rollout.tensor_parallel"),
         )
     short = [
-        f"{name}: {wanted} asked ({why}), the cluster has {resources.get(name, 0):g}"
-        for name, (wanted, why) in asked.items()
-        if resources.get(name, 0) < wanted
+        f"{name}: {amount} required ({setting}), the cluster has {resources.get(name, 0):g}"
+        for name, (amount, setting) in required.items()
+        if resources.get(name, 0) < amount
     ]
     if short:
         raise RunFailed("the cluster cannot place this run:\n  " + "\n  ".join(short))
@@ -157,11 +157,11 @@ def check_memory(needed_gib: float) -> None:
     """Refuse to start where the kernel would kill the run later for want of memory.
 
     Raises:
-        RunFailed: less memory is free than the configuration asks for.
+        RunFailed: less memory is free than the configuration requires.
     """
     free = psutil.virtual_memory().available / (1 << 30)
     if free < needed_gib:
         raise RunFailed(
-            f"{free:.1f} GiB of memory are free and this run wants {needed_gib:.1f} GiB "
+            f"{free:.1f} GiB of memory are free, and this run requires {needed_gib:.1f} GiB "
             f"(placement.min_free_memory_gib): end other programs, or use a smaller model"
         )

@@ -85,25 +85,25 @@ def reserve(
     """Reserve a bundle for every actor of a run; learner ranks and engines packed together.
 
     Raises:
-        RunFailed: the cluster does not grant them within `placement.timeout_s`; names what was
-            asked for and what each node has. Or Ray itself does not answer.
+        RunFailed: the cluster does not grant them within `placement.timeout_s`; names the
+            bundles and what each node has. Or Ray itself does not answer.
     """
-    asked = roles(placement, rollout, pool, gpu)
-    bundles = [bundle for _, count, bundle in asked for _ in range(count)]
+    required = roles(placement, rollout, pool, gpu)
+    bundles = [bundle for _, count, bundle in required for _ in range(count)]
     try:
         group = placement_group(bundles, strategy="PACK")
         granted = group.wait(timeout_seconds=placement.timeout_s)
     except RayError as error:
         raise RunFailed(
-            f"Ray did not answer while this run waited for its places ({error}); is the cluster up "
+            f"Ray did not answer while this run waited for its resources ({error}); is the cluster up "
             f"(`ray status`)?"
         ) from error
     if not granted:
         remove_placement_group(group)
         raise RunFailed(
-            f"the cluster did not grant this run its places within {placement.timeout_s:g} s "
-            f"(placement.timeout_s), each on one node.\n  asked: "
-            + ", ".join(f"{count} x {bundle} ({who})" for who, count, bundle in asked)
+            f"the cluster did not reserve this run's resources within {placement.timeout_s:g} s "
+            f"(placement.timeout_s). Each bundle must fit on one node.\n  required: "
+            + ", ".join(f"{count} x {bundle} ({who})" for who, count, bundle in required)
             + "\n  "
             + "\n  ".join(_node_lines())
         )
@@ -113,7 +113,7 @@ def reserve(
 
 
 def _node_lines() -> list[str]:
-    """One line per living node: what it has, by the kinds of resource that a run asks for."""
+    """One line per living node: what it has, by the kinds of resource that a run needs."""
     kinds = ("CPU", "GPU", SANDBOX_RESOURCE)
     return [
         f"node {node['NodeManagerAddress']} has "

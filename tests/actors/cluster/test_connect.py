@@ -43,12 +43,12 @@ def test_colocated_roles_share_one_gpu_and_one_bundle() -> None:
 @pytest.mark.parametrize(
     ("resources", "gpu", "workers", "message"),
     [
-        ({"CPU": 1.0, "sandbox": 1.0}, False, 1, "CPU: 2 asked .*rollout.workers.*has 1"),
-        ({"CPU": 8.0}, False, 1, "sandbox: 1 asked .*ray start --resources.*has 0"),
-        ({**ROOMY, "GPU": 1.0}, True, 1, "GPU: 2 asked .*learner_ranks.*has 1"),
+        ({"CPU": 1.0, "sandbox": 1.0}, False, 1, "CPU: 2 required .*rollout.workers.*has 1"),
+        ({"CPU": 8.0}, False, 1, "sandbox: 1 required .*ray start --resources.*has 0"),
+        ({**ROOMY, "GPU": 1.0}, True, 1, "GPU: 2 required .*learner_ranks.*has 1"),
     ],
 )
-def test_a_missing_resource_is_named_with_the_setting_that_asks_for_it(
+def test_a_missing_resource_is_named_with_the_setting_that_requires_it(
     resources: dict[str, float], gpu: bool, workers: int, message: str
 ) -> None:
     with pytest.raises(RunFailed, match=message):
