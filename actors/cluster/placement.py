@@ -95,8 +95,8 @@ def reserve(
         granted = group.wait(timeout_seconds=placement.timeout_s)
     except RayError as error:
         raise RunFailed(
-            f"Ray did not answer while this run waited for its resources ({error}); is the cluster up "
-            f"(`ray status`)?"
+            f"Ray did not answer while this run waited for its resources ({error}); check the "
+            f"cluster with `ray status`"
         ) from error
     if not granted:
         remove_placement_group(group)
