@@ -64,6 +64,7 @@ def _expected_failures() -> tuple[type[BaseException], ...]:
     from actors.errors import RunFailed
     from curriculum.errors import CurriculumError
     from deploy.cluster.local import ClusterError
+    from learner.errors import LearnerError
     from sandbox import SandboxError
 
     return (
@@ -71,6 +72,7 @@ def _expected_failures() -> tuple[type[BaseException], ...]:
         ClusterError,
         SandboxError,
         CurriculumError,
+        LearnerError,
         TimeoutError,
         ConnectionError,
     )

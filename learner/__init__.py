@@ -1,5 +1,5 @@
-"""What to change: the FGO mask, advantages, PPO loss, ZeRO engines and SFT.
+"""Learning: the FGO mask, advantages, PPO losses, ZeRO engines and supervised fine-tuning.
 
-Nothing is imported here: the maths (`mask`, `advantage`, `loss`) loads without DeepSpeed and
-without transformers.
+Nothing is imported here, so that `config`, `mask` and `algorithm` load without DeepSpeed and
+transformers.
 """

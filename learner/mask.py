@@ -1,8 +1,9 @@
-"""The FGO mask: which generated tokens were executed (StepCoder, section 3.3).
+"""The mask of fine-grained optimization (FGO): which generated tokens were executed (StepCoder,
+section 3.3).
 
-Bytes of the program are assigned to statements, tokens to the bytes they stand for. A token's bytes
-are found from the lengths of the *generated* tokens, one after the other from the start of the
-completion; nothing is tokenised again.
+Each byte of the program belongs to a statement, and each token to some bytes. A token's bytes
+follow from the lengths of the *generated* tokens, laid end to end from the start of the completion.
+The text is never tokenised again: that could give other tokens.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,36 +23,39 @@ def execution_mask(
     completion_begin: int = 0,
     tampered: bool = False,
 ) -> list[bool]:
-    """True for every token of the completion that was executed, or of which nothing can be said.
+    """True for each token of the completion that was executed or whose execution is unknown.
 
-    The rules, in the order in which they are tried:
+    The first rule that applies decides:
 
-    - *nothing ran*: no statements (the program does not parse), or coverage was tampered with: all
-      True.
-    - *no bytes*: a token without bytes (end of sequence, other specials) is True.
-    - *outside*: a token of which no byte is in the program (cut away before execution: a code
-      fence, prose) is True.
-    - *statement*: a token with visible bytes inside statements is True if any of those was
-      executed.
-    - *gap*: a token whose visible bytes all lie between statements goes by the statements these
-      belong to, see below.
-    - *whitespace*: a token of whitespace alone goes by the statement its last byte belongs to; so
-      newline and indentation follow the code they lead to.
+    - *nothing ran*: there are no statements (the program does not parse), or coverage was tampered
+      with: every token is True.
+    - *no bytes*: a token without bytes (end of sequence, other special tokens) is True.
+    - *outside*: a token without any byte in the program (a code fence or prose, cut away before
+      execution) is True.
+    - *statement*: a token with visible bytes inside statements is True if any of these statements
+      was executed.
+    - *gap*: a token whose visible bytes are all between statements is True if any of the statements
+      that they belong to (see below) was executed.
+    - *whitespace*: a token of whitespace only is True if the statement that its last byte belongs
+      to was executed; so newline and indentation follow the code after them.
 
     Bytes between two statements belong to the statement before them up to the end of its line (a
-    trailing comment), unless another statement starts on that line; all others (indentation, blank
-    lines, comments on their own line, `else:`) belong to the statement after them, or at the end of
-    the program to the last.
+    trailing comment), unless another statement starts on that line. All others (indentation, blank
+    lines, comments on their own line, `else:`) belong to the statement after them, or to the last
+    one at the end of the program.
 
     Args:
-        token_lengths: UTF-8 bytes each generated token adds to the completion
+        token_lengths: UTF-8 bytes that each generated token adds to the completion
             (`learner.tokenizer.text_lengths`).
-        completion_start: byte offset in `source` at which the completion's part of it begins.
-        statements: (start, end, executed) in bytes of `source`, disjoint and sorted (the sandbox's
-            verdict).
-        source: the program as it was run, UTF-8.
-        completion_begin: bytes of the completion that stand before that part.
-        tampered: the program touched the tracer, so its coverage proves nothing.
+        completion_start: byte offset in `source` of the completion's part of the program.
+        statements: (start, end, executed) in bytes of `source`, disjoint and sorted, from the
+            sandbox's verdict.
+        source: the program that was run, UTF-8.
+        completion_begin: bytes of the completion before that part.
+        tampered: whether the program touched the tracer, so that its coverage proves nothing.
+
+    Returns:
+        One flag per token.
 
     Raises:
         ValueError: statements overlap, are unsorted or leave the source; a length is negative; or
@@ -79,19 +83,19 @@ def execution_mask(
 
 
 class _Counts(NamedTuple):
-    """Visible bytes of a kind before each offset, and the executed ones among them."""
+    """Running counts of one kind of visible bytes: before each offset 0..len(source)."""
 
     total: list[int]
     executed: list[int]
+    """Those that belong to an executed statement."""
 
 
 def _totals(
     statements: Sequence[tuple[int, int, bool]], source: bytes, executed: Sequence[bool]
 ) -> tuple[list[int], _Counts, _Counts]:
-    """Running counts, so that each token's bytes are counted by two look-ups.
+    """Visible bytes before each offset 0..len(source); those inside statements; those between.
 
-    Returns:
-        Visible bytes before each offset 0..len(source); those inside statements; those between.
+    With running counts each token takes two look-ups, whatever its length.
     """
     visible = [byte not in _SPACE for byte in source]
     inside = [False] * len(source)
@@ -111,7 +115,7 @@ def _running(flags: Iterable[bool]) -> list[int]:
 
 
 def _owners(statements: Sequence[tuple[int, int, bool]], source: bytes) -> list[int]:
-    """For each byte the index of the statement it belongs to, gaps included."""
+    """The index of the statement that each byte belongs to."""
     owners: list[int] = []
     for index, (_, end, _) in enumerate(statements):
         owners += [index] * (end - len(owners))

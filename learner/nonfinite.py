@@ -1,4 +1,4 @@
-"""Numbers that are not finite or do not agree: the errors, and the record of the samples."""
+"""The samples that broke an update, written to files for a person and for a program."""
 
 import json
 import math
@@ -11,28 +11,25 @@ import torch
 from torch import Tensor
 
 from learner.algorithm.experience import Experience
+from learner.tokenizer import completion_text
 from learner.trajectory import Trajectory
 
 
-class NonFiniteError(ArithmeticError):
-    """A loss, gradient or log-probability is NaN or infinite. Go on from the last checkpoint."""
+class FaultDump:
+    """Writes the samples that broke an update on one rank.
 
-
-class LogprobMismatchError(ArithmeticError):
-    """The rollout engine's log-probabilities are not the trainer's; nothing was learned."""
-
-
-class FaultLog:
-    """Where one rank writes the samples that broke an update.
-
-    Each fault is two files: a JSON for a person (what happened, then each sample token by token:
-    its text and what every table says of it) and a .pt for a program (the tables as they are, and
+    Each fault is two files: a JSON for a person (what happened, then each sample token by token,
+    with its text and its value in every table) and a .pt for a program (the tables as tensors, and
     the token ids).
+
+    Args:
+        folder: created with the first fault.
+        rank: of this process.
+        token_bytes: the bytes of each token id (`learner.tokenizer.token_bytes`).
     """
 
-    def __init__(self, folder: Path, rank: int, pieces: Sequence[bytes]) -> None:
-        """`folder` is created with the first fault; `pieces` are the bytes of each token id."""
-        self._folder, self._rank, self._pieces = Path(folder), rank, pieces
+    def __init__(self, folder: Path, rank: int, token_bytes: Sequence[bytes]) -> None:
+        self._folder, self._rank, self._token_bytes = Path(folder), rank, token_bytes
 
     def micro_batches(
         self,
@@ -44,42 +41,44 @@ class FaultLog:
         trajectories: Sequence[Trajectory],
         experience: Experience,
     ) -> str:
-        """Write this rank's micro-batches whose loss or gradient is not finite; returns what every
-        rank found, as one line. Collective.
+        """Write this rank's micro-batches whose loss or gradient is not finite. Collective.
 
         Args:
             facts: JSON-able: update, optimizer step, rank.
             bad: [micro-batches] bool.
-            figures: [micro-batches, 2, 2], loss and largest gradient of policy and critic.
-            broken: for each micro-batch and engine, [tokens] bool, which of its row had a broken
-                gradient.
+            figures: [micro-batches, 2, 2], loss and largest gradient norm of policy and critic.
+            broken: for each micro-batch and engine [tokens] bool, True where the gradient is not
+                finite; None where none arrived.
             micro_batches: the samples of each.
             trajectories: of the whole batch.
             experience: of the whole batch.
+
+        Returns:
+            The faults of all ranks in one line, with the paths of the files.
         """
         faults = []
         for at in bad.nonzero()[:, 0].tolist():
-            what = "gradient" if torch.isfinite(figures[at, :, 0]).all() else "loss"
-            samples = micro_batches[at]
-            wrong = [trajectories[i] for i in samples]
-            suspects = _suspects(wrong, [tokens for tokens in broken[at] if tokens is not None])
+            quantity = "gradient" if torch.isfinite(figures[at, :, 0]).all() else "loss"
+            rows = micro_batches[at]
+            samples = [trajectories[i] for i in rows]
+            watched = [tokens for tokens in broken[at] if tokens is not None]
             losses = map(_readable, figures[at, :, 0].tolist())
-            known = {
-                "fault": f"the {what} is not finite",
+            record = {
+                "fault": f"the {quantity} is not finite",
                 **facts,
                 "micro_batch": at,
                 "losses": dict(zip(("policy", "critic"), losses, strict=True)),
-                "samples_with_broken_gradient": suspects,
+                "samples_with_broken_gradient": _with_broken_gradient(samples, watched),
             }
-            where = self.write(known, wrong, _tables(experience, samples))
-            names = ", ".join(str(t.sample_id) for t in wrong)
+            path = self.write(record, samples, _tables(experience, rows))
+            names = ", ".join(str(t.sample_id) for t in samples)
             faults.append(
-                f"the {what} is not finite in micro-batch {at} of rank {self._rank} "
-                f"(samples {names}){where}"
+                f"the {quantity} is not finite in micro-batch {at} of rank {self._rank} "
+                f"(samples {names}){path}"
             )
-        everywhere: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather_object(everywhere, faults)
-        return "; ".join(fault for rank_faults in everywhere for fault in rank_faults)
+        by_rank: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(by_rank, faults)
+        return "; ".join(fault for rank_faults in by_rank for fault in rank_faults)
 
     def write(
         self,
@@ -87,12 +86,15 @@ class FaultLog:
         trajectories: Sequence[Trajectory],
         tables: dict[str, Tensor],
     ) -> str:
-        """Write `facts` and some samples; returns where, as the end of a message.
+        """Write one fault.
 
         Args:
-            facts: JSON-able.
+            facts: JSON-able; `update`, `optimizer_step` and `micro_batch` go into the file's name.
             trajectories: the samples.
-            tables: [samples, response_len], one row per trajectory.
+            tables: by name [samples, response_len], one row per trajectory.
+
+        Returns:
+            ", written to PATH", to end a message with.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         parts = [f"update-{facts['update']:06d}", f"rank-{self._rank}"]
@@ -102,7 +104,9 @@ class FaultLog:
         path = self._folder / f"{'-'.join(parts).replace('_', '-')}.json"
         tables = {name: table.detach().cpu() for name, table in tables.items()}
         samples = [
-            _sample(trajectory, {name: table[row] for name, table in tables.items()}, self._pieces)
+            _sample(
+                trajectory, {name: table[row] for name, table in tables.items()}, self._token_bytes
+            )
             for row, trajectory in enumerate(trajectories)
         ]
         record = {**facts, "samples": samples}
@@ -112,8 +116,10 @@ class FaultLog:
         return f", written to {path}"
 
 
-def _suspects(trajectories: Sequence[Trajectory], broken: Sequence[Tensor]) -> list[int]:
-    """Samples with a broken token, of those that lie end to end in a row."""
+def _with_broken_gradient(
+    trajectories: Sequence[Trajectory], broken: Sequence[Tensor]
+) -> list[int]:
+    """Ids of the samples with a broken token, of those that lie end to end in a row."""
     ends = list(accumulate(len(t.token_ids) for t in trajectories))
     return [
         t.sample_id
@@ -123,9 +129,9 @@ def _suspects(trajectories: Sequence[Trajectory], broken: Sequence[Tensor]) -> l
 
 
 def _tables(experience: Experience, rows: Sequence[int]) -> dict[str, Tensor]:
-    """What the experience says of some samples, by name: [samples, response_len] each."""
+    """The experience of some samples by name: [samples, response_len] each."""
     scores = experience.scores
-    found = {
+    tables = {
         "old_logprob": scores.logprobs,
         "reference_logprob": scores.reference_logprobs,
         "value": scores.values,
@@ -134,15 +140,14 @@ def _tables(experience: Experience, rows: Sequence[int]) -> dict[str, Tensor]:
         "weight": experience.weights,
         "in_policy_loss": experience.masks.policy,
     }
-    return {name: table[list(rows)] for name, table in found.items() if table is not None}
+    return {name: table[list(rows)] for name, table in tables.items() if table is not None}
 
 
 def _sample(
-    trajectory: Trajectory, tables: dict[str, Tensor], pieces: Sequence[bytes]
+    trajectory: Trajectory, tables: dict[str, Tensor], token_bytes: Sequence[bytes]
 ) -> dict[str, Any]:
     def text(token_ids: Sequence[int]) -> str:
-        known = (pieces[i] if i < len(pieces) else b"" for i in token_ids)
-        return b"".join(known).decode("utf-8", errors="replace")
+        return completion_text(token_ids, token_bytes)
 
     tokens = [
         {
@@ -168,5 +173,5 @@ def _sample(
 
 
 def _readable(value: float | bool) -> float | bool | str:
-    """JSON has no NaN and no infinity."""
+    """The value, or its name where JSON has no number for it (NaN, infinity)."""
     return value if isinstance(value, bool) or math.isfinite(value) else str(value)

@@ -1,5 +1,5 @@
-"""PPO under the FGO mask (StepCoder, section 3; DESIGN of the update: one batch of trajectories ->
-new weights).
+"""PPO with the FGO mask (StepCoder, sections 3.1 and 3.3): from a batch of trajectories to new
+weights.
 """
 
 import logging
@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from learner.actor_critic import ActorCritic
 from learner.algorithm.experience import (
     Experience,
     Scores,
@@ -20,30 +21,40 @@ from learner.algorithm.experience import (
 )
 from learner.algorithm.objective import Tokens, policy_objective, step_scales, value_objective
 from learner.config import LearnerConfig
-from learner.models.actor_critic import ActorCritic
+from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
 from learner.models.batch import Step, TokenBatch, idle_share, plan_epoch, token_batch
-from learner.nonfinite import FaultLog, LogprobMismatchError, NonFiniteError
+from learner.nonfinite import FaultDump
 from learner.tokenizer import token_bytes
 from learner.trajectory import Trajectory, TrajectoryGroup
-from learner.update_metrics import Tally
+from learner.update_metrics import UpdateMetrics
 from learner.zero import checkpoint
 from learner.zero.distributed import max_over_ranks, sum_over_ranks
 from learner.zero.engine import NonFiniteGradientError
 
-logger = logging.getLogger("stepcoder.learner")
+logger = logging.getLogger(__name__)
 
 LOGPROB_DIFF_LIMIT = {torch.float32: 1e-4, torch.bfloat16: 0.5}
-"""What rollout engine and trainer may differ by, in nats, where the configuration says nothing."""
+"""Default of `LearnerConfig.logprob_diff_limit` in nats, by the precision of the weights."""
 
 
 class PPOLearner(ActorCritic):
     """Policy, critic and reference of one rank, and the masked PPO update.
 
-    One process per rank, all constructed with the same arguments and called alike: every method is
-    collective.
+    There is one process per rank. All are constructed with the same arguments and call the same
+    methods in the same order: every method is collective.
 
         groups --score--> old log-probs, reference, values --advantage--> Experience
             --epochs x minibatches x micro-batches--> policy and critic steps --> metrics
+
+    Args:
+        config: of model, optimizers and update.
+        model_dir: Hugging Face folder of the policy to start from.
+        rollout_temperature: at which the rollout engines sample.
+        fault_dir: where samples that broke an update are written.
+
+    Raises:
+        ModelError: `model_dir` holds no model, one that is not supported, or one that does not fit
+            its tokenizer or the configuration.
 
     Example:
         learner = PPOLearner(LearnerConfig(), Path("sft"), rollout_temperature=1.0)
@@ -56,51 +67,52 @@ class PPOLearner(ActorCritic):
         config: LearnerConfig,
         model_dir: Path,
         rollout_temperature: float,
-        faults: Path = Path("faults"),
+        fault_dir: Path = Path("faults"),
     ) -> None:
         super().__init__(config, model_dir, rollout_temperature)
-        self._faults = FaultLog(faults, self._rank, token_bytes(self._tokenizer))
+        self._dump = FaultDump(fault_dir, self._rank, token_bytes(self._tokenizer))
         self.updates = 0
-        """Updates done since the run began, counted through checkpoints."""
+        """Updates since the start of the run; checkpoints carry the count."""
 
     def update(
         self, groups: Sequence[TrajectoryGroup], weight_version: int | None = None
     ) -> dict[str, float]:
         """Learn from one batch; every rank gets the whole batch and takes its share.
 
-        The result depends on the set of trajectories and on how they are grouped, not on their
-        order: they are taken in the order of their sample ids.
+        Trajectories are processed in the order of their sample ids, so their order in the batch
+        changes nothing.
 
         Args:
             groups: the batch, one group for each prompt.
-            weight_version: of the weights that the rollout fleet was sent last, to tell stale
-                samples from fresh ones; None takes all for fresh.
+            weight_version: of the weights that the rollout fleet received last; samples of older
+                versions are stale. None treats every sample as fresh.
 
         Returns:
             Metrics, the same on every rank: losses and KL are means per token, times are in
             seconds.
 
         Raises:
-            ValueError: the batch is empty, an id occurs twice, or a token is outside the
-                vocabulary.
+            ValueError: the batch is empty, or a sample id occurs twice.
+            ModelError: a token is outside the vocabulary.
             NonFiniteError: a number is not finite; names the optimizer step, micro-batch and
-                samples, which are written to the folder `faults`.
-            LogprobMismatchError: the alarm `logprob_diff_alarm: raise` went off.
+                samples, which are written to `fault_dir`.
+            LogprobMismatchError: a log-probability of the rollout engine is further from the
+                trainer's than the limit, and `logprob_diff_alarm` is `raise`.
         """
         started = time.perf_counter()
-        trajectories, group_of = self._flattened(groups)
+        trajectories, group_numbers = self._flatten(groups)
         lengths = [len(t.token_ids) for t in trajectories]
         first_epoch = self._plan(lengths, epoch=0)
         batches = [self._token_batches(step, trajectories) for step in first_epoch]
         masks = make_masks(trajectories, self._config, self.updates, self._device)
         scores = self._score(first_epoch, batches, trajectories, masks.response)
         differences = logprob_differences(trajectories, scores, masks.response, weight_version)
-        self._compare(differences["rollout_trainer_logprob_diff"])
-        experience = make_experience(trajectories, group_of, masks, scores, self._config)
+        self._check_rollout_logprobs(differences["rollout_trainer_logprob_diff"])
+        experience = make_experience(trajectories, group_numbers, masks, scores, self._config)
         scored = time.perf_counter()
 
-        tally = Tally(self._device)
-        learned = policy_learns = self._policy_learns()
+        metrics = UpdateMetrics(self._device)
+        policy_learned = policy_learns = self._policy_learns()
         for epoch in range(self._config.epochs):
             steps = self._plan(lengths, epoch) if epoch else first_epoch
             if epoch:
@@ -109,7 +121,7 @@ class PPOLearner(ActorCritic):
                 if not policy_learns and self._critic is None:
                     break
                 kl = self._optimizer_step(
-                    step, micro_batches, experience, trajectories, tally, policy_learns
+                    step, micro_batches, experience, trajectories, metrics, policy_learns
                 )
                 policy_learns &= self._config.kl_stop is None or kl <= self._config.kl_stop
         self.updates += 1
@@ -117,9 +129,9 @@ class PPOLearner(ActorCritic):
         return {
             **experience.metrics,
             **differences,
-            **tally.metrics(critic=self._critic is not None),
+            **metrics.reduce(critic=self._critic is not None),
             "idle_share": idle_share(first_epoch, lengths, self._world_size),
-            "policy_lr": self._config.policy.lr if learned else 0.0,
+            "policy_lr": self._config.policy.lr if policy_learned else 0.0,
             "critic_lr": self._config.critic.lr if self._critic else 0.0,
             "seconds_score": scored - started,
             "seconds_train": finished - scored,
@@ -129,7 +141,7 @@ class PPOLearner(ActorCritic):
     def _policy_learns(self) -> bool:
         return self._critic is None or self.updates >= self._config.critic_warmup_steps
 
-    def _flattened(self, groups: Sequence[TrajectoryGroup]) -> tuple[list[Trajectory], Tensor]:
+    def _flatten(self, groups: Sequence[TrajectoryGroup]) -> tuple[list[Trajectory], Tensor]:
         """All trajectories in the order of their sample ids, and the number of each one's group
         [samples].
         """
@@ -144,9 +156,10 @@ class PPOLearner(ActorCritic):
         for trajectory in ordered:
             highest = max(trajectory.token_ids)
             if highest >= self._vocabulary:
-                raise ValueError(
+                raise ModelError(
                     f"sample {trajectory.sample_id}: token {highest} is outside the model's "
-                    f"vocabulary of {self._vocabulary}: the tokenizer does not fit the model"
+                    f"vocabulary of {self._vocabulary}: the tokenizer does not fit the model; use "
+                    "the tokenizer that the model was trained with"
                 )
         return ordered, torch.tensor([number for _, number in numbered], device=self._device)
 
@@ -174,7 +187,9 @@ class PPOLearner(ActorCritic):
         trajectories: Sequence[Trajectory],
         response: Tensor,
     ) -> Scores:
-        """Every model in one pass, in the micro-batches of the first epoch: the first ratios are
+        """Log-probabilities, entropies and values by the models before the update.
+
+        Computed in the micro-batches of the first epoch, so that the ratios of its first step are
         exactly 1.
         """
         table = torch.zeros(4, *response.shape, device=self._device)
@@ -184,25 +199,25 @@ class PPOLearner(ActorCritic):
                 block = torch.zeros(4, len(samples), response.shape[1], device=self._device)
                 block[:, response[rows]] = self._scores(batch)
                 table[:, rows] = block
-        # Every sample was scored on one rank and is zero on the others.
+        # Each sample was scored on one rank; on the others its row is zero.
         sum_over_ranks(table)
         bad = (~torch.isfinite(table).all(0).all(-1)).nonzero()[:, 0].tolist()
         if bad:
-            what = "log-probabilities or values are not finite"
-            wrong = [trajectories[i] for i in bad]
+            fault = "log-probabilities or values are not finite"
+            samples = [trajectories[i] for i in bad]
             names = ("old_logprob", "reference_logprob", "entropy", "value")
             tables = {name: part[bad] for name, part in zip(names, table, strict=True)}
-            facts = {"fault": what, "update": self.updates}
-            where = self._faults.write(facts, wrong, tables) if self._rank == 0 else ""
+            facts = {"fault": fault, "update": self.updates}
+            path = self._dump.write(facts, samples, tables) if self._rank == 0 else ""
             raise NonFiniteError(
-                f"update {self.updates}: {what} for samples "
-                f"{', '.join(str(t.sample_id) for t in wrong)}: the weights are broken{where}"
+                f"update {self.updates}: {fault} for samples "
+                f"{', '.join(str(t.sample_id) for t in samples)}: the weights are broken{path}"
             )
         values = None if self._critic is None else table[3]
         return Scores(table[0], table[1], table[2], values)
 
-    def _compare(self, difference: float) -> None:
-        """The alarm: the engine that sampled and this trainer disagree on fresh samples."""
+    def _check_rollout_logprobs(self, difference: float) -> None:
+        """Raise the alarm if rollout engine and trainer disagree on fresh samples."""
         config = self._config
         limit = config.logprob_diff_limit or LOGPROB_DIFF_LIMIT[self._dtype]
         if difference <= limit or config.logprob_diff_alarm == "off":
@@ -210,8 +225,9 @@ class PPOLearner(ActorCritic):
         message = (
             f"update {self.updates}: a token's log-probability by the rollout engine is "
             f"{difference:.3g} nats from the trainer's, the limit is {limit:g} "
-            f"(logprob_diff_limit): the engine holds other weights, samples at another temperature "
-            f"than {self._temperature:g}, or computes in another precision"
+            f"(learner.logprob_diff_limit): the engine holds other weights, samples at another "
+            f"temperature than {self._temperature:g}, or computes in another precision; in the "
+            "last case raise the limit"
         )
         if config.logprob_diff_alarm == "raise":
             raise LogprobMismatchError(message)
@@ -224,16 +240,18 @@ class PPOLearner(ActorCritic):
         micro_batches: Sequence[TokenBatch],
         experience: Experience,
         trajectories: Sequence[Trajectory],
-        tally: Tally,
+        metrics: UpdateMetrics,
         policy_learns: bool,
     ) -> float:
-        """One step of critic and policy, exactly normalised by the tokens of all micro-batches on
-        all ranks; returns the policy's KL to the old one before the step.
+        """One optimizer step of critic and policy; returns the policy's mean KL to the old one
+        before the step, in nats per token.
+
+        Losses are normalised by the token count of all micro-batches on all ranks.
         """
         config = self._config
-        everyone = torch.tensor(step.samples, device=self._device)
-        scales = step_scales(experience.masks, everyone, self._world_size)
-        # Loss and largest gradient of policy and critic, per micro-batch.
+        step_samples = torch.tensor(step.samples, device=self._device)
+        scales = step_scales(experience.masks, step_samples, self._world_size)
+        # [micro-batches, (policy, critic), (loss, largest gradient norm)]
         figures = torch.zeros(len(micro_batches), 2, 2, device=self._device)
         broken: list[list[Tensor | None]] = [[] for _ in micro_batches]
         for number, (samples, batch) in enumerate(
@@ -242,31 +260,32 @@ class PPOLearner(ActorCritic):
             rows = torch.tensor(samples, dtype=torch.long, device=self._device)
             tokens = Tokens(rows, experience.masks.response[rows])
             if policy_learns:
-                found = self._policy(
+                outputs = self._policy(
                     batch,
                     self._temperature,
                     config.logprob_chunk,
                     entropy=config.entropy_coefficient > 0,
                 )
-                loss, surrogate = policy_objective(*found, tokens, experience, config, scales)
+                loss, surrogate = policy_objective(*outputs, tokens, experience, config, scales)
                 figures[number, 0, 1] = self._policy.backward(loss)
                 figures[number, 0, 0] = loss.detach()
                 broken[number].append(self._policy.module.watch.broken)
-                tally.add_surrogate(surrogate)
+                metrics.add_policy_loss(surrogate)
             if self._critic is not None:
                 loss = value_objective(self._critic(batch), tokens, experience, config, scales)
                 figures[number, 1, 1] = self._critic.backward(loss)
                 figures[number, 1, 0] = loss.detach()
                 broken[number].append(self._critic.module.watch.broken)
 
+        # Checked on every rank and for both models before any of them takes a step.
         bad = ~torch.isfinite(figures).flatten(1).all(1)
         if max_over_ranks(bad.any().float()):
-            where = f"update {self.updates}, optimizer step {tally.steps}"
-            facts = {"update": self.updates, "optimizer_step": tally.steps, "rank": self._rank}
-            faults = self._faults.micro_batches(
+            position = f"update {self.updates}, optimizer step {metrics.steps}"
+            facts = {"update": self.updates, "optimizer_step": metrics.steps, "rank": self._rank}
+            faults = self._dump.micro_batches(
                 facts, bad, figures, broken, step.micro_batches, trajectories, experience
             )
-            raise NonFiniteError(f"{where}: {faults}")
+            raise NonFiniteError(f"{position}: {faults}")
         norms = [0.0, 0.0]
         try:
             if policy_learns:
@@ -276,11 +295,11 @@ class PPOLearner(ActorCritic):
         except NonFiniteGradientError as error:
             names = ", ".join(str(trajectories[i].sample_id) for i in step.samples)
             raise NonFiniteError(
-                f"update {self.updates}, optimizer step {tally.steps}: the sum of all "
+                f"update {self.updates}, optimizer step {metrics.steps}: the sum of all "
                 f"micro-batches' gradients overflows, samples {names}"
             ) from error
         losses = figures[:, :, 0].sum(0) / self._world_size
-        return tally.add_step(losses, norms, scales.policy_tokens if policy_learns else 0)
+        return metrics.add_step(losses, norms, scales.policy_tokens if policy_learns else 0)
 
     def save_checkpoint(self, folder: Path) -> None:
         """Write the engines, every rank's random state and the update counter into `folder`."""
@@ -288,11 +307,11 @@ class PPOLearner(ActorCritic):
         checkpoint.save(Path(folder), self._engines(), self._config, state)
 
     def load_checkpoint(self, folder: Path) -> None:
-        """Continue as if never stopped.
+        """Restore what `save_checkpoint` wrote; the following updates are the same bit for bit.
 
         Raises:
-            CheckpointError: damaged, or of another number of ranks, ZeRO stage, architecture or
-                configuration.
+            CheckpointError: the folder is incomplete or damaged, or was written with another number
+                of ranks, ZeRO stage, architecture or configuration.
         """
         state = checkpoint.load(Path(folder), self._engines(), self._config)
         self.updates = state["updates"]

@@ -1,4 +1,4 @@
-"""SFT, the warm start: a tokenizer and a policy from (prompt, solution) pairs."""
+"""Supervised fine-tuning (SFT) on (prompt, solution) pairs: the policy that RL starts from."""
 
 import math
 import random
@@ -12,20 +12,17 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from learner.config import ModelConfig, SFTConfig
+from learner.errors import LearnerError, NonFiniteError
 from learner.models.batch import TokenBatch, plan_step, token_batch
-from learner.models.pretrained import (
-    PolicyModel,
-    checkpoint_gradients,
-    create_llama,
-    load_policy,
-    load_tokenizer,
-    write_pretrained,
-)
+from learner.models.networks import PolicyModel, create_llama
+from learner.models.pretrained import checkpoint_gradients, load_policy, load_tokenizer
 from learner.tokenizer import train_tokenizer
 from learner.zero.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
 from learner.zero.engine import Engine, NonFiniteGradientError
+from learner.zero.export import save_policy
 
 _REPORT_EVERY = 20
+"""Steps between progress reports; losses are averaged over as many."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Example:
     """One pair as tokens."""
 
     prompt_ids: tuple[int, ...]
-    """The prompt as the policy is asked; not learned."""
+    """The prompt as in a rollout; not learned."""
     solution_ids: tuple[int, ...]
     """Solution and end of sequence; learned."""
 
@@ -51,75 +48,76 @@ def sft(
     on_progress: Callable[[dict[str, float]], None],
     heldout: Sequence[tuple[str, str]] = (),
 ) -> dict[str, float]:
-    """Train a policy on (prompt, solution) pairs and write it with its tokenizer to `out_dir`,
-    atomically.
+    """Train a policy on (prompt, solution) pairs and write it with its tokenizer, atomically.
 
-    The model is created with a tokenizer trained on a sample of the pairs, or loaded from
-    `model_config.path`. Called on every rank alike.
+    The policy is loaded from `model_config.path`, or created with a tokenizer trained on a sample
+    of the pairs. Collective.
 
     Args:
-        pairs: the text is prompt, solution, end of sequence; only the last two are learned.
+        pairs: each becomes prompt, solution, end of sequence; only the last two are learned.
         config: of the training.
         model_config: of the model.
         out_dir: Hugging Face folder, replaced if it exists.
         on_progress: called on rank 0 every 20 steps with step, steps, loss, lr, seconds,
             tokens_per_second, and heldout_loss where it was measured.
-        heldout: pairs to measure the loss on, never learned from; every `config.eval_every` steps
-            and at the end.
+        heldout: pairs on which the loss is measured, every `config.eval_every` steps and at the
+            end; never learned from.
 
     Returns:
         loss (mean per learned token over the last 20 steps, nats), heldout_loss if there are
         heldout pairs, steps, tokens, seconds, vocabulary, parameters, pairs, skipped_too_long.
 
     Raises:
-        ValueError: no pair fits into the model.
-        ArithmeticError: the loss or gradient is not finite.
+        ModelError: the model is missing, not supported, or does not fit its tokenizer.
+        LearnerError: no pair is short enough for the model.
+        NonFiniteError: the loss or gradient is not finite.
     """
     started = time.perf_counter()
     rank, world_size = ensure_distributed()
     policy, tokenizer = _starting_point(pairs, config, model_config)
     longest = policy.model.config.max_position_embeddings
     examples = _fitting(pairs, tokenizer, longest)
-    judged = _fitting(heldout, tokenizer, longest) if heldout else []
+    heldout_examples = _fitting(heldout, tokenizer, longest) if heldout else []
     parameters = sum(p.numel() for p in policy.parameters())
     engine = Engine(policy, config.optimizer, config.zero, torch_dtype(config.dtype))
 
-    tokens, recent, told = 0, [], {}
+    tokens, recent_losses, heldout_loss = 0, [], {}
     for step, samples in enumerate(_sample_order(len(examples), config)):
         lr = config.optimizer.lr * lr_share(step, config)
         batch = [examples[i] for i in samples]
         try:
-            recent.append(_step(engine, batch, lr, config, rank, world_size))
+            recent_losses.append(_step(engine, batch, lr, config, rank, world_size))
         except NonFiniteGradientError as error:
-            raise ArithmeticError(f"SFT step {step}, pairs {samples}: {error}") from error
+            raise NonFiniteError(
+                f"SFT step {step}, pairs {samples}: {error}; lower sft.optimizer.lr"
+            ) from error
         tokens += sum(len(e.token_ids) for e in batch)
-        recent = recent[-_REPORT_EVERY:]
+        recent_losses = recent_losses[-_REPORT_EVERY:]
         last = step + 1 == config.steps
-        measured = judged and (last or (config.eval_every and (step + 1) % config.eval_every == 0))
-        told = {"heldout_loss": _loss(engine, judged, config, rank, world_size)} if measured else {}
-        if rank == 0 and ((step + 1) % _REPORT_EVERY == 0 or last or measured):
+        due = last or (config.eval_every and (step + 1) % config.eval_every == 0)
+        heldout_loss = {}
+        if heldout_examples and due:
+            loss = _loss(engine, heldout_examples, config, rank, world_size)
+            heldout_loss = {"heldout_loss": loss}
+        if rank == 0 and ((step + 1) % _REPORT_EVERY == 0 or last or heldout_loss):
             seconds = time.perf_counter() - started
             on_progress(
                 {
                     "step": step + 1,
                     "steps": config.steps,
-                    "loss": sum(recent) / len(recent),
+                    "loss": sum(recent_losses) / len(recent_losses),
                     "lr": lr,
                     "seconds": seconds,
                     "tokens_per_second": tokens / seconds,
-                    **told,
+                    **heldout_loss,
                 }
             )
-    weights = {
-        name.removeprefix("model."): weight.to("cpu", copy=True)
-        for name, weight in engine.named_parameters()
-    }
-    if rank == 0:
-        write_pretrained(out_dir, policy.model, weights, tokenizer)
+    weights = ((name.removeprefix("model."), w) for name, w in engine.named_parameters())
+    save_policy(out_dir, policy.model, weights, tokenizer)
     torch.distributed.barrier()
     return {
-        "loss": sum(recent) / len(recent),
-        **told,
+        "loss": sum(recent_losses) / len(recent_losses),
+        **heldout_loss,
         "steps": config.steps,
         "tokens": tokens,
         "seconds": time.perf_counter() - started,
@@ -133,8 +131,8 @@ def sft(
 def encode_pairs(
     pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase
 ) -> list[Example]:
-    """Tokens of pairs; the prompt is encoded apart from the solution, as it is when the policy is
-    asked.
+    """Tokens of pairs; prompt and solution are encoded separately, because in a rollout the prompt
+    is encoded without its completion.
     """
     encode: Any = tokenizer
     end: Any = tokenizer.eos_token_id
@@ -151,13 +149,16 @@ def _fitting(
 ) -> list[Example]:
     examples = [e for e in encode_pairs(pairs, tokenizer) if len(e.token_ids) <= longest]
     if not examples:
-        raise ValueError(f"none of the {len(pairs)} pairs fits into {longest} tokens")
+        raise LearnerError(
+            f"none of the {len(pairs)} pairs fits into {longest} tokens: raise "
+            "model.max_position_embeddings, choose a model of longer context, or give shorter pairs"
+        )
     return examples
 
 
 def lr_share(step: int, config: SFTConfig) -> float:
-    """Learning rate at a step as a share of the peak: linear warm-up, then a cosine to
-    `final_lr_share`.
+    """Learning rate of a step as a share of the peak: linear warm-up, then a cosine to
+    `config.final_lr_share`.
     """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
@@ -185,7 +186,7 @@ def _starting_point(
 
 
 def _sample_order(count: int, config: SFTConfig) -> Iterator[list[int]]:
-    """Samples of each step: shuffled epochs one after the other."""
+    """Indices of each step's samples: shuffled epochs, one after another."""
     generator = random.Random(config.seed)
     order: list[int] = []
     for _ in range(config.steps):
@@ -221,7 +222,7 @@ def _step(
 def _loss(
     engine: Engine, examples: Sequence[Example], config: SFTConfig, rank: int, world_size: int
 ) -> float:
-    """Mean loss per token of the solutions over all ranks; nothing is learned."""
+    """Mean loss per token of the solutions over all ranks, without gradient [nats]."""
     total = torch.zeros((), device=device())
     for batch in _token_batches(examples, config, rank, world_size):
         total -= engine(batch, 1.0, config.logprob_chunk)[0].sum()

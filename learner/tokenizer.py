@@ -1,4 +1,4 @@
-"""Tokenizers: training a small one, and the bytes that each token of any stands for."""
+"""Tokenizers: training a small one, and the bytes of each token of any."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,20 +7,22 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from learner.errors import ModelError
+
 PAD, EOS = "<pad>", "<eos>"
 
 _PIECES = r"\n *| ?[A-Za-z_]+| ?[0-9]| ?[^\sA-Za-z0-9]+| +"
-"""A newline with its indentation, words, single digits, punctuation."""
+"""A piece: a newline with its indentation, a word, a digit, or punctuation."""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE that never merges across pieces of code.
 
-    A newline and the indentation after it make one piece, so that a prefix of a program that stops
-    before a newline is tokenised like the same bytes inside the whole program.
+    A newline and the indentation after it are one piece, so a prefix of a program that ends before
+    a newline has the same tokens as the same bytes in the whole program.
 
     Args:
-        texts: what to learn merges from.
+        texts: from which merges are learned.
         vocab_size: upper limit of the vocabulary, at least 258.
     """
     tokenizer = Tokenizer(models.BPE())
@@ -47,16 +49,19 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
-    """The bytes that each token id adds to a text: index by id; specials and unused ids add none.
+    """The bytes that each token adds to a text, by token id; special and unused ids add none.
 
-    Knows byte-level BPE (GPT-2's alphabet) and sentencepiece with byte fallback (`▁`, `<0x0A>`).
+    Supports byte-level BPE (GPT-2's alphabet) and sentencepiece with byte fallback (`▁`, `<0x0A>`).
 
     Raises:
-        ValueError: the tokenizer has no fast backend, or a decoder of another kind.
+        ModelError: the tokenizer has no fast backend, or another kind of decoder.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise ValueError(f"{type(tokenizer).__name__} has no fast backend to read the decoder from")
+        raise ModelError(
+            f"{type(tokenizer).__name__} has no fast backend to read the decoder from; choose a "
+            "model with a tokenizer.json"
+        )
     to_bytes = _piece_decoder(json.loads(backend.to_str())["decoder"])
     vocabulary = tokenizer.get_vocab()
     added = tokenizer.added_tokens_decoder
@@ -72,22 +77,21 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
 
 
 def completion_text(token_ids: Iterable[int], table: Sequence[bytes]) -> str:
-    """Text of generated tokens as a continuation: no space stripped, invalid UTF-8 replaced by
-    U+FFFD.
+    """The text of generated tokens as a continuation: no space is stripped, and invalid UTF-8 is
+    replaced by U+FFFD.
 
     Args:
-        token_ids: generated ids; ids beyond the table (padding of the vocabulary) add nothing.
+        token_ids: generated ids; ids beyond the table (padding of the vocabulary) add no bytes.
         table: from `token_bytes`.
     """
     return b"".join(_pieces(token_ids, table)).decode("utf-8", errors="replace")
 
 
 def text_lengths(token_ids: Iterable[int], table: Sequence[bytes]) -> list[int]:
-    """UTF-8 bytes that each token occupies in `completion_text`; they sum to the length of its
-    encoding.
+    """UTF-8 bytes of each token in `completion_text`; their sum is the length of the encoded text.
 
-    A character split over tokens gives each the bytes it brought; in an invalid sequence, shown as
-    the 3 bytes of U+FFFD, the last token takes what is left.
+    A token counts the bytes it adds, also if they are a part of a character. An invalid sequence
+    becomes the 3 bytes of U+FFFD; its last token counts what its others do not.
     """
     pieces = _pieces(token_ids, table)
     raw = b"".join(pieces)
@@ -131,9 +135,9 @@ def _piece_decoder(decoder: dict[str, Any] | None) -> Any:
         return lambda piece: bytes(alphabet[character] for character in piece)
     if "ByteFallback" in kinds or "Metaspace" in kinds:
         return _sentencepiece_bytes
-    raise ValueError(
-        f"cannot tell which bytes a token stands for: the decoder is {sorted(kinds) or None}, "
-        "known are ByteLevel and sentencepiece (ByteFallback, Metaspace)"
+    raise ModelError(
+        f"the bytes of a token cannot be found: the decoder is {sorted(kinds) or None}; choose a "
+        "model whose tokenizer decodes by ByteLevel or sentencepiece (ByteFallback, Metaspace)"
     )
 
 

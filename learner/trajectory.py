@@ -1,4 +1,4 @@
-"""Trajectories: one rollout as the learner needs it, and the rollouts of one prompt."""
+"""Trajectories: what the learner needs of a rollout, and of all rollouts of one prompt."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A prompt, the tokens the policy generated after it, and what came of them.
+    """A prompt, the tokens that the policy generated after it, and their outcome.
 
     Raises:
         ValueError: the prompt is empty, a per-token field has another length than the response,
@@ -14,37 +14,37 @@ class Trajectory:
     """
 
     sample_id: int
-    """Unique within the batch; the learner works in the order of these, not of arrival."""
+    """Unique within the batch, which the learner processes in the order of these."""
     problem_id: str
-    """The problem asked."""
+    """Id of the problem."""
     stage: int
-    """Curriculum stage at which it was asked."""
+    """Curriculum stage of the prompt."""
     prompt_ids: tuple[int, ...]
     """Token ids of the prompt, at least one."""
     response_ids: tuple[int, ...]
-    """Generated token ids, end-of-sequence included when it was reached; may be empty."""
+    """Generated token ids, with the end of sequence if it was reached; may be empty."""
     rollout_logprobs: tuple[float, ...]
     """Log-probability of each response token by the engine that sampled it, at the rollout
-    temperature.
+    temperature, in nats.
     """
     executed_mask: tuple[bool, ...]
-    """True where the token was executed (`learner.mask.execution_mask`), one per response token."""
+    """True if a test executed the token (`learner.mask.execution_mask`), one per response token."""
     reward: float
-    """Terminal reward of the outcome."""
+    """Reward of the outcome (`learner.reward.reward`)."""
     weight_version: int
-    """Version of the weights that sampled it."""
+    """Version of the weights that sampled the response."""
     outcome: str
-    """The sandbox's outcome."""
+    """Outcome of the program in the sandbox, such as "passed"."""
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise ValueError(f"sample {self.sample_id}: the prompt holds no token")
         for name in ("rollout_logprobs", "executed_mask"):
-            found, wanted = len(getattr(self, name)), len(self.response_ids)
-            if found != wanted:
+            entries, tokens = len(getattr(self, name)), len(self.response_ids)
+            if entries != tokens:
                 raise ValueError(
-                    f"sample {self.sample_id}: {name} has {found} entries "
-                    f"for {wanted} response tokens"
+                    f"sample {self.sample_id}: {name} has {entries} entries "
+                    f"for {tokens} response tokens"
                 )
         if not math.isfinite(self.reward):
             raise ValueError(f"sample {self.sample_id}: the reward is {self.reward}")

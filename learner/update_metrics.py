@@ -1,4 +1,4 @@
-"""What the optimizer steps of one update add up to."""
+"""Metrics of one update, summed over its optimizer steps."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,16 @@ from learner.algorithm.loss import PolicyLoss
 from learner.zero.distributed import max_over_ranks, sum_over_ranks
 
 
-class Tally:
-    """Sums over the optimizer steps of one update, on one rank until `metrics`."""
+class UpdateMetrics:
+    """Sums over the optimizer steps of one update.
+
+    Lifecycle: for each optimizer step `add_policy_loss()` per micro-batch, then `add_step()`; at
+    the end `reduce()` over all ranks.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.steps = 0
-        """Optimizer steps done."""
+        """Optimizer steps so far."""
         self._losses = torch.zeros(2, device=device)
         self._clipped = torch.zeros((), device=device)
         self._kl = torch.zeros((), device=device)
@@ -24,18 +28,23 @@ class Tally:
         self._policy_tokens = 0
         self._policy_steps = 0
 
-    def add_surrogate(self, surrogate: PolicyLoss) -> None:
-        """One micro-batch of the policy."""
+    def add_policy_loss(self, surrogate: PolicyLoss) -> None:
+        """Add one micro-batch of the policy."""
         self._clipped += surrogate.clipped
         self._step_kl += surrogate.kl
         if self.steps == 0:
             self._first_deviation = torch.maximum(self._first_deviation, surrogate.max_deviation)
 
     def add_step(self, losses: Tensor, norms: Sequence[float], policy_tokens: int) -> float:
-        """One optimizer step: this rank's [policy, critic] share of the losses, gradient norms, and
-        the policy's tokens over all ranks, 0 if it did not learn.
+        """Add one optimizer step; collective.
 
-        Returns the mean KL between old and new policy before the step; collective.
+        Args:
+            losses: [policy, critic], this rank's part of the losses.
+            norms: [policy, critic], global gradient norms.
+            policy_tokens: tokens in the policy loss over all ranks; 0 if the policy took no step.
+
+        Returns:
+            KL(old policy || policy) before the step, in nats per token.
         """
         self.steps += 1
         self._losses += losses
@@ -47,9 +56,10 @@ class Tally:
         self._step_kl.zero_()
         return float(kl) / max(1, policy_tokens)
 
-    def metrics(self, critic: bool) -> dict[str, float]:
-        """Means over the optimizer steps in which policy or critic learned, the same on every rank;
-        collective. Without a `critic` there is nothing to tell of one.
+    def reduce(self, critic: bool) -> dict[str, float]:
+        """Means over the optimizer steps in which a model took a step, the same on every rank.
+
+        Collective. Without a `critic` its metrics are left out.
         """
         sums = sum_over_ranks(torch.cat([self._losses, self._clipped[None]])).tolist()
         deviation = max_over_ranks(self._first_deviation)

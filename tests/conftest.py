@@ -62,7 +62,7 @@ def corpus() -> list[tuple[str, str]]:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, corpus: list[tuple[str, str]]) -> Path:
     """A Hugging Face folder: two random layers and a tokenizer that knows the bundled tasks."""
     from learner.config import ModelConfig
-    from learner.models.pretrained import create_llama
+    from learner.models.networks import create_llama
     from learner.tokenizer import train_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny-model")

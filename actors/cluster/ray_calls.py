@@ -11,9 +11,10 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from actors.errors import ActorLost, RunFailed
+from learner.errors import LearnerError
 from sandbox import SandboxError
 
-USER_ERRORS = (RunFailed, SandboxError, OSError, ValueError, ArithmeticError)
+USER_ERRORS = (RunFailed, SandboxError, LearnerError, OSError, ValueError, ArithmeticError)
 """Errors that are about the run's inputs or surroundings rather than our code."""
 
 _POLL_S = 1.0

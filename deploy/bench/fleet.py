@@ -157,7 +157,7 @@ def run_loop(loop: LoopConfig) -> tuple[list[dict[str, float]], float]:
 
 def create_model(shape: ModelConfig, folder: Path) -> Path:
     """A Hugging Face folder with random weights and a tokenizer for the bundled tasks."""
-    from learner.models.pretrained import create_llama
+    from learner.models.networks import create_llama
     from learner.tokenizer import train_tokenizer
 
     texts = (f"{p.question}\n{p.canonical_solution}" for p in synthetic_problems(1, 40))

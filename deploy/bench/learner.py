@@ -163,8 +163,9 @@ def loss_peak(kind: str, tokens: int) -> float:
 def make_model(folder: Path, work: Work) -> None:
     """A random Llama and a tokenizer of `VOCABULARY` tokens."""
     from learner.config import ModelConfig
-    from learner.models.pretrained import create_llama, write_pretrained
+    from learner.models.networks import create_llama
     from learner.tokenizer import train_tokenizer
+    from learner.zero.export import write_pretrained
 
     generator = random.Random(work.seed)
     words = ["".join(generator.choices("abcdefgh", k=5)) for _ in range(2 * VOCABULARY)]

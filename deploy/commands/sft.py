@@ -18,6 +18,7 @@ from curriculum.subtask import FULL_TASK, cut
 from deploy.commands.command import add_command
 from deploy.commands.data import tell_skipped
 from deploy.config import ConfigError, load_config
+from learner.errors import LearnerError, NonFiniteError
 
 EXAMPLES = """\
 examples:
@@ -78,10 +79,10 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         result = sft(
             pairs(train), config.sft, config.model, options.out, show, heldout=pairs(heldout)
         )
-    except (FileNotFoundError, ValueError) as error:
-        raise ConfigError(f"sft: {error}") from None
-    except ArithmeticError as error:
+    except NonFiniteError as error:
         raise RunFailed(f"sft: {error}") from None
+    except LearnerError as error:
+        raise ConfigError(f"sft: {error}") from None
     if options.solve and heldout and _first_rank():
         from deploy.greedy_evaluation import greedy_pass_rate
 

@@ -1,1 +1,1 @@
-"""The mathematics of PPO: advantages, KL estimates, losses. No DeepSpeed, no transformers."""
+"""The formulas of PPO: advantages, KL estimates and losses. No DeepSpeed, no transformers."""

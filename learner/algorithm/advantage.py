@@ -1,5 +1,6 @@
-"""Rewards per token, advantages and whitening. Every tensor is [samples, response_len], padded on
-the right.
+"""Rewards per token, advantages and whitening.
+
+Tensors are [samples, response_len], padded on the right, unless another shape is given.
 """
 
 import torch
@@ -14,19 +15,19 @@ def token_rewards(
     clip: float,
     kl_mask: Tensor | None = None,
 ) -> Tensor:
-    """Reward of each token: -coefficient * clip(kl), plus the terminal reward on the last response
-    token (Ouyang et al., 2022, "InstructGPT", eq. 2, per token).
+    """Reward of each token: -coefficient * clip(kl), plus the outcome's reward on the last response
+    token (InstructGPT, Ouyang et al., 2022, eq. 2, per token).
 
     Args:
-        rewards: [samples], the outcome's reward.
+        rewards: [samples], reward of each outcome.
         kl: [samples, response_len], estimates in nats.
         response_mask: [samples, response_len] bool, True on response tokens, which come first.
         coefficient: weight of the penalty.
         clip: bound of the absolute estimate of one token.
-        kl_mask: [samples, response_len] bool, tokens that are penalised; None takes all.
+        kl_mask: [samples, response_len] bool, penalised tokens; None penalises all.
 
     Returns:
-        [samples, response_len]; zero outside the mask. An empty response receives nothing.
+        [samples, response_len]; zero outside the mask. An empty response has no rewards.
     """
     penalised = response_mask if kl_mask is None else kl_mask
     penalty = torch.where(penalised, kl.clamp(-clip, clip), 0.0) * coefficient
@@ -38,18 +39,19 @@ def token_rewards(
 def gae(
     rewards: Tensor, values: Tensor, response_mask: Tensor, gamma: float, lam: float
 ) -> tuple[Tensor, Tensor]:
-    """Generalised advantage estimation (Schulman et al., 2016, eq. 16), the episode ending with the
-    response.
+    """Generalised advantage estimation (GAE, Schulman et al., 2016, eq. 16); the episode ends with
+    the response.
 
     Args:
         rewards: [samples, response_len].
-        values: [samples, response_len], V of the state before each token.
+        values: [samples, response_len], value of the state before each token.
         response_mask: [samples, response_len] bool.
         gamma: discount per token.
-        lam: lambda.
+        lam: weight of longer estimates; 0 uses one step, 1 the whole return.
 
     Returns:
-        Advantages and returns (advantages + values), zero outside the mask.
+        Advantages and returns (advantages + values), both [samples, response_len], zero outside the
+        mask.
     """
     rewards = torch.where(response_mask, rewards, 0.0)
     values = torch.where(response_mask, values, 0.0)
@@ -64,24 +66,27 @@ def gae(
 
 
 def reward_to_go(rewards: Tensor, response_mask: Tensor, gamma: float) -> Tensor:
-    """Discounted sum of the rewards from each token on; whitened over the batch, the advantage of
-    REINFORCE++ (Hu, 2025, arXiv 2501.03262).
+    """Discounted sum of the rewards from each token on. Whitened over the batch it is the advantage
+    of REINFORCE++ (Hu, 2025, arXiv 2501.03262).
 
     Args:
         rewards: [samples, response_len].
         response_mask: [samples, response_len] bool.
         gamma: discount per token.
+
+    Returns:
+        [samples, response_len], zero outside the mask.
     """
     returns, _ = gae(rewards, torch.zeros_like(rewards), response_mask, gamma, lam=1.0)
     return returns
 
 
 def grpo(scores: Tensor, groups: Tensor) -> Tensor:
-    """(score - mean) / (standard deviation + 1e-6) within each group (DeepSeekMath, Shao et al.,
-    2024, section 4.1.2); 0 where a group's scores are all the same.
+    """Group-relative advantage: (score - mean) / (standard deviation + 1e-6) within each group
+    (GRPO, DeepSeekMath, Shao et al., 2024, section 4.1.2); exactly 0 if a group's scores are equal.
 
     Args:
-        scores: [samples], what each whole response earned.
+        scores: [samples], sum of each response's rewards.
         groups: [samples] int64, the number of the group each sample belongs to, from 0.
 
     Returns:
@@ -94,11 +99,11 @@ def grpo(scores: Tensor, groups: Tensor) -> Tensor:
 
 
 def rloo(scores: Tensor, groups: Tensor) -> Tensor:
-    """Score minus the mean of the group's other scores (REINFORCE leave-one-out, Ahmadian et al.,
-    2024, arXiv 2402.14740); 0 for a sample alone in its group.
+    """Leave-one-out advantage: score minus the mean of the group's other scores (RLOO, Ahmadian et
+    al., 2024, arXiv 2402.14740); 0 for a sample alone in its group.
 
     Args:
-        scores: [samples], what each whole response earned.
+        scores: [samples], sum of each response's rewards.
         groups: [samples] int64, the number of the group each sample belongs to, from 0.
 
     Returns:
@@ -111,16 +116,24 @@ def rloo(scores: Tensor, groups: Tensor) -> Tensor:
 
 
 def _group_means(scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples and mean score of each group, both [groups].
-
-    In float64: a mean of equal scores must be that score, or noise would be scaled to an advantage.
-    """
+    """Number of samples and mean score of each group, both [groups]."""
+    # In float64 the mean of equal scores is that score. A rounding error would not be 0, and GRPO's
+    # division by the spread would scale it up to an advantage.
     counts = groups.bincount().double()
     return counts, torch.zeros_like(counts).index_add(0, groups, scores.double()) / counts
 
 
 def whiten(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:
-    """Shift and scale to mean 0 and variance 1 over the mask; zero outside, finite for any mask."""
+    """Shift and scale values to mean 0 and variance 1 over the mask.
+
+    Args:
+        values: [samples, response_len].
+        mask: [samples, response_len] bool.
+        epsilon: added to the variance.
+
+    Returns:
+        [samples, response_len]; zero outside the mask, finite for any mask.
+    """
     count = mask.sum().clamp(min=1)
     mean = torch.where(mask, values, 0.0).sum() / count
     centred = torch.where(mask, values - mean, 0.0)
@@ -128,8 +141,13 @@ def whiten(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
-    """Share of the returns' variance over the mask that the values explain; 0 where the returns
-    don't vary.
+    """Share of the returns' variance that the values explain: 1 - Var(returns - values) /
+    Var(returns) over the mask; 0 if the returns do not vary.
+
+    Args:
+        values: [samples, response_len], by the critic.
+        returns: [samples, response_len].
+        mask: [samples, response_len] bool.
     """
     returns, residuals = returns[mask], (returns - values)[mask]
     if returns.numel() == 0 or (variance := returns.var(correction=0)) < 1e-12:

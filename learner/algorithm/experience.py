@@ -1,5 +1,6 @@
-"""What one update learns from: a batch of trajectories with everything that stays fixed while it is
-optimised.
+"""The experience of one update: masks, scores, advantages and returns of a batch.
+
+All of it is computed once, before the first optimizer step of the update.
 """
 
 import random
@@ -26,56 +27,66 @@ from learner.trajectory import Trajectory
 
 @dataclass(frozen=True)
 class Scores:
-    """What the models say about the response tokens, before the update. All [samples,
+    """Outputs of the models for the response tokens, before the update. All [samples,
     response_len].
     """
 
     logprobs: Tensor
-    """By the policy about to be trained: the `old` of the ratio."""
+    """Log-probabilities by the policy before the update, in nats: the denominator of the ratio."""
     reference_logprobs: Tensor
-    """By the frozen reference."""
+    """Log-probabilities by the frozen reference, in nats."""
     entropies: Tensor
-    """Of the policy's distribution, in nats."""
+    """Entropy of the policy's distribution at each token, in nats."""
     values: Tensor | None
-    """By the critic, of the state before each token; None where there is no critic."""
+    """Critic's value of the state before each token; None if there is no critic."""
 
 
 @dataclass(frozen=True)
 class Masks:
-    """The response mask and what the FGO mask makes of it; all [samples, response_len] bool."""
+    """Tokens that take part in each computation. All [samples, response_len] bool.
+
+    Fine-grained optimization (FGO, StepCoder, section 3.3) leaves out tokens that no test executed,
+    in the terms that `LearnerConfig.mask_covers` names.
+    """
 
     response: Tensor
-    """Every generated token: rewards, advantages, whitening."""
+    """Every generated token: rewards, advantages and whitening."""
     policy: Tensor
-    """The policy loss and the entropy bonus."""
+    """Tokens in the policy loss and the entropy bonus."""
     value: Tensor
-    """The value loss."""
+    """Tokens in the value loss."""
     kl: Tensor
-    """The KL penalty."""
+    """Tokens with a KL penalty."""
 
 
 @dataclass(frozen=True)
 class Experience:
-    """Scores turned into targets. All [samples, response_len], zero outside the response."""
+    """The fixed inputs of the losses. All [samples, response_len], zero outside the response."""
 
     masks: Masks
     scores: Scores
     advantages: Tensor
     returns: Tensor | None
-    """What the critic is to predict; None where there is none."""
+    """Targets of the critic; None if there is no critic."""
     weights: Tensor | None
-    """Truncated importance weights of the policy loss; None weighs all alike."""
+    """Truncated importance weights of the policy loss; None if it is not weighted."""
     metrics: dict[str, float]
-    """What the batch looked like before the update."""
+    """Metrics of the batch before the update."""
 
 
 def make_masks(
     trajectories: Sequence[Trajectory], config: LearnerConfig, update: int, device: torch.device
 ) -> Masks:
-    """Masks of a batch by `config.mask` and `config.mask_covers`.
+    """The masks of a batch, by `config.mask` and `config.mask_covers`.
 
-    The random mask drops as many tokens of each response as FGO would; which ones depends on
-    config.seed, `update` and the sample's id alone.
+    The random mask drops as many tokens of each response as FGO. Which ones depends only on
+    `config.seed`, `update` and the sample's id.
+
+    Args:
+        trajectories: the batch.
+        config: the learner's.
+        update: number of the update, from 0.
+        device: of the masks.
     """
     response_len = max((len(t.response_ids) for t in trajectories), default=0)
     response = torch.zeros(len(trajectories), response_len, dtype=torch.bool)
@@ -103,10 +114,10 @@ def make_experience(
     scores: Scores,
     config: LearnerConfig,
 ) -> Experience:
-    """Rewards per token, advantages and returns from scores; the same on every rank.
+    """The experience of a batch: a pure function, the same on every rank.
 
     Args:
-        trajectories: of the batch.
+        trajectories: the batch.
         groups: [samples] int64, the number of the group each trajectory belongs to, from 0.
         masks: of the batch.
         scores: by the models, before the update.
@@ -117,7 +128,9 @@ def make_experience(
     if config.importance_cap is not None:
         rollout = _rollout_logprobs(trajectories, response)
         weights = importance_weights(scores.logprobs, rollout, config.importance_cap)
-    advantages, returns, found = _advantages(trajectories, groups, masks, scores, config)
+    advantages, returns, estimator_metrics = _advantages(
+        trajectories, groups, masks, scores, config
+    )
     kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
     tokens = response.sum().clamp(min=1)
     metrics = {
@@ -126,7 +139,7 @@ def make_experience(
         "entropy": float(scores.entropies[response].sum() / tokens),
         "masked_share": float(1 - masks.policy.sum() / tokens) if response.any() else 0.0,
         "tokens": float(response.sum()),
-        **found,
+        **estimator_metrics,
     }
     if weights is not None:
         metrics["importance_weight"] = float(weights[response].sum() / tokens)
@@ -142,7 +155,7 @@ def _advantages(
     scores: Scores,
     config: LearnerConfig,
 ) -> tuple[Tensor, Tensor | None, dict[str, float]]:
-    """Advantages, returns where there is a critic, and metrics of the estimator."""
+    """Advantages, returns if there is a critic, and metrics of the estimator."""
     response = masks.response
     outcomes = torch.tensor([t.reward for t in trajectories], device=response.device)
     rewards = token_rewards(
@@ -161,10 +174,12 @@ def _advantages(
     if config.advantage == "reinforce++":
         return whiten(reward_to_go(rewards, response, config.gamma), response), None, {}
     estimate = {"grpo": grpo, "rloo": rloo}[config.advantage]
-    # An empty response has no token to carry its reward, but counts in its group.
-    earned = torch.where(response.any(-1), rewards.sum(-1), outcomes)
-    by_sample = estimate(earned, groups)
-    share = 1 - len(groups[by_sample != 0].unique()) / len(groups.unique())
+    # An empty response has no token for its reward, but its score counts in its group.
+    scores_of_samples = torch.where(response.any(-1), rewards.sum(-1), outcomes)
+    by_sample = estimate(scores_of_samples, groups)
+    count = int(groups.max()) + 1
+    informative = groups[by_sample != 0].bincount(minlength=count)
+    share = 1 - int((informative > 0).sum()) / count
     advantages = torch.where(response, by_sample[:, None], 0.0)
     return advantages, None, {"groups_without_signal": share}
 
@@ -175,21 +190,24 @@ def logprob_differences(
     response: Tensor,
     weight_version: int | None,
 ) -> dict[str, float]:
-    """How far the rollout engine's log-probabilities lie from the trainer's, in nats per token.
+    """Differences between the rollout engine's and the trainer's log-probabilities, in nats.
 
-    Only fresh samples tell of the engines' arithmetic; stale ones are counted apart.
+    Only fresh samples are compared: for a stale one the two have different weights.
 
     Args:
-        trajectories: of the batch.
+        trajectories: the batch.
         scores: by the trainer, before the update.
         response: [samples, response_len] bool.
-        weight_version: of the trainer's weights; None takes every sample for fresh.
+        weight_version: of the trainer's weights; None treats every sample as fresh.
+
+    Returns:
+        Metrics: largest and mean absolute difference of a token, and mean staleness [updates].
     """
     age = [0 if weight_version is None else weight_version - t.weight_version for t in trajectories]
     fresh = torch.tensor([not lag for lag in age], device=response.device)
-    told = response & fresh[:, None]
+    compared = response & fresh[:, None]
     rollout = _rollout_logprobs(trajectories, response)
-    difference = (rollout - scores.logprobs).abs()[told]
+    difference = (rollout - scores.logprobs).abs()[compared]
     return {
         "rollout_trainer_logprob_diff": float(difference.max()) if difference.numel() else 0.0,
         "rollout_trainer_logprob_diff_mean": float(difference.sum() / max(1, difference.numel())),
@@ -198,6 +216,7 @@ def logprob_differences(
 
 
 def _rollout_logprobs(trajectories: Sequence[Trajectory], response: Tensor) -> Tensor:
+    """[samples, response_len], by the engines that sampled."""
     table = torch.zeros(response.shape, device=response.device)
     values = [value for t in trajectories for value in t.rollout_logprobs]
     table[response] = torch.tensor(values, device=response.device)

@@ -1,5 +1,5 @@
-"""One-sample estimates of a Kullback-Leibler divergence per token (Schulman, "Approximating KL
-divergence", 2020).
+"""One-sample estimates of the Kullback-Leibler divergence per token (Schulman, 2020, "Approximating
+KL divergence").
 """
 
 from typing import Literal
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 MAX_LOG_RATIO = 20.0
-"""Log-ratios are clamped to this before `exp`."""
+"""Largest absolute log-ratio that is given to `exp` [nats]."""
 
 
 def kl_estimate(
@@ -26,7 +26,7 @@ def kl_estimate(
     Args:
         logprobs: under the policy that sampled, any shape.
         reference_logprobs: of the same tokens under the reference, the same shape.
-        estimator: which one.
+        estimator: one of the above.
     """
     difference = logprobs - reference_logprobs
     if estimator == "k1":

@@ -1,6 +1,6 @@
 """PPO's losses as masked sums; the caller divides by the token count of the whole optimizer step.
 
-Sums and not means: a mean per micro-batch would weigh tokens by the micro-batch they fell into.
+Sums and not means: with a mean per micro-batch, a token's weight would depend on its micro-batch.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,14 @@ from learner.algorithm.kl import MAX_LOG_RATIO, kl_estimate
 
 @dataclass(frozen=True)
 class PolicyLoss:
-    """The policy loss of some tokens and what it says about them. All scalars, sums over the
-    mask.
-    """
+    """The policy loss of some tokens and its metrics. Scalars; sums over the mask."""
 
     total: Tensor
     """The loss, differentiable."""
     clipped: Tensor
-    """Tokens whose ratio lies outside the clipping range."""
+    """Number of tokens whose ratio is outside the clipping range."""
     max_deviation: Tensor
-    """Largest |ratio - 1|."""
+    """Largest |ratio - 1|; not a sum."""
     kl: Tensor
     """KL(old policy || policy), estimated by k3 [nats]."""
 
@@ -38,18 +36,18 @@ def policy_loss(
     weights: Tensor | None = None,
 ) -> PolicyLoss:
     """Clipped surrogate (PPO, Schulman et al., 2017, eq. 7) with separate lower and upper bounds
-    (clip-higher: DAPO, Yu et al., 2025), summed.
+    (clip-higher, DAPO, Yu et al., 2025), summed over the mask.
 
     Args:
         logprobs: [tokens], under the policy being trained.
-        old_logprobs: [tokens], under the policy at the start of the update, by the same code.
+        old_logprobs: [tokens], under the policy at the start of the update.
         advantages: [tokens].
         mask: [tokens] bool, the policy mask.
         clip_low: the ratio is clipped below at 1 - clip_low.
-        clip_high: and above at 1 + clip_high.
+        clip_high: the ratio is clipped above at 1 + clip_high.
         dual_clip: where the advantage is negative, the surrogate is at least dual_clip * advantage
             (dual-clip PPO, Ye et al., 2020, "Mastering Complex Control in MOBA Games").
-        weights: [tokens], from `importance_weights`; None weighs all alike.
+        weights: [tokens], from `importance_weights`; None does not weight.
     """
     log_ratio = torch.where(mask, logprobs - old_logprobs, 0.0)
     ratio = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
@@ -71,12 +69,12 @@ def policy_loss(
 
 
 def importance_weights(logprobs: Tensor, rollout_logprobs: Tensor, cap: float) -> Tensor:
-    """min(exp(logprobs - rollout_logprobs), cap), without gradient: what the trainer's policy gives
-    a token over what the policy that sampled it gave.
+    """Truncated importance weights, without gradient: min(exp(logprobs - rollout_logprobs), cap).
 
-    Covers an engine of other arithmetic (truncated importance sampling, Yao et al., 2025, "Your
-    efficient RL framework secretly brings you off-policy RL training") and samples of older weights
-    (decoupled PPO, Hilton et al., 2022, "Batch size-invariance for policy optimization").
+    They correct for an engine that computes in another precision (truncated importance sampling,
+    Yao et al., 2025, "Your efficient RL framework secretly brings you off-policy RL training") and
+    for samples of older weights (decoupled PPO, Hilton et al., 2022, "Batch size-invariance for
+    policy optimization").
 
     Args:
         logprobs: by the trainer at the start of the update, any shape.
@@ -90,14 +88,15 @@ def importance_weights(logprobs: Tensor, rollout_logprobs: Tensor, cap: float) -
 def kl_loss(
     logprobs: Tensor, reference_logprobs: Tensor, mask: Tensor, estimator: str, clip: float
 ) -> Tensor:
-    """KL to the reference as a loss (`algorithm.kl`): bounded per-token estimates, summed.
+    """KL to the reference as a loss: bounded estimates (`learner.algorithm.kl`), summed over the
+    mask.
 
     Args:
         logprobs: [tokens], under the policy being trained.
         reference_logprobs: [tokens], under the frozen reference.
-        mask: [tokens] bool, the tokens that are penalised.
+        mask: [tokens] bool, penalised tokens.
         estimator: k2 or k3.
-        clip: bound of one token's estimate [nats]; beyond it a token has no gradient.
+        clip: bound of one token's estimate [nats]; a token above it has no gradient.
 
     Raises:
         ValueError: the estimator is k1, whose expected gradient is zero.
@@ -113,15 +112,15 @@ def kl_loss(
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float | None
 ) -> Tensor:
-    """Half the squared error, the larger of clipped and unclipped (Schulman et al.'s baselines),
-    summed.
+    """Half the larger of clipped and unclipped squared error (as in OpenAI's `baselines`, ppo2),
+    summed over the mask.
 
     Args:
         values: [tokens], by the critic being trained.
         old_values: [tokens], at the start of the update.
         returns: [tokens].
         mask: [tokens] bool, the value mask.
-        clip: bound of |values - old_values|; None takes the unclipped error.
+        clip: bound of |values - old_values| in the clipped error; None uses the unclipped error.
     """
     errors = (values - returns).square()
     if clip is not None:

@@ -1,4 +1,4 @@
-"""From what the models say of a micro-batch to the losses that are differentiated."""
+"""The scalars that are differentiated: losses of one micro-batch, scaled for its optimizer step."""
 
 from dataclasses import dataclass
 
@@ -12,35 +12,43 @@ from learner.config import LearnerConfig
 
 @dataclass(frozen=True)
 class Scales:
-    """What each term's sum is multiplied by: ranks over the term's tokens in the whole optimizer
-    step. DeepSpeed averages gradients over ranks, so the result is a mean per token, whatever the
-    micro-batches and ranks.
+    """Factor of each term's sum: number of ranks / the term's tokens in the whole optimizer step.
+
+    DeepSpeed averages gradients over ranks. With these factors the accumulated gradient is that of
+    the mean over the step's tokens, for any split into ranks and micro-batches.
     """
 
     policy: float
     value: float
     kl: float
     policy_tokens: int
-    """Tokens of the step under the policy mask."""
+    """Tokens of the step in the policy loss, over all ranks."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The response tokens of some samples as one axis, in the order of a `TokenBatch`."""
+    """Response tokens of some samples along one axis, in the order of a `TokenBatch`'s targets."""
 
     rows: Tensor
-    """[samples] int64, rows of the experience."""
+    """[samples] int64, the samples' rows in the experience."""
     response: Tensor
-    """[samples, response_len] bool."""
+    """[samples, response_len] bool, their response mask."""
 
     def of(self, table: Tensor) -> Tensor:
-        """[tokens] of a [samples, response_len] table of the whole batch."""
+        """Select these tokens [tokens] from a table [batch, response_len] of the whole batch."""
         return table[self.rows][self.response]
 
 
 def step_scales(masks: Masks, samples: Tensor, world_size: int) -> Scales:
-    """Scales of one optimizer step over `samples`; a term without any token has scale > 0 and sum
-    0.
+    """Scales of one optimizer step.
+
+    Args:
+        masks: of the whole batch.
+        samples: [samples] int64, rows of the step's samples over all ranks.
+        world_size: number of ranks.
+
+    Returns:
+        The scales; a term without any token has a finite scale, and its sum is 0.
     """
     policy, value, kl = (int(mask[samples].sum()) for mask in (masks.policy, masks.value, masks.kl))
     return Scales(
@@ -56,18 +64,18 @@ def policy_objective(
     config: LearnerConfig,
     scales: Scales,
 ) -> tuple[Tensor, PolicyLoss]:
-    """Clipped surrogate, minus the entropy bonus, plus the KL penalty where it is a loss.
+    """Clipped surrogate, minus the entropy bonus, plus the KL penalty if it is a loss.
 
     Args:
         logprobs: [tokens], under the policy being trained.
-        entropies: [tokens]; needed if config.entropy_coefficient is not 0.
-        tokens: which tokens these are.
+        entropies: [tokens] in nats; required unless config.entropy_coefficient is 0.
+        tokens: the position of these tokens in the experience.
         experience: of the whole batch.
         config: the learner's.
         scales: of the optimizer step.
 
     Returns:
-        The scalar to differentiate, and the surrogate with its figures.
+        The scalar to differentiate, and the surrogate with its metrics.
     """
     mask = tokens.of(experience.masks.policy)
     surrogate = policy_loss(
@@ -99,7 +107,18 @@ def policy_objective(
 def value_objective(
     values: Tensor, tokens: Tokens, experience: Experience, config: LearnerConfig, scales: Scales
 ) -> Tensor:
-    """Clipped squared error of the critic's values [tokens] over the value mask, a scalar."""
+    """Clipped squared error of the critic's values.
+
+    Args:
+        values: [tokens], by the critic being trained.
+        tokens: the position of these tokens in the experience.
+        experience: of the whole batch; needs values and returns.
+        config: the learner's.
+        scales: of the optimizer step.
+
+    Returns:
+        The scalar to differentiate.
+    """
     assert experience.scores.values is not None
     assert experience.returns is not None
     return scales.value * value_loss(

@@ -1,1 +1,1 @@
-"""Policy, reference and critic as PyTorch modules."""
+"""Policy, reference and critic as PyTorch modules. No DeepSpeed."""

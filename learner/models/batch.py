@@ -1,5 +1,5 @@
-"""Which samples go together: optimizer steps, ranks and micro-batches. Pure, and the same on every
-rank.
+"""The plan of an epoch: optimizer steps, ranks and micro-batches. Pure functions, the same plan on
+every rank.
 """
 
 import heapq
@@ -20,10 +20,10 @@ class Step:
     samples: tuple[int, ...]
     """All its samples, over all ranks."""
     micro_batches: tuple[tuple[int, ...], ...]
-    """This rank's micro-batches: as many as on every other rank; an empty one runs too."""
+    """This rank's micro-batches, as many as on every other rank; some may be empty."""
     span: int
-    """Tokens of the fullest rank's micro-batch, summed over the micro-batches: ranks that wait for
-    each other after each of them take as long as for so many.
+    """Tokens of the largest micro-batch among the ranks, summed over the micro-batches. Ranks wait
+    for each other after each, so the step takes as long as this many tokens on one rank.
     """
 
 
@@ -39,7 +39,7 @@ def plan_epoch(
         lengths: tokens of each sample.
         size: samples in one optimizer step over all ranks; the last one may have fewer.
         token_budget: most tokens in a micro-batch; a longer sample goes alone.
-        rank: whose micro-batches to return.
+        rank: the rank whose micro-batches are returned.
         world_size: number of ranks.
         seed: of the shuffle.
     """
@@ -54,8 +54,8 @@ def plan_step(
 ) -> Step:
     """Split one optimizer step into few micro-batches of about equal size within the token budget.
 
-    Micro-batches that run at the same time are neighbours in size, and the ranks take turns with
-    the largest.
+    Micro-batches that run at the same time on different ranks are neighbours in size, and the ranks
+    take turns with the largest.
     """
     least = sum(min(lengths[sample], token_budget) for sample in samples) / token_budget
     rounds = max(1, math.ceil(least / world_size))
@@ -75,8 +75,8 @@ def plan_step(
 
 
 def _balanced(samples: Sequence[int], lengths: Sequence[int], count: int) -> list[tuple[int, ...]]:
-    """Partition into `count` rows, fullest first: each sample, from the longest on, goes to the
-    emptiest row (longest processing time first; Graham 1969).
+    """Partition samples into `count` rows, fullest row first: each sample, from the longest on,
+    goes to the emptiest row (longest processing time first; Graham, 1969).
     """
     rows: list[list[int]] = [[] for _ in range(count)]
     emptiest = [(0, row) for row in range(count)]
@@ -90,25 +90,25 @@ def _balanced(samples: Sequence[int], lengths: Sequence[int], count: int) -> lis
 
 
 def idle_share(steps: Sequence[Step], lengths: Sequence[int], world_size: int) -> float:
-    """Share of all ranks' time in which a rank waits for one with more tokens; 0 on one rank."""
+    """Share of the ranks' time spent waiting for a rank with more tokens; 0 on one rank."""
     tokens = sum(lengths[sample] for step in steps for sample in step.samples)
     return 1 - tokens / max(1, world_size * sum(step.span for step in steps))
 
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Sequences laid end to end in one row, and which of their tokens are targets."""
+    """Sequences laid end to end in one row (packed), and which of their tokens are targets."""
 
     input_ids: Tensor
     """[1, tokens] int64."""
     position_ids: Tensor
-    """[1, tokens] int64: from 0 in each sequence."""
+    """[1, tokens] int64, from 0 in each sequence."""
     bounds: Tensor
-    """[sequences + 1] int32: where each sequence begins, and the end."""
+    """[sequences + 1] int32, where each sequence begins, and the end."""
     longest: int
     """Tokens of the longest sequence."""
     index: Tensor
-    """[targets] int64: positions in the row of the states that predict the targets."""
+    """[targets] int64, positions in the row of the states that predict the targets."""
     targets: Tensor
     """[targets] int64 token ids, sequence by sequence."""
     counts: tuple[int, ...]
@@ -118,10 +118,16 @@ class TokenBatch:
 def token_batch(
     sequences: Sequence[Sequence[int]], first_targets: Sequence[int], device: torch.device
 ) -> TokenBatch:
-    """Lay out sequences whose tokens from `first_targets[i] >= 1` on are targets.
+    """Lay out sequences end to end.
 
-    Without any sequence the batch holds one token and no target, so that a rank with nothing to do
-    can run along.
+    Without any sequence the batch holds one token and no target: a rank without samples must still
+    take part in every collective of the forward and backward pass.
+
+    Args:
+        sequences: token ids of each.
+        first_targets: position of each sequence's first target, at least 1; the tokens from there
+            on are targets.
+        device: of the tensors.
     """
     if not sequences:
         sequences, first_targets = [[0]], [1]

@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from learner.errors import ModelError
+
 
 class _ChunkedLogProbs(torch.autograd.Function):
-    """log_softmax(hidden @ weight.T / temperature)[target], and the entropy of each row if asked,
-    with recomputation.
+    """log_softmax(hidden @ weight.T / temperature)[target] and, with `entropy`, each row's entropy.
+
+    The backward pass recomputes the logits.
     """
 
     @staticmethod
@@ -78,7 +81,8 @@ def _chunks(count: int, size: int) -> list[slice]:
 
 
 def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
-    with torch.autocast(hidden.device.type, enabled=False):  # forward and recomputation must agree
+    # Autocast is off in the backward pass: forward and recomputation must give the same bits.
+    with torch.autocast(hidden.device.type, enabled=False):
         return (hidden.to(weight.dtype) @ weight.T).float().div_(temperature)
 
 
@@ -94,38 +98,41 @@ def token_logprobs(
     chunk: int = 1024,
     entropy: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Log-probability of each target at the given temperature, and the entropy of the distribution
-    it was drawn from; both differentiable in hidden and weight.
+    """Log-probability of each target at the given temperature, and the entropy of its distribution;
+    both differentiable in hidden and weight.
 
     Args:
-        hidden: [tokens, hidden_size], the state that predicts the target.
+        hidden: [tokens, hidden_size], the states that predict the targets.
         weight: [vocabulary, hidden_size] of the output layer.
         targets: [tokens] int64.
         temperature: divides the logits.
         chunk: tokens whose logits exist at once.
-        entropy: whether entropies are asked for.
+        entropy: whether to compute entropies.
 
     Returns:
-        Log-probabilities [tokens] float32, natural logarithm; entropies [tokens] float32 in nats,
-        or None.
+        Log-probabilities [tokens] float32 in nats; entropies [tokens] float32 in nats, or None.
     """
     apply: Any = _ChunkedLogProbs.apply
     return apply(hidden, weight, targets, temperature, chunk, entropy)
 
 
 class LogProbHead(nn.Linear):
-    """An output layer that answers with log-probabilities of targets instead of logits.
+    """An output layer whose output is log-probabilities of targets instead of logits.
 
-    A module of its own because ZeRO-3 gathers a weight only around the forward and backward of the
-    module that owns it. Keeps the name and shape of the layer it replaces, so that a saved model is
-    an ordinary one.
+    It is a module because ZeRO stage 3 gathers a weight only around the forward and backward of the
+    module that owns it. It keeps the name and shape of the layer it replaces, so that a saved model
+    is an ordinary one.
     """
 
     @classmethod
     def replacing(cls, layer: nn.Linear) -> "LogProbHead":
-        """A head that shares the weight of `layer`, which must have no bias."""
+        """A head that shares the weight of `layer`.
+
+        Raises:
+            ModelError: the layer has a bias.
+        """
         if layer.bias is not None:
-            raise ValueError("an output layer with a bias is not supported")
+            raise ModelError("an output layer with a bias is not supported; choose another model")
         with torch.device("meta"):
             head = cls(layer.in_features, layer.out_features, bias=False)
         head.weight = layer.weight

@@ -1,8 +1,8 @@
-"""Attention over sequences laid end to end in one row: causal, and never across a boundary.
+"""Attention over packed sequences: laid end to end in one row, causal, never across a boundary.
 
-The packed row [1, tokens] needs neither padding nor a mask. The boundaries travel through a model's
-forward as the keyword arguments that transformers names for this: `cu_seq_lens_q` and
-`max_length_q`.
+The packed row [1, tokens] needs neither padding nor a mask. The boundaries reach the attention
+layers as keyword arguments of the model's forward, under transformers' names for them:
+`cu_seq_lens_q` and `max_length_q`.
 """
 
 from typing import Any
@@ -14,34 +14,36 @@ from torch.nn.attention.varlen import varlen_attn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from learner.errors import ModelError
+
 _NAME = "packed"
 _LAYERS = {"full_attention", "sliding_attention"}
-"""Kinds of layers that are known here."""
+"""Supported kinds of layers."""
 _WITHOUT_EFFECT = {
     "position_ids",  # already in query and key
-    "sliding_window",  # the mask tells it
+    "sliding_window",  # `_window` gives it as the mask
     "use_cache",
     "cu_seq_lens_k",
     "max_length_k",
     "output_attentions",
     "output_hidden_states",
 }
-"""What models hand to their attention that changes nothing here."""
+"""Arguments of models to their attention that change nothing here."""
 
 
 def pack(backbone: Any) -> None:
-    """Let a backbone's attention work on packed rows, and on nothing else.
+    """Make a backbone's attention work on packed rows, and only on those.
 
     Raises:
-        ValueError: the model has layers that would carry something over a boundary.
+        ModelError: the model has layers that would mix sequences across a boundary.
     """
     config = backbone.config
     kinds = set(getattr(config, "layer_types", None) or ()) - _LAYERS
     if kinds or backbone._is_stateful or not backbone._supports_attention_backend:
-        what = f"layers of {', '.join(sorted(kinds))}" if kinds else "layers"
-        raise ValueError(
-            f"{type(backbone).__name__} cannot learn from packed sequences: it has {what} that "
-            "know of no boundaries; choose a model whose layers all attend through transformers' "
+        layers = f"layers of {', '.join(sorted(kinds))}" if kinds else "layers"
+        raise ModelError(
+            f"{type(backbone).__name__} cannot learn from packed sequences: it has {layers} that "
+            "ignore their boundaries; choose a model whose layers all attend through transformers' "
             "attention interface"
         )
     backbone.set_attn_implementation(_NAME)
@@ -50,13 +52,14 @@ def pack(backbone: Any) -> None:
 def _window(
     config: Any, local_size: int | None = None, use_vmap: bool = False, **_: Any
 ) -> int | None:
-    """Stands for a layer's mask: how many tokens it looks back on, None for all. Nothing of the
-    size of a row squared is built.
+    """In place of a layer's mask: how many tokens it attends to, None for all before.
+
+    No tensor of the size of a row squared is built.
     """
     if use_vmap:
-        raise ValueError(
+        raise ModelError(
             f"a model of type {config.model_type} cannot learn from packed sequences: it has an "
-            "attention mask of its own"
+            "attention mask of its own; choose another model"
         )
     return local_size
 
@@ -77,37 +80,39 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """Causal attention within each sequence of a row.
 
-    Under autocast a GPU computes in its type; a CPU in float32, because its backward takes twice
-    the time in bfloat16.
+    Under autocast a GPU computes in autocast's type, a CPU in float32: in bfloat16 its backward
+    pass would take twice the time.
 
     Args:
         module: the attention layer.
         query: [1, heads, tokens, head_size].
         key: [1, key_value_heads, tokens, head_size].
         value: as `key`.
-        attention_mask: what `_window` says of the layer.
+        attention_mask: from `_window`.
         cu_seq_lens_q: [sequences + 1] int32, where each sequence begins, and the end.
         max_length_q: tokens of the longest sequence.
         scaling: of the scores; None takes one over the root of head_size.
-        dropout: refused.
-        is_causal: False is refused.
-        others: what else the layer asks for.
+        dropout: must be 0.
+        is_causal: must be True.
+        others: further arguments of the layer.
 
     Returns:
         [1, tokens, heads, head_size], and no weights.
 
     Raises:
-        ValueError: the layer asks for something that would be left out.
+        ModelError: the layer needs something that is not supported.
     """
-    asked = {name for name, setting in others.items() if setting is not None} - _WITHOUT_EFFECT
+    unsupported = {
+        name for name, setting in others.items() if setting is not None
+    } - _WITHOUT_EFFECT
     if dropout:
-        asked.add("dropout")
+        unsupported.add("dropout")
     if not is_causal or not getattr(module, "is_causal", True):
-        asked.add("the tokens ahead")
-    if asked:
-        raise ValueError(
-            f"{type(module).__name__} cannot attend within packed sequences: it asks for "
-            f"{', '.join(sorted(asked))}"
+        unsupported.add("attention to later tokens")
+    if unsupported:
+        raise ModelError(
+            f"{type(module).__name__} cannot attend within packed sequences: it needs "
+            f"{', '.join(sorted(unsupported))}; choose another model"
         )
     device = query.device.type
     if torch.is_autocast_enabled(device):
@@ -116,12 +121,12 @@ def _attention(
     fused = device == "cuda" and query.dtype in (torch.bfloat16, torch.float16)
     with torch.autocast(device, enabled=False):
         if fused:
-            found = _by_kernel(
+            attended = _by_kernel(
                 query, key, value, cu_seq_lens_q, max_length_q, scaling, attention_mask
             )
         else:
-            found = _by_sequence(query, key, value, cu_seq_lens_q, scaling, attention_mask)
-    return found, None
+            attended = _by_sequence(query, key, value, cu_seq_lens_q, scaling, attention_mask)
+    return attended, None
 
 
 def _by_kernel(
@@ -151,10 +156,10 @@ def _by_sequence(
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """One sequence after the other, as views of the row."""
+    """One call per sequence, on views of the row."""
     lengths = bounds.diff().tolist()
     grouped = query.shape[1] != key.shape[1]
-    # Split, and not slices: the backward of n slices adds up n whole rows.
+    # split and not slices: the backward pass of n slices would add up n whole rows.
     queries, keys, values = (part.split(lengths, 2) for part in (query, key, value))
     attended = []
     for q, k, v in zip(queries, keys, values, strict=True):
@@ -162,10 +167,10 @@ def _by_sequence(
         if window is not None and length > window:
             band = torch.ones(length, length, dtype=torch.bool, device=q.device)
             band = band.tril().triu(1 - window)
-        found = functional.scaled_dot_product_attention(
+        output = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=band, is_causal=band is None, scale=scaling, enable_gqa=grouped
         )
-        attended.append(found.transpose(1, 2))
+        attended.append(output.transpose(1, 2))
     return torch.cat(attended, 1)
 
 

@@ -1,1 +1,1 @@
-"""DeepSpeed ZeRO engines, their process group and their checkpoints."""
+"""DeepSpeed ZeRO: engines, their process group, exported weights and checkpoints."""

@@ -1,9 +1,8 @@
-"""A learner's checkpoint folder: the engines, every rank's random state, and a manifest written
-last.
+"""A learner's checkpoint folder: engines, random states, and a manifest that is written last.
 
-    learner.json         ranks, ZeRO stage, shapes, configuration with its digest, learner's state
-    policy/, critic/     DeepSpeed's folders: weights and optimizer state of every rank
-    random-<rank>.pt     random states of a rank's process: torch, CUDA, Python, numpy
+learner.json         ranks, ZeRO stage, shapes, configuration with its digest, learner's state
+policy/, critic/     DeepSpeed's folders: weights and optimizer state of every rank
+random-<rank>.pt     random states of a rank's process: torch, CUDA, Python, numpy
 """
 
 import hashlib
@@ -17,26 +16,22 @@ import numpy as np
 import torch
 
 from learner.config import FREE_SETTINGS, LearnerConfig
+from learner.errors import CheckpointError
 from learner.zero.distributed import barrier
 from learner.zero.engine import Engine
 
 _MANIFEST = "learner.json"
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be continued from, and why."""
-
-
 def save(
     folder: Path, engines: dict[str, Engine], config: LearnerConfig, state: dict[str, Any]
 ) -> None:
-    """Write a checkpoint; called on every rank. The manifest comes last: without it the folder is
-    incomplete.
+    """Write a checkpoint; collective. A folder without the manifest is incomplete.
 
     Args:
-        folder: created if missing. To make it atomic, give a temporary name and rename the folder
-            afterwards.
-        engines: by name, each in a folder of its own.
+        folder: created if missing. For an atomic write, pass a temporary name and rename the
+            folder afterwards.
+        engines: by name, each written to a folder of its own.
         config: the learner's.
         state: JSON-able state of the learner.
     """
@@ -60,17 +55,19 @@ def save(
 
 
 def load(folder: Path, engines: dict[str, Engine], config: LearnerConfig) -> dict[str, Any]:
-    """Restore engines and random state on every rank; returns the learner's state.
+    """Restore engines and random states; returns the learner's state. Collective.
 
     Raises:
-        CheckpointError: the folder is missing, incomplete or damaged, or was written by another
+        CheckpointError: the folder is missing, incomplete or damaged, or was written with another
             number of ranks, ZeRO stage, architecture or configuration.
     """
     try:
         manifest = json.loads((folder / _MANIFEST).read_text())
         recorded = {key: manifest[key] for key in ("config", "config_digest", "state", "shapes")}
     except (OSError, json.JSONDecodeError, KeyError) as error:
-        raise CheckpointError(f"{folder} holds no complete checkpoint: {error!r}") from error
+        raise CheckpointError(
+            f"{folder} holds no complete checkpoint: {error!r}; continue from an earlier one"
+        ) from error
     _check_layout(folder, manifest, _layout(engines))
     _check_shapes(folder, recorded["shapes"], _shapes(engines))
     _check_config(folder, recorded, config.model_dump(mode="json"))
@@ -82,13 +79,13 @@ def load(folder: Path, engines: dict[str, Engine], config: LearnerConfig) -> dic
     except (OSError, EOFError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{folder} is damaged and was not loaded: {type(error).__name__}: {error}; "
-            f"continue from the checkpoint before it"
+            f"continue from an earlier one"
         ) from error
     return recorded["state"]
 
 
 def config_digest(settings: dict[str, Any]) -> str:
-    """Sixteen hex digits that name a configuration's content."""
+    """The first 16 hex digits of the SHA-256 of a configuration."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -105,38 +102,44 @@ def _shapes(engines: dict[str, Engine]) -> dict[str, list[Any]]:
     }
 
 
-def _check_layout(folder: Path, found: dict[str, Any], wanted: dict[str, int]) -> None:
-    for name, value in wanted.items():
-        if found.get(name) != value:
+def _check_layout(folder: Path, recorded: dict[str, Any], own: dict[str, int]) -> None:
+    for name, value in own.items():
+        if recorded.get(name) != value:
             raise CheckpointError(
-                f"{folder} was written with {name} {found.get(name)}, this learner has {value}: "
-                f"each rank's file holds its own cut of the optimizer's state; resume with {name} "
-                f"{found.get(name)}, or start another run from the saved policy"
+                f"{folder} was written with {name} {recorded.get(name)}, this learner has {value}: "
+                f"each rank's file holds its own part of the optimizer's state; resume with {name} "
+                f"{recorded.get(name)}, or start another run from the saved policy"
             )
 
 
-def _check_shapes(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            theirs, ours = found.get(name, "missing"), wanted.get(name, "missing")
+def _check_shapes(folder: Path, recorded: dict[str, Any], own: dict[str, Any]) -> None:
+    for name in sorted(recorded.keys() | own.keys()):
+        if recorded.get(name) != own.get(name):
+            theirs, ours = recorded.get(name, "missing"), own.get(name, "missing")
             raise CheckpointError(
-                f"{folder} is of another architecture: {name} is {theirs} there, {ours} here; "
+                f"{folder} belongs to another architecture: {name} is {theirs} there, {ours} here; "
                 f"resume with the model, critic_layers, advantage and lora it was written with"
             )
 
 
-def _check_config(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    theirs = found["config"]
-    if config_digest(theirs) != found["config_digest"]:
-        raise CheckpointError(f"{folder / _MANIFEST}: the configuration does not match its digest")
-    names = sorted((theirs.keys() | wanted.keys()) - FREE_SETTINGS)
+def _check_config(folder: Path, manifest: dict[str, Any], own: dict[str, Any]) -> None:
+    recorded = manifest["config"]
+    if config_digest(recorded) != manifest["config_digest"]:
+        raise CheckpointError(
+            f"{folder / _MANIFEST}: the configuration does not match its digest: the file was "
+            "changed; continue from an earlier checkpoint"
+        )
+    names = sorted((recorded.keys() | own.keys()) - FREE_SETTINGS)
     changed = [
-        f"{name} is {theirs.get(name)!r} there, {wanted.get(name)!r} here"
+        f"{name} is {recorded.get(name)!r} there, {own.get(name)!r} here"
         for name in names
-        if theirs.get(name) != wanted.get(name)
+        if recorded.get(name) != own.get(name)
     ]
     if changed:
-        raise CheckpointError(f"{folder} was written with other settings: {'; '.join(changed)}")
+        raise CheckpointError(
+            f"{folder} was written with other settings: {'; '.join(changed)}; resume with the "
+            "settings it was written with"
+        )
 
 
 def _random_state() -> dict[str, Any]:

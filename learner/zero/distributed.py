@@ -1,31 +1,32 @@
-"""Process groups: one learner is one or more ranks, on GPUs or CPUs."""
+"""The learner's process group: one or more ranks, on GPUs or CPUs."""
 
 import logging
 import os
+import socket
 
 import torch
 
+from learner.errors import LearnerError
+
 
 def prepare_deepspeed() -> None:
-    """Make DeepSpeed import without building extensions: the plain CPU accelerator where there is
-    no GPU.
+    """Configure DeepSpeed so that it compiles no extension, and for the CPU if there is no GPU.
 
-    Must run before the first `import deepspeed` of the process; every module here that imports it
-    calls this first.
+    Must run before the first `import deepspeed` of the process; every module that imports it calls
+    this first.
     """
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed.ops
     from deepspeed.utils import logger
 
-    # Its just-in-time build takes 25 to 50 s, and each killed process leaks its shared memory.
+    # Compiling this one takes 25 to 50 s, and each killed process leaks its shared memory.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     logger.setLevel(logging.WARNING)
 
 
 def init_distributed(rank: int, world_size: int, master_address: str, master_port: int) -> None:
-    """Join the process group of the learner: NCCL on GPUs, gloo on CPUs. Does nothing if already a
-    member.
+    """Join the learner's process group: NCCL on GPUs, gloo on CPUs. Does nothing in a member.
 
     Args:
         rank: of this process, 0 .. world_size - 1.
@@ -58,17 +59,17 @@ def ensure_distributed() -> tuple[int, int]:
     """Rank and world size; joins the group named by the environment (torchrun), or a group of one.
 
     Raises:
-        RuntimeError: the environment names more than one rank but not the address of rank 0.
+        LearnerError: the environment names several ranks but not the address of rank 0.
     """
     if not torch.distributed.is_initialized():
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         if world_size == 1:
-            init_distributed(0, 1, "127.0.0.1", _free_port())
+            init_distributed(0, 1, "127.0.0.1", free_port())
         elif "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
             address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
             init_distributed(int(os.environ["RANK"]), world_size, address, port)
         else:
-            raise RuntimeError(
+            raise LearnerError(
                 f"WORLD_SIZE is {world_size}, but MASTER_ADDR and MASTER_PORT are not set: "
                 "start with torchrun, or call init_distributed first"
             )
@@ -76,7 +77,7 @@ def ensure_distributed() -> tuple[int, int]:
 
 
 def device() -> torch.device:
-    """Where this rank computes."""
+    """The device of this rank."""
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
@@ -109,9 +110,8 @@ def barrier() -> None:
         torch.distributed.barrier()
 
 
-def _free_port() -> int:
-    import socket
-
+def free_port() -> int:
+    """A TCP port that is free now on every address of this host."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("", 0))
         return listener.getsockname()[1]

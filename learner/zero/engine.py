@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from learner.config import OptimizerConfig, ZeroConfig
-from learner.models.lora import Export, exports
+from learner.errors import ModelError
 from learner.zero.distributed import ensure_distributed, prepare_deepspeed
+from learner.zero.export import buckets, exports
 
 prepare_deepspeed()
 
@@ -18,34 +19,34 @@ import deepspeed  # noqa: E402
 
 
 class NonFiniteGradientError(ArithmeticError):
-    """A gradient holds NaN or infinity; nothing of it was applied."""
+    """A gradient holds NaN or infinity; no weight was changed by it."""
 
 
 class Engine:
     """A model, its AdamW and their ZeRO partitions.
 
-    Life: any number of `backward`, then one `step`, on every rank the same number of times.
-    DeepSpeed averages gradients over ranks, so a caller who wants the gradient of a global sum
-    multiplies its loss by `world_size`.
+    Lifecycle: any number of `backward()`, then one `step()`, the same number of times on every
+    rank. DeepSpeed averages gradients over ranks, so a caller who wants the gradient of a sum over
+    ranks multiplies its loss by `world_size`.
 
     Raises:
-        ValueError: bfloat16 is asked for with stage 0, which keeps no float32 master weights.
+        ModelError: bfloat16 with stage 0, which keeps no float32 master weights.
     """
 
     def __init__(
         self, module: nn.Module, optimizer: OptimizerConfig, zero: ZeroConfig, dtype: torch.dtype
     ) -> None:
         if zero.stage == 0 and dtype != torch.float32:
-            raise ValueError("ZeRO stage 0 is for float32 only: choose stage 1 or higher")
+            raise ModelError("ZeRO stage 0 is for float32 only: choose zero.stage 1 or higher")
         self.rank, self.world_size = ensure_distributed()
         self._max_grad_norm = optimizer.max_grad_norm
         self._zero = zero
         self.stage = zero.stage
         self._grad_norm = 0.0
-        self._largest = torch.zeros(())
+        self._largest_norm = torch.zeros(())
         for parameter in module.parameters():
             if parameter.requires_grad:
-                parameter.register_hook(self._watch)
+                parameter.register_hook(self._record_norm)
         initialize: Any = deepspeed.initialize
         self._engine, _, _, _ = initialize(
             model=module,
@@ -60,17 +61,17 @@ class Engine:
         return self._engine(*args, **kwargs)
 
     def backward(self, loss: Tensor) -> Tensor:
-        """Add the gradient of a scalar loss; returns the largest norm of any parameter's, a scalar
-        that is not finite exactly if one of these gradients is not (or its norm overflows).
+        """Add the gradient of a scalar loss; returns the largest norm of any parameter's gradient.
 
-        So a caller can look at every engine's gradients before it lets any of them step.
+        That scalar is not finite exactly if one of these gradients is not (or its norm overflows),
+        so a caller can check the gradients of every engine before any of them takes a step.
         """
-        self._largest = torch.zeros((), device=loss.device)
+        self._largest_norm = torch.zeros((), device=loss.device)
         self._engine.backward(loss)
-        return self._largest
+        return self._largest_norm
 
-    def _watch(self, gradient: Tensor) -> None:
-        self._largest = torch.maximum(self._largest, gradient.detach().float().norm())
+    def _record_norm(self, gradient: Tensor) -> None:
+        self._largest_norm = torch.maximum(self._largest_norm, gradient.detach().float().norm())
 
     def step(self, lr: float) -> float:
         """Apply the accumulated gradient at learning rate `lr`; returns its global norm before
@@ -89,7 +90,7 @@ class Engine:
         return self._grad_norm
 
     def _clip(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Stage 0: DeepSpeed would clip, but tell neither the norm nor that it is not finite."""
+        """Clip in stage 0: DeepSpeed would report neither the norm nor that it is not finite."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._max_grad_norm))
         if not math.isfinite(norm):
@@ -99,46 +100,30 @@ class Engine:
 
     @property
     def module(self) -> Any:
-        """The module given, whose parameters are empty between uses under stage 3."""
+        """The wrapped module; under stage 3 its parameters are empty between uses."""
         return self._engine.module
 
     def parameter_shapes(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
         """(name, dtype, full shape) of what `named_parameters` yields, without gathering any."""
         return [
-            (one.name, first.dtype, tuple(getattr(first, "ds_shape", first.shape)))
-            for one in exports(self.module)
-            for first in one.parameters[:1]
+            (export.name, first.dtype, tuple(getattr(first, "ds_shape", first.shape)))
+            for export in exports(self.module)
+            for first in export.parameters[:1]
         ]
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """(name, full tensor) of every weight, adapters merged in; valid until the next one is
-        asked for, so copy what you keep.
+        """(name, full tensor) of every weight, adapters merged in.
 
-        Under stage 3 every rank must iterate to the end: bucket after bucket is gathered, no more
-        at once than `export_bucket_mib`, or one weight where that is larger.
+        A tensor is valid only until the next one is requested: copy what you keep. Under stage 3
+        every rank must iterate to the end: one bucket of `export_bucket_mib` is gathered at a time.
         """
         if self.stage < 3:
-            yield from ((one.name, one.merged()) for one in exports(self.module))
+            yield from ((export.name, export.merge()) for export in exports(self.module))
             return
-        for bucket in self._buckets():
-            parts = [parameter for one in bucket for parameter in one.parameters]
+        for bucket in buckets(self.module, self._zero.export_bucket_mib * 2**20):
+            parts = [parameter for export in bucket for parameter in export.parameters]
             with deepspeed.zero.GatheredParameters(parts, modifier_rank=None):
-                yield from ((one.name, one.merged()) for one in bucket)
-
-    def _buckets(self) -> Iterator[list[Export]]:
-        bucket: list[Export] = []
-        size = 0
-        for one in exports(self.module):
-            # numel() is 0 while a parameter is partitioned.
-            whole: Any = one.parameters
-            export_bytes = sum(part.ds_numel * part.element_size() for part in whole)
-            if bucket and size + export_bytes > self._zero.export_bucket_mib * 2**20:
-                yield bucket
-                bucket, size = [], 0
-            bucket.append(one)
-            size += export_bytes
-        if bucket:
-            yield bucket
+                yield from ((export.name, export.merge()) for export in bucket)
 
     def save(self, folder: Path) -> None:
         """Write weights and optimizer state of all ranks into `folder`."""
@@ -163,7 +148,7 @@ def _deepspeed_config(
         "betas": list(optimizer.betas),
         "eps": optimizer.eps,
         "weight_decay": optimizer.weight_decay,
-        "torch_adam": True,  # the fused ones are compiled at first use
+        "torch_adam": True,  # the fused variants are compiled at first use
     }
     partition: dict[str, Any] = {
         "stage": zero.stage,
@@ -186,6 +171,6 @@ def _deepspeed_config(
         "optimizer": {"type": "AdamW", "params": adam},
         "bf16": {"enabled": dtype == torch.bfloat16, "check_grad_overflow": True},
         "zero_optimization": partition,
-        # Offloading would otherwise insist on DeepSpeed's own Adam, which is compiled as well.
+        # Offloading would otherwise require DeepSpeed's own Adam, which is compiled as well.
         "zero_force_ds_cpu_optimizer": False,
     }

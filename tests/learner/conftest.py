@@ -27,8 +27,9 @@ def one_thread() -> None:
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of two blocks with weights large enough that its predictions differ from uniform."""
     from learner.config import ModelConfig
-    from learner.models.pretrained import create_llama, write_pretrained
+    from learner.models.networks import create_llama
     from learner.tokenizer import train_tokenizer
+    from learner.zero.export import write_pretrained
 
     tokenizer = train_tokenizer((q + s for q, s in CORPUS), 300)
     config = ModelConfig(hidden_size=32, layers=2, heads=2, intermediate_size=48)

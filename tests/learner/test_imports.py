@@ -1,4 +1,4 @@
-"""The maths loads without DeepSpeed, the configuration without torch."""
+"""Formulas and models load without DeepSpeed, the configuration without torch."""
 
 import subprocess
 import sys
@@ -12,9 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("learner.config, learner.reward, learner.trajectory, learner.mask", "torch"),
+        (
+            "learner.config, learner.errors, learner.reward, learner.trajectory, learner.mask",
+            "torch",
+        ),
         ("learner.algorithm.advantage, learner.algorithm.loss", "deepspeed"),
-        ("learner.models.batch, learner.models.logprobs", "deepspeed"),
+        ("learner.models.batch, learner.models.pretrained", "deepspeed"),
         ("learner.algorithm.experience, learner.algorithm.loss", "transformers"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from learner.nonfinite import LogprobMismatchError, NonFiniteError
+from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
 from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
@@ -165,5 +165,5 @@ def test_a_tokenizer_larger_than_the_model_is_refused(model_dir: Path, tmp_path:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["one more", "and another"])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(ValueError, match=r"does not fit the model: it has \d+ tokens, the model"):
+    with pytest.raises(ModelError, match=r"does not fit the model: it has \d+ tokens, the model"):
         new_learner(folder)

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.config import LearnerConfig, OptimizerConfig
-from learner.nonfinite import NonFiniteError
+from learner.errors import ModelError, NonFiniteError
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
 from tests.learner.conftest import grouped
@@ -235,12 +235,12 @@ def test_a_token_outside_the_vocabulary_is_refused(
 ) -> None:
     batch = make_trajectories(1)
     batch[0] = replace(batch[0], prompt_ids=(5, 100_000))
-    with pytest.raises(ValueError, match=r"100: token 100000 is outside .* does not fit the model"):
+    with pytest.raises(ModelError, match=r"100: token 100000 is outside .* does not fit the model"):
         new_learner(model_dir).update(grouped(batch))
 
 
 def test_a_missing_model_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere: it has no config.json"):
+    with pytest.raises(ModelError, match=r"nowhere: it has no config.json"):
         new_learner(tmp_path / "nowhere")
 
 
@@ -252,5 +252,5 @@ def test_a_critic_may_be_shallower_than_the_policy(
     assert blocks
     assert all(name.startswith("backbone.layers.0.") for name in blocks)
     assert math.isfinite(learner.update(grouped(make_trajectories(1)))["value_loss"])
-    with pytest.raises(ValueError, match="cannot have 3 layers, the policy has 2"):
+    with pytest.raises(ModelError, match="cannot have 3 layers, the policy has 2"):
         new_learner(model_dir, critic_layers=3)

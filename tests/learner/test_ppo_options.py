@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from learner.errors import ModelError
 from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same
@@ -74,5 +75,5 @@ def test_bfloat16_keeps_float32_master_weights(
 
 
 def test_bfloat16_without_master_weights_is_refused(model_dir: Path) -> None:
-    with pytest.raises(ValueError, match="stage 0 is for float32 only"):
+    with pytest.raises(ModelError, match="stage 0 is for float32 only"):
         new_learner(model_dir, dtype="bfloat16", zero={"stage": 0})

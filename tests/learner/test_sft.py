@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.config import ModelConfig, OptimizerConfig, SFTConfig
+from learner.errors import LearnerError, NonFiniteError
 from learner.sft import encode_pairs, lr_share, sft
 from learner.tokenizer import completion_text, token_bytes
 from tests.learner.conftest import CORPUS
@@ -87,7 +88,7 @@ def test_pairs_too_long_for_the_model_are_counted(tmp_path: Path) -> None:
     pairs = [*CORPUS[:20], ("# long\n", "x = 1\n" * 200)]
     result = sft(pairs, quick(steps=1), SHAPE, tmp_path / "m", lambda _: None)
     assert (result["pairs"], result["skipped_too_long"]) == (20, 1)
-    with pytest.raises(ValueError, match="none of the 1 pairs fits into 512 tokens"):
+    with pytest.raises(LearnerError, match="none of the 1 pairs fits into 512 tokens"):
         sft(pairs[-1:], quick(steps=1), SHAPE, tmp_path / "n", lambda _: None)
     assert not (tmp_path / "n").exists()
 
@@ -107,7 +108,7 @@ def test_a_failed_run_leaves_the_old_folder(tmp_path: Path) -> None:
     sft(CORPUS, quick(steps=1), SHAPE, folder, lambda _: None)
     before = (folder / "model.safetensors").read_bytes()
     explode = OptimizerConfig(lr=float("inf"))
-    with pytest.raises(ArithmeticError, match="SFT step"):
+    with pytest.raises(NonFiniteError, match="SFT step"):
         sft(CORPUS, quick(steps=5, optimizer=explode), SHAPE, folder, lambda _: None)
     assert (folder / "model.safetensors").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from learner.errors import ModelError
 from learner.tokenizer import completion_text, text_lengths, token_bytes, train_tokenizer
 
 PROGRAM = "def f(a):\n    for x in a:\n        if x > 77:\n            t += x\n    return t"
@@ -147,5 +148,5 @@ def test_bytes_after_an_invalid_one_keep_their_place() -> None:
 def test_an_unknown_decoder_is_refused() -> None:
     tokenizer = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     tokenizer.decoder = decoders.WordPiece()
-    with pytest.raises(ValueError, match=r"the decoder is .'WordPiece'."):
+    with pytest.raises(ModelError, match=r"the decoder is .'WordPiece'."):
         token_bytes(PreTrainedTokenizerFast(tokenizer_object=tokenizer))

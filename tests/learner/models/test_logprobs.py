@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import learner.models.logprobs
+from learner.errors import ModelError
 from learner.models.logprobs import LogProbHead, token_logprobs
 
 
@@ -121,5 +122,5 @@ def test_the_head_shares_the_weight_it_replaces() -> None:
 
 
 def test_a_head_with_a_bias_is_refused() -> None:
-    with pytest.raises(ValueError, match="bias"):
+    with pytest.raises(ModelError, match="bias"):
         LogProbHead.replacing(nn.Linear(8, 30))

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from learner.config import LearnerConfig
+from learner.errors import ModelError
 from learner.ppo import PPOLearner
 from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
@@ -117,7 +118,7 @@ def test_named_targets_alone_get_adapters(model_dir: Path, make_trajectories: Ma
 
 
 def test_a_target_that_does_not_exist_is_refused(model_dir: Path) -> None:
-    with pytest.raises(ValueError, match=r"'c_attn' is no linear layer of the model; it has "):
+    with pytest.raises(ModelError, match=r"'c_attn' is no linear layer of the model; it has "):
         new_learner(model_dir, lora={"rank": 2, "targets": ["c_attn"]})
 
 

@@ -29,9 +29,11 @@ from transformers import (
     RecurrentGemmaConfig,
 )
 
+from learner.errors import ModelError
 from learner.models import packing
 from learner.models.batch import TokenBatch, token_batch
-from learner.models.pretrained import CriticModel, PolicyModel, checkpoint_gradients
+from learner.models.networks import CriticModel, PolicyModel
+from learner.models.pretrained import checkpoint_gradients
 
 CPU = torch.device("cpu")
 WINDOW = 5
@@ -324,7 +326,7 @@ def test_the_kernel_is_asked_for_the_same(
     ids=["recurrent", "no attention interface", "convolutions"],
 )
 def test_a_model_that_would_leak_is_refused(config: PreTrainedConfig, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(ModelError, match=reason):
         PolicyModel(plain_model(config))
 
 
@@ -333,7 +335,7 @@ def test_attention_of_another_kind_is_refused() -> None:
         **SHAPE, num_key_value_heads=2, head_dim=8, num_local_experts=2, sliding_window=WINDOW
     )
     policy = PolicyModel(plain_model(config))
-    with pytest.raises(ValueError, match=r"GptOssAttention cannot .* it asks for s_aux"):
+    with pytest.raises(ModelError, match=r"GptOssAttention cannot .* it needs s_aux"):
         policy(token_batch([[3, 4]], [1], CPU), 1.0, 8)
 
 
@@ -342,7 +344,7 @@ def test_a_model_that_changes_its_logits_afterwards_is_refused() -> None:
         vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
         num_attention_heads=2, num_key_value_heads=2, logits_scaling=8.0,
     )  # fmt: skip
-    with pytest.raises(ValueError, match=r"granite with logits_scaling 8\.0 is not supported"):
+    with pytest.raises(ModelError, match=r"granite with logits_scaling 8\.0 is not supported"):
         PolicyModel(GraniteForCausalLM(config))
     config.logits_scaling = 1.0
     PolicyModel(GraniteForCausalLM(config))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from learner.zero.checkpoint import CheckpointError
+from learner.errors import CheckpointError
 from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
 from tests.learner.test_ppo import Make, new_learner, same

@@ -1,6 +1,4 @@
-"""Policy, critic and reference of one rank: what they say of tokens, and how they leave the
-process.
-"""
+"""Policy, critic and reference of one rank: scoring tokens, and exporting the policy."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,20 +10,21 @@ from torch import Tensor
 from learner.config import LearnerConfig
 from learner.models.batch import TokenBatch, plan_step, token_batch
 from learner.models.lora import adapters_off
-from learner.models.pretrained import load_critic, load_policy, load_tokenizer, write_pretrained
+from learner.models.pretrained import load_critic, load_policy, load_tokenizer
 from learner.zero.distributed import device, ensure_distributed, torch_dtype
 from learner.zero.engine import Engine
+from learner.zero.export import save_policy
 
 
 class ActorCritic:
     """The models of one rank, loaded from one folder. Every method is collective.
 
-    The critic exists only where advantages come from one; under LoRA the reference is the policy
-    with its adapters off.
+    There is a critic only if the advantages need one. With LoRA the reference is the policy with
+    its adapters off, else a frozen copy of the policy.
 
     Raises:
-        FileNotFoundError: `model_dir` holds no model.
-        ValueError: its tokenizer does not fit the model.
+        ModelError: `model_dir` holds no model, one that is not supported, or one that does not fit
+            its tokenizer or the configuration.
     """
 
     def __init__(self, config: LearnerConfig, model_dir: Path, rollout_temperature: float) -> None:
@@ -72,25 +71,24 @@ class ActorCritic:
     def token_logprobs(
         self, sequences: Sequence[Sequence[int]], temperature: float = 1.0
     ) -> list[list[float]]:
-        """Log-probability of every token but the first of each sequence, given the tokens before
-        it.
-        """
+        """Log-probability by the policy of every token but the first of each sequence, in nats."""
         lengths = list(map(len, sequences))
+        # Every rank computes all sequences: a plan for one rank.
         plan = plan_step(range(len(sequences)), lengths, self._config.token_budget, 0, 1)
-        found: list[list[float]] = [[] for _ in sequences]
+        by_sequence: list[list[float]] = [[] for _ in sequences]
         for samples in plan.micro_batches:
             batch = token_batch([sequences[i] for i in samples], [1] * len(samples), self._device)
             logprobs, _ = self._policy(batch, temperature, self._config.logprob_chunk)
             for sample, part in zip(samples, logprobs.split(batch.counts), strict=False):
-                found[sample] = part.tolist()
-        return found
+                by_sequence[sample] = part.tolist()
+        return by_sequence
 
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:
         """(name, full tensor) of every policy weight under its Hugging Face name, in a fixed order,
         adapters merged in.
 
-        A tensor is valid until the next is asked for. Under stage 3 every rank must iterate to the
-        end.
+        A tensor is valid only until the next one is requested. Under stage 3 every rank must
+        iterate to the end.
         """
         for name, weight in self._policy.named_parameters():
             yield name.removeprefix("model."), weight
@@ -108,13 +106,7 @@ class ActorCritic:
         """Write the policy, adapters merged in, and its tokenizer as a Hugging Face folder,
         atomically.
         """
-        weights = self.named_weights()
-        if self._rank == 0:
-            full = {name: weight.to("cpu", copy=True) for name, weight in weights}
-            write_pretrained(Path(folder), self._model, full, self._tokenizer)
-        else:
-            for _ in weights:
-                pass
+        save_policy(Path(folder), self._model, self.named_weights(), self._tokenizer)
 
     def _engines(self) -> dict[str, Engine]:
         engines = {"policy": self._policy, "critic": self._critic}

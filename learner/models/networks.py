@@ -1,0 +1,172 @@
+"""Policy and critic as PyTorch modules over packed rows of tokens."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from learner.config import ModelConfig
+from learner.errors import ModelError
+from learner.models.batch import TokenBatch
+from learner.models.logprobs import LogProbHead
+from learner.models.packing import pack
+from learner.tokenizer import EOS, PAD
+
+
+class TokenWatch:
+    """Finds the tokens whose gradient was not finite in the last backward pass.
+
+    A sequence with a broken gradient anywhere in the network has one at its own embeddings, and no
+    other sequence of the row has: attention never crosses a boundary.
+    """
+
+    def __init__(self, backbone: Any) -> None:
+        self.broken: Tensor | None = None
+        """[tokens] bool; None where no gradient reached the embeddings."""
+        backbone.get_input_embeddings().register_forward_hook(self._after_embedding)
+
+    def _after_embedding(self, _module: nn.Module, _inputs: Any, embeddings: Tensor) -> None:
+        self.broken = None
+        if embeddings.requires_grad:
+            embeddings.register_hook(self._on_gradient)
+
+    def _on_gradient(self, gradient: Tensor) -> None:
+        self.broken = ~torch.isfinite(gradient[0]).all(-1)
+
+
+class PolicyModel(nn.Module):
+    """A causal language model whose output is log-probabilities of targets, never logits.
+
+    Always in evaluation mode (no dropout), so that the same tokens give the same bits with and
+    without gradient. With `mixed_precision` the backbone multiplies matrices in bfloat16 whatever
+    the precision of its weights.
+
+    Raises:
+        ModelError: the model has no plain linear output layer, or layers that `pack` refuses.
+    """
+
+    def __init__(self, model: PreTrainedModel, mixed_precision: bool = False) -> None:
+        super().__init__()
+        output: Any = model.get_output_embeddings()
+        if not isinstance(output, nn.Linear) or model.base_model is model:
+            raise ModelError(
+                f"{type(model).__name__} is not a causal language model with a linear output "
+                "layer; choose a model that is"
+            )
+        _check_output(model.config)
+        self.model: Any = model
+        self.model.set_output_embeddings(LogProbHead.replacing(output))
+        self.mixed_precision = mixed_precision
+        pack(model.base_model)
+        self.watch = TokenWatch(model.base_model)
+        self.eval()
+
+    def forward(
+        self, batch: TokenBatch, temperature: float, chunk: int, entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Log-probabilities and entropies of the targets' distributions.
+
+        Args:
+            batch: one packed row.
+            temperature: divides the logits.
+            chunk: tokens whose logits exist at the same time.
+            entropy: whether to compute entropies.
+
+        Returns:
+            Log-probabilities [targets] float32 in nats; entropies [targets] float32 in nats, or
+            None.
+        """
+        device = batch.input_ids.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision):
+            states = _states(self.model.base_model, batch)
+        return self.model.get_output_embeddings()(
+            states, batch.targets, temperature, chunk, entropy
+        )
+
+
+def _check_output(config: Any) -> None:
+    """Refuse models that change their logits after the output layer: `LogProbHead` does not."""
+    neutral = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
+    for name, setting in neutral.items():
+        if getattr(config, name, setting) != setting:
+            raise ModelError(
+                f"a model of type {config.model_type} with {name} {getattr(config, name)} is not "
+                "supported: its log-probabilities would come out wrong; choose a model whose "
+                "logits are those of its output layer"
+            )
+
+
+class CriticModel(nn.Module):
+    """A backbone of its own with a linear head: the value of the state before each target.
+
+    The head starts at zero, so that the first values are a constant and not noise.
+
+    Raises:
+        ModelError: the backbone has layers that `pack` refuses.
+    """
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        self.backbone = backbone
+        embedding: Any = backbone.get_input_embeddings().weight
+        self.value_head = nn.Linear(
+            embedding.shape[1], 1, dtype=embedding.dtype, device=embedding.device
+        )
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+        pack(backbone)
+        self.watch = TokenWatch(backbone)
+        self.eval()
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        """Values [targets] in float32."""
+        return self.value_head(_states(self.backbone, batch))[:, 0].float()
+
+
+def _states(backbone: nn.Module, batch: TokenBatch) -> Tensor:
+    """Final hidden states [targets, hidden_size] that predict the targets."""
+    output = backbone(
+        input_ids=batch.input_ids,
+        position_ids=batch.position_ids,
+        cu_seq_lens_q=batch.bounds,
+        max_length_q=batch.longest,
+        use_cache=False,
+    )
+    return output.last_hidden_state[0, batch.index]
+
+
+def create_llama(
+    config: ModelConfig, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> LlamaForCausalLM:
+    """A small Llama with random float32 weights and untied embeddings.
+
+    Args:
+        config: the shape.
+        tokenizer: from `learner.tokenizer.train_tokenizer`; its length is the vocabulary.
+        seed: of the weights.
+
+    Raises:
+        ModelError: hidden_size is not a multiple of twice the number of heads.
+    """
+    if config.hidden_size % (2 * config.heads):
+        raise ModelError(
+            f"model.hidden_size {config.hidden_size} is not a multiple of twice the "
+            f"{config.heads} heads (model.heads)"
+        )
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            max_position_embeddings=config.max_position_embeddings,
+            tie_word_embeddings=False,
+            bos_token_id=None,
+            eos_token_id=tokenizer.get_vocab()[EOS],
+            pad_token_id=tokenizer.get_vocab()[PAD],
+        )
+    )
