@@ -30,7 +30,12 @@ from sandbox.sandbox import Sandbox
 from sandbox.verdict import Outcome, Verdict
 
 SUITE = ROOT / "tests" / "sandbox"
+COVERAGE_TESTS = ("runner/test_coverage.py", "test_coverage_agrees_with_the_oracle_on and docker")
+"""Module and selection (`pytest -k`) of the tests that report false and missed statements."""
+ATTACK_TESTS = ("test_attacks.py", "docker")
+"""Module and selection of the tests that attack a container."""
 NOT_ATTACKS = ("honest_programs", "closing_the_standard_files")
+"""Parts of the names of tests in the attacks' module that attack nothing."""
 ENDLESS = ("while True: pass\n", "import time\ntime.sleep(60)\n", "x = 9 ** 9 ** 9\n")
 DEADLINE_S = 0.2
 SUITE_TIMEOUT_S = 600
@@ -158,10 +163,9 @@ def deadlines(sandbox: Sandbox, samples: int, progress: StageProgress) -> Figure
 
 def exactness() -> Iterator[Figure]:
     """Coverage on the corpus of constructs against an oracle that marks every statement."""
-    cases = _suite("runner/test_coverage.py", "test_coverage_agrees_with_the_oracle_on and docker")
     reported = [
         {entry.get("name"): int(entry.get("value", 0)) for entry in case.iter("property")}
-        for case in cases
+        for case in _suite(*COVERAGE_TESTS)
     ]
     constructs = [numbers for numbers in reported if "false" in numbers]
     yield count("coverage_constructs", len(constructs), "constructs", at_least=40)
@@ -174,7 +178,7 @@ def attacks() -> Iterator[Figure]:
     """Attack programs in containers, each followed by an honest job that must be unharmed."""
     cases = [
         case
-        for case in _suite("test_attacks.py", "docker")
+        for case in _suite(*ATTACK_TESTS)
         if not any(word in case.get("name", "") for word in NOT_ATTACKS)
     ]
     succeeded = [
@@ -213,13 +217,19 @@ def _cpu_seconds(sandbox: Sandbox, jobs: Sequence[Job]) -> float:
 
 
 def _suite(module: str, selection: str) -> list[ElementTree.Element]:
-    """Run some of the tests; their cases as in the JUnit report, without skipped ones."""
+    """Run some of the tests; their cases as in the JUnit report, without skipped ones.
+
+    Raises:
+        RuntimeError: pytest could not run them.
+    """
     with tempfile.TemporaryDirectory(prefix="stepcoder-bench-") as folder:
         report = Path(folder) / "report.xml"
-        subprocess.run(
+        ended = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SUITE / module),
              "-k", selection, f"--junitxml={report}"],
-            cwd=ROOT, capture_output=True, timeout=SUITE_TIMEOUT_S, check=False,
+            cwd=ROOT, capture_output=True, text=True, timeout=SUITE_TIMEOUT_S, check=False,
         )  # fmt: skip
+        if ended.returncode not in (0, 1):  # 1: some tests failed, which is a figure
+            raise RuntimeError(f"pytest {module} -k {selection!r}: {ended.stdout[-2000:]}")
         cases = list(ElementTree.parse(report).iter("testcase"))
     return [case for case in cases if case.find("skipped") is None]

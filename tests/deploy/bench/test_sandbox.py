@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from deploy.bench import sandbox_soak
+from deploy.bench.sandbox import ATTACK_TESTS, COVERAGE_TESTS, NOT_ATTACKS, SUITE
 from deploy.bench.sandbox_baselines import COMPARISON_FILES, DRIVER, LOOP, PACKAGE
 from deploy.bench.sandbox_soak import Soak, soak
 from deploy.progress import StageProgress
+from deploy.versions import ROOT
 
 
 def test_the_baselines_run_functions_and_printing_programs():
@@ -48,6 +50,35 @@ def test_the_in_process_baseline_compares_with_our_code(tmp_path: Path):
     assert float(passing.stdout) > 0, passing.stderr
     assert failing.returncode == 1
     assert job in failing.stderr, "it ends with the job whose output is wrong"
+
+
+@pytest.mark.parametrize(
+    ("tests", "at_least"), [(COVERAGE_TESTS, 40), (ATTACK_TESTS, 60)], ids=["coverage", "attacks"]
+)
+def test_the_suites_that_the_benchmark_runs_are_there(tests: tuple[str, str], at_least: int):
+    module, selection = tests
+    collected = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--collect-only",
+            "-q",
+            str(SUITE / module),
+            "-k",
+            selection,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    names = [line for line in collected.splitlines() if "::" in line]
+    attacks = [name for name in names if not any(part in name for part in NOT_ATTACKS)]
+    assert len(attacks) >= at_least
+    if tests is ATTACK_TESTS:
+        for part in NOT_ATTACKS:
+            assert any(part in name for name in names), f"{part} is the name of no test"
 
 
 @pytest.mark.docker
