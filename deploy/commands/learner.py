@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from actors.errors import RunFailed
 from deploy.bench.record import run_benchmark
 from deploy.commands.command import add_command, no_more
@@ -37,9 +35,7 @@ def _bench(options: argparse.Namespace, words: Sequence[str]) -> int:
         raise ConfigError("--rounds must be at least 1")
     from deploy.bench.learner import measure
 
-    console = Console(stderr=True, highlight=False)
     try:
-        figures = measure(options.rounds, lambda what: console.print(f"{what} ..."))
-        return run_benchmark("learner", figures, options.out)
+        return run_benchmark("learner", measure(options.rounds), options.out)
     except RuntimeError as error:
         raise RunFailed(f"learner bench: {error}") from error

@@ -6,17 +6,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-import deploy.bench.learner_rivals as rivals
-from deploy.bench.learner import GROUP, VOCABULARY, Work, make_model, samples
+import deploy.bench.learner_baselines as baselines
+from deploy.bench.learner import GROUP, VOCABULARY, Workload, make_model, samples
 
-SMALL = Work(
+SMALL = Workload(
     samples=8, minibatch=4, micro_batch=2, longest_prompt=8, longest_response=12, hidden_size=32,
     layers=1,
 )  # fmt: skip
 
 
 def spec(folder: Path, kind: str) -> dict:
-    parts = {name: getattr(SMALL, name) for name in Work.__slots__}
+    parts = {name: getattr(SMALL, name) for name in Workload.__slots__}
     return {**parts, "kind": kind, "model": str(folder)}
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_rival_gets_the_same_samples(folder: Path) -> None:
+def test_every_contender_gets_the_same_samples(folder: Path) -> None:
     ours, theirs = samples(spec(folder, "ours")), samples(spec(folder, "trl"))
     assert ours == theirs
     assert len(ours) == SMALL.samples
@@ -41,13 +41,13 @@ def test_ours_and_full_logits_reach_the_same_weights(
 ) -> None:
     """One optimizer step over all samples, so that neither's order of samples matters."""
     whole = {**spec(folder, ""), "minibatch": SMALL.samples}
-    monkeypatch.setattr(rivals, "LR", 1e-3)
+    monkeypatch.setattr(baselines, "LR", 1e-3)
     before = AutoModelForCausalLM.from_pretrained(folder).state_dict()
-    ours = rivals._ours(whole)
+    ours = baselines._ours(whole)
     ours()
     learner = ours.__closure__[1].cell_contents  # type: ignore[index]
     found = {name: weight.clone() for name, weight in learner.named_weights()}
-    full = rivals._full_logits(whole)
+    full = baselines._full_logits(whole)
     full()
     cells = dict(zip(full.__code__.co_freevars, full.__closure__ or (), strict=True))
     wanted = cells["policy"].cell_contents.state_dict()
@@ -58,8 +58,10 @@ def test_ours_and_full_logits_reach_the_same_weights(
 
 def test_the_memory_of_the_loss_is_that_of_a_chunk() -> None:
     shape = {"vocabulary": 20_000, "hidden_size": 16, "threads": 1}
-    chunked = [rivals._loss({**shape, "kind": "loss_chunked", "tokens": n}) for n in (1024, 4096)]
-    full = rivals._loss({**shape, "kind": "loss_full", "tokens": 4096})
+    chunked = [
+        baselines._loss({**shape, "kind": "loss_chunked", "tokens": n}) for n in (1024, 4096)
+    ]
+    full = baselines._loss({**shape, "kind": "loss_full", "tokens": 4096})
     logits = 4096 * 20_000 * 4 / 2**20
     assert full > 2 * logits
     assert chunked[1] < 0.4 * full

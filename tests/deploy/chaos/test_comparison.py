@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,7 +167,7 @@ def printed(comparison: Comparison) -> str:
     return page.getvalue()
 
 
-def test_the_record_and_the_table_tell_the_verdict(tmp_path: Path) -> None:
+def test_the_record_and_the_table_tell_the_verdict() -> None:
     good = compare(UNDISTURBED, make_run(kills=KILLS), EXPECTED)
     bad = compare(UNDISTURBED, make_run(), EXPECTED)
     assert good.as_record()["passed"] is True

@@ -1,9 +1,11 @@
-"""One side of the learner's benchmark in a process of its own.
+"""One contender of the learner's benchmark in a process of its own: ours or a baseline.
 
-    python -m deploy.bench.learner_rivals SPEC
+    python -m deploy.bench.learner_baselines SPEC
 
-Writes a line of JSON when it is ready and one for each line it reads.
+Writes a line of JSON when it is loaded, then one update's figures for each line that it reads.
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
@@ -23,7 +25,7 @@ Spec = dict[str, Any]
 
 
 def main(path: str) -> None:
-    """Load what the specification names and serve it."""
+    """Load the contender that the specification names and serve updates."""
     spec = json.loads(Path(path).read_text())
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     os.environ["OMP_NUM_THREADS"] = str(spec["threads"])
@@ -53,8 +55,9 @@ def main(path: str) -> None:
 
 
 def _ours(spec: Spec) -> Callable[[], object]:
-    """This package's update, with GRPO's advantages and no mask. ZeRO stage 0, because nobody else
-    partitions anything either.
+    """This package's update with GRPO's advantages and no mask.
+
+    ZeRO stage 0, because the baselines partition nothing either.
     """
     from deploy.bench.learner import GROUP, samples
     from learner.config import LearnerConfig, OptimizerConfig, ZeroConfig
@@ -109,12 +112,12 @@ def _trl(spec: Spec) -> Callable[[], object]:
 
     batch = samples(spec)
 
-    class Given(GRPOTrainer):
-        """Completes every batch with the given responses."""
+    class FixedResponses(GRPOTrainer):
+        """Takes the batch's responses as the completions of every batch."""
 
-        def _generate(self, prompts: list[Any]) -> Any:
-            asked, answered = [p for p, _, _ in batch], [r for _, r, _ in batch]
-            return asked, answered, None, ["" for _ in batch], None, {}, None, None
+        def _generate(self, prompts: list[Any]) -> Any:  # noqa: ARG002
+            asked, responses = [p for p, _, _ in batch], [r for _, r, _ in batch]
+            return asked, responses, None, ["" for _ in batch], None, {}, None, None
 
     def reward(**_: Any) -> list[float]:
         return [value for _, _, value in batch]
@@ -142,7 +145,7 @@ def _trl(spec: Spec) -> Callable[[], object]:
         logging_strategy="no",
         disable_tqdm=True,
     )
-    trainer = Given(
+    trainer = FixedResponses(
         model=AutoModelForCausalLM.from_pretrained(spec["model"]),
         reward_funcs=reward,
         args=settings,
@@ -153,7 +156,7 @@ def _trl(spec: Spec) -> Callable[[], object]:
 
 
 def _stepping(trainer: Any, optimizer_steps: int) -> Callable[[], object]:
-    """Run `trainer.train()` in a thread, `optimizer_steps` at a time."""
+    """Run `trainer.train()` in a thread, `optimizer_steps` at each call of the result."""
     import threading
 
     from transformers import TrainerCallback
@@ -162,9 +165,12 @@ def _stepping(trainer: Any, optimizer_steps: int) -> Callable[[], object]:
     failure: list[BaseException] = []
 
     class Gate(TrainerCallback):
-        """Waits before the first micro-batch of an update, tells after its last step."""
+        """Holds the trainer between two updates.
 
-        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        `go` lets it begin an update; it releases `done` when it arrives at the next one.
+        """
+
+        def on_step_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
             if state.global_step % optimizer_steps == 0:
                 if state.global_step:
                     done.release()
@@ -190,7 +196,7 @@ def _stepping(trainer: Any, optimizer_steps: int) -> Callable[[], object]:
 
 
 def _full_logits(spec: Spec) -> Callable[[], object]:
-    """The straightforward way: micro-batches padded to their longest, logits of every position."""
+    """The plain way: micro-batches padded to their longest sequence, logits of every position."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -267,7 +273,7 @@ def _loss(spec: Spec) -> float:
 
 
 def _reset_peak() -> float:
-    """Forget the highest memory so far; returns the present one [MiB]."""
+    """Reset the kernel's record of the peak memory; returns the present memory [MiB]."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
