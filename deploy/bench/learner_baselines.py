@@ -115,7 +115,7 @@ def _trl(spec: Spec) -> Callable[[], object]:
     class FixedResponses(GRPOTrainer):
         """Takes the batch's responses as the completions of every batch."""
 
-        def _generate(self, prompts: list[Any]) -> Any:  # noqa: ARG002
+        def _generate(self, prompts: list[Any]) -> Any:
             asked, responses = [p for p, _, _ in batch], [r for _, r, _ in batch]
             return asked, responses, None, ["" for _ in batch], None, {}, None, None
 
