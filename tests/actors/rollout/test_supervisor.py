@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,11 +92,11 @@ def replace_all(fleet: RolloutFleet) -> None:
 def test_rounds_are_served_oldest_first_and_completely(
     fleet: RolloutFleet, loop: asyncio.Runner
 ) -> None:
-    order: list[int] = []
+    order: deque[int] = deque()
 
     async def collect(first: int) -> None:
         async for completion in fleet.generate(groups(first, 40)):
-            order.extend([completion.sample_id])
+            order.append(completion.sample_id)
 
     async def check() -> None:
         async with asyncio.timeout(60), asyncio.TaskGroup() as rounds:
@@ -107,7 +108,7 @@ def test_rounds_are_served_oldest_first_and_completely(
     assert sorted(order) == [i for first in (0, 100, 200) for i in range(first, first + 40)]
     for earlier, later in ((0, 100), (100, 200)):
         begin = next(i for i, sample in enumerate(order) if sample >= later)
-        left = [sample for sample in order[begin:] if earlier <= sample < later]
+        left = [sample for sample in list(order)[begin:] if earlier <= sample < later]
         assert len(left) <= 2 * WINDOW, "only what was under way already"
 
 
