@@ -4,8 +4,8 @@
 #   build.sh OUTPUT.tar      (root, on a Debian-like machine; about 40 s)
 #
 # For machines that reach a Debian mirror but no image registry; elsewhere the Dockerfile beside this
-# file does the same from the official Python image. `sandbox.images.ensure_image` picks and runs one
-# of them and imports the result. The mirror is the one that this machine's own apt uses;
+# file makes a similar image from the official Python image. `sandbox.backends.docker_image` runs one
+# of the two and imports the result. The mirror is the one that this machine's own apt uses;
 # STEPCODER_DEBIAN_MIRROR names another.
 set -eu
 
@@ -48,12 +48,12 @@ debootstrap --variant=minbase --include="$PACKAGES" --keyring="$keyring" "$SUITE
     >"$work/log" 2>&1 || fail "debootstrap failed; its last lines:
 $(tail -n 5 "$work/log")"
 
-# Nothing in the image may raise privileges, and what no program reads stays out.
+# No file in the image may raise privileges, and files that no program reads are left out.
 find "$root" -xdev -type f -perm /6000 -exec chmod ug-s {} +
 rm -rf "$root"/var/cache/apt "$root"/var/lib/apt/lists "$root"/usr/share/doc "$root"/usr/share/man \
     "$root"/usr/share/locale "$root"/usr/share/info "$root"/var/log "$root"/etc/apt "$root"/root
 mkdir -p "$root/run/stepcoder"
-# Compiled once, here: else every program that imports a module compiles it anew.
+# Compiled here, as nothing can be written later: otherwise every import would compile anew.
 chroot "$root" sh -c 'python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3.*' >&2 ||
     fail "the image's standard library does not compile"
 chroot "$root" python3 -I -c 'import sys; sys.monitoring; sys.exit(sys.version_info < (3, 12))' ||
