@@ -26,20 +26,20 @@ test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 	@exec $(VENV)/python -m pytest -m "not integration and not docker" $(ARGS)
 
 bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--quick for a look)
-	@exec $(VENV)/python -m deploy sandbox bench $(ARGS)
+	@exec $(VENV)/python -m deploy bench sandbox $(ARGS)
 
 bench-curriculum: install ## measure loading, cutting and observing: one table and runs/bench/curriculum.json
-	@exec $(VENV)/python -m deploy data bench $(ARGS)
+	@exec $(VENV)/python -m deploy bench curriculum $(ARGS)
 
 bench-fleet: install ## measure the orchestration: one table and runs/bench/fleet.json
-	@exec $(VENV)/python -m deploy fleet bench $(ARGS)
+	@exec $(VENV)/python -m deploy bench fleet $(ARGS)
 
-chaos: install ## the smoke profile on simulated nodes while things are killed (ARGS="--every 5 --seed 2")
+chaos: install ## the smoke profile on simulated nodes while things are killed (ARGS="--every 5 --kill-seed 2")
 	@exec $(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml $(ARGS)
 
 bench-learner: install ## measure the learner against TRL and full logits: one table and runs/bench/learner.json
 	@$(VENV)/python -c 'import trl' 2>/dev/null || deploy/install/install.sh bench
-	@exec $(VENV)/python -m deploy learner bench $(ARGS)
+	@exec $(VENV)/python -m deploy bench learner $(ARGS)
 
 coverage: install ## every test, with a line-coverage report of our own code in build/coverage/
 	@mkdir -p build/coverage

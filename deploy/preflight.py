@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from actors.runs.folder import RunFolder
-from deploy.config import ConfigError, RunConfig, differing_keys, load_config
+from deploy.config import RunConfig, differing_keys, load_config
+from deploy.errors import ConfigError
 from learner.config import FREE_SETTINGS
 
 RESUME_MAY_CHANGE = ("loop.", "placement.", "pool.", "runs_dir")

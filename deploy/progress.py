@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from deploy.logs import CONSOLE
+
 LINE_INTERVAL_S = 5.0
 """Least time between two log lines of one stage where there is no terminal [seconds]."""
 
@@ -42,7 +44,7 @@ class StageProgress:
     def __init__(
         self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        console = console or Console(stderr=True, highlight=False)
+        console = console or CONSOLE
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
         self._bars = Progress(*columns, *times, console=console) if console.is_terminal else None

@@ -16,6 +16,7 @@ import psutil
 from docker.errors import APIError
 
 from deploy.cluster.simulated import SimulatedCluster
+from deploy.errors import ClusterError
 from sandbox import SandboxError
 from sandbox.backends.docker_client import connect
 from sandbox.backends.owner import RUN_LABEL
@@ -124,7 +125,7 @@ class Monkey:
     def _start_node(self, name: str) -> None:
         try:
             self._cluster.start(name)
-        except RuntimeError as error:
+        except ClusterError as error:
             logger.warning("monkey: %s; trying again", error)
             self._node_start_at = self._clock() + NODE_DOWN_S
         else:

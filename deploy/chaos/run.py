@@ -22,7 +22,8 @@ from curriculum.files import write_atomic
 from deploy.chaos.comparison import ChaosRun, Comparison, Expectation, compare
 from deploy.chaos.monkey import KINDS, Monkey, Plan
 from deploy.cluster.simulated import SimulatedCluster, simulated_cluster
-from deploy.config import ConfigError, RunConfig, differing_keys, load_config
+from deploy.config import RunConfig, differing_keys, load_config
+from deploy.errors import ConfigError
 from deploy.versions import ROOT
 
 POLL_S = 0.2

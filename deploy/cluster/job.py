@@ -1,4 +1,4 @@
-"""The run as a job of the local cluster: submitted, followed, stopped on Ctrl-C."""
+"""A run as a job of the local cluster: submitted, followed, stopped on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,39 +12,46 @@ from pathlib import Path
 from typing import Any
 
 from actors.runs.folder import RunFolder
-from deploy.cluster.local import JOB_STOP_S, ClusterError, LocalCluster, cluster_env
-from deploy.config import ConfigError, RunConfig, differing_keys, load_config
+from deploy.cluster.local import JOB_STOP_S, LocalCluster, cluster_env
+from deploy.cluster.polling import poll
+from deploy.config import RunConfig, differing_keys, load_config
+from deploy.errors import ClusterError, ConfigError
+
+logger = logging.getLogger(__name__)
 
 SUBMIT_S = 60.0
-"""Longest wait for the cluster to take a job: its agent is up a few seconds after its dashboard."""
+"""Longest wait for the cluster to take a job [seconds]: its agent starts a few seconds after its
+dashboard."""
 
-Finished = ["finished"]
-"""What `decide` returns when there is nothing left to do."""
+_STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
+
+FINISHED = ("finished",)
+"""What `start_mode` returns for a run that has finished."""
 
 
-def decide(config: RunConfig, folder: Path, fresh: bool) -> list[str]:
-    """How to start: options of `stepcoder train`, or `Finished`.
+def start_mode(config: RunConfig, folder: Path, fresh: bool) -> tuple[str, ...]:
+    """How `stepcoder train` is to start: its options, or `FINISHED`.
 
     A finished run of the same configuration is not run again, an interrupted one is resumed.
 
     Raises:
-        ConfigError: the folder holds a run of another configuration, which starting would replace.
+        ConfigError: the folder holds a run of another configuration, which a start would replace.
     """
     files = RunFolder(folder)
     if fresh or not files.config.exists():
-        return ["--overwrite"]
+        return ("--overwrite",)
     changed = [
         key for key in differing_keys(load_config(files.config), config) if key != "runs_dir"
     ]
     if changed:
         raise ConfigError(
             f"{folder} holds a run of another configuration (differs at {', '.join(changed)}): "
-            f"choose another name (make local-cluster NAME=...), or replace it with --fresh "
-            f"(ARGS=--fresh)"
+            f"choose another name with --name (make local-cluster NAME=...), or replace the run "
+            f"with --fresh (ARGS=--fresh)"
         )
     if files.result.exists():
-        return Finished
-    return ["--resume"] if files.latest() else ["--overwrite"]
+        return FINISHED
+    return ("--resume",) if files.latest() else ("--overwrite",)
 
 
 def submit(cluster: LocalCluster, command: str, name: str) -> str:
@@ -53,22 +60,30 @@ def submit(cluster: LocalCluster, command: str, name: str) -> str:
     Raises:
         ClusterError: the cluster does not take jobs.
     """
-    colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
-    settings = cluster_env(cluster.id)
-    keys = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH", "RAY_JOB_STOP_WAIT_TIME_S")
-    client, deadline = _client(cluster), time.monotonic() + SUBMIT_S
-    while True:
+    color = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
+    environment = cluster_env(cluster.id)
+    forwarded = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH", _STOP_WAIT)
+    variables = {**{key: environment[key] for key in forwarded}, **color}
+    client = _client(cluster)
+    refusals: list[RuntimeError] = []
+
+    def submitted() -> str | None:
         try:
             return client.submit_job(
                 entrypoint=command,
                 submission_id=f"{name}-{int(time.time())}",
-                runtime_env={"env_vars": {**{key: settings[key] for key in keys}, **colour}},
+                runtime_env={"env_vars": variables},
             )
         except RuntimeError as error:
-            starting = "No available agent" in str(error)
-            if not starting or time.monotonic() > deadline:
-                raise ClusterError(f"{cluster.dashboard} refused the job: {error}") from error
-            time.sleep(0.5)
+            refusals.append(error)
+            if "No available agent" in str(error):
+                return None
+            raise ClusterError(f"{cluster.dashboard} refused the job: {error}") from error
+
+    try:
+        return str(poll(submitted, SUBMIT_S, interval_s=0.5))
+    except TimeoutError:
+        raise ClusterError(f"{cluster.dashboard} takes no job: {refusals[-1]}") from None
 
 
 def follow(cluster: LocalCluster, job: str) -> bool:
@@ -78,13 +93,13 @@ def follow(cluster: LocalCluster, job: str) -> bool:
     """
     client = _client(cluster)
     if asyncio.run(_interrupted_before_end(_print_logs(client, job))):
-        print(f"stopping job {job} ...", file=sys.stderr, flush=True)
+        logger.info("stopping job %s ...", job)
         client.stop_job(job)
         _wait_for_end(client, job)
         raise KeyboardInterrupt
     status = _wait_for_end(client, job)
     if status != "SUCCEEDED":
-        print(f"job {job}: {status.lower()}: {client.get_job_info(job).message}", file=sys.stderr)
+        logger.error("job %s: %s: %s", job, status.lower(), client.get_job_info(job).message)
     return status == "SUCCEEDED"
 
 
@@ -93,20 +108,20 @@ def stop_running_jobs(cluster: LocalCluster) -> None:
     for job in cluster.get("/api/jobs/") or []:
         if job["type"] == "SUBMISSION" and job["status"] in ("PENDING", "RUNNING"):
             name = job["submission_id"]
-            print(f"stopping job {name} ...", flush=True)
+            logger.info("stopping job %s ...", name)
             try:
                 client = _client(cluster)
                 client.stop_job(name)
                 _wait_for_end(client, name)
             except (RuntimeError, ConnectionError, ClusterError) as error:
-                print(f"job {name} ends with the cluster: {error}", file=sys.stderr, flush=True)
+                logger.warning("job %s ends with the cluster: %s", name, error)
 
 
 async def _interrupted_before_end(work: Coroutine[Any, Any, None]) -> bool:
     """Run `work`; returns whether Ctrl-C came before its end.
 
-    The signal sets an event of its own: asyncio would cancel `work`, and a client in the middle of
-    a message can swallow that, after which Ctrl-C has done nothing.
+    The signal sets an event instead of cancelling `work`, as asyncio would: a client that is in the
+    middle of a message can swallow the cancellation, and Ctrl-C would have no effect.
     """
     interrupt = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -125,7 +140,11 @@ async def _interrupted_before_end(work: Coroutine[Any, Any, None]) -> bool:
 
 
 async def _print_logs(client: Any, job: str) -> None:
-    """The job's output as it comes; where the connection breaks, from there on, on another one."""
+    """Print the job's output as it arrives.
+
+    After a broken connection the client sends the output from its start again: what was printed
+    before is skipped.
+    """
     printed = 0
     while True:
         seen = 0
@@ -135,23 +154,25 @@ async def _print_logs(client: Any, job: str) -> None:
                 seen += len(text)
                 printed = max(printed, seen)
                 lines = new.splitlines(keepends=True)
-                kept = [line for line in lines if " job_manager.py:" not in line]
-                print("".join(kept), end="", flush=True)
+                own = [line for line in lines if " job_manager.py:" not in line]
+                print("".join(own), end="", flush=True)
             return
         except (RuntimeError, OSError) as error:
             if client.get_job_status(job).is_terminal():
                 return
-            print(f"lost the job's output, asking again: {error}", file=sys.stderr, flush=True)
+            logger.warning("lost the connection to the job's output, connecting again: %s", error)
             await asyncio.sleep(1)
 
 
-def _wait_for_end(client: Any, job: str, deadline_s: float = JOB_STOP_S + 15) -> str:
-    deadline = time.monotonic() + deadline_s
-    while not (status := client.get_job_status(job)).is_terminal():
-        if time.monotonic() > deadline:
-            raise ClusterError(f"job {job} did not end within {deadline_s:.0f} s")
-        time.sleep(0.3)
-    return str(status.value)
+def _wait_for_end(client: Any, job: str, timeout_s: float = JOB_STOP_S + 15) -> str:
+    def final_status() -> str | None:
+        status = client.get_job_status(job)
+        return str(status.value) if status.is_terminal() else None
+
+    try:
+        return str(poll(final_status, timeout_s))
+    except TimeoutError:
+        raise ClusterError(f"job {job} did not end within {timeout_s:.0f} s") from None
 
 
 def _client(cluster: LocalCluster) -> Any:

@@ -1,11 +1,11 @@
-"""A Ray cluster of one machine, and a run on it as a Ray job: `make local-cluster`.
+"""A Ray cluster of one machine: started, recorded in a state file, stopped.
 
-Everything the cluster starts is in its session or carries a marker in its environment,
-`STEPCODER_CLUSTER=<id>` (a job's processes open sessions of their own; Ray's agents overwrite their
-environment). Stopping means ending those and no others, whatever else Ray runs here.
+Every process of the cluster is in its session, or carries the marker `STEPCODER_CLUSTER=<id>` in
+its environment (a job's processes open sessions of their own; Ray's agents overwrite their
+environment). `stop_cluster` ends these processes and no others, whatever else Ray runs here.
 
 Ray's ports answer on every interface of the machine, so the cluster keeps Ray's token
-authentication on; clients of this user find the token by themselves, a browser asks for it.
+authentication on. Clients of this user read the token from its file; a browser asks for it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +29,22 @@ import psutil
 from actors.cluster.placement import SANDBOX_RESOURCE
 from actors.cluster.ports import free_port
 from curriculum.files import write_atomic
+from deploy.cluster.authentication import auth_token, ray_command
+from deploy.cluster.polling import poll
+from deploy.errors import ClusterError
 from deploy.versions import ROOT
 
 STATE = ROOT / "runs" / ".cluster" / "state.json"
+"""File that records the running cluster of this checkout."""
 MARKER = "STEPCODER_CLUSTER"
+"""Environment variable of the cluster's processes."""
 HOST = "127.0.0.1"
 START_S = 90.0
 """Longest wait for the cluster to answer [seconds]."""
 STOP_S = 3.0
 """Longest wait for its processes to end by themselves [seconds]."""
-
 JOB_STOP_S = 60
 """Time that a job has to stop its actors and containers; Ray's own 3 s are too short [seconds]."""
-
-
-class ClusterError(RuntimeError):
-    """The local cluster cannot be started or reached; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class LocalCluster:
-    """A cluster that `start_cluster` started, as its state file remembers it."""
+    """A cluster that `start_cluster` started; the content of its state file."""
 
     id: str
     """Value of the marker in its processes' environment."""
@@ -68,23 +67,23 @@ class LocalCluster:
     started: float
     """When it was started [seconds since the epoch]; a session id can be used again later."""
     ports: Ports
-    """Where it listens."""
+    """The ports it listens on."""
     temp_dir: str
-    """Ray's session files; removed with the cluster."""
+    """Folder of Ray's session files; removed with the cluster."""
 
     @property
     def address(self) -> str:
-        """For RAY_ADDRESS."""
+        """Value of RAY_ADDRESS for a driver."""
         return f"{HOST}:{self.ports.cluster}"
 
     @property
     def dashboard(self) -> str:
-        """The dashboard, which also takes jobs."""
+        """URL of the dashboard, which also takes jobs."""
         return f"http://{HOST}:{self.ports.dashboard}"
 
     @property
     def metrics(self) -> str:
-        """The Prometheus endpoint."""
+        """URL of the Prometheus endpoint."""
         return f"http://{HOST}:{self.ports.metrics}/metrics"
 
     def processes(self) -> list[psutil.Process]:
@@ -117,7 +116,7 @@ class LocalCluster:
 
 
 def running_cluster() -> LocalCluster | None:
-    """The cluster of the state file, if any of its processes live."""
+    """The cluster of the state file, if any of its processes is alive."""
     try:
         state = json.loads(STATE.read_text())
         cluster = LocalCluster(**{**state, "ports": Ports(**state["ports"])})
@@ -146,7 +145,7 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
         "--dashboard-host", HOST,
         "--dashboard-port", str(ports.dashboard),
         "--metrics-export-port", str(ports.metrics),
-        # Nobody need know these; Ray's fixed defaults would collide with another cluster.
+        # No client uses these two; Ray's fixed defaults would collide with another cluster.
         "--dashboard-agent-listen-port", str(free_port()),
         "--ray-client-server-port", str(free_port()),
         "--min-worker-port", "0", "--max-worker-port", "0",
@@ -169,16 +168,25 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
     cluster = LocalCluster(name, head.pid, started, ports, temp_dir)
     try:
         write_atomic(STATE, json.dumps(asdict(cluster)))
-        deadline = time.monotonic() + START_S
-        while not cluster.answers():
-            if head.poll() is not None or time.monotonic() > deadline:
-                tail = "\n  ".join(log.read_text().splitlines()[-15:])
-                raise ClusterError(f"Ray did not come up ({log}):\n  {tail}")
-            time.sleep(0.3)
+        _wait_until_up(cluster, head, log)
     except BaseException:
         stop_cluster(cluster)
         raise
     return cluster
+
+
+def _wait_until_up(cluster: LocalCluster, head: subprocess.Popen[bytes], log: Path) -> None:
+    def ended_or_up() -> bool:
+        return head.poll() is not None or cluster.answers()
+
+    try:
+        poll(ended_or_up, START_S)
+        reason = "" if head.poll() is None else f"its process ended with status {head.returncode}"
+    except TimeoutError:
+        reason = f"no answer within {START_S:.0f} s; give the machine a quieter moment and repeat"
+    if reason:
+        tail = "\n  ".join(log.read_text().splitlines()[-15:])
+        raise ClusterError(f"Ray did not start: {reason} ({log}):\n  {tail}")
 
 
 def cluster_env(marker: str) -> dict[str, str]:
@@ -193,41 +201,26 @@ def cluster_env(marker: str) -> dict[str, str]:
     }
 
 
-def ray_command() -> str:
-    """The `ray` of this environment."""
-    return str(Path(sys.executable).with_name("ray"))
-
-
-@cache
-def auth_token() -> str:
-    """This user's Ray token, made on first use (`ray get-auth-token --generate`)."""
-    made = subprocess.run(
-        [ray_command(), "get-auth-token", "--generate"],
-        env={**os.environ, "RAY_AUTH_MODE": "token"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if made.returncode:
-        raise ClusterError(f"`ray get-auth-token --generate` failed: {made.stderr.strip()}")
-    return made.stdout.split()[-1]
-
-
 def stop_cluster(cluster: LocalCluster) -> int:
-    """End the cluster's processes, all of them and no others; returns how many there were."""
+    """End every process of the cluster and no other; returns their number."""
     processes = cluster.processes()
     for process in processes:
         _signal(process, signal.SIGTERM)
     psutil.wait_procs(processes, timeout=STOP_S)
-    # A dying raylet may still start an agent anew, so look again until there is nothing.
-    deadline = time.monotonic() + START_S
-    while (remaining := cluster.processes()) and time.monotonic() < deadline:
-        for process in remaining:
-            _signal(process, signal.SIGKILL)
-        psutil.wait_procs(remaining, timeout=5)
+    # A raylet that is about to end may still restart an agent: kill until nothing is left.
+    with contextlib.suppress(TimeoutError):
+        poll(lambda: _kill(cluster.processes()), START_S, interval_s=0)
     shutil.rmtree(cluster.temp_dir, ignore_errors=True)
     STATE.unlink(missing_ok=True)
     return len(processes)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> bool:
+    """Kill the processes and wait for their end; returns whether there were none."""
+    for process in processes:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=5)
+    return not processes
 
 
 def _signal(process: psutil.Process, number: int) -> None:

@@ -4,29 +4,49 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from deploy.cluster.job import Finished, decide, follow, stop_running_jobs, submit
-from deploy.cluster.local import (
-    STATE,
-    LocalCluster,
-    Ports,
-    running_cluster,
-    start_cluster,
-    stop_cluster,
+from cyclopts import App, Parameter
+
+from deploy.cluster.authentication import use_token_authentication
+from deploy.commands.configuration import Configuration, takes_configuration
+
+if TYPE_CHECKING:
+    from deploy.cluster.local import LocalCluster
+
+app = App(
+    name="local-cluster",
+    help_epilogue="""\
+Examples:
+  stepcoder local-cluster up --config deploy/profiles/local.yaml     make local-cluster
+  stepcoder local-cluster up --config P --name hot --rollout.temperature 1.2
+  stepcoder local-cluster down                                       make local-cluster-down""",
 )
-from deploy.config import RunConfig
-from deploy.report.result_table import print_result, read_result
 
 
+@app.command
+@takes_configuration
 def up(
-    config: RunConfig, profile: Path | None, overrides: Sequence[str], ports: Ports, fresh: bool
+    configuration: Configuration,
+    *,
+    fresh: Annotated[bool, Parameter(help="Run again even if the run has finished.")] = False,
+    port: Annotated[int, Parameter(help="Port of the cluster.")] = 6379,
+    dashboard_port: Annotated[int, Parameter(help="Port of its dashboard.")] = 8265,
+    metrics_port: Annotated[int, Parameter(help="Port of its Prometheus endpoint.")] = 8080,
 ) -> int:
-    """Start the cluster unless it runs, submit the run unless it has finished, follow it."""
+    """Start the cluster unless it runs, submit the run as a Ray job, follow it to its end.
+
+    A finished run of the same configuration is not run again, an interrupted one is resumed.
+    """
+    config = configuration.load()
+    use_token_authentication()
+    from deploy.cluster.job import FINISHED, follow, start_mode, submit
+    from deploy.cluster.local import Ports, running_cluster, start_cluster, stop_cluster
+    from deploy.report.result_table import print_result, read_result
+
     folder = config.runs_dir.absolute() / config.name
-    mode = decide(config, folder, fresh)
-    if mode is Finished:
+    mode = start_mode(config, folder, fresh)
+    if mode is FINISHED:
         print(
             f"{folder} has finished with this configuration; --fresh (make local-cluster "
             f"ARGS=--fresh) runs it again"
@@ -34,35 +54,38 @@ def up(
         print_result(read_result(folder), folder)
         return 0
     cluster = running_cluster()
-    ours = cluster is None
+    started_here = cluster is None
     try:
         if cluster is None:
             print("starting a one-node Ray cluster ...", flush=True)
+            ports = Ports(port, dashboard_port, metrics_port)
             cluster = start_cluster(ports, config.pool.workers)
-        _where(cluster)
-        words = [*(["--config", str(profile.absolute())] if profile else []), *overrides]
-        words += ["--name", config.name, "--runs_dir", str(config.runs_dir.absolute()), *mode]
-        command = shlex.join([sys.executable, "-m", "deploy", "train", *words])
-        job = submit(cluster, command, config.name)
-        succeeded = follow(cluster, job)
+        _print_addresses(cluster)
+        profile = configuration.profile
+        arguments = ["--config", str(profile.absolute())] if profile else []
+        arguments += configuration.override_arguments()
+        # The job's driver has a working directory of its own.
+        arguments += ["--name", config.name, "--runs_dir", str(config.runs_dir.absolute()), *mode]
+        command = shlex.join([sys.executable, "-m", "deploy", "train", *arguments])
+        succeeded = follow(cluster, submit(cluster, command, config.name))
     except BaseException:
-        if ours and cluster is not None:
+        if started_here and cluster is not None:
             print("stopping the cluster ...", file=sys.stderr, flush=True)
             stop_cluster(cluster)
         raise
     print(f"\nwhere to look\n  run folder   {folder}")
-    _where(cluster)
+    _print_addresses(cluster)
     print("  stop it      make local-cluster-down")
     return 0 if succeeded else 1
 
 
-def _where(cluster: LocalCluster) -> None:
-    token = "its token: .venv/bin/ray get-auth-token"
-    print(f"  dashboard    {cluster.dashboard}   ({token})\n  prometheus   {cluster.metrics}")
-
-
+@app.command
 def down() -> int:
-    """Stop what `up` started."""
+    """Stop exactly what `up` started."""
+    use_token_authentication()
+    from deploy.cluster.job import stop_running_jobs
+    from deploy.cluster.local import STATE, running_cluster, stop_cluster
+
     cluster = running_cluster()
     if cluster is None:
         STATE.unlink(missing_ok=True)
@@ -73,12 +96,21 @@ def down() -> int:
     return 0
 
 
+@app.command
 def status() -> int:
-    """Say what runs; exit status 1 where nothing does."""
+    """Print what runs and where to look; the exit status is 1 where nothing runs."""
+    use_token_authentication()
+    from deploy.cluster.local import running_cluster
+
     cluster = running_cluster()
     if cluster is None:
         print("no local cluster of this checkout is running; start one with make local-cluster")
         return 1
     print(f"local cluster {cluster.id}: {len(cluster.processes())} processes")
-    _where(cluster)
+    _print_addresses(cluster)
     return 0
+
+
+def _print_addresses(cluster: LocalCluster) -> None:
+    token = "its token: .venv/bin/ray get-auth-token"
+    print(f"  dashboard    {cluster.dashboard}   ({token})\n  prometheus   {cluster.metrics}")

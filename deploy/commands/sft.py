@@ -1,92 +1,88 @@
-"""`stepcoder sft`: a policy that answers in the language of a data set's solutions."""
+"""`stepcoder sft`: a policy fine-tuned on the solutions of a data set."""
 
 from __future__ import annotations
 
-import argparse
 import json
+import logging
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
 
 from actors.errors import RunFailed
 from actors.training.console import clock
-from curriculum.datasets.registry import FORMATS, Skipped, read_source
+from curriculum.datasets.registry import Skipped
 from curriculum.problem import Problem
 from curriculum.prompt import prompt_text
 from curriculum.subtask import FULL_TASK, cut
-from deploy.commands.command import add_command
-from deploy.commands.data import tell_skipped
-from deploy.config import ConfigError, load_config
+from deploy.commands.configuration import Configuration, takes_configuration
+from deploy.commands.data.source import FormatOption, Selection, SkipBad, SourcePath, report_skipped
+from deploy.errors import ConfigError
+from deploy.logs import log_to_stdout
 from learner.errors import LearnerError, NonFiniteError
 
-EXAMPLES = """\
-examples:
+logger = logging.getLogger(__name__)
+
+app = App(
+    name="sft",
+    help_epilogue="""\
+Examples:
   stepcoder data synth -o problems.jsonl --per-tier 300
-  stepcoder sft problems.jsonl -o models/warm                      a small Llama from scratch
-  stepcoder sft apps.json -o models/warm --model deepseek-coder    a model that exists
+  stepcoder sft problems.jsonl -o models/warm                     a small Llama from scratch
+  stepcoder sft apps.json -o models/warm --model deepseek-coder   a model that exists
   stepcoder sft problems.jsonl -o models/warm --sft.steps 900 --sft.optimizer.lr 1e-3
-  stepcoder sft problems.jsonl -o models/warm --solve 50           and its pass rate in the sandbox
+  stepcoder sft problems.jsonl -o models/warm --solve 50          and its pass rate
   stepcoder train --config P --model.path models/warm
 
-Every `sft.` and `model.` key that `stepcoder config` prints can be overridden. Several ranks:
-torchrun --nproc-per-node 2 -m deploy sft ...
-"""
+Several ranks: torchrun --nproc-per-node 2 -m deploy sft ...""",
+)
 
 
-def add_sft_command(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    """Add `sft` to the command line's parser."""
-    summary = "fine-tune a policy on a data set's solutions (the warm start): a model folder"
-    parser = add_command(commands, "sft", run, summary, EXAMPLES)
-    parser.add_argument("source", type=Path, help="a file of problems, or a folder of APPS")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--model", type=Path, help="a Hugging Face folder to start from")
-    parser.add_argument("--config", type=Path, metavar="P", help="a profile in YAML")
-    parser.add_argument("--format", choices=FORMATS, help="how the data is laid out (detected)")
-    parser.add_argument("--skip-bad", action="store_true", help="leave bad records out, counted")
-    parser.add_argument(
-        "--heldout", type=float, default=0.05, metavar="SHARE", help="not learned from (0.05)"
-    )
-    parser.add_argument(
-        "--solve", type=int, default=0, metavar="N", help="held-out problems to solve at the end"
-    )
+@app.default
+@takes_configuration
+def sft(
+    configuration: Configuration,
+    source: SourcePath,
+    /,
+    *,
+    out: Annotated[Path, Parameter(("--out", "-o"), help="Model folder to write.")],
+    model: Annotated[Path | None, Parameter(help="Hugging Face folder to start from.")] = None,
+    format: FormatOption = None,
+    skip_bad: SkipBad = False,
+    heldout: Annotated[float, Parameter(help="Share of the problems not learned from.")] = 0.05,
+    solve: Annotated[int, Parameter(help="Held-out problems to solve at the end.")] = 0,
+) -> int:
+    """Fine-tune a policy on a data set's solutions (the warm start): a model folder.
 
-
-def run(options: argparse.Namespace, words: Sequence[str]) -> int:
-    """Train, print progress and the result; returns the exit status.
-
-    Raises:
-        ConfigError: data or model cannot be used; the message names which.
+    Reads the configuration's `sft`, `model` and, with --solve, `sandbox` and `rollout` keys.
     """
-    given = ["--model.path", str(options.model)] if options.model else []
-    config = load_config(options.config, [*given, *words])
-    if options.out.exists() and not (options.out / "config.json").is_file():
-        raise ConfigError(f"--out {options.out}: exists and is no model folder; name another")
-    skipped = Skipped() if options.skip_bad else None
-    try:
-        format = FORMATS[options.format] if options.format else None
-        problems = list(read_source(options.source, format, skipped=skipped))
-    except OSError as error:
-        raise ConfigError(
-            f"{error.filename or options.source}: {error.strerror or error}"
-        ) from None
-    tell_skipped(skipped or Skipped())
-    train, heldout = split(problems, options.heldout, config.sft.seed, options.source)
-    print(f"sft: {len(train)} problems to learn from, {len(heldout)} held out -> {options.out}")
+    log_to_stdout()
+    if model:
+        overrides = {"model.path": json.dumps(str(model)), **configuration.overrides}
+        configuration = replace(configuration, overrides=overrides)
+    config = configuration.load()
+    if out.exists() and not (out / "config.json").is_file():
+        raise ConfigError(f"--out {out}: exists and is no model folder; name another")
+    skipped = Skipped()
+    problems = list(Selection(format=format, skip_bad=skip_bad).read(source, skipped))
+    report_skipped(skipped)
+    train, held_out = split(problems, heldout, config.sft.seed, source)
+    logger.info("sft: %d problems to learn from, %d held out -> %s", len(train), len(held_out), out)
     from learner.sft import sft
 
     try:
-        result = sft(
-            pairs(train), config.sft, config.model, options.out, show, heldout=pairs(heldout)
-        )
+        result = sft(pairs(train), config.sft, config.model, out, log_step, heldout=pairs(held_out))
     except NonFiniteError as error:
-        raise RunFailed(f"sft: {error}") from None
+        raise RunFailed(f"sft: {error}") from error
     except LearnerError as error:
-        raise ConfigError(f"sft: {error}") from None
-    if options.solve and heldout and _first_rank():
+        raise ConfigError(f"sft: {error}") from error
+    if solve and held_out and _first_rank():
         from deploy.greedy_evaluation import greedy_pass_rate
 
-        result |= greedy_pass_rate(options.out, heldout[: options.solve], config)
+        result |= greedy_pass_rate(out, held_out[:solve], config)
     if _first_rank():
         print(json.dumps(result))
     return 0
@@ -95,36 +91,35 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
 def split(
     problems: Sequence[Problem], share: float, seed: int, source: Path
 ) -> tuple[list[Problem], list[Problem]]:
-    """Problems to learn from and held-out ones, which share no question.
+    """Problems to learn from, and held-out problems that share no question with them.
 
     Raises:
-        ConfigError: nothing is left to learn from, or `share` is no share.
+        ConfigError: nothing is left to learn from, or `share` is not in [0, 1).
     """
     if not 0 <= share < 1:
         raise ConfigError(f"--heldout {share}: a share lies between 0 and 1")
     questions = sorted({problem.question for problem in problems})
     random.Random(seed).shuffle(questions)
-    kept_out = set(questions[: round(share * len(questions))])
-    train = [problem for problem in problems if problem.question not in kept_out]
+    held_out = set(questions[: round(share * len(questions))])
+    train = [problem for problem in problems if problem.question not in held_out]
     if not train:
         raise ConfigError(f"{source}: no problems to learn from")
-    return train, [problem for problem in problems if problem.question in kept_out]
+    return train, [problem for problem in problems if problem.question in held_out]
 
 
 def pairs(problems: Sequence[Problem]) -> list[tuple[str, str]]:
-    """Prompts as RL asks them for the whole task, and what is to follow."""
+    """Pairs of a prompt, as RL writes it for the whole task, and the solution that follows."""
     subtasks = [cut(problem, FULL_TASK, frozenset()) for problem in problems]
     return [(prompt_text(subtask), subtask.remainder) for subtask in subtasks]
 
 
-def show(row: dict[str, float]) -> None:
-    """One line of progress."""
+def log_step(row: dict[str, float]) -> None:
+    """Log the metrics of one step on one line."""
     left = row["seconds"] / row["step"] * (row["steps"] - row["step"])
     heldout = f"  held out {row['heldout_loss']:.4f}" if "heldout_loss" in row else ""
-    print(
+    logger.info(
         f"step {row['step']:.0f}/{row['steps']:.0f}  loss {row['loss']:.4f}{heldout}  "
-        f"lr {row['lr']:.2e}  {row['tokens_per_second']:.0f} tokens/s  left {clock(left)}",
-        flush=True,
+        f"lr {row['lr']:.2e}  {row['tokens_per_second']:.0f} tokens/s  left {clock(left)}"
     )
 
 

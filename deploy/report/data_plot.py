@@ -8,7 +8,7 @@ from typing import Any
 
 from curriculum.datasets.statistics import ALL, Counts
 from curriculum.problem import TIERS
-from deploy.config import ConfigError
+from deploy.errors import ConfigError
 
 COLOURS = {"introductory": "#4c9f70", "interview": "#3b6ea5", "competition": "#b5485d"}
 LAST_BIN = 16

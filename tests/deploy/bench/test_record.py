@@ -79,5 +79,5 @@ def test_the_table_marks_a_missed_target() -> None:
 def test_a_benchmark_without_rounds_or_programs_is_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["sandbox", "bench", *arguments]) == 2
+    assert main(["bench", "sandbox", *arguments]) == 2
     assert "--rounds must be at least 1" in capsys.readouterr().err

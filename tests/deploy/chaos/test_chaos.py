@@ -12,7 +12,8 @@ import pytest
 
 from deploy.chaos.monkey import Plan
 from deploy.chaos.run import chaos, read_reference
-from deploy.config import ConfigError, RunConfig
+from deploy.config import RunConfig
+from deploy.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = Path(__file__).parents[1] / "small.yaml"

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.chaos.monkey import NODE_DOWN_S, Monkey, Plan
 from deploy.cluster.simulated import SimulatedCluster
+from deploy.errors import ClusterError
 
 INTERVAL_S = 10.0
 READY, STEP = "ready: 1 rollout worker(s)", "step  3/12  reward +0.10"
@@ -54,7 +55,7 @@ class FakeCluster(SimulatedCluster):
     def start(self, name: str) -> None:
         if self.failing_starts:
             self.failing_starts -= 1
-            raise RuntimeError(f"simulated node {name}: too slow")
+            raise ClusterError(f"simulated node {name}: too slow")
         self.events.append(f"start {name}")
         self.nodes[name] = None
 

@@ -58,7 +58,7 @@ def test_output_goes_on_where_the_connection_broke(capsys: pytest.CaptureFixture
     printed = capsys.readouterr()
     assert printed.out == Torn.whole
     assert client.asked == 2
-    assert "lost the job's output" in printed.err
+    assert "lost the connection to the job's output" in printed.err
 
 
 def test_only_submitted_jobs_are_stopped_and_one_that_will_not_is_told(

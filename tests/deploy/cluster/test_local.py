@@ -21,16 +21,10 @@ import yaml
 
 from actors.runs.folder import RunFolder
 from deploy.cluster import local as local_cluster
-from deploy.cluster.job import Finished, decide
-from deploy.cluster.local import (
-    STATE,
-    ClusterError,
-    LocalCluster,
-    Ports,
-    running_cluster,
-    start_cluster,
-)
-from deploy.config import ConfigError, load_config
+from deploy.cluster.job import FINISHED, start_mode
+from deploy.cluster.local import STATE, LocalCluster, Ports, running_cluster, start_cluster
+from deploy.config import load_config
+from deploy.errors import ClusterError, ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
@@ -124,21 +118,21 @@ def test_what_is_done_is_skipped_and_another_run_is_kept(
     monkeypatch.chdir(tmp_path)
     config = load_config(SMALL, ["--runs_dir", "runs"])
     folder = tmp_path / "runs" / config.name
-    assert decide(config, folder, fresh=False) == ["--overwrite"]
+    assert start_mode(config, folder, fresh=False) == ("--overwrite",)
     files = RunFolder(folder)
     files.clear()
     # The job is given the absolute path of the folder that its follower names as it likes.
     files.config.write_text(load_config(SMALL, ["--runs_dir", str(tmp_path / "runs")]).to_yaml())
-    assert decide(config, folder, fresh=False) == ["--overwrite"]
+    assert start_mode(config, folder, fresh=False) == ("--overwrite",)
     with files.checkpoint(2, keep=1) as partial:
         (partial / "weights").write_text("x")
-    assert decide(config, folder, fresh=False) == ["--resume"]
+    assert start_mode(config, folder, fresh=False) == ("--resume",)
     files.result.write_text("{}")
-    assert decide(config, folder, fresh=False) is Finished
-    assert decide(config, folder, fresh=True) == ["--overwrite"]
+    assert start_mode(config, folder, fresh=False) is FINISHED
+    assert start_mode(config, folder, fresh=True) == ("--overwrite",)
     other = load_config(SMALL, ["--runs_dir", "runs", "--loop.steps", "9"])
     with pytest.raises(ConfigError, match=r"another configuration \(differs at loop\.steps\)"):
-        decide(other, folder, fresh=False)
+        start_mode(other, folder, fresh=False)
 
 
 @pytest.mark.integration

@@ -92,7 +92,7 @@ def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["convert", "{src}", "-o", "{out}/no/folder.jsonl"], "No such file"),
         (["show", "{src}", "p9"], "no problem 'p9'"),
         (["stats", "{src}", "--kinds", "if,def"], "'def' is none of if, for"),
-        (["stats", "{src}", "--rollout.x", "1"], "unexpected argument"),
+        (["stats", "{src}", "--rollout.x", "1"], "Unknown option: --rollout.x"),
         (["synth", "-o", "{out}", "--per-tier", "0"], "0 problems cannot be made"),
     ],
 )

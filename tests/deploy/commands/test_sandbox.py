@@ -12,7 +12,8 @@ from rich.console import Console
 
 from curriculum.problem import Test
 from deploy.cli import main
-from deploy.commands.sandbox import print_verdict, read_tests
+from deploy.commands.sandbox.tests_file import read_tests
+from deploy.commands.sandbox.verdict_view import print_verdict
 from sandbox import Job, Sandbox, SandboxConfig
 
 SOURCE = "def f(x):\n    if x > 3:\n        return 2 * x\n    # never\n    y = 0; return y\n"
@@ -124,8 +125,8 @@ def test_a_compile_error_shows_its_line(write, capsys) -> None:
         ({"inputs": ["1"]}, "`inputs` and `outputs` must both be lists"),
         ([{"input": "1", "output": "1"}, {"input": "1"}], r"tests[1].output: Field required"),
         ([3], "tests[0].test: Input should be"),
-        ({"tests": None}, "not tests; they are"),
-        (3, "not tests; they are"),
+        ({"tests": None}, "not tests; expected"),
+        (3, "not tests; expected"),
         ("{", "not JSON"),
         ({"test_list": []}, "at least 1 item"),
         ({"test_list": ["assert ("]}, "statement 0 is not Python"),
@@ -147,13 +148,16 @@ def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
     assert main(words) == 2
     assert "absent.py: No such file or directory" in capsys.readouterr().err
     (tmp_path / "tests.json").unlink()
-    with pytest.raises(Exception, match=r"tests\.json: No such file"):
+    with pytest.raises(FileNotFoundError, match=r"tests\.json"):
         read_tests(tmp_path / "tests.json")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--seconds", "0"], "wall_seconds"), (["--backend", "podman"], "backend: Input should be")],
+    [
+        (["--seconds", "0"], "wall_seconds"),
+        (["--backend", "podman"], 'Choose from: "auto", "docker", "process"'),
+    ],
 )
 def test_limits_that_no_sandbox_takes_are_refused(write, capsys, words, said) -> None:
     assert main([*write([{"input": "", "output": ""}]), *words]) == 2

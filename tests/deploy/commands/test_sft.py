@@ -12,7 +12,7 @@ from curriculum.config import PromptConfig
 from curriculum.problem import Problem
 from deploy.cli import main
 from deploy.commands.sft import pairs, split
-from deploy.config import ConfigError
+from deploy.errors import ConfigError
 
 QUICK = ["--sft.steps", "2", "--sft.batch_size", "4", "--model.hidden_size", "32"]
 QUICK += ["--model.layers", "1", "--sft.warmup_steps", "0"]

@@ -1,0 +1,22 @@
+"""`stepcoder data`: one module per command."""
+
+from cyclopts import App
+
+app = App(
+    name="data",
+    help_epilogue="""\
+Examples:
+  stepcoder data synth -o problems.jsonl --per-tier 300
+  stepcoder data convert mbpp.jsonl -o problems.jsonl --skip-bad
+  stepcoder data stats problems.jsonl --plot problems.png
+  stepcoder data verify problems.jsonl -o kept.jsonl --report report.json""",
+)
+_COMMANDS = {
+    "convert": "Read a data set of any format, write our JSONL.",
+    "stats": "Count tiers, lengths, start points and stages.",
+    "show": "Print one problem with its cut points.",
+    "synth": "Write problems of the bundled generator.",
+    "verify": "Keep the problems whose solutions pass their tests.",
+}
+for _position, (_name, _summary) in enumerate(_COMMANDS.items()):
+    app.command(f"deploy.commands.data.{_name}:app", name=_name, help=_summary, sort_key=_position)

@@ -1,0 +1,80 @@
+"""`stepcoder sandbox run`: one program on its tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from pydantic import ValidationError
+from rich.console import Console
+
+from deploy.commands.sandbox.tests_file import read_tests, read_text
+from deploy.commands.sandbox.verdict_view import as_record, print_verdict
+from deploy.errors import ConfigError
+from sandbox import Job, Limits, Outcome, Sandbox, SandboxConfig
+
+Backend = Literal["auto", "docker", "process"]
+
+app = App(
+    name="run",
+    help_epilogue="""\
+Examples:
+  stepcoder sandbox run program.py --tests tests.json --fn solve
+  stepcoder sandbox run program.py --tests tests.json --json --backend process""",
+)
+
+
+@app.default
+def run(
+    program: Annotated[Path, Parameter(help="The program, a Python file.")],
+    /,
+    *,
+    tests: Annotated[Path, Parameter(help="Its tests, in JSON.")],
+    fn_name: Annotated[
+        str | None, Parameter("--fn", help="Function to call; without it stdin to stdout.")
+    ] = None,
+    as_json: Annotated[bool, Parameter("--json", help="Print the verdict as JSON.")] = False,
+    backend: Annotated[Backend, Parameter(help="Where the program runs.")] = "auto",
+    seconds: Annotated[
+        float | None, Parameter(help="Time limit over all tests [seconds]; 10 by default.")
+    ] = None,
+) -> int:
+    """Run a program on its tests; print the verdict and the executed lines.
+
+    The exit status is 0 if every test passed, else 1.
+    """
+    config = sandbox_config(backend, seconds)
+    source, test_file = read_text(program), read_tests(tests)
+    with Sandbox(config, run="command") as sandbox:
+        try:
+            job = Job(
+                id=str(program),
+                source=source,
+                fn_name=None if test_file.assertions else fn_name or test_file.fn_name,
+                tests=test_file.tests,
+                assertions=test_file.assertions,
+            )
+            verdict = sandbox.run(job)
+        except ValueError as error:
+            raise ConfigError(f"{tests}: {error}") from None
+    if as_json:
+        print(json.dumps(as_record(verdict)))
+    else:
+        print_verdict(verdict, source, Console(highlight=False))
+    return 0 if verdict.outcome is Outcome.passed else 1
+
+
+def sandbox_config(backend: Backend, seconds: float | None) -> SandboxConfig:
+    """The configuration for a backend's name and a time limit [seconds]; None: the default.
+
+    Raises:
+        ConfigError: values that no sandbox takes.
+    """
+    try:
+        limits = Limits() if seconds is None else Limits(wall_seconds=seconds)
+        return SandboxConfig(backend=backend, limits=limits)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -1,0 +1,80 @@
+"""A verdict for a person (marked source, tests, times) and for a program (JSON)."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sandbox import Outcome, TestOutcome, Verdict
+from sandbox.judging.coverage import executed_lines
+
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+"""The lines that Python counts; `str.splitlines` breaks at more characters."""
+_STYLES = {
+    TestOutcome.passed: "green",
+    TestOutcome.not_run: "dim",
+}
+
+
+def as_record(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain data for JSON, statements as objects with their names."""
+    record = dataclasses.asdict(verdict)
+    record["statements"] = [statement._asdict() for statement in verdict.statements]
+    return record
+
+
+def print_verdict(verdict: Verdict, source: str, console: Console) -> None:
+    """The source with a mark per line, a line per test, the outcome and the times."""
+    if verdict.statements:
+        console.print(_marked(verdict, source), soft_wrap=True)
+        console.print("+ executed   - not executed   ~ in part", style="dim")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for index, test in enumerate(verdict.tests, 1):
+        where = f" (line {test.line})" if test.line else ""
+        outcome = Text(test.outcome.value, style=_STYLES.get(test.outcome, "red"))
+        table.add_row(f"test {index}", outcome, Text(_printable(test.message) + where))
+    console.print(table)
+    passed = sum(test.outcome is TestOutcome.passed for test in verdict.tests)
+    good = verdict.outcome is Outcome.passed
+    line = Text(verdict.outcome.value, style="bold green" if good else "bold red")
+    line.append(f"  {passed} of {len(verdict.tests)} tests passed", style="default")
+    console.print(line)
+    if verdict.outcome in (Outcome.compile_error, Outcome.infra_error):
+        where = f" (line {verdict.error_line})" if verdict.error_line else ""
+        console.print(Text(_printable(verdict.error or "") + where))
+    console.print(
+        f"{verdict.wall_seconds * 1e3:.1f} ms wall, {verdict.cpu_seconds * 1e3:.1f} ms CPU, "
+        f"isolation: {verdict.isolation}"
+    )
+    if not verdict.trusted_tests:
+        console.print("the tests are code that ran beside the program: it could forge this verdict")
+    if verdict.coverage_tampered:
+        console.print(
+            "the program tampered with the tracer: its marks may be wrong", style="yellow"
+        )
+
+
+def _marked(verdict: Verdict, source: str) -> Text:
+    executed = set(verdict.executed_lines)
+    inverted = [s._replace(executed=not s.executed) for s in verdict.statements]
+    missed = set(executed_lines(source.encode(), inverted))
+    text = Text()
+    for number, line in enumerate(_LINE_BREAK.split(source.removesuffix("\n")), 1):
+        mark, style = " ", ""
+        if number in executed:
+            mark, style = ("~", "yellow") if number in missed else ("+", "green")
+        elif number in missed:
+            mark, style = "-", "red"
+        text.append(f"{number:4} {mark} ", style=style or "dim")
+        text.append(f"{_printable(line)}\n", style="dim" if mark == "-" else "")
+    return text
+
+
+def _printable(text: str) -> str:
+    """The text without control sequences: an untrusted program must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)

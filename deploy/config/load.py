@@ -1,0 +1,108 @@
+"""Reading a configuration: a YAML profile, then overrides from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from deploy.config.keys import nearest_keys
+from deploy.config.run_config import RunConfig
+from deploy.errors import ConfigError
+
+PROFILES = Path(__file__).resolve().parents[1] / "profiles"
+"""Folder of the profiles that come with this package."""
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a profile, apply overrides, validate.
+
+    Args:
+        path: YAML file that names only what differs from the defaults; None for all defaults.
+        overrides: arguments `--a.b value` or `--a.b=value`, values in YAML.
+
+    Raises:
+        ConfigError: names the file, the key, what is wrong, and the nearest key that exists.
+    """
+    tree = read_profile(path) if path is not None else {}
+    for key, value in parse_overrides(overrides):
+        _set(tree, key, value)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        source = str(path) if path is not None else "the defaults"
+        if overrides:
+            source += " with overrides"
+        lines = [f"  {_describe(problem)}" for problem in error.errors()]
+        raise ConfigError("\n".join([f"{source}: not a valid configuration", *lines])) from None
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """The content of a profile, not validated.
+
+    Raises:
+        ConfigError: no such file, or it does not hold a mapping in YAML.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        shipped = ", ".join(str(profile) for profile in sorted(PROFILES.glob("*.yaml")))
+        raise ConfigError(f"{path}: no such file; shipped profiles: {shipped}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections, found {type(tree).__name__}")
+    return tree
+
+
+def parse_overrides(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """`--a.b value` and `--a.b=value` as pairs of key and value.
+
+    Raises:
+        ConfigError: an argument that is no option, or an option without its value.
+    """
+    remaining = iter(arguments)
+    for argument in remaining:
+        if not argument.startswith("--") or argument == "--":
+            raise ConfigError(f"{argument!r}: expected an override like --rollout.temperature 0.9")
+        key, equals, text = argument[2:].partition("=")
+        if not equals:
+            following = next(remaining, None)
+            if following is None:
+                raise ConfigError(f"--{key}: a value must follow")
+            text = following
+        key = key.replace("-", "_")
+        try:
+            yield key, yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--{key}: {text!r} is not a YAML value") from None
+
+
+def _set(tree: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        child = tree.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--{key}: {section} is a value, not a section")
+        tree = child
+    tree[last] = value
+
+
+def _describe(problem: Any) -> str:
+    """One of pydantic's errors: the key, what is wrong, the nearest key."""
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return unknown_key(key)
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key or 'the file'}: {message[0].lower()}{message[1:]} (got {problem['input']!r:.80})"
+
+
+def unknown_key(key: str) -> str:
+    """The message for a key that does not exist, with the nearest one that does."""
+    nearest = nearest_keys(key)
+    return f"{key}: unknown key" + (f"; did you mean {nearest[0]}?" if nearest else "")

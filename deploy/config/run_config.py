@@ -1,0 +1,107 @@
+"""RunConfig: the configurations of all packages in one model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actors.config import (
+    LoopConfig,
+    PlacementConfig,
+    RolloutConfig,
+    SandboxPoolConfig,
+    WeightsConfig,
+)
+from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
+from learner.config import LearnerConfig, ModelConfig, RewardConfig, SFTConfig
+from sandbox.config import SandboxConfig
+
+
+class RunConfig(BaseModel):
+    """The whole configuration of a run. `stepcoder config --config PATH` prints it resolved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the run, of its folder below `runs_dir`, and of its label in the dashboards."""
+    runs_dir: Path = Path("runs")
+    """Folder of the run folders and of the cache of warm-started models."""
+    seed: int = Field(default=0, ge=0, lt=2**30)
+    """Seed of the schedule, the sampling and the learner (which adds its own `learner.seed`). The
+    warm start has `sft.seed`, so that runs of several seeds share one."""
+    model: ModelConfig = ModelConfig()
+    """The policy to start from: a Hugging Face folder, or a small Llama that is warm-started."""
+    data: DataConfig = DataConfig()
+    """Training problems and held-out problems."""
+    sft: SFTConfig = SFTConfig()
+    """The warm start, used when `model.path` is not given."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """The schedule of subtasks: CCCS and its alternatives."""
+    prompt: PromptConfig = PromptConfig()
+    """The prompt: plain text for a base model, or a chat."""
+    rollout: RolloutConfig = RolloutConfig()
+    """vLLM engines and sampling."""
+    sandbox: SandboxConfig = SandboxConfig()
+    """The sandbox that runs one program."""
+    pool: SandboxPoolConfig = SandboxPoolConfig()
+    """Number and placement of the sandboxes."""
+    reward: RewardConfig = RewardConfig()
+    """Reward of each outcome of a program."""
+    learner: LearnerConfig = LearnerConfig()
+    """PPO with execution masks."""
+    weights: WeightsConfig = WeightsConfig()
+    """The broadcast of weights from the learner to the engines."""
+    loop: LoopConfig = LoopConfig()
+    """Steps, evaluation and checkpoints."""
+    placement: PlacementConfig = PlacementConfig()
+    """Assignment of the roles to the cluster's resources."""
+
+    @model_validator(mode="after")
+    def _chat_needs_a_chat_model(self) -> RunConfig:
+        if self.prompt.style == "chat" and self.model.path is None:
+            raise ValueError(
+                "prompt.style chat needs model.path, the folder of an instruction-tuned model: the "
+                "small Llama that is warm-started without it has no chat template"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _other_problems_need_a_model(self) -> RunConfig:
+        if self.data.kind != "synthetic" and self.model.path is None:
+            raise ValueError(
+                f"data.kind {self.data.kind} needs model.path: the model that is warm-started "
+                "without it learns the synthetic problems only; `stepcoder sft` makes a model for "
+                "your problems"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _colocated_roles_take_turns(self) -> RunConfig:
+        if not self.placement.colocate:
+            if self.weights.backend == "ipc":
+                raise ValueError("weights.backend ipc needs placement.colocate: true")
+            return self
+        rules = {
+            "rollout.workers must equal placement.learner_ranks": (
+                self.rollout.workers == self.placement.learner_ranks
+            ),
+            "rollout.tensor_parallel must be 1": self.rollout.tensor_parallel == 1,
+            "loop.max_staleness must be 0": self.loop.max_staleness == 0,
+            "weights.backend cannot be nccl": self.weights.backend != "nccl",
+        }
+        if broken := [rule for rule, holds in rules.items() if not holds]:
+            raise ValueError(f"placement.colocate: {'; '.join(broken)}")
+        return self
+
+    def digest(self) -> str:
+        """Twelve hex digits that identify this configuration's content."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_yaml(self) -> str:
+        """The whole resolved configuration."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
