@@ -115,9 +115,9 @@ def _trl(spec: Spec) -> Callable[[], object]:
     class FixedResponses(GRPOTrainer):
         """Takes the batch's responses as the completions of every batch."""
 
-        def _generate(self, prompts: list[Any]) -> Any:
-            asked, responses = [p for p, _, _ in batch], [r for _, r, _ in batch]
-            return asked, responses, None, ["" for _ in batch], None, {}, None, None
+        def _generate(self, *_: Any, **__: Any) -> Any:
+            prompts, responses = [p for p, _, _ in batch], [r for _, r, _ in batch]
+            return prompts, responses, None, ["" for _ in batch], None, {}, None, None
 
     def reward(**_: Any) -> list[float]:
         return [value for _, _, value in batch]
