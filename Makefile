@@ -4,8 +4,10 @@ SHELL := /bin/sh
 VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
+# Two test processes; every Ray test runs in one of them (tests/conftest.py).
+PARALLEL := --numprocesses 2 --dist loadgroup
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner bench chaos soak coverage docs docs-serve lint format typecheck lock engine engine-down image clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos soak coverage docs docs-serve lint format lock engine engine-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -20,10 +22,15 @@ local-cluster-down: ## stop exactly what local-cluster started
 	@if [ -x $(VENV)/python ]; then exec $(VENV)/python -m deploy local-cluster down; else echo "nothing to stop: no .venv here"; fi
 
 test: install ## every test (the Docker ones where an engine answers)
-	@exec $(VENV)/python -m pytest $(ARGS)
+	@exec $(VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
-	@exec $(VENV)/python -m pytest -m "not integration and not docker" $(ARGS)
+	@exec $(VENV)/python -m pytest $(PARALLEL) -m "not integration and not docker" $(ARGS)
+
+soak: install ## what only endurance shows: chaos, 20,000 programs, large property tests (over an hour)
+	@HYPOTHESIS_PROFILE=soak $(VENV)/python -m pytest $(PARALLEL) -m "not integration and not docker"
+	@$(VENV)/python -m deploy bench sandbox --soak 20000
+	@$(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml
 
 bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--quick for a look)
 	@exec $(VENV)/python -m deploy bench sandbox $(ARGS)
@@ -43,7 +50,7 @@ bench-learner: install ## measure the learner against TRL and full logits: one t
 
 coverage: install ## every test, with a line-coverage report of our own code in build/coverage/
 	@mkdir -p build/coverage
-	@$(VENV)/python -m pytest --cov --cov-report= $(ARGS); status=$$?; \
+	@$(VENV)/python -m pytest $(PARALLEL) --cov --cov-report= $(ARGS); status=$$?; \
 	 $(VENV)/coverage html -q -d build/coverage/html; $(VENV)/coverage report; exit $$status
 
 docs: install ## the documentation site in build/site, without warnings

@@ -13,7 +13,6 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,48 +75,32 @@ def _relinked(match: re.Match[str], source: str, figures: set[str]) -> str:
 
 def configuration_reference() -> str:
     """Every configuration key with its type, default and meaning, from the models' docstrings."""
-    from deploy.config import RunConfig
+    from deploy.config.keys import all_keys
 
     lines = [
         "# Configuration reference",
         "",
         "Every key of a profile (`--config FILE`), generated from the configuration models. On the",
         "command line a key is `--section.key value`; a value is YAML (`null`, `[if, for]`).",
+        "`stepcoder config --explain KEY` prints one of them, with what sets it in a profile.",
         "",
     ]
-    sections: list[tuple[str, type[BaseModel]]] = [("", RunConfig)]
-    while sections:
-        name, model = sections.pop(0)
-        rows: list[str] = []
-        for key, field in model.model_fields.items():
-            path = f"{name}.{key}" if name else key
-            annotation = field.annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                sections.append((path, annotation))
-                continue
-            default = field.get_default(call_default_factory=True)
-            meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-            rows.append(f"| `{path}` | {_type(annotation)} | `{_value(default)}` | {meaning} |")
-        if rows:
-            about = " ".join((model.__doc__ or "").split())
-            lines += [f"## {name or 'The run'}", "", about, ""]
-            lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows, ""]
+    keys = all_keys()
+    sections = ["", *(key.name for key in keys.values() if key.is_section)]
+    for section in sections:
+        leaves = [key for key in keys.values() if key.section == section and not key.is_section]
+        lines += [f"## {section or 'The run'}", ""]
+        if section:
+            lines += [_cell(keys[section].docstring), ""]
+        if leaves:
+            lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+        for key in leaves:
+            row = f"| `{key.name}` | {_cell(key.type)} | `{_cell(key.default_text)}` | "
+            lines.append(f"{row}{_cell(key.docstring)} |")
+        lines.append("")
     return "\n".join(lines)
 
 
-def _type(annotation: Any) -> str:
-    """A type as a person writes it: `float`, `float or null`, one of the choices."""
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    text = re.sub(r"(typing|pathlib)\.|curriculum\.\w+\.", "", text)
-    text = text.replace("NoneType", "null").replace("None", "null").replace(" | ", " or ")
-    text = re.sub(r"Optional\[(.*)\]", r"\1 or null", text)
-    text = re.sub(r"Literal\[([^\]]*)\]", lambda match: match[1].replace("', '", "' or '"), text)
-    return f"`{text}`"
-
-
-def _value(default: Any) -> str:
-    if default is None:
-        return "null"
-    if isinstance(default, tuple):
-        return f"[{', '.join(map(str, default))}]"
-    return str(default)
+def _cell(text: str) -> str:
+    """Text that Markdown takes as one table cell."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,149 @@
+"""Every command of the documentation is run, with the files that it names provided.
+
+Commands that take minutes are run by the test that is about them; here their arguments are checked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.cli import main
+from tests.docs.commands import ROOT, Command, block_commands, inline_commands
+
+BIN = Path(sys.executable).parent
+SMALL_MODEL = ("--sft.steps", "2", "--sft.batch_size", "2", "--model.hidden_size", "64",
+               "--model.heads", "1", "--model.layers", "1")  # fmt: skip
+
+MBPP = [
+    {
+        "task_id": number,
+        "text": f"Write a function to add {number} to a number.",
+        "code": f"def add(a):\n    if a:\n        return a + {number}\n    return {number}\n",
+        "test_list": [f"assert add({a}) == {a + number}" for a in (0, 1, 2)],
+    }
+    for number in (1, 2, 3)
+] + [{"task_id": 4, "text": "No tests.", "code": "x = 1", "test_list": []}]
+
+
+def identifier(command: Command) -> str:
+    return str(command)
+
+
+def of(*programs: str) -> list[Command]:
+    return [command for command in block_commands() if command.program in programs]
+
+
+def test_no_documented_command_is_without_a_test() -> None:
+    tested = {"make", "stepcoder", "ray", "export", "pre-commit"}
+    assert {command.program for command in block_commands()} <= tested
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the documented commands name."""
+    folder = tmp_path_factory.mktemp("documentation")
+    (folder / "deploy").symlink_to(ROOT / "deploy")
+    (folder / "mbpp.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in MBPP))
+    stepcoder(folder, "data", "convert", "mbpp.jsonl", "-o", "problems.jsonl", "--skip-bad")
+    for name in ("kept.jsonl", "train.jsonl"):
+        shutil.copy(folder / "problems.jsonl", folder / name)
+    (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
+    (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')
+    return folder
+
+
+def stepcoder(folder: Path, *arguments: str) -> str:
+    """Run the command line in `folder`; returns what it printed.
+
+    Raises:
+        AssertionError: its exit status is not 0.
+    """
+    finished = subprocess.run(
+        [sys.executable, "-m", "deploy", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+STARTS_OTHERS = ("sft", "result", "verify", "run")
+"""Commands that start DeepSpeed or a sandbox, or read a finished run."""
+
+
+def starts_others(command: Command) -> bool:
+    return bool(set(STARTS_OTHERS) & set(command.arguments[:2]))
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in of("stepcoder") if not starts_others(c)], ids=identifier
+)
+def test_a_documented_command_succeeds(command: Command, workspace: Path) -> None:
+    name, *arguments = command.arguments
+    if name == "train":  # tests/deploy/test_train.py trains; this resolves the configuration
+        options = [word for word in arguments if word not in ("--resume", "--overwrite")]
+        assert "loop:" in stepcoder(workspace, "config", *options)
+    elif name == "bench":  # tests/deploy/bench measures each part once
+        stepcoder(workspace, name, *arguments, "--help")
+    else:
+        stepcoder(workspace, name, *arguments)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "command", [c for c in of("stepcoder") if starts_others(c)], ids=identifier
+)
+def test_a_documented_command_with_a_sandbox_or_a_model_succeeds(
+    command: Command, workspace: Path, request: pytest.FixtureRequest
+) -> None:
+    arguments = command.arguments
+    if arguments[0] == "result":
+        run = workspace / arguments[1]
+        if not run.exists():
+            shutil.copytree(request.getfixturevalue("undisturbed"), run)
+    if arguments[0] == "sft":
+        arguments = [*arguments, *SMALL_MODEL]
+    stepcoder(workspace, *arguments)
+
+
+@pytest.mark.parametrize("command", of("make"), ids=identifier)
+def test_a_documented_make_target_has_a_recipe(command: Command) -> None:
+    finished = subprocess.run(
+        ["make", "--dry-run", *command.arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_documented_pre_commit_hooks_can_be_installed(tmp_path: Path) -> None:
+    (command,) = of("pre-commit")
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    shutil.copy(ROOT / ".pre-commit-config.yaml", tmp_path)
+    subprocess.run([BIN / command.program, *command.arguments], cwd=tmp_path, check=True)
+    assert (tmp_path / ".git" / "hooks" / "pre-commit").exists()
+
+
+@pytest.mark.parametrize("command", list(inline_commands()), ids=identifier)
+def test_a_command_named_in_a_sentence_exists(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *rest = command.text.split()[1:]
+    if command.program == "make":
+        targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        prefix = name.removesuffix("*")
+        assert any(t == name or (prefix != name and t.startswith(prefix)) for t in targets)
+    elif re.fullmatch("[a-z-]+", name):
+        actions = rest[:1] if rest and re.fullmatch("[a-z]+", rest[0]) else []
+        assert main([name, *actions, "--help"]) == 0, capsys.readouterr().err
