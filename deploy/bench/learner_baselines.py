@@ -119,7 +119,7 @@ def _trl(spec: Spec) -> Callable[[], object]:
             prompts, responses = [p for p, _, _ in batch], [r for _, r, _ in batch]
             return prompts, responses, None, ["" for _ in batch], None, {}, None, None
 
-    def reward(**_: Any) -> list[float]:
+    def reward(**_: Any) -> list[float | None]:
         return [value for _, _, value in batch]
 
     settings = GRPOConfig(
