@@ -15,33 +15,33 @@ class CurriculumConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     mode: Literal["cccs", "none", "linear", "adaptive"] = "cccs"
-    """cccs: start near the end of each solution and move to its beginning; none: whole tasks;
-    linear: give less with every visit; adaptive: give as much as each problem needs now."""
+    """cccs: start near the end of each solution and move to its beginning; none: whole tasks only;
+    linear: a shorter prefix with every visit; adaptive: as long a prefix as each problem needs."""
     alpha: float = Field(default=0.7, gt=0, le=1)
     """Weight of the newest visit in a problem's moving average of pass rates."""
     threshold: float = Field(default=0.5, ge=0, lt=1)
-    """The paper's rho: a problem whose average rises above it moves one stage on."""
+    """The paper's rho: a problem whose average rises above it moves to the next stage."""
     start_point_kinds: tuple[StartPointKind, ...] = START_POINT_KINDS
     """Statements that count as start points; `linear` and `adaptive` cut before any statement."""
     linear_visits: int = Field(default=20, gt=0)
     """Mode `linear`: visits of a problem after which it is asked whole."""
     full_task_share: float = Field(default=0.25, ge=0, le=1)
-    """Mode `adaptive`: share of the visits at which a problem is asked whole all the same."""
+    """Mode `adaptive`: share of the visits that ask the whole task, whatever the stage."""
     floor: float = Field(default=0.1, ge=0, lt=1)
-    """Mode `adaptive`: a problem whose average falls below it is given more."""
+    """Mode `adaptive`: a problem whose average is at or below it gets a longer prefix."""
     longest_rest: int = Field(default=8, ge=0)
-    """Mode `adaptive`: most visits in a row left out of a problem always or never solved."""
-    tier_weights: dict[Tier, float] = Field(default_factory=dict)
-    """How often a tier's problems come, relative to the others (1 where not named), above 0. Every
-    problem comes at least once in an epoch."""
+    """Mode `adaptive`: most times in a row that an always or never solved problem is left out."""
+    tier_weights: dict[Tier, float] = Field(default_factory=dict[Tier, float])
+    """How often each tier's problems come, relative to the others; above 0, and 1 where not named.
+    Every problem comes at least once in an epoch."""
 
     @model_validator(mode="after")
     def _weights_are_positive(self) -> "CurriculumConfig":
         for tier, weight in self.tier_weights.items():
             if not 0 < weight < float("inf"):
-                raise ValueError(f"tier_weights.{tier}: {weight} is not above 0")
+                raise ValueError(f"tier_weights.{tier} must be above 0, not {weight}")
         if self.floor > self.threshold:
-            raise ValueError(f"floor {self.floor} lies above threshold {self.threshold}")
+            raise ValueError(f"floor {self.floor} must not be above threshold {self.threshold}")
         return self
 
     @property
@@ -51,17 +51,17 @@ class CurriculumConfig(BaseModel):
 
 
 class PromptConfig(BaseModel):
-    """How a model is asked (`curriculum.prompt`)."""
+    """The form of the prompts (`curriculum.prompt`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     style: Literal["base", "chat"] = "base"
-    """base: the model continues question and code as one text; chat: the question is the user's
-    turn, given code the beginning of the assistant's, through the tokenizer's chat template."""
+    """base: the model continues question and prefix as one text; chat: the question is the user's
+    turn and the prefix the beginning of the assistant's, by the tokenizer's chat template."""
     system: str = ""
-    """Style `chat`: the system's turn; none where empty."""
+    """Style `chat`: the system's turn; left out where empty."""
     instruction: str = "Answer with the whole program in one Python code block."
-    """Style `chat`: stands behind the question in the user's turn."""
+    """Style `chat`: follows the question in the user's turn."""
 
 
 class DataConfig(BaseModel):
@@ -73,9 +73,9 @@ class DataConfig(BaseModel):
     """synthetic: the bundled generator; jsonl: StepCoder's own files. `stepcoder data convert`
     makes such a file from APPS+, APPS, HumanEval, MBPP, LeetCodeDataset and the like."""
     train_path: Path | None = None
-    """Training problems; for kind jsonl, and needed there."""
+    """File of training problems; required by kind jsonl."""
     heldout_path: Path | None = None
-    """Problems that are only ever evaluated on; likewise."""
+    """File of problems for evaluation only; required by kind jsonl."""
     train_per_tier: int = Field(default=20, gt=0)
     """Synthetic training problems in each tier."""
     heldout_per_tier: int = Field(default=100, gt=0)
@@ -102,9 +102,9 @@ class DataConfig(BaseModel):
     @model_validator(mode="after")
     def _paths_fit_the_kind(self) -> "DataConfig":
         for name in ("train_path", "heldout_path"):
-            given = getattr(self, name) is not None
-            if self.kind == "synthetic" and given:
+            is_set = getattr(self, name) is not None
+            if self.kind == "synthetic" and is_set:
                 raise ValueError(f"{name} is not read when kind is 'synthetic'")
-            if self.kind != "synthetic" and not given:
+            if self.kind != "synthetic" and not is_set:
                 raise ValueError(f"kind {self.kind!r} needs {name}")
         return self

@@ -9,10 +9,10 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 
 
 class Test(BaseModel):
-    """One call of the solution's function, or one run of its program, and what must come of it."""
+    """One call of the solution's function, or one run of its program, with the expected result."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    __test__: ClassVar[bool] = False  # not a pytest class, whatever its name
+    __test__: ClassVar[bool] = False  # keeps pytest from collecting it by its name
 
     input: Any
     """Call-based: the list of positional arguments. Program: the whole of stdin, a string."""
@@ -23,7 +23,7 @@ class Test(BaseModel):
 
 
 class Problem(BaseModel):
-    """One programming problem with a solution known to be right.
+    """One programming problem with a correct solution.
 
     The canonical solution is a whole program: run after the preamble, it defines `fn_name`
     (call-based) or reads stdin and writes stdout (`fn_name` is None).
@@ -32,20 +32,20 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     id: str = Field(min_length=1)
-    """Unique within a data set; schedules and verdicts are keyed by it."""
+    """Unique within a data set; the curriculum's state is keyed by it."""
     question: str
     """What the model is asked, as text (a comment block where the model continues Python)."""
     starter_code: str = ""
     """Code every answer begins with; most useful when the canonical solution begins with it."""
     preamble: str = ""
-    """Imports and helpers that every program of this problem runs behind, whole lines; neither cut
-    nor shown to the policy."""
+    """Imports and helpers, as whole lines, that stand before every program of this problem; neither
+    cut nor shown to the policy."""
     canonical_solution: str
     """The source the curriculum cuts."""
     fn_name: str | None = Field(default=None, min_length=1)
     """Function the tests call; None for a program tested on stdin and stdout."""
     tests: tuple[Test, ...] = Field(min_length=1)
-    """At least one; a problem nobody can grade is not a problem."""
+    """At least one: a problem without tests cannot be judged."""
     difficulty: Tier
     """Tier by which results are reported."""
     source: str
@@ -72,8 +72,8 @@ class Problem(BaseModel):
             return tests
         call_based = info.data["fn_name"] is not None
         for index, test in enumerate(tests):
-            if call_based and not isinstance(test.input, list):
-                kind = type(test.input).__name__
+            kind = type(test.input).__name__
+            if call_based and kind != "list":
                 raise ValueError(f"tests[{index}].input must be a list of arguments, not {kind}")
             if not call_based and not (
                 isinstance(test.input, str) and isinstance(test.output, str)

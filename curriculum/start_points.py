@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from curriculum.syntax import parse
 
@@ -28,15 +28,20 @@ _NO_STATEMENTS = (ast.ExceptHandler, ast.match_case)
 def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
     r"""Offsets, in characters and ascending, at which a prefix of `source` may end.
 
-    There is one for every statement of the given kinds (`elif` is an `if`; `async` ones count;
-    comprehensions and conditional expressions are no statements). Source order is also outermost
-    to innermost. An offset stands before the white space (the newline, blank lines above it) that
-    precedes the statement, so that the policy writes `"\n    if ..."` itself and the cut falls
-    between two tokens; comments above the statement stay in the prefix. A statement at the very
-    beginning has offset 0.
+    There is one for every statement of the given kinds. `elif` is an `if`, `async for` and `async
+    with` count as well, comprehensions and conditional expressions do not. Source order is also
+    outermost to innermost. An offset stands before the white space (the newline, blank lines above
+    it) that precedes the statement, so that the policy writes `"\n    if ..."` itself and the cut
+    falls between two tokens; comments above the statement stay in the prefix. A statement at the
+    very beginning has offset 0.
 
-    Without kinds the source is not even parsed. Raises `SyntaxError`, `ValueError` (null bytes) or
-    `RecursionError` for a source that Python cannot parse, `KeyError` for an unknown kind.
+    Args:
+        source: a program.
+        kinds: of `START_POINT_KINDS`; with none of them the source is not parsed.
+
+    Raises:
+        SyntaxError: Python cannot parse the source (more exactly, one of `syntax.UNPARSABLE`).
+        KeyError: an unknown kind.
 
     Source: StepCoder (arXiv 2402.01391), section 3.1: start points are the beginnings of
     conditional statements located by the AST. The paper leaves open which node types count;
@@ -53,14 +58,18 @@ def statement_points(source: str) -> tuple[int, ...]:
     """Offsets, ascending and distinct, before every statement that begins a line of its own.
 
     A decorated statement begins at its first decorator. Offsets stand before white space, like
-    those of `start_points`, and the same is raised.
+    those of `start_points`.
+
+    Raises:
+        SyntaxError: Python cannot parse the source (more exactly, one of `syntax.UNPARSABLE`).
     """
     lines: set[int] = set()
     text = _NEWLINE.split(source)
     for node in _statements(parse(source)):
         decorators = getattr(node, "decorator_list", [])
         line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-        # `elif` is a statement after the text "el"; one behind `;` may even follow a string's end
+        # The AST has an `elif` as an `if` behind the text "el". A statement behind `;` does not
+        # begin its line, not even where the line begins inside a string.
         before = text[node.lineno - 1].encode()[: node.col_offset]
         if not before.strip() or before.strip() == b"el" or decorators:
             lines.add(line)
@@ -68,23 +77,21 @@ def statement_points(source: str) -> tuple[int, ...]:
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Every statement, without looking into expressions, which hold none."""
-    blocks: list[list] = [tree.body]
+    """Every statement; unlike `ast.walk`, skips expressions, which hold none."""
+    blocks: list[list[Any]] = [tree.body]
     while blocks:
         for node in blocks.pop():
             if type(node) not in _NO_STATEMENTS:
                 yield node
             fields = node.__dict__
-            for name in _BLOCKS:
-                if name in fields:
-                    blocks.append(fields[name])
+            blocks += [fields[name] for name in _BLOCKS if name in fields]
 
 
 def _before_lines(source: str, lines: list[int]) -> tuple[int, ...]:
     if not lines:
         return ()
     starts = [0, *(match.end() for match in _NEWLINE.finditer(source))]
-    offsets = []
+    offsets: list[int] = []
     for line in lines:
         offset = starts[line - 1]
         while offset and source[offset - 1] in _BLANK:

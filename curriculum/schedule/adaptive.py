@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import StageProgress
@@ -60,6 +62,7 @@ class AdaptiveSchedule(StatementSchedule):
         self._draws = 0
         self._left_out = 0
 
+    @override
     def metrics(self) -> dict[str, float]:
         """As for every schedule, with the share of problems at rest and the visits left out."""
         resting = sum(search.rest > 0 for search in self._search.values())
@@ -68,6 +71,7 @@ class AdaptiveSchedule(StatementSchedule):
             "visits_left_out": float(self._left_out),
         }
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         """As for every schedule, with the state of the search."""
         return super().state_dict() | {
@@ -77,6 +81,7 @@ class AdaptiveSchedule(StatementSchedule):
             "left_out": self._left_out,
         }
 
+    @override
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """As for every schedule; the seed of the whole-task draws is the saved one."""
         super().load_state_dict(state)
@@ -84,6 +89,7 @@ class AdaptiveSchedule(StatementSchedule):
         self._seed, self._draws = state["seed"], state["draws"]
         self._left_out = state["left_out"]
 
+    @override
     def _choose(self) -> tuple[int, int]:
         """The next problem that does not rest; a share of them whole.
 
@@ -108,10 +114,12 @@ class AdaptiveSchedule(StatementSchedule):
         self._left_out += 1
         return True
 
+    @override
     def _counts(self, progress: StageProgress, visit: Visit, weight_version: int) -> bool:
         current = visit.moves == progress.moves or visit.stage == FULL_TASK
         return current and weight_version >= progress.weight_version
 
+    @override
     def _update(self, progress: StageProgress, task: Subtask, pass_rate: float) -> None:
         search, config = self._search[task.problem.id], self._config
         if task.stage != progress.stage:

@@ -3,6 +3,8 @@
 Source: StepCoder (arXiv 2402.01391), section 3.1 and Algorithm 1.
 """
 
+from typing_extensions import override
+
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule, StageProgress
 from curriculum.subtask import FULL_TASK, Subtask, solution_points, stage_offsets
@@ -17,9 +19,11 @@ class CccsSchedule(Schedule):
     start points is asked whole from the start; in mode `none` that is every problem.
     """
 
+    @override
     def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
         return stage_offsets(solution_points(problem, self._config.cut_kinds))
 
+    @override
     def _update(self, progress: StageProgress, task: Subtask, pass_rate: float) -> None:
         progress.pass_rate = self._average(progress.pass_rate, pass_rate)
         if progress.pass_rate > self._config.threshold and progress.stage > FULL_TASK:

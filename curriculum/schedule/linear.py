@@ -4,6 +4,8 @@ Source: annealing the length of the prefix over training, as in UFT (arXiv 2505.
 problem, so that problems that come rarely are not left behind.
 """
 
+from typing_extensions import override
+
 from curriculum.schedule.base import StageProgress
 from curriculum.schedule.statements import StatementSchedule
 from curriculum.schedule.visits import Visit
@@ -17,9 +19,11 @@ class LinearSchedule(StatementSchedule):
     late: the number of visits alone decides.
     """
 
+    @override
     def _counts(self, progress: StageProgress, visit: Visit, weight_version: int) -> bool:
         return True
 
+    @override
     def _update(self, progress: StageProgress, task: Subtask, pass_rate: float) -> None:
         progress.pass_rate = self._average(progress.pass_rate, pass_rate)
         total = self._config.linear_visits

@@ -1,5 +1,7 @@
 """Stages that are single statements, shared by the schedules `linear` and `adaptive`."""
 
+from typing_extensions import override
+
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
 from curriculum.start_points import statement_points
@@ -13,6 +15,7 @@ class StatementSchedule(Schedule):
     paper's first stage gives most of a solution at once, and the next stage is a large jump.
     """
 
+    @override
     def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
         starter_end = len(starter_prefix(problem))
         points = statement_points(problem.canonical_solution)

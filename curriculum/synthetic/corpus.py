@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from curriculum.problem import Tier
-from curriculum.synthetic.language import HARD, Clause, Lines, sample_spec
+from curriculum.synthetic.clause_kinds import HARD, Lines
+from curriculum.synthetic.language import Clause, sample_spec
 
 TIER_WEIGHTS: dict[Tier, int] = {"introductory": 3, "interview": 3, "competition": 4}
 """Relative frequency of each tier in the corpus."""
@@ -56,5 +57,5 @@ def draw_variant(rng: random.Random, clause: Clause) -> Lines:
     if draw < shares.correct:
         return clause.correct()
     if draw < shares.correct + shares.incorrect:
-        return clause.mistaken(rng.randrange(len(clause.kind.mistakes)))
+        return clause.incorrect(rng.randrange(len(clause.kind.incorrect)))
     return clause.crashing()

@@ -1,7 +1,7 @@
-"""The little language of the synthetic problems: clauses, specifications and their programs.
+"""The language of the synthetic problems: clauses, specifications and their programs.
 
-A specification is one comment line and says what a function does to each number of a list and
-then to their total. It is a list of clauses, and every clause is one `if` or `while`:
+A specification is one comment line and says what a function does to each number of a list and then
+to their total. It is a list of clauses, and every clause is one `if` or `while`:
 
     # each: flip negative; past 77 cap 4 | then: ring 6
     def f(a):
@@ -17,9 +17,8 @@ then to their total. It is a list of clauses, and every clause is one `if` or `w
             t -= 6
         return t
 
-Every kind of clause also has *mistakes*, in which its author misread the phrase. Syntax is never
-wrong, so how hard a kind is to learn is set by how often authors get it right, and what a program
-does is known without asking anyone.
+Every kind of clause also has *incorrect variants*, which misread the phrase. Syntax is never wrong.
+How hard a kind is to learn is set by how often the corpus has it correct.
 """
 
 import random
@@ -27,22 +26,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curriculum.problem import Tier
-
-Lines = tuple[str, ...]
+from curriculum.synthetic.clause_kinds import (
+    EASY,
+    HARD,
+    HARD_COMPETITION,
+    HARD_INTERVIEW,
+    LEAVING,
+    ClauseKind,
+    Lines,
+)
 
 RARE_ABOVE = 77
 """The guard of rare clauses: inputs stay below it, so its suite is hardly ever executed."""
-
-
-@dataclass(frozen=True)
-class ClauseKind:
-    """One phrase of the language, as templates over the variable {v} and the numbers {K}, {M}."""
-
-    phrase: str
-    code: Lines
-    """What the phrase means. The first line names {v} exactly once."""
-    mistakes: tuple[Lines, ...]
-    """What careless authors take it for; each differs from `code` on some input."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class Clause:
     k: int
     m: int
     rare: bool
-    """Whether the clause stands behind the guard that is hardly ever true."""
+    """Whether the clause stands behind a guard that is hardly ever true (`RARE_ABOVE`)."""
 
     @property
     def phrase(self) -> str:
@@ -66,12 +61,12 @@ class Clause:
         """The lines that do what the phrase says."""
         return self._guarded([self._filled(line) for line in self.kind.code])
 
-    def mistaken(self, which: int) -> Lines:
-        """The lines of one of the kind's mistakes."""
-        return self._guarded([self._filled(line) for line in self.kind.mistakes[which]])
+    def incorrect(self, which: int) -> Lines:
+        """The lines of one of the kind's incorrect variants."""
+        return self._guarded([self._filled(line) for line in self.kind.incorrect[which]])
 
     def crashing(self) -> Lines:
-        """The correct lines with a misspelt variable in the condition: a NameError, if reached."""
+        """The correct lines with a misspelt variable in the condition (a NameError)."""
         head, *suite = self.kind.code
         misspelt = head.format(v="y", K=self.k, M=self.m)
         return self._guarded([misspelt, *map(self._filled, suite)])
@@ -105,9 +100,9 @@ class Spec:
         return f"# each: {each}" + (f" | then: {then}" if then else "")
 
     def program(self, written: Sequence[Lines]) -> str:
-        """The function `f` with each clause as somebody wrote it, in the order of `clauses`."""
+        """The function `f` with the given lines for each clause, in the order of `clauses`."""
         if len(written) != len(self.clauses):
-            raise ValueError(f"{len(written)} pieces of code for {len(self.clauses)} clauses")
+            raise ValueError(f"code for {len(written)} clauses, but there are {len(self.clauses)}")
         each, then = written[: len(self.each)], written[len(self.each) :]
         lines = ["def f(a):", "    t = 0", "    for x in a:"]
         lines += [f"        {line}" for clause in each for line in clause]
@@ -117,131 +112,8 @@ class Spec:
         return "\n".join(lines)
 
     def solution(self) -> str:
-        """The program in which every clause is right."""
+        """The program in which every clause is correct."""
         return self.program([clause.correct() for clause in self.clauses])
-
-
-EASY = (
-    ClauseKind(
-        "cap {K}",
-        ("if {v} > {K}:", "    {v} = {K}"),
-        (("if {v} < {K}:", "    {v} = {K}"),),
-    ),
-    ClauseKind(
-        "double under {K}",
-        ("if {v} < {K}:", "    {v} *= 2"),
-        (("if {v} <= {K}:", "    {v} *= 2"),),
-    ),
-    ClauseKind(
-        "evens plus {M}",
-        ("if {v} % 2 == 0:", "    {v} += {M}"),
-        (("if {v} % 2 == 1:", "    {v} += {M}"),),
-    ),
-    ClauseKind(
-        "odds minus {M}",
-        ("if {v} % 2 == 1:", "    {v} -= {M}"),
-        (("if {v} % 2 == 1:", "    {v} += {M}"),),
-    ),
-    ClauseKind(
-        "flip negative",
-        ("if {v} < 0:", "    {v} = -{v}"),
-        (("if {v} > 0:", "    {v} = -{v}"),),
-    ),
-    ClauseKind(
-        "{K} becomes {M}",
-        ("if {v} == {K}:", "    {v} = {M}"),
-        (("if {v} == {M}:", "    {v} = {K}"),),
-    ),
-)
-"""Kinds that most authors get right."""
-
-LEAVING = (
-    ClauseKind(
-        "skip under {K}",
-        ("if {v} < {K}:", "    continue"),
-        (("if {v} <= {K}:", "    continue"),),
-    ),
-    ClauseKind(
-        "stop over {K}",
-        ("if {v} > {K}:", "    break"),
-        (("if {v} >= {K}:", "    break"),),
-    ),
-)
-"""Easy kinds that leave the loop, and so stand only among the clauses on each number."""
-
-HARD_INTERVIEW = (
-    ClauseKind(
-        "mirror {K}",
-        ("if {v} < {K}:", "    {v} = {K} - {v}"),
-        (
-            ("if {v} < {K}:", "    {v} = {v} - {K}"),
-            ("if {v} > {K}:", "    {v} = {K} - {v}"),
-        ),
-    ),
-    ClauseKind(
-        "ring {K}",
-        ("while {v} >= {K}:", "    {v} -= {K}"),
-        (
-            ("while {v} > {K}:", "    {v} -= {K}"),
-            ("if {v} >= {K}:", "    {v} -= {K}"),
-        ),
-    ),
-    ClauseKind(
-        "near {K}",
-        ("if abs({v}) < {K}:", "    {v} += {K}"),
-        (
-            ("if abs({v}) > {K}:", "    {v} += {K}"),
-            ("if abs({v}) < {K}:", "    {v} = {K}"),
-        ),
-    ),
-)
-"""Kinds that most authors get wrong, met in the interview tier."""
-
-HARD_COMPETITION = (
-    ClauseKind(
-        "fold {K}",
-        ("while {v} > {K}:", "    {v} //= 2"),
-        (
-            ("while {v} >= {K}:", "    {v} //= 2"),
-            ("if {v} > {K}:", "    {v} //= 2"),
-        ),
-    ),
-    ClauseKind(
-        "lift {K} {M}",
-        ("if {v} % {K} == 0:", "    {v} += {M}"),
-        (
-            ("if {v} % {K} == 0:", "    {v} += {K}"),
-            ("if {v} % {M} == 0:", "    {v} += {M}"),
-        ),
-    ),
-    ClauseKind(
-        "swing {K} {M}",
-        ("if {v} > {K}:", "    {v} -= {M}", "elif {v} < {M}:", "    {v} += {K}"),
-        (
-            ("if {v} > {M}:", "    {v} -= {M}", "elif {v} < {M}:", "    {v} += {K}"),
-            ("if {v} > {K}:", "    {v} -= {M}", "elif {v} < {M}:", "    {v} += {M}"),
-        ),
-    ),
-    ClauseKind(
-        "climb {K} {M}",
-        ("while {v} < {K}:", "    {v} += {M}"),
-        (
-            ("while {v} <= {K}:", "    {v} += {M}"),
-            ("while {v} < {M}:", "    {v} += {K}"),
-        ),
-    ),
-    ClauseKind(
-        "step {K} {M}",
-        ("if {v} >= {K}:", "    {v} = {v} * 2 - {M}"),
-        (
-            ("if {v} >= {K}:", "    {v} = {v} * 2 + {M}"),
-            ("if {v} >= {M}:", "    {v} = {v} * 2 - {K}"),
-        ),
-    ),
-)
-"""Kinds that most authors get wrong, met (but for rare clauses) in the competition tier only."""
-
-HARD = HARD_INTERVIEW + HARD_COMPETITION
 
 
 @dataclass(frozen=True)
@@ -267,7 +139,7 @@ def sample_spec(rng: random.Random, tier: Tier, largest: int = 9) -> Spec:
     """Draw a specification: which clauses are hard, rare or easy, then their kinds and numbers.
 
     No kind comes twice with one variable in one role. K and M differ and lie in 2 to `largest`; up
-    to 9 every `while` clause ends, whatever its author made of it.
+    to 9 every variant of every `while` clause ends.
     """
     shape = TIER_SHAPES[tier]
     count = rng.choice(shape.clauses)

@@ -11,26 +11,29 @@ language of `curriculum.synthetic.language`:
 | interview    | 4       | about 5.5              | 13.5  | 1                          |
 | competition  | 6 or 7  | about 9.5              | 21    | 3, of kinds of this tier   |
 
-*Tests*: five to ten inputs, chosen so that each mistake in any one clause is caught; a problem
-with a mistake that no input shows is thrown away. *The warm-start corpus* (`sloppy_corpus`) is
-written by careless authors who get each clause right, wrong or crashing on its own: a model
-trained on it writes valid syntax, knows the right answer to each phrase among wrong ones, and
-fails the more, the more hard clauses there are. Rare guards, `break` and crashes leave parts of
-wrong programs unexecuted, so that the execution mask has something to do.
+The tests of a problem are five to ten inputs, chosen so that every incorrect variant of any one
+clause fails at least one of them; a specification for which no such inputs are found is discarded.
+Rare guards, `break` and crashes leave parts of wrong programs unexecuted, so that the execution
+mask has an effect.
 
-Everything is decided by the seed.
+The seed decides everything. `curriculum.synthetic.corpus` makes the warm-start corpus of the same
+language.
 """
 
 import ast
 import random
 from collections.abc import Collection, Iterator
+from typing import Any
 
+from curriculum.errors import CurriculumError
 from curriculum.problem import TIERS, Problem, Test, Tier
 from curriculum.syntax import parse
 from curriculum.synthetic.language import Spec, sample_spec
 
 CANDIDATE_INPUTS = 50
+"""Inputs among which a problem's tests are chosen."""
 MIN_DISTINCT_OUTPUTS = 8
+"""A problem whose candidate inputs give fewer outputs is too easy to guess."""
 MIN_TESTS, MAX_TESTS = 5, 10
 LOOP_BUDGET = 10_000
 """Iterations of all `while` loops in one call, above which a program counts as hanging."""
@@ -49,9 +52,16 @@ def synthetic_problems(
 ) -> list[Problem]:
     """Make `per_tier` problems of each tier, tier by tier, with distinct questions.
 
-    No question is in `exclude`. Ids are like `synthetic-competition-0007`, with `name` in front. A
-    smaller `per_tier` gives the first problems of a larger one. Raises `ValueError` when a tier
-    has no further problem to give.
+    A smaller `per_tier` gives the first problems of a larger one.
+
+    Args:
+        seed: decides every problem.
+        per_tier: number of problems in each tier.
+        exclude: questions that must not come.
+        name: the beginning of the ids, as in `synthetic-competition-0007`.
+
+    Raises:
+        CurriculumError: a tier has no further problem.
     """
     taken = set(exclude)
     problems: list[Problem] = []
@@ -69,7 +79,7 @@ def _new_problem(rng: random.Random, tier: Tier, taken: set[str], problem_id: st
         spec = sample_spec(rng, tier, largest=9 * 2 ** (tries // WIDENING))
         if spec.question in taken:
             continue
-        tests = _tests(rng, spec)
+        tests = choose_tests(rng, spec)
         if tests is not None:
             return Problem(
                 id=problem_id,
@@ -80,13 +90,13 @@ def _new_problem(rng: random.Random, tier: Tier, taken: set[str], problem_id: st
                 difficulty=tier,
                 source="synthetic",
             )
-    raise ValueError(f"no further {tier} problem in {MAX_REJECTIONS} tries; ask for fewer")
+    raise CurriculumError(f"no further {tier} problem in {MAX_REJECTIONS} tries; ask for fewer")
 
 
-def _tests(rng: random.Random, spec: Spec) -> tuple[Test, ...] | None:
-    """Choose tests that catch every mistake in one clause; None where that cannot be done.
+def choose_tests(rng: random.Random, spec: Spec) -> tuple[Test, ...] | None:
+    """Choose tests that every incorrect variant of one clause fails; None where none do.
 
-    Mistakes behind a rare guard are let go: hardly any input reaches them.
+    Clauses behind a rare guard are left out: hardly any input reaches them.
     """
     inputs = [
         [rng.randint(-6, 14) for _ in range(rng.randint(2, 6))] for _ in range(CANDIDATE_INPUTS)
@@ -95,7 +105,7 @@ def _tests(rng: random.Random, spec: Spec) -> tuple[Test, ...] | None:
     if None in expected or len(set(expected)) < MIN_DISTINCT_OUTPUTS:
         return None
     catching: list[set[int]] = []
-    for program in single_mistakes(spec):
+    for program in programs_with_one_error(spec):
         returned = run_on(program, inputs)
         catching.append({i for i in range(len(inputs)) if returned[i] != expected[i]})
         if not catching[-1]:
@@ -110,29 +120,32 @@ def _tests(rng: random.Random, spec: Spec) -> tuple[Test, ...] | None:
     return tuple(Test(input=[inputs[i]], output=expected[i]) for i in chosen)
 
 
-def single_mistakes(spec: Spec) -> Iterator[str]:
-    """Yield the programs in which one clause, not a rare one, is mistaken and all else is right."""
+def programs_with_one_error(spec: Spec) -> Iterator[str]:
+    """Yield the programs in which one clause, not a rare one, is incorrect and all else correct."""
     correct = [clause.correct() for clause in spec.clauses]
     for index, clause in enumerate(spec.clauses):
         if clause.rare:
             continue
-        for which in range(len(clause.kind.mistakes)):
-            yield spec.program([*correct[:index], clause.mistaken(which), *correct[index + 1 :]])
+        for which in range(len(clause.kind.incorrect)):
+            yield spec.program([*correct[:index], clause.incorrect(which), *correct[index + 1 :]])
 
 
 def _greedy_cover(catching: list[set[int]], inputs: int) -> list[int]:
-    """Pick inputs, each time the one that catches most programs not caught yet."""
+    """Pick inputs one by one, each time the one that catches most programs not caught yet.
+
+    `catching` holds, for each program, the indices of the inputs that catch it.
+    """
     chosen: list[int] = []
-    left = catching
-    while left:
-        best = max(range(inputs), key=lambda i: sum(i in caught_by for caught_by in left))
+    uncaught = catching
+    while uncaught:
+        best = max(range(inputs), key=lambda i: sum(i in caught_by for caught_by in uncaught))
         chosen.append(best)
-        left = [caught_by for caught_by in left if best not in caught_by]
+        uncaught = [caught_by for caught_by in uncaught if best not in caught_by]
     return chosen
 
 
-class _Hangs(Exception):
-    """A program used up its loop budget."""
+class _LoopBudgetSpent(Exception):
+    """The `while` loops of a program took more iterations than allowed."""
 
 
 class _BudgetedLoops(ast.NodeTransformer):
@@ -147,8 +160,8 @@ class _BudgetedLoops(ast.NodeTransformer):
 def run_on(program: str, inputs: list[list[int]], budget: int = LOOP_BUDGET) -> list[int | None]:
     """Call a generated program's `f` on each input; None where its `while` loops do not end.
 
-    Only for programs of this generator: they run in this process. (`for` loops of theirs go over
-    the input and end by themselves.)
+    Only for programs of this generator, as they run in this process. Their `for` loops go over the
+    input and end by themselves.
     """
     spent = 0
 
@@ -156,16 +169,16 @@ def run_on(program: str, inputs: list[list[int]], budget: int = LOOP_BUDGET) -> 
         nonlocal spent
         spent += 1
         if spent > budget:
-            raise _Hangs
+            raise _LoopBudgetSpent
 
     tree = ast.fix_missing_locations(_BudgetedLoops().visit(parse(program)))
-    namespace: dict = {"spend": spend}
+    namespace: dict[str, Any] = {"spend": spend}
     exec(compile(tree, "<synthetic>", "exec"), namespace)
     returned: list[int | None] = []
     for numbers in inputs:
         spent = 0
         try:
             returned.append(namespace["f"](list(numbers)))
-        except _Hangs:
+        except _LoopBudgetSpent:
             returned.append(None)
     return returned

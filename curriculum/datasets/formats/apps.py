@@ -69,7 +69,7 @@ def read_apps_parquet(path: Path) -> Reading:
         BadRecord: pyarrow is not installed, or the file is not a parquet file.
     """
     try:
-        from pyarrow.parquet import ParquetFile
+        from pyarrow.parquet import ParquetFile  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
         raise BadRecord(
             path, "file", "parquet", "reading it needs pyarrow: pip install 'stepcoder[parquet]'"
@@ -116,10 +116,10 @@ def _read_folder(path: Path, where: str, folder: Path) -> RecordReader:
     }
     record: dict[str, Any] = {name: text for name, text in files.items() if text is not None}
     metadata = RecordReader(path, where, {"metadata.json": content("metadata.json")})
-    decoded = metadata.decoded("metadata.json") or {}
-    if not isinstance(decoded, dict):
+    decoded = metadata.decoded("metadata.json")
+    if decoded is not None and not isinstance(decoded, dict):
         raise metadata.wrong_kind("metadata.json", "a JSON object", decoded)
-    difficulty = cast(dict[str, Any], decoded).get("difficulty")
+    difficulty = cast(dict[str, Any], decoded or {}).get("difficulty")
     return RecordReader(path, where, record | {"problem_id": where, "difficulty": difficulty})
 
 

@@ -1,4 +1,4 @@
-"""Test values survive our own JSONL whatever Python type they have."""
+"""Test values keep their Python types in JSON."""
 
 import json
 
@@ -51,8 +51,8 @@ def test_values_survive_a_file_of_problems(tmp_path, make_problem):
 @pytest.mark.parametrize(
     "form", [{"$tuple": 1}, {"$set": [[1]]}, {"$dict": [1]}, {"$list": []}, {"$tuple": [], "a": 1}]
 )
-def test_a_form_that_is_not_ours_is_named(tmp_path, make_problem, form):
+def test_an_unknown_json_form_is_named(tmp_path, make_problem, form):
     record = make_problem().model_dump() | {"tests": [{"input": [form], "output": 0}]}
     (tmp_path / "a.jsonl").write_text(json.dumps(record))
-    with pytest.raises(BadRecord, match=r"line 1: tests\.0\.input: not a value of ours"):
+    with pytest.raises(BadRecord, match=r"line 1: tests\.0\.input: not a StepCoder value"):
         read_problems(tmp_path / "a.jsonl")

@@ -8,13 +8,13 @@ from itertools import islice
 
 import pytest
 
-from curriculum.synthetic import language as clauses
-from curriculum.synthetic import problems as synthetic
+from curriculum.synthetic.clause_kinds import EASY, HARD_INTERVIEW
 from curriculum.synthetic.corpus import draw_variant, noisy_corpus
-from curriculum.synthetic.language import HARD_INTERVIEW, sample_spec
+from curriculum.synthetic.language import Clause, sample_spec
+from curriculum.synthetic.problems import choose_tests
 
 
-def test_the_corpus_is_decided_by_its_seed_and_has_its_size():
+def test_the_seed_and_the_size_decide_the_corpus():
     corpus = list(noisy_corpus(3, 200))
     assert len(corpus) == 200
     assert list(noisy_corpus(3, 200)) == corpus
@@ -22,14 +22,14 @@ def test_the_corpus_is_decided_by_its_seed_and_has_its_size():
     assert list(noisy_corpus(4, 200)) != corpus
 
 
-def test_the_corpus_always_parses_and_has_the_shape_of_solutions():
+def test_every_solution_parses_and_has_the_shape_of_canonical_ones():
     for question, solution in noisy_corpus(0, 500):
         assert question.startswith("# each: ")
         assert [type(node) for node in ast.parse(solution).body] == [ast.FunctionDef]
         assert solution.endswith("\n    return t")
 
 
-def test_the_corpus_leaves_heldout_questions_out():
+def test_excluded_questions_are_left_out():
     everything = {question for question, _ in noisy_corpus(0, 3000)}
     heldout = {question for question in everything if "flip negative" in question}
     corpus = list(noisy_corpus(0, 3000, exclude=heldout))
@@ -38,7 +38,7 @@ def test_the_corpus_leaves_heldout_questions_out():
     assert not heldout & {question for question, _ in corpus}
 
 
-def test_the_corpus_mixes_the_tiers_three_to_three_to_four():
+def test_tiers_come_three_to_three_to_four():
     clause_counts = Counter(
         question.count(";") + question.count(" | then: ") + 1
         for question, _ in noisy_corpus(1, 6000)
@@ -49,16 +49,16 @@ def test_the_corpus_mixes_the_tiers_three_to_three_to_four():
 
 
 @pytest.mark.parametrize(
-    ("kind", "right", "wrong", "crashing"),
-    [(clauses.EASY[0], 0.72, 0.18, 0.10), (HARD_INTERVIEW[0], 0.27, 0.60, 0.13)],
+    ("kind", "correct", "incorrect", "crashing"),
+    [(EASY[0], 0.72, 0.18, 0.10), (HARD_INTERVIEW[0], 0.27, 0.60, 0.13)],
 )
-def test_careless_authors_are_as_careless_as_documented(kind, right, wrong, crashing):
+def test_variants_have_their_documented_shares(kind, correct, incorrect, crashing):
     rng = random.Random(0)
-    clause = clauses.Clause(kind, "x", 3, 5, rare=False)
-    names = {clause.correct(): "right", clause.crashing(): "crashing"}
-    counts = Counter(names.get(draw_variant(rng, clause), "wrong") for _ in range(20_000))
-    assert counts["right"] / 20_000 == pytest.approx(right, abs=0.015)
-    assert counts["wrong"] / 20_000 == pytest.approx(wrong, abs=0.015)
+    clause = Clause(kind, "x", 3, 5, rare=False)
+    names = {clause.correct(): "correct", clause.crashing(): "crashing"}
+    counts = Counter(names.get(draw_variant(rng, clause), "incorrect") for _ in range(20_000))
+    assert counts["correct"] / 20_000 == pytest.approx(correct, abs=0.015)
+    assert counts["incorrect"] / 20_000 == pytest.approx(incorrect, abs=0.015)
     assert counts["crashing"] / 20_000 == pytest.approx(crashing, abs=0.015)
 
 
@@ -92,12 +92,12 @@ def executed_share(program, inputs):
 @pytest.mark.parametrize(
     ("tier", "at_most"), [("introductory", 0.9), ("interview", 0.85), ("competition", 0.7)]
 )
-def test_plausible_wrong_programs_leave_code_unexecuted(tier, at_most):
-    """What the tests do not run of a careless author's failing program is FGO's work."""
+def test_wrong_programs_of_the_corpus_leave_code_unexecuted(tier, at_most):
+    """What the tests of a failing program do not run is what the execution mask (FGO) masks."""
     rng, shares = random.Random(9), []
     while len(shares) < 60:
         spec = sample_spec(rng, tier)
-        tests = synthetic._tests(rng, spec)
+        tests = choose_tests(rng, spec)
         if tests is None:
             continue
         program = spec.program([draw_variant(rng, c) for c in spec.clauses])

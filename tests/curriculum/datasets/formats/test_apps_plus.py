@@ -195,7 +195,10 @@ def test_records_of_mixed_styles_are_refused(tmp_path):
         (json.dumps([CALLS])[:-1], "record 1: json: the file ends too early"),
         (json.dumps([CALLS])[:-9], "record 0: json: "),
         (json.dumps([CALLS]) + "]", "record 1: json: the document has ended"),
-        ("[" + json.dumps(CALLS) + json.dumps(CALLS) + "]", "record 1: json: a comma or ] is"),
+        (
+            "[" + json.dumps(CALLS) + json.dumps(CALLS) + "]",
+            "record 1: json: expected a comma or ]",
+        ),
         (json.dumps({"a": CALLS})[:-1] + ", 5: 1}", "record 1: json: "),
         ("[1]", "record 0: record: must be a JSON object, not int"),
         (json.dumps(CALLS) + '\n{"id": ', "record 1: json: Expecting value"),
