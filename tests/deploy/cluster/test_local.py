@@ -225,4 +225,3 @@ def test_ctrl_c_in_the_middle_leaves_nothing_behind(no_cluster: None, profile: P
     assert not (runs / "small" / "result.json").exists()
     half_written = [path for path in runs.rglob("*") if path.suffix == ".partial"]
     assert not half_written
-    assert os.path.exists(profile)
