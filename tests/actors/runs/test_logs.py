@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -12,8 +13,12 @@ from pathlib import Path
 import pytest
 import ray
 
+from actors.config import PlacementConfig
 from actors.errors import RunFailed
+from actors.learners.group import LearnerGroup
 from actors.runs.logs import collect_logs, counts, forward_logs
+from learner.config import LearnerConfig
+from learner.trajectory import Trajectory, TrajectoryGroup
 
 
 class Speaker:
@@ -99,6 +104,30 @@ def test_records_of_an_actor_reach_console_and_file_under_its_name(
     assert "WARNING learner-0: engines differ" in text
     assert "ValueError: the cause" in text
     ray.kill(speaker)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("ray_cluster")
+def test_the_logprob_alarm_of_a_real_learner_reaches_console_and_file(
+    tmp_path: Path, console: Console, tiny_model: Path
+) -> None:
+    config = LearnerConfig(logprob_diff_alarm="warn", logprob_diff_limit=1e-6)
+    # The trainer's log-probabilities of random weights are nowhere near -0.5.
+    sampled = Trajectory(0, "p", 0, (5, 6, 7), (8, 9), (-0.5, -0.5), (True, True), 1.0, 1, "passed")
+
+    async def update() -> None:
+        learner = LearnerGroup.create(config, PlacementConfig(), gpu=False, deadline_s=120)
+        try:
+            await learner.start(tiny_model, 1.0, tmp_path / "faults")
+            await learner.update([TrajectoryGroup((sampled,))])
+        finally:
+            await learner.stop()
+
+    with collect_logs(tmp_path / "log.txt"):
+        asyncio.run(update())
+    [alarm] = [line for line in console.lines if "nats from the trainer's" in line]
+    assert alarm.startswith("learner-0: update 0: ")
+    assert f"WARNING {alarm}" in (tmp_path / "log.txt").read_text()
 
 
 @pytest.mark.integration
