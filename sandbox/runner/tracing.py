@@ -87,9 +87,9 @@ def _watch(filename: str, report: Callable[[], None]) -> list[bool]:
     Returns the switch: it reports while this list is not empty.
     """
     frame_of = sys._getframe  # pyright: ignore[reportPrivateUsage] # a hook has no other way
-    busy: list[str] = []
-    """Not empty while the hook runs: it ignores the events that it causes itself."""
     watching: list[bool] = []
+    # Not empty while the hook runs, which ignores the events that it causes itself.
+    busy: list[str] = []
     # Local variables, because a program can change the module's.
     events, modules, attributes = _WATCHED_EVENTS, _WATCHED_MODULES, _WATCHED_ATTRIBUTES
     acts_for_caller = _acts_for_caller

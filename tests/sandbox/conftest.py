@@ -36,8 +36,8 @@ def call(sandbox: Sandbox) -> Callable[..., Verdict]:
     """Run a program whose `f` is called on each (arguments, expected) pair."""
 
     def run(source: str, *tests: tuple[list[Any], Any], **fields: Any) -> Verdict:
-        made = tuple(Test(input=arguments, output=expected) for arguments, expected in tests)
-        return sandbox.run(Job(id="t", source=source, fn_name="f", tests=made, **fields))
+        cases = tuple(Test(input=arguments, output=expected) for arguments, expected in tests)
+        return sandbox.run(Job(id="t", source=source, fn_name="f", tests=cases, **fields))
 
     return run
 
@@ -47,7 +47,7 @@ def program(sandbox: Sandbox) -> Callable[..., Verdict]:
     """Run a program on each (stdin, expected stdout) pair."""
 
     def run(source: str, *tests: tuple[Any, Any], **fields: Any) -> Verdict:
-        made = tuple(Test(input=given, output=expected) for given, expected in tests)
-        return sandbox.run(Job(id="t", source=source, fn_name=None, tests=made, **fields))
+        cases = tuple(Test(input=stdin, output=expected) for stdin, expected in tests)
+        return sandbox.run(Job(id="t", source=source, fn_name=None, tests=cases, **fields))
 
     return run

@@ -52,10 +52,11 @@ def disagreements(
 ) -> list[str]:
     """Where coverage and oracle differ; an `else` or `finally` must agree with its suite."""
     data = source.encode()
-    differences: list[str] = []
     covered = {statement.start for statement in statements}
-    for start in expected.keys() - covered:
-        differences.append(f"no statement at byte {start}: {data[start : start + 20]!r}")
+    differences = [
+        f"no statement at byte {start}: {data[start : start + 20]!r}"
+        for start in expected.keys() - covered
+    ]
     for index, (start, end, executed) in enumerate(statements):
         text = data[start:end].decode()
         reached = expected.get(start)
