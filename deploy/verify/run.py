@@ -61,7 +61,7 @@ def verify_data_set(
         run_name = f"verify-{os.getpid()}"
         findings = examine_all(todo, lambda slot: Sandbox(config, slot, run_name), slots, runs)
         with closing(findings), StageProgress() as progress:
-            progress.begin("verified", len(digests), len(verified))
+            progress.begin("verifying", len(digests), len(verified))
             for finding in findings:
                 journal.add(digests[finding.problem.id], finding)
                 progress.step()

@@ -159,7 +159,7 @@ def test_a_file_is_verified_in_real_sandboxes(
     assert written["examples"]["wrong_output"] == [{"id": "wrong", "detail": "expected 4, got 2"}]
     printed = capsys.readouterr()
     assert "3 of 6 problems kept" in printed.out
-    assert "verified: 6 of 6, 0 s left" in caplog.messages
+    assert "verifying: 6 of 6, 0 s left" in caplog.messages
     names = sorted(path.name for path in mixed.parent.iterdir())
     assert names == ["kept.jsonl", "problems.jsonl", "report.json"]
 
