@@ -6,12 +6,11 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, UnusedCliTokensError
 
-from deploy.logs import set_up_logging
+from deploy.logs import close_progress_bars, set_up_logging
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C or SIGTERM, as in shells."""
@@ -30,6 +29,12 @@ def _shown_default(value: Any) -> str | None:
     return None if value is None or value is False else str(value)
 
 
+def _version() -> str:
+    from importlib.metadata import version  # takes as long to import as all of this module
+
+    return version("stepcoder")
+
+
 _GLOBAL_OPTIONS = Group("Global options", sort_key=1000)
 
 app = App(
@@ -37,7 +42,7 @@ app = App(
     help="Reinforcement learning for code models from compiler and unit-test feedback.",
     help_epilogue=EXAMPLES,
     help_format="plaintext",
-    version=lambda: version("stepcoder"),
+    version=_version,
     default_parameter=Parameter(negative=(), show_default=_shown_default, allow_repeating=True),
     suppress_keyboard_interrupt=False,
     group_commands=Group("Commands", sort_key=0),
@@ -168,6 +173,7 @@ def _message(error: Exception) -> str:
 
 def _fail(message: str, status: int, error: BaseException | None = None) -> int:
     """Print a message, then the notes of the error, which say how to continue a run."""
+    close_progress_bars()
     lines = [f"stepcoder: {message}", *getattr(error, "__notes__", ())]
     print("\n".join(lines), file=sys.stderr, flush=True)
     return status

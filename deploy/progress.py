@@ -8,17 +8,9 @@ import time
 from collections.abc import Callable
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
 
-from deploy.logs import CONSOLE
+from deploy.logs import CONSOLE, new_progress_bars
 
 LINE_INTERVAL_S = 5.0
 """Least time between two log lines of one stage where there is no terminal [seconds]."""
@@ -45,9 +37,7 @@ class StageProgress:
         self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         console = console or CONSOLE
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        self._bars = Progress(*columns, *times, console=console) if console.is_terminal else None
+        self._bars = new_progress_bars(console) if console.is_terminal else None
         self._bar: TaskID | None = None
         self._clock = clock
         self._lock = threading.Lock()

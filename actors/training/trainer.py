@@ -112,7 +112,8 @@ class Trainer:
         while self.state.step < self.loop.steps:
             report = await self._step()
             self.log.write(report.step, report.metrics(), report.counts)
-            logger.info(step_line(report, self.loop.steps))
+            done = {"progress": ("train", report.step, self.loop.steps)}
+            logger.info(step_line(report, self.loop.steps), extra=done)
             if self._saves_at(report.step):
                 await self._checkpoint()
             if report.step < self.loop.steps and _due(report.step, self.loop.eval_every):

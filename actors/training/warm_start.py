@@ -105,6 +105,7 @@ def warm_start(
                 sft.steps,
                 row["loss"],
                 clock(left),
+                extra={"progress": ("warm start", row["step"], sft.steps)},
             )
 
 

@@ -119,7 +119,8 @@ def log_step(row: dict[str, float]) -> None:
     heldout = f"  held out {row['heldout_loss']:.4f}" if "heldout_loss" in row else ""
     logger.info(
         f"step {row['step']:.0f}/{row['steps']:.0f}  loss {row['loss']:.4f}{heldout}  "
-        f"lr {row['lr']:.2e}  {row['tokens_per_second']:.0f} tokens/s  left {clock(left)}"
+        f"lr {row['lr']:.2e}  {row['tokens_per_second']:.0f} tokens/s  left {clock(left)}",
+        extra={"progress": ("sft", row["step"], row["steps"])},
     )
 
 
