@@ -33,8 +33,8 @@ STOP_TIMEOUT_S = 60.0
 LAST_LINES = 15
 """Lines of the driver's output that the message of a failed run shows."""
 SAME_FIGURES = (
-    "name", "runs_dir", "placement.", "pool.", "weights.", "loop.checkpoint_every",
-    "loop.keep_checkpoints",
+    "name", "runs_dir", "placement.", "pool.", "weights.", "rollout.workers",
+    "loop.checkpoint_every", "loop.keep_checkpoints",
 )  # fmt: skip
 """Keys in which a reference run may differ: they do not change a run's figures."""
 

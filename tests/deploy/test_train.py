@@ -1,4 +1,4 @@
-"""`stepcoder train` for real: killed half-way and resumed, it goes on as if never stopped."""
+"""A run as a Ray job, killed half-way and resumed: it continues as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -8,72 +8,78 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SMALL = Path(__file__).with_name("small.yaml")
+from tests.deploy.local_run import PORTS, ROOT, STEPS, Cluster, metric_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 
-def train(folder: Path, name: str, *words: str) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+def submit(cluster: Cluster, name: str, *arguments: str) -> subprocess.Popen[str]:
+    """`ray job submit` of `stepcoder train`, following its output."""
+    ray = Path(sys.executable).with_name("ray")
+    environment = json.dumps({"env_vars": {"PYTHONPATH": str(ROOT)}})
     return subprocess.Popen(
-        [sys.executable, "-m", "deploy", "train", "--config", str(SMALL), "--name", name,
-         "--runs_dir", str(folder / "runs"),
-         "--sandbox.backend", "process", "--loop.steps", "4", "--loop.checkpoint_every", "2",
-         *words],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [str(ray), "job", "submit", "--address", f"http://127.0.0.1:{PORTS.dashboard}",
+         "--runtime-env-json", environment, "--",
+         sys.executable, "-m", "deploy", "train", "--config", str(cluster.profile),
+         "--name", name, "--loop.steps", str(STEPS), *arguments],
+        env={**os.environ, "RAY_AUTH_MODE": "token"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
-def rows(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The metrics of every step without what depends on the clock."""
-    timed = (
-        "seconds", "rollout/tokens_per_s", "sandbox/program_ms", "sandbox/peak_queue",
-        "learner/seconds", "overlap",
-    )  # fmt: skip
-    lines = (folder / "runs" / name / "metrics.jsonl").read_text().splitlines()
-    return [
-        {key: value for key, value in json.loads(line).items() if not key.startswith(timed)}
-        for line in lines
+def driver_of(name: str) -> psutil.Process:
+    """The driver process of the run `name`."""
+    drivers = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"deploy", "train", name} <= set(process.info["cmdline"] or ())
+        and "submit" not in process.info["cmdline"]
     ]
+    return drivers[-1]  # the shell that Ray starts it with has a lower pid
 
 
-def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(tmp_path: Path) -> None:
-    """Also where engine and learner take turns: where a role runs must not change a figure."""
-    whole = train(tmp_path, "whole", "--placement.colocate", "true")
-    output, _ = whole.communicate(timeout=400)
-    assert whole.returncode == 0, output
-
-    cut = train(tmp_path, "cut")
-    assert cut.stdout is not None
-    for line in cut.stdout:
-        if line.startswith("step 3/4"):
+def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
+    local_cluster: Cluster, undisturbed: Path
+) -> None:
+    """The resumed half has engine and learner take turns: a role's place changes no figure."""
+    process = submit(local_cluster, "cut", "--sandbox.backend", "process")
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(f"step 3/{STEPS}"):
             break
-    cut.send_signal(signal.SIGKILL)
-    cut.wait(60)
+    else:
+        pytest.fail("the run ended early:\n" + "".join(lines))
+    driver_of("cut").send_signal(signal.SIGKILL)
+    process.communicate(timeout=120)
 
-    resumed = train(tmp_path, "cut", "--resume")
+    resumed = submit(
+        local_cluster, "cut", "--sandbox.backend", "process",
+        "--resume", "--placement.colocate", "true",
+    )  # fmt: skip
     output, _ = resumed.communicate(timeout=400)
     assert resumed.returncode == 0, output
     assert "resumed from step-000002" in output
-    straight, broken = rows(tmp_path, "whole"), rows(tmp_path, "cut")
-    assert [row["step"] for row in broken] == [1, 2, 3, 4]
-    for one, other in zip(straight, broken, strict=True):
+
+    folder = local_cluster.runs / "cut"
+    straight, cut = metric_rows(undisturbed), metric_rows(folder)
+    assert [row["step"] for row in cut] == list(range(1, STEPS + 1))
+    for row, expected in zip(cut, straight, strict=True):
         # The resumed run pushes its weights once more before it goes on.
-        one.pop("weights/version"), other.pop("weights/version")
-        assert one == other
-    results = [
-        json.loads((tmp_path / "runs" / name / "result.json").read_text())
-        for name in ("whole", "cut")
-    ]
-    assert results[0]["eval"]["after"]["pass_at_1"] == results[1]["eval"]["after"]["pass_at_1"]
-    assert results[1]["weights"]["broadcasts"] == 4 + results[1]["weights"]["first_broadcasts"]
-    assert results[1]["isolation"] == "process"
-    whole_policy, policy = (
-        (tmp_path / "runs" / name / "policy" / "model.safetensors") for name in ("whole", "cut")
+        row.pop("weights/version"), expected.pop("weights/version")
+        assert row == expected
+    result, reference = (
+        json.loads((run / "result.json").read_text()) for run in (folder, undisturbed)
     )
-    assert whole_policy.read_bytes() == policy.read_bytes()
+    assert result["eval"]["after"]["pass_at_1"] == reference["eval"]["after"]["pass_at_1"]
+    assert result["weights"]["broadcasts"] == STEPS + result["weights"]["first_broadcasts"]
+    assert result["isolation"] == "process"
+    policy, expected_policy = (
+        (run / "policy" / "model.safetensors").read_bytes() for run in (folder, undisturbed)
+    )
+    assert policy == expected_policy

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +11,7 @@ from deploy.chaos.monkey import Plan
 from deploy.chaos.run import chaos, read_reference
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
-
-ROOT = Path(__file__).resolve().parents[3]
-SMALL = Path(__file__).parents[1] / "small.yaml"
+from tests.deploy.local_run import SMALL, STEPS, stepcoder
 
 
 def test_an_unknown_kind_is_refused() -> None:
@@ -43,22 +38,23 @@ def test_a_reference_is_a_finished_run_of_the_same_figures(tmp_path: Path) -> No
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(1500)
-def test_a_run_whose_parts_are_killed_repeats_the_undisturbed_run(tmp_path: Path) -> None:
-    env = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
-    finished = subprocess.run(
-        [sys.executable, "-m", "deploy", "chaos", "--config", str(SMALL), "--every", "1.5",
-         "--kills", "5", "--kinds", "rollout,engine,sandbox,container,learner,node", "--seed", "3",
-         "--limit", "600", "--runs_dir", str(tmp_path), "--loop.steps", "12",
-         "--weights.timeout_s", "30",
-         "--rollout.workers", "2", "--pool.workers", "2", "--pool.slots_per_worker", "1"],
-        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=1400, check=False,
+@pytest.mark.timeout(900)
+def test_a_run_whose_parts_are_killed_repeats_the_undisturbed_run(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").symlink_to(undisturbed.parent / "cache")  # the same warm start
+    process = stepcoder(
+        "chaos", "--config", str(SMALL), "--reference", str(undisturbed),
+        "--every", "1.5", "--kills", "5", "--kill-seed", "3",
+        "--kinds", "rollout,engine,sandbox,container,learner,node", "--limit", "600",
+        "--runs_dir", str(tmp_path), "--loop.steps", str(STEPS), "--weights.timeout_s", "30",
+        "--rollout.workers", "2", "--pool.workers", "2", "--pool.slots_per_worker", "1",
     )  # fmt: skip
-    assert finished.returncode == 0, finished.stdout
+    output, _ = process.communicate(timeout=800)
+    assert process.returncode == 0, output
     record = json.loads((tmp_path / "small-chaos" / "chaos.json").read_text())
     assert record["failures"] == []
     assert sum(record["kills"].values()) >= 3
     assert record["repeatable"]
-    assert record["equal_steps"] == 12
-    assert record["samples"]["trained"] + record["samples"]["dropped"] == 12 * 16
+    assert record["equal_steps"] == STEPS
+    assert record["samples"]["trained"] + record["samples"]["dropped"] == STEPS * 16

@@ -1,104 +1,38 @@
-"""The front door: a cluster of one, the run as a Ray job, everything gone afterwards."""
+"""The local cluster: started, seen in its dashboard, interrupted and stopped without leftovers."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import psutil
 import pytest
-import yaml
 
 from actors.runs.folder import RunFolder
-from deploy.cluster import local as local_cluster
+from deploy.cluster import local as local_module
 from deploy.cluster.job import FINISHED, start_mode
-from deploy.cluster.local import STATE, LocalCluster, Ports, running_cluster, start_cluster
+from deploy.cluster.local import LocalCluster, Ports, running_cluster, start_cluster
 from deploy.config import load_config
 from deploy.errors import ClusterError, ConfigError
-
-ROOT = Path(__file__).resolve().parents[3]
-PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
-OPTIONS = ["--port", "16379", "--dashboard-port", "18265", "--metrics-port", "18080"]
-
-SMALL = Path(__file__).parents[1] / "small.yaml"
+from tests.deploy.leftovers import left_since, ray_processes
+from tests.deploy.local_run import SMALL, STEPS, Cluster, metric_rows
 
 
-@pytest.fixture
-def profile(tmp_path: Path) -> Path:
-    path = tmp_path / "small.yaml"
-    path.write_text(f"{SMALL.read_text()}runs_dir: {tmp_path / 'runs'}\n")
-    return path
-
-
-@pytest.fixture
-def no_cluster() -> Iterator[None]:
-    if running_cluster():
-        pytest.skip("a local cluster of this checkout is running: make local-cluster-down")
-    yield
-    subprocess.run([sys.executable, "-m", "deploy", "local-cluster", "down"], cwd=ROOT, check=True)
-
-
-def up(profile: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "deploy", "local-cluster", "up", "--config", str(profile), *OPTIONS],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def ray_processes() -> dict[int, psutil.Process]:
-    """Every live process of any Ray here by pid, whatever it did to its name or environment."""
-    return {
-        process.pid: process
-        for process in psutil.process_iter(["name", "cmdline", "status"])
-        # One that has ended and waits for a slow init to collect it is nobody's process any more.
-        if process.info["status"] != psutil.STATUS_ZOMBIE
-        and (
-            process.info["name"].startswith(("ray", "gcs_server", "VLLM"))
-            or (
-                any("/ray/" in word or word == "deploy" for word in process.info["cmdline"] or ())
-                and process.pid not in {os.getpid(), os.getppid()}
-            )
-        )
-    }
-
-
-def left_since(before: dict[int, psutil.Process], within_s: float = 10.0) -> list[str]:
-    """Who came and stays, but for the children of another Ray that ran before (it starts idle
-    workers when it likes). What has had its SIGKILL may take a moment to be gone.
-    """
-    deadline = time.monotonic() + within_s
-    while True:
-        stay = []
-        for pid, process in ray_processes().items():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if before.keys().isdisjoint({pid, *(parent.pid for parent in process.parents())}):
-                    stay.append(f"{process} of {process.ppid()}")
-        if not stay or time.monotonic() > deadline:
-            return stay
-        time.sleep(0.2)
-
-
-def test_a_busy_port_is_named_with_its_option_and_nothing_starts(no_cluster: None) -> None:
+def test_a_busy_port_is_named_with_its_option_and_nothing_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state.json"
+    monkeypatch.setattr(local_module, "STATE", state)
     before = ray_processes()
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", PORTS.dashboard))
+        taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(ClusterError, match=r"port 18265 is in use.*--dashboard-port"):
-            start_cluster(PORTS, sandbox_units=1)
-    assert not STATE.exists()
+        port = taken.getsockname()[1]
+        with pytest.raises(ClusterError, match=rf"port {port} is in use.*--dashboard-port"):
+            start_cluster(Ports(cluster=26379, dashboard=port, metrics=28080), sandbox_units=1)
+    assert not state.exists()
     assert left_since(before) == []
 
 
@@ -106,7 +40,7 @@ def test_a_stale_state_file_is_no_cluster(tmp_path: Path, monkeypatch: pytest.Mo
     state = tmp_path / "state.json"
     gone = LocalCluster("gone", 1, time.time(), Ports(), "/nowhere")
     state.write_text(json.dumps(asdict(gone)))
-    monkeypatch.setattr(local_cluster, "STATE", state)
+    monkeypatch.setattr(local_module, "STATE", state)
     assert running_cluster() is None
     state.write_text("{ half")
     assert running_cluster() is None
@@ -137,91 +71,54 @@ def test_what_is_done_is_skipped_and_another_run_is_kept(
 
 @pytest.mark.integration
 @pytest.mark.timeout(900)
-def test_the_run_as_a_job_is_seen_in_dashboard_and_prometheus_and_ends_clean(
-    no_cluster: None, profile: Path
-) -> None:
-    before = ray_processes()
-    process = up(profile)
-    actors: set[str] = set()
-    metrics = ""
-    jobs = []
-    while process.poll() is None:
-        time.sleep(1)
-        cluster = running_cluster()
-        if cluster is None:
-            continue
-        listed = cluster.get("/api/v0/actors?detail=1")
-        if listed:
-            rows = listed["data"]["result"]["result"]
-            actors |= {row["name"] for row in rows if row["state"] == "ALIVE"}
-        jobs = cluster.get("/api/jobs/") or jobs
-        try:
-            with urllib.request.urlopen(cluster.metrics, timeout=5) as reply:
-                page = reply.read().decode()
-                metrics = page if "ray_stepcoder_reward" in page else metrics
-        except OSError:
-            continue
-    output = process.stdout.read() if process.stdout else ""
-    assert process.returncode == 0, output
-    assert {"rollout-0", "sandbox-0", "learner-0"} <= actors
-    assert [job["status"] for job in jobs] == ["RUNNING"] or jobs[0]["status"] == "SUCCEEDED"
-    assert "ray_stepcoder_reward" in metrics
-    assert "overall" in output
-    assert "make local-cluster-down" in output
+def test_ctrl_c_in_the_warm_start_leaves_no_process_and_no_file(local_cluster: Cluster) -> None:
+    interrupted = local_cluster.interrupted
+    assert interrupted is not None
+    assert interrupted.status == 130, interrupted.output
+    assert "interrupted" in interrupted.output
+    assert "Traceback" not in interrupted.output
+    assert interrupted.left_behind == []
 
-    folder = Path(yaml.safe_load(profile.read_text())["runs_dir"]) / "small"
-    result = json.loads((folder / "result.json").read_text())
+
+@pytest.mark.integration
+@pytest.mark.timeout(900)
+def test_a_run_on_the_local_cluster_shows_in_dashboard_and_prometheus(
+    local_cluster: Cluster,
+) -> None:
+    assert local_cluster.status == 0, local_cluster.output
+    assert {"rollout-0", "sandbox-0", "learner-0"} <= local_cluster.actors
+    assert "RUNNING" in local_cluster.job_states
+    assert "ray_stepcoder_reward" in local_cluster.metrics
+    assert "overall" in local_cluster.output
+    assert "make local-cluster-down" in local_cluster.output
+
+
+@pytest.mark.integration
+def test_a_finished_run_folder_holds_its_figures_and_accounts_for_every_sample(
+    undisturbed: Path,
+) -> None:
+    result = json.loads((undisturbed / "result.json").read_text())
+    assert result["steps"] == STEPS
     assert result["weights"]["parity_checks"] >= 2
-    assert (
-        result["weights"]["broadcasts"] == result["steps"] + result["weights"]["first_broadcasts"]
-    )
-    assert {fate: result["samples"][fate] for fate in ("asked", "trained", "dropped")} == {
-        "asked": 48,
-        "trained": 48,
-        "dropped": 0,
-    }
+    assert result["weights"]["broadcasts"] == STEPS + result["weights"]["first_broadcasts"]
+    samples = {fate: result["samples"][fate] for fate in ("asked", "trained", "dropped")}
+    assert samples == {"asked": 16 * STEPS, "trained": 16 * STEPS, "dropped": 0}
     assert set(result["versions"]) >= {"vllm", "ray", "deepspeed", "torch"}
     for when in ("before", "after"):
         rates = result["eval"][when]["pass_at_1"]
         assert set(rates) == {"overall", "introductory", "interview", "competition"}
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3]
-    for line in lines:
-        assert line["learner/rollout_trainer_logprob_diff"] < 1e-4
-        assert line["learner/ratio_max_deviation_first_minibatch"] == 0
-    assert (folder / "rollouts.jsonl").exists()
-    assert list((folder / "tensorboard").iterdir())
-
-    again = up(profile)
-    said, _ = again.communicate(timeout=120)
-    assert again.returncode == 0
-    assert "has finished with this configuration" in said
-
-    down = [sys.executable, "-m", "deploy", "local-cluster", "down"]
-    subprocess.run(down, cwd=ROOT, check=True, timeout=120)
-    assert left_since(before) == []
-    assert not STATE.exists()
+    rows = metric_rows(undisturbed)
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    for row in rows:
+        assert row["learner/rollout_trainer_logprob_diff"] < 1e-4
+        assert row["learner/ratio_max_deviation_first_minibatch"] == 0
+    assert (undisturbed / "rollouts.jsonl").exists()
+    assert list((undisturbed / "tensorboard").iterdir())
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(600)
-def test_ctrl_c_in_the_middle_leaves_nothing_behind(no_cluster: None, profile: Path) -> None:
-    before = ray_processes()
-    process = up(profile)
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if line.startswith(("warm start: step", "ready")):
-            break
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=180)
-    assert process.returncode == 130, "".join(said) + output
-    assert "interrupted" in output
-    assert "Traceback" not in output
-    assert left_since(before) == []
-    assert not STATE.exists()
-    runs = Path(yaml.safe_load(profile.read_text())["runs_dir"])
-    assert not (runs / "small" / "result.json").exists()
-    half_written = [path for path in runs.rglob("*") if path.suffix == ".partial"]
-    assert not half_written
+def test_a_finished_run_of_the_same_configuration_is_not_run_again(local_cluster: Cluster) -> None:
+    again = local_cluster.up("--loop.steps", str(STEPS))
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0
+    assert "has finished with this configuration" in output

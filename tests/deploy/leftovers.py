@@ -1,0 +1,43 @@
+"""Processes of Ray and of our jobs on this machine: which of them a command left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+import psutil
+
+
+def ray_processes() -> dict[int, psutil.Process]:
+    """Every live process of any Ray on this machine by pid."""
+    return {
+        process.pid: process
+        for process in psutil.process_iter(["name", "cmdline", "status"])
+        # A zombie that waits for a slow init to collect it has ended.
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+        and (
+            process.info["name"].startswith(("ray", "gcs_server", "VLLM"))
+            or (
+                any("/ray/" in word or word == "deploy" for word in process.info["cmdline"] or ())
+                and process.pid not in {os.getpid(), os.getppid()}
+            )
+        )
+    }
+
+
+def left_since(before: dict[int, psutil.Process], within_s: float = 10.0) -> list[str]:
+    """The processes of Ray that were started since `before` and stay for `within_s` seconds.
+
+    Children of a Ray that ran before do not count: it starts idle workers whenever it likes.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        stay = []
+        for pid, process in ray_processes().items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if before.keys().isdisjoint({pid, *(parent.pid for parent in process.parents())}):
+                    stay.append(f"{process} of {process.ppid()}")
+        if not stay or time.monotonic() > deadline:
+            return stay
+        time.sleep(0.2)

@@ -1,0 +1,130 @@
+"""The local cluster of a test session, driven by the command line as a person drives it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from deploy.cluster.local import STATE, LocalCluster, Ports
+from tests.deploy.leftovers import left_since
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = Path(__file__).with_name("small.yaml")
+STEPS = 6
+PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
+PORT_OPTIONS = ("--port", "16379", "--dashboard-port", "18265", "--metrics-port", "18080")
+
+_TIMED = (
+    "seconds",
+    "rollout/tokens_per_s",
+    "sandbox/program_ms",
+    "sandbox/peak_queue",
+    "learner/seconds",
+    "overlap",
+)
+"""Metrics that depend on the clock."""
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A `local-cluster up` that got Ctrl-C in the warm start."""
+
+    status: int
+    output: str
+    left_behind: list[str]
+    """Processes and unfinished files."""
+
+
+@dataclass
+class Cluster:
+    """The local cluster of this session, and what it showed while its first run was under way."""
+
+    runs: Path
+    """Folder of its runs; `small` is the undisturbed one."""
+    profile: Path
+    output: str = ""
+    """What `local-cluster up` printed."""
+    status: int = -1
+    actors: set[str] = field(default_factory=set)
+    """Names of the actors that the dashboard listed."""
+    job_states: set[str] = field(default_factory=set)
+    """States of its jobs that the dashboard listed."""
+    metrics: str = ""
+    """The Prometheus page once it held the run's metrics."""
+    interrupted: Interrupted | None = None
+    """The attempt before it."""
+    before: dict[int, psutil.Process] = field(default_factory=dict)
+    """Ray's processes before it was started."""
+
+    def up(self, *arguments: str) -> subprocess.Popen[str]:
+        """`stepcoder local-cluster up` on the small profile."""
+        return stepcoder("local-cluster", "up", "--config", str(self.profile), *PORT_OPTIONS,
+                         *arguments)  # fmt: skip
+
+    def interrupt(self) -> Interrupted:
+        """Start it, and press Ctrl-C while the warm start runs."""
+        process = self.up()
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith(("warm start: step", "ready")):
+                break
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=180)
+        left = left_since(self.before)
+        left += [str(path) for path in self.runs.rglob("*.partial")]
+        left += [
+            str(path) for path in (STATE, self.runs / "small" / "result.json") if path.exists()
+        ]
+        return Interrupted(process.returncode, "".join(lines) + rest, left)
+
+    def down(self) -> list[str]:
+        """`stepcoder local-cluster down`; returns the processes and files that it left."""
+        stepcoder("local-cluster", "down").communicate(timeout=120)
+        return left_since(self.before) + ([str(STATE)] if STATE.exists() else [])
+
+    def watch(self, cluster: LocalCluster) -> None:
+        """Note what dashboard and Prometheus show now."""
+        if listed := cluster.get("/api/v0/actors?detail=1"):
+            rows = listed["data"]["result"]["result"]
+            self.actors |= {row["name"] for row in rows if row["state"] == "ALIVE"}
+        self.job_states |= {job["status"] for job in cluster.get("/api/jobs/") or []}
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(cluster.metrics, timeout=5) as page,
+        ):
+            text = page.read().decode()
+            self.metrics = text if "ray_stepcoder_reward" in text else self.metrics
+
+
+def stepcoder(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """The command line as a process of its own, its output in one pipe."""
+    inherited = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy", *arguments],
+        cwd=ROOT,
+        env=inherited | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def metric_rows(run: Path) -> list[dict[str, Any]]:
+    """The metrics of every step of a run, without those that depend on the clock."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [
+        {key: value for key, value in json.loads(line).items() if not key.startswith(_TIMED)}
+        for line in lines
+    ]
