@@ -19,7 +19,7 @@ def ray_processes() -> dict[int, psutil.Process]:
         and (
             process.info["name"].startswith(("ray", "gcs_server", "VLLM"))
             or (
-                any("/ray/" in word or word == "deploy" for word in process.info["cmdline"] or ())
+                _is_ours(process.info["cmdline"] or [])
                 and process.pid not in {os.getpid(), os.getppid()}
             )
         )
@@ -41,3 +41,8 @@ def left_since(before: dict[int, psutil.Process], within_s: float = 10.0) -> lis
         if not stay or time.monotonic() > deadline:
             return stay
         time.sleep(0.2)
+
+
+def _is_ours(cmdline: list[str]) -> bool:
+    """Whether the command is one of Ray's own or our command line."""
+    return any("/ray/" in word for word in cmdline) or cmdline[1:3] == ["-m", "deploy"]
