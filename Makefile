@@ -28,7 +28,7 @@ test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 	@exec $(VENV)/python -m pytest $(PARALLEL) -m "not integration and not docker" $(ARGS)
 
 soak: install ## what only endurance shows: chaos, 20,000 programs, large property tests (over an hour)
-	@HYPOTHESIS_PROFILE=soak $(VENV)/python -m pytest $(PARALLEL) -m "not integration and not docker"
+	@HYPOTHESIS_PROFILE=soak $(VENV)/python -m pytest $(PARALLEL) -m hypothesis --timeout 3600
 	@$(VENV)/python -m deploy bench sandbox --soak 20000
 	@$(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml
 
