@@ -43,13 +43,13 @@ def test_other_data_sets_are_converted_first(kind):
         DataConfig.model_validate({"kind": kind, "train_path": "a", "heldout_path": "b"})
 
 
-def test_a_path_that_would_not_be_read_is_refused():
+def test_a_path_without_kind_jsonl_is_refused():
     with pytest.raises(ValidationError, match="train_path is not read"):
         DataConfig.model_validate({"train_path": "a.jsonl"})
 
 
 @pytest.mark.parametrize("model", [CurriculumConfig, DataConfig, PromptConfig])
-def test_settings_survive_json_and_every_field_is_described(model):
+def test_settings_are_kept_by_json_and_every_field_has_a_description(model):
     settings = model()
     assert model.model_validate_json(settings.model_dump_json()) == settings
     assert [name for name, field in model.model_fields.items() if not field.description] == []

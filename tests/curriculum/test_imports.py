@@ -1,4 +1,4 @@
-"""The package stays light: choosing what to ask needs neither a cluster nor a tensor library."""
+"""The package imports neither a cluster nor a tensor library."""
 
 import subprocess
 import sys

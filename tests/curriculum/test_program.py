@@ -1,4 +1,4 @@
-"""Programs made of completions: what is cut away, and the exact place of every byte that is not."""
+"""Programs from completions: what is left out, and the exact offset of every byte that is not."""
 
 import ast
 
@@ -14,7 +14,7 @@ from curriculum.synthetic.problems import synthetic_problems
 
 SOLVED = "def f(x):\n    return x + 1\n"
 STDIN = {"fn_name": None, "tests": ({"input": "1", "output": "2"},)}
-NOTHING, HEADER, IN_FENCE = (
+EMPTY, HEADER, IN_FENCE = (
     Prompt((), "", in_code_fence=False),
     Prompt((), "def f(x):", in_code_fence=False),
     Prompt((), "def f(x):", in_code_fence=True),
@@ -22,8 +22,8 @@ NOTHING, HEADER, IN_FENCE = (
 BODY = "\n    return x + 1\n"
 
 
-def program(problem, completion, prompt=NOTHING):
-    """The part of a completion that is the program, checked for its exact place."""
+def program(problem, completion, prompt=EMPTY):
+    """The part of a completion that is the program, with its range checked."""
     made = assemble(problem, prompt, completion)
     text = completion.encode()[made.begin : made.end]
     assert made.source == problem.preamble + prompt.prefix + text.decode()
@@ -52,7 +52,7 @@ def program(problem, completion, prompt=NOTHING):
         f"{SOLVED}print(f(1))\nExample\n",
     ],
 )
-def test_what_is_written_around_a_program_is_cut_away(make_problem, completion):
+def test_text_around_a_program_is_left_out(make_problem, completion):
     assert program(make_problem(), completion) == SOLVED
 
 
@@ -69,11 +69,11 @@ def test_what_is_written_around_a_program_is_cut_away(make_problem, completion):
         "",
     ],
 )
-def test_a_program_that_was_begun_ends_with_its_function(make_problem, prompt, rest):
+def test_a_program_with_a_prefix_ends_with_its_function(make_problem, prompt, rest):
     assert program(make_problem(), BODY + rest, prompt) == BODY
 
 
-def test_a_base_model_may_open_a_fence_behind_given_code(make_problem):
+def test_a_base_model_may_open_a_fence_behind_the_prefix(make_problem):
     assert program(make_problem(), f"\n```python{BODY}```\nDone.", HEADER) == BODY.lstrip("\n")
     assert program(make_problem(), f"\n```python{BODY}", HEADER) == BODY.lstrip("\n")
 
@@ -120,7 +120,7 @@ def test_programs_that_read_stdin_are_never_stopped_early(make_problem, completi
     assert program(problem, completion) == (completion if kept is None else kept)
 
 
-def test_methods_and_names_count_as_the_function(make_problem):
+def test_methods_of_solution_and_assignments_define_the_function(make_problem):
     method = "class Solution:\n    def f(self, x):\n        return x\n"
     assert program(make_problem(), f"{method}\n\nclass Solution:\n    def f(self): 1\n") == method
     assert program(make_problem(), "f = abs\nprint(f(1))\n") == "f = abs\n"
@@ -135,24 +135,24 @@ def test_methods_and_names_count_as_the_function(make_problem):
         "f = lambda x: 1 if x < 2 else f(x - 1)\n",
     ],
 )
-def test_a_namesake_or_what_is_made_of_the_function_is_no_second_one(make_problem, code):
+def test_a_namesake_or_a_derived_function_is_not_a_second_definition(make_problem, code):
     assert program(make_problem(), code) == code
 
 
-def test_given_code_is_never_what_ends_a_program(make_problem):
+def test_a_second_definition_in_the_prefix_does_not_end_the_program(make_problem):
     begun = "def f(x):\n    return 0\n\n\ndef f(x):\n"
     rest = "    return x + 1\n"
     assert program(make_problem(), rest, Prompt((), begun, in_code_fence=False)) == rest
 
 
-def test_a_preamble_stands_before_the_given_code_and_is_not_parsed_with_it(make_problem):
+def test_a_preamble_stands_before_the_prefix_and_is_not_parsed_with_it(make_problem):
     problem = make_problem(preamble="import math  # ü\n")
     assert program(problem, f"{BODY}```\nü", IN_FENCE) == BODY
 
 
-def test_bytes_have_their_place_or_none(make_problem):
+def test_every_byte_has_its_offset_in_the_source_or_none(make_problem):
     completion = f"Así:\n```python\n# 漢\n{SOLVED}```\nü\n"
-    made = assemble(make_problem(preamble="# é\n"), NOTHING, completion)
+    made = assemble(make_problem(preamble="# é\n"), EMPTY, completion)
     source, text = made.source.encode(), completion.encode()
     places = [made.source_offset(offset) for offset in range(len(text))]
     inside = [place for place in places if place is not None]
@@ -176,10 +176,10 @@ PIECES = st.lists(
 
 @given(
     pieces=PIECES,
-    prompt=st.sampled_from([NOTHING, HEADER, IN_FENCE, Prompt((), "# ü\nx = '漢'", False)]),
+    prompt=st.sampled_from([EMPTY, HEADER, IN_FENCE, Prompt((), "# ü\nx = '漢'", False)]),
     stdin=st.booleans(),
 )
-def test_every_completion_gives_one_stretch_with_an_exact_map(make_problem, pieces, prompt, stdin):
+def test_every_completion_gives_one_range_with_exact_offsets(make_problem, pieces, prompt, stdin):
     problem = make_problem(preamble="y = 'é'\n", **(STDIN if stdin else {}))
     completion = "".join(pieces)
     program(problem, completion, prompt)
@@ -192,7 +192,7 @@ def test_every_completion_gives_one_stretch_with_an_exact_map(make_problem, piec
 
 
 @given(pieces=PIECES)
-def test_a_program_that_parses_is_only_ever_stopped_early(make_problem, pieces):
+def test_a_program_that_parses_only_loses_its_end(make_problem, pieces):
     completion = "".join(pieces)
     try:
         ast.parse(completion)

@@ -1,4 +1,4 @@
-"""What the policy sees, and how its ids join at the cut."""
+"""The text of prompts, and how prompt and remainder join at the cut."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from curriculum.subtask import FULL_TASK, Subtask, cut, cut_before
 from curriculum.synthetic.corpus import noisy_corpus
 from curriculum.synthetic.problems import synthetic_problems
 from learner.tokenizer import token_bytes
-from tests.curriculum.tokenizers_of_each_kind import KINDS
+from tests.curriculum.tokenizers import KINDS
 
 ALL = frozenset(START_POINT_KINDS)
 BASE = PromptConfig()
@@ -53,7 +53,7 @@ def styles(tokenizer):
     return [BASE, CHAT] if tokenizer.chat_template else [BASE]
 
 
-def test_the_ids_of_a_prompt_begin_those_of_the_whole(tokenizer, make_problem):
+def test_the_ids_of_a_prompt_are_the_first_of_the_whole_text(tokenizer, make_problem):
     table, seen = token_bytes(tokenizer), 0
     awkward = make_problem(canonical_solution=AWKWARD)
     for config in styles(tokenizer):
@@ -70,7 +70,7 @@ def test_the_ids_of_a_prompt_begin_those_of_the_whole(tokenizer, make_problem):
     assert (seen > 50) == joins_punctuation_and_newline
 
 
-def test_what_is_taken_back_is_the_end_of_the_given_code_alone(tokenizer):
+def test_only_the_end_of_the_prefix_is_removed(tokenizer):
     table = token_bytes(tokenizer)
     for config in styles(tokenizer):
         encode = encoder(tokenizer, config).encode
@@ -97,8 +97,8 @@ def test_nothing_of_the_remainder_is_in_a_prompt(tokenizer, data):
         assert encode(other) == encode(task)
 
 
-def test_a_cut_that_splits_a_token_would_not_join(make_problem):
-    """The first test above can fail: without taking back, `):` and its newline part."""
+def test_a_token_across_the_cut_is_removed_from_the_prompt(make_problem):
+    """Without the removal, `):` and its newline would be two tokens; the first test can fail."""
     texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 1000)]
     tokenizer = KINDS["byte-level"](texts)
     task = cut(make_problem(points=1), 0, ALL)
@@ -111,7 +111,7 @@ def test_a_cut_that_splits_a_token_would_not_join(make_problem):
     assert list(prompt.ids) == whole[: len(prompt.ids)]
 
 
-def test_whole_characters_are_taken_back_and_nothing_of_the_question(make_problem):
+def test_whole_characters_are_removed_and_nothing_of_the_question(make_problem):
     """A tokenizer that splits `ü` and joins its second byte with the newline."""
     codes = {b: b for b in range(256)}
     table = [bytes([b]) for b in codes] + [b"\xbc\n"]
@@ -149,13 +149,13 @@ def test_starter_code_that_can_be_continued_is_shown_once(make_problem):
         assert "def f" not in turns[-2]["content"]
 
 
-def test_other_starter_code_is_shown_beside_the_question(make_problem):
+def test_other_starter_code_is_shown_with_the_question(make_problem):
     problem = make_problem(points=1, starter_code="class Solution:\n    def f(self):\n        ")
     shown = "# question 0\n# class Solution:\n#     def f(self):\n"
     assert prompt_text(cut(problem, FULL_TASK, ALL)) == shown
     assert prompt_text(cut(problem, 0, ALL)) == shown + "def f(x):"
-    asked = chat_messages(cut(problem, FULL_TASK, ALL), CHAT)[-1]["content"]
-    assert "Begin with:\n```python\nclass Solution:\n    def f(self):\n```" in asked
+    user_turn = chat_messages(cut(problem, FULL_TASK, ALL), CHAT)[-1]["content"]
+    assert "Begin with:\n```python\nclass Solution:\n    def f(self):\n```" in user_turn
 
 
 def test_turns_of_a_chat(make_problem):
@@ -163,8 +163,8 @@ def test_turns_of_a_chat(make_problem):
     user = {"role": "user", "content": "# question 0\n\nOnly code."}
     system = {"role": "system", "content": "You write Python."}
     assert chat_messages(cut(problem, FULL_TASK, ALL), CHAT) == [system, user]
-    given = {"role": "assistant", "content": "```python\ndef f(x):"}
-    assert chat_messages(cut(problem, 0, ALL), CHAT) == [system, user, given]
+    prefix = {"role": "assistant", "content": "```python\ndef f(x):"}
+    assert chat_messages(cut(problem, 0, ALL), CHAT) == [system, user, prefix]
     assert chat_messages(cut(problem, FULL_TASK, ALL), PromptConfig(style="chat", instruction=""))[
         0
     ] == {"role": "user", "content": "# question 0"}
@@ -181,7 +181,7 @@ def test_a_chat_ends_in_an_open_turn(make_problem):
     assert (begun.in_code_fence, begun.prefix) == (True, "def f(x")
 
 
-def test_a_style_that_the_tokenizer_cannot_do_is_refused(make_problem):
+def test_a_style_without_support_of_the_tokenizer_is_refused(make_problem):
     texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 100)]
     with pytest.raises(ValueError, match="no chat template"):
         encoder(KINDS["own"](texts), CHAT)

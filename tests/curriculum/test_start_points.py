@@ -135,7 +135,7 @@ def statement(draw, source: Source, shape: str, depth: int, in_async: bool) -> N
 
 
 @given(sources())
-def test_start_points_are_the_statements_that_were_put_in(source):
+def test_start_points_are_the_statements_of_the_generated_program(source):
     ast.parse(source.text)
     assert start_points(source.text, ALL) == tuple(offset for _, _, offset in source.expected)
 
@@ -157,9 +157,7 @@ def test_a_remainder_begins_with_white_space_and_the_statement(source):
 
 
 @given(source=sources())
-def test_every_cut_keeps_the_solution_byte_for_byte_and_gives_less_at_lower_stages(
-    make_problem, source
-):
+def test_every_cut_is_exact_and_lower_stages_have_shorter_prefixes(make_problem, source):
     problem = make_problem(canonical_solution=source.text)
     points = start_points(source.text, ALL)
     stages = stage_count(len(points))
@@ -183,7 +181,7 @@ def test_the_offset_is_before_the_newline_of_the_statement():
     assert source[second:].startswith("\n        if x:")
 
 
-def test_blank_lines_are_left_to_the_policy_and_comments_are_given():
+def test_blank_lines_are_in_the_remainder_and_comments_in_the_prefix():
     source = "x = 1  \n\n# now\n\n\nif x:\n    pass\n"
     assert [source[:point] for point in start_points(source, ALL)] == ["x = 1  \n\n# now"]
 
@@ -192,7 +190,7 @@ def test_a_statement_at_the_beginning_has_offset_zero():
     assert start_points("\n\nfor x in a: pass\n", ALL) == (0,)
 
 
-def test_expressions_are_no_start_points():
+def test_expressions_are_not_start_points():
     source = "y = [i if i else 0 for i in range(3) if i]\nz = lambda: 1 if y else 2\n"
     assert start_points(source, ALL) == ()
 
@@ -207,7 +205,7 @@ def test_a_source_that_does_not_parse_raises(source):
         start_points(source, ALL)
 
 
-def test_odd_escapes_in_a_solution_warn_nobody(recwarn):
+def test_invalid_escapes_in_a_solution_give_no_warning(recwarn):
     assert len(start_points("import re\nif re.match('\\d', 'x'): pass\n", ALL)) == 1
     assert not recwarn.list
 
@@ -223,7 +221,7 @@ def test_odd_escapes_in_a_solution_warn_nobody(recwarn):
         ("ü = 'ä'\r\nif ü:\r\n\tpass\r\n", ["ü", "if ü", "pass"]),
     ],
 )
-def test_statements_are_cut_where_they_begin(source, starts):
+def test_statement_points_are_where_statements_begin(source, starts):
     points = statement_points(source)
     assert len(points) == len(starts)
     for point, start in zip(points, starts, strict=True):

@@ -1,4 +1,4 @@
-"""Stages of Algorithm 1, worked by hand, and the part starter code plays."""
+"""Stages of Algorithm 1, worked by hand, and the effect of starter code."""
 
 from itertools import pairwise
 
@@ -43,7 +43,7 @@ def test_stages_of_worked_examples(make_problem, e, stages, stride, indices):
         assert task.prefix.count("if ") == index
 
 
-def test_no_start_points_no_stages(make_problem):
+def test_a_problem_without_start_points_has_no_stages(make_problem):
     assert stage_count(0) == 0
     task = cut(make_problem(points=0), FULL_TASK, ALL)
     assert (task.stages, task.prefix) == (0, "")
@@ -77,7 +77,7 @@ def test_the_full_task_begins_with_starter_code_that_the_solution_begins_with(ma
 
 
 @pytest.mark.parametrize("starter", ["def g(x):\n    ", "def", "def f(x):\n    if"])
-def test_starter_code_that_the_solution_does_not_continue_is_no_prefix(make_problem, starter):
+def test_starter_code_that_the_solution_does_not_begin_with_is_no_prefix(make_problem, starter):
     solution = "define = 1\ndef f(x):\n    iffy = 2\n"
     assert starter_prefix(make_problem(canonical_solution=solution, starter_code=starter)) == ""
 

@@ -39,25 +39,25 @@ def test_every_chunk_size_gives_the_records_of_the_document(
     path.write_text(json.dumps(document, indent=indent) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK", chunk)
-        found = list(json_document(path))
-    assert found == list(zip(keys, records, strict=True))
+        streamed = list(json_document(path))
+    assert streamed == list(zip(keys, records, strict=True))
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "b": {}}', "5", '"x"', "{}"])
-def test_another_document_is_one_record(tmp_path, text):
+def test_a_document_that_holds_no_records_is_one_record(tmp_path, text):
     path = tmp_path / "d.json"
     path.write_text(text)
     assert list(json_document(path)) == [(None, json.loads(text))]
 
 
-def test_white_space_at_the_end_of_a_chunk_is_no_value(tmp_path, monkeypatch):
+def test_white_space_at_the_end_of_a_chunk_is_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 1)
     path = tmp_path / "d.json"
     path.write_text('{"k":   {"a": 1}}')
     assert list(json_document(path)) == [("k", {"a": 1})]
 
 
-def test_numbers_do_not_end_with_a_chunk(tmp_path, monkeypatch):
+def test_a_number_may_continue_in_the_next_chunk(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 1)
     path = tmp_path / "d.json"
     path.write_text("[123, 4.5e6, -7]")
@@ -81,7 +81,7 @@ def test_a_large_document_is_never_whole_in_memory(tmp_path, whole):
     assert (peak > limit) == whole
 
 
-def test_a_huge_record_is_named_and_not_read_on(tmp_path, monkeypatch):
+def test_a_huge_record_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_RECORD_BYTES", 100)
     monkeypatch.setattr(module, "CHUNK", 10)
     path = tmp_path / "d.json"
@@ -90,7 +90,7 @@ def test_a_huge_record_is_named_and_not_read_on(tmp_path, monkeypatch):
         list(json_document(path))
 
 
-def test_a_damaged_gzip_and_bytes_that_are_no_text_are_named(tmp_path):
+def test_a_damaged_gzip_and_bytes_that_are_not_utf8_are_named(tmp_path):
     packed = tmp_path / "d.json.gz"
     packed.write_bytes(gzip.compress(json.dumps([{"a": 1}] * 999).encode())[:-20])
     with pytest.raises(BadRecord, match="or later: gzip: damaged or cut short"):

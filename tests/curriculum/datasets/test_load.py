@@ -29,7 +29,7 @@ def test_training_problems_never_repeat_heldout_ones_of_the_same_seed():
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
-def test_files_of_ours_are_read(tmp_path, make_problem, ending):
+def test_stepcoder_files_are_read(tmp_path, make_problem, ending):
     paths = {
         "train_path": tmp_path / f"train.{ending}",
         "heldout_path": tmp_path / f"heldout.{ending}",
@@ -50,20 +50,20 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("form", [*OTHERS, "apps"])
-def test_another_data_set_is_refused_with_the_command_that_converts_it(tmp_path, form):
+@pytest.mark.parametrize("format", [*OTHERS, "apps"])
+def test_another_data_set_is_refused_with_the_command_that_converts_it(tmp_path, format):
     path = tmp_path / "other"
-    if form == "apps":
+    if format == "apps":
         (path / "0001").mkdir(parents=True)
         (path / "0001" / "question.txt").write_text("q")
     else:
-        path.write_text(json.dumps(OTHERS[form]))
+        path.write_text(json.dumps(OTHERS[format]))
     config = DataConfig(kind="jsonl", train_path=path, heldout_path=path)
     with pytest.raises(UnusableData, match=f"stepcoder data convert {path} -o problems.jsonl"):
         load_dataset(config)
 
 
-def test_a_broken_file_of_ours_is_named_without_that_advice(tmp_path, make_problem):
+def test_a_broken_stepcoder_file_is_named_without_that_advice(tmp_path, make_problem):
     path = tmp_path / "ours.jsonl"
     write_problems(path, [make_problem(0)])
     with path.open("a") as file:
@@ -79,7 +79,7 @@ def test_a_broken_file_of_ours_is_named_without_that_advice(tmp_path, make_probl
         ({"number": 1, "question": "# question 0"}, "'p0' asks the same as held-out problem 'p1'"),
     ],
 )
-def test_leaks_between_the_files_are_refused(tmp_path, make_problem, heldout, message):
+def test_problems_in_both_files_are_refused(tmp_path, make_problem, heldout, message):
     write_problems(tmp_path / "train.jsonl", [make_problem(0)])
     write_problems(tmp_path / "heldout.jsonl", [make_problem(**heldout)])
     config = DataConfig(

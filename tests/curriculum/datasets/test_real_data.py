@@ -18,7 +18,7 @@ from curriculum.schedule.make import make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.subtask import FULL_TASK, cut
 from learner.tokenizer import token_bytes
-from tests.curriculum.tokenizers_of_each_kind import KINDS
+from tests.curriculum.tokenizers import KINDS
 
 ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("STEPCODER_DATA", ROOT.parent / "shared" / "data"))
@@ -82,18 +82,18 @@ def test_all_of_mbpp_loads_and_cuts(mbpp):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_prompts_of_mbpp_have_the_ids_that_the_whole_begins_with(mbpp, kind):
+def test_prompts_of_mbpp_are_the_first_ids_of_the_whole_text(mbpp, kind):
     tokenizer = KINDS[kind]([f"{p.question}\n{p.canonical_solution}" for p in mbpp[:200]])
     encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), PromptConfig())
-    taken_back = 0
+    removed = 0
     for problem in mbpp[200:500]:
         for stage in range(cut(problem, FULL_TASK, ALL).stages):
             task = cut(problem, stage, ALL)
             whole = tokenizer.encode(prompt_text(task) + task.remainder, add_special_tokens=False)
             prompt = encoder.encode(task)
             assert prompt.ids == tuple(whole[: len(prompt.ids)])
-            taken_back += prompt.prefix != task.prefix
-    assert (taken_back > 0) == (kind != "own")
+            removed += prompt.prefix != task.prefix
+    assert (removed > 0) == (kind != "own")
 
 
 def test_all_of_human_eval_cuts_behind_its_starter_code(human_eval):
@@ -127,7 +127,7 @@ def test_the_apps_samples_cut(make_problem):
     assert cuts > len(solutions)
 
 
-def test_mbpp_survives_our_own_format(mbpp, tmp_path):
+def test_mbpp_is_read_as_written(mbpp, tmp_path):
     write_problems(tmp_path / "mbpp.jsonl", mbpp)
     assert read_problems(tmp_path / "mbpp.jsonl") == mbpp
 

@@ -11,7 +11,7 @@ from curriculum.schedule.sampler import EpochSampler
 
 
 @given(st.integers(1, 30), st.integers(0, 5), st.lists(st.integers(0, 40), max_size=8))
-def test_every_index_comes_once_per_epoch_however_it_is_drawn(count, seed, sizes):
+def test_every_index_comes_once_per_epoch(count, seed, sizes):
     sampler = EpochSampler(count, seed)
     drawn = [index for n in sizes for index in sampler.take(n)]
     assert len(drawn) == sum(sizes)
@@ -22,7 +22,7 @@ def test_every_index_comes_once_per_epoch_however_it_is_drawn(count, seed, sizes
 
 
 @given(st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
-def test_a_restored_sampler_goes_on_as_the_saved_one(count, before, after):
+def test_a_restored_sampler_continues_as_the_saved_one(count, before, after):
     sampler = EpochSampler(count, seed=1)
     sampler.take(before)
     state = json.loads(json.dumps(sampler.state_dict()))
@@ -59,7 +59,7 @@ def test_a_weighted_sampler_resumes_exactly(seed, before, after):
     assert restored.take(after) == sampler.take(after)
 
 
-def test_weights_are_shares_of_visits_and_leave_nobody_out():
+def test_indices_come_in_proportion_to_their_weights():
     sampler = EpochSampler(3, 0, [0.5, 1.25, 1.0])
     drawn = Counter(sampler.take(11_000))
     assert drawn[1] / drawn[0] == pytest.approx(2.5, rel=0.02)
@@ -69,11 +69,11 @@ def test_weights_are_shares_of_visits_and_leave_nobody_out():
             EpochSampler(3, 0, weights)
 
 
-def test_equal_weights_change_nothing():
+def test_equal_weights_are_as_no_weights():
     assert EpochSampler(9, 3, [7.0] * 9).take(40) == EpochSampler(9, 3).take(40)
 
 
-def test_a_schedule_weights_tiers_as_configured(make_problem):
+def test_a_schedule_samples_tiers_by_their_weights(make_problem):
     tiers = ("introductory", "competition")
     problems = [make_problem(i, difficulty=tiers[i % 2]) for i in range(6)]
     config = CurriculumConfig(tier_weights={"competition": 3})
