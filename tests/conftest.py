@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 
@@ -32,18 +34,47 @@ def engine_missing() -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other.
+    """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other. The
+    learner's, which start no Ray, are a group of their own, because they share trained weights.
 
     They come first because they take longest; the other worker runs everything else meanwhile.
     """
     for item in items:
         if item.get_closest_marker("integration"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
+            group = "learner" if item.nodeid.startswith("tests/learner") else "ray"
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
+ENGINES = pytest.StashKey[set[str]]()
+
+
+def engines_here() -> set[str]:
+    """The engines in this process: DeepSpeed by its process group, Ray by its connection, vLLM by
+    its import. transformers imports DeepSpeed to save a model, so that import proves nothing.
+    """
+    started = {
+        "Ray": (ray := sys.modules.get("ray")) is not None and ray.is_initialized(),
+        "DeepSpeed": (torch := sys.modules.get("torch")) is not None
+        and torch.distributed.is_initialized(),
+        "vLLM": "vllm" in sys.modules,
+    }
+    return {name for name, here in started.items() if here}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A unit test fails if it, or a fixture it is the first to use, brought up an engine."""
+    result = yield
+    if item.get_closest_marker("integration") is None:
+        started = engines_here() - item.stash[ENGINES]
+        assert not started, f"starts {', '.join(started)}: mark it with pytest.mark.integration"
+    return result
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Docker tests skip where no engine answers, and fail there if CI says that one must."""
+    item.stash[ENGINES] = engines_here()
     if item.get_closest_marker("docker") and (reason := engine_missing()):
         if os.environ.get("STEPCODER_REQUIRE_DOCKER"):
             pytest.fail(f"STEPCODER_REQUIRE_DOCKER is set and {reason}", pytrace=False)

@@ -3,17 +3,20 @@
 import logging
 import os
 import socket
+from functools import cache
+from typing import Any
 
 import torch
 
 from learner.errors import LearnerError
 
 
-def prepare_deepspeed() -> None:
-    """Configure DeepSpeed so that it compiles no extension, and for the CPU if there is no GPU.
+@cache
+def load_deepspeed() -> Any:
+    """The module `deepspeed`, for the CPU if there is no GPU, and so that it compiles no extension.
 
-    Must run before the first `import deepspeed` of the process; every module that imports it calls
-    this first.
+    The one import of DeepSpeed in this package: it takes seconds, and its environment must be set
+    before.
     """
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -23,6 +26,7 @@ def prepare_deepspeed() -> None:
     # Compiling this one takes 25 to 50 s, and each killed process leaks its shared memory.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     logger.setLevel(logging.WARNING)
+    return deepspeed
 
 
 def init_distributed(rank: int, world_size: int, master_address: str, master_port: int) -> None:
@@ -47,10 +51,7 @@ def init_distributed(rank: int, world_size: int, master_address: str, master_por
     )
     if devices:
         torch.cuda.set_device(rank % devices)
-    prepare_deepspeed()
-    import deepspeed
-
-    deepspeed.init_distributed(
+    load_deepspeed().init_distributed(
         "nccl" if devices else "gloo", auto_mpi_discovery=False, verbose=False
     )
 

@@ -10,12 +10,8 @@ from torch import Tensor, nn
 
 from learner.config import OptimizerConfig, ZeroConfig
 from learner.errors import ModelError
-from learner.zero.distributed import ensure_distributed, prepare_deepspeed
+from learner.zero.distributed import ensure_distributed, load_deepspeed
 from learner.zero.export import buckets, exports
-
-prepare_deepspeed()
-
-import deepspeed  # noqa: E402
 
 
 class NonFiniteGradientError(ArithmeticError):
@@ -47,8 +43,7 @@ class Engine:
         for parameter in module.parameters():
             if parameter.requires_grad:
                 parameter.register_hook(self._record_norm)
-        initialize: Any = deepspeed.initialize
-        self._engine, _, _, _ = initialize(
+        self._engine, _, _, _ = load_deepspeed().initialize(
             model=module,
             model_parameters=[p for p in module.parameters() if p.requires_grad],
             config=_deepspeed_config(optimizer, zero, dtype),
@@ -122,7 +117,7 @@ class Engine:
             return
         for bucket in buckets(self.module, self._zero.export_bucket_mib * 2**20):
             parts = [parameter for export in bucket for parameter in export.parameters]
-            with deepspeed.zero.GatheredParameters(parts, modifier_rank=None):
+            with load_deepspeed().zero.GatheredParameters(parts, modifier_rank=None):
                 yield from ((export.name, export.merge()) for export in bucket)
 
     def save(self, folder: Path) -> None:

@@ -1,21 +1,20 @@
-"""A tiny random policy on disk and trajectories for it."""
+"""A tiny random policy on disk, and its training on two ranks."""
 
-import random
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import torch
 
-from learner.trajectory import Trajectory, TrajectoryGroup
-
-CORPUS = [
-    (f"# add {n} and {m}\n", f"def f(a):\n    if a > {n}:\n        a += {m}\n    return a")
-    for n in range(10)
-    for m in range(10)
-]
-LENGTHS = [(5, 9), (3, 17), (8, 1), (4, 6), (2, 12), (6, 0), (9, 11), (1, 4), (7, 8), (3, 5)]
-"""Tokens of prompt and response of each sample: one response is empty, one is a single token."""
+from tests.learner.runs import (
+    EXPORT_BUCKET_MIB,
+    LORA,
+    ONE_SAMPLE_A_STEP,
+    UPDATES,
+    VARIANTS,
+    run_ranks,
+    settings,
+)
+from tests.learner.samples import CORPUS
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,36 +43,23 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_trajectories() -> Callable[..., list[Trajectory]]:
-    return random_trajectories
+def two_ranks(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """Weights and metrics after two updates on two real ranks, by name of the run.
 
-
-def random_trajectories(
-    seed: int, lengths: list[tuple[int, int]] = LENGTHS, prompts: int | None = None
-) -> list[Trajectory]:
-    """Random samples of consecutive ids; with `prompts`, only so many prompts, used in turn."""
-    generator = random.Random(seed)
-    asked = [tuple(generator.randrange(2, 290) for _ in range(prompt)) for prompt, _ in lengths]
-    return [
-        Trajectory(
-            sample_id=100 * seed + number,
-            problem_id=f"problem-{number}",
-            stage=0,
-            prompt_ids=asked[number % (prompts or len(asked))],
-            response_ids=tuple(generator.randrange(2, 290) for _ in range(response)),
-            rollout_logprobs=tuple(-6 * generator.random() for _ in range(response)),
-            executed_mask=tuple(number != 3 and generator.random() < 0.7 for _ in range(response)),
-            reward=generator.choice([1.0, -0.3, -0.6, -1.0]),
-            weight_version=0,
-            outcome="failed",
-        )
-        for number, (_, response) in enumerate(lengths)
+    One pair of processes does all runs: starting it takes longer than a run.
+    """
+    stages = {
+        f"stage-{n}": {"zero": {"stage": n, "export_bucket_mib": EXPORT_BUCKET_MIB}}
+        for n in range(4)
+    }
+    changes = {
+        **stages,
+        **{f"lora-{name}": {**change, "lora": LORA} for name, change in stages.items()},
+        **{name: VARIANTS[name] for name in ("every option of the loss", "grpo", "rloo")},
+        "one sample a step": ONE_SAMPLE_A_STEP,
+    }
+    runs = [
+        {"name": name, "config": settings(**change), "updates": UPDATES}
+        for name, change in changes.items()
     ]
-
-
-def grouped(trajectories: Iterable[Trajectory]) -> list[TrajectoryGroup]:
-    """The trajectories by prompt."""
-    by_prompt: dict[tuple[int, ...], list[Trajectory]] = {}
-    for trajectory in trajectories:
-        by_prompt.setdefault(trajectory.prompt_ids, []).append(trajectory)
-    return [TrajectoryGroup(tuple(group)) for group in by_prompt.values()]
+    return run_ranks(tmp_path_factory.mktemp("two-ranks"), model_dir, 2, runs)

@@ -1,12 +1,12 @@
 """One rank of a learner in a process of its own, for tests that need several or a fresh one.
 
-Usage: python -m tests.learner.ranks JOB.json RANK, with JOB.json holding
+Usage: python -m tests.learner.ranks JOB.json RANK, where JOB.json holds
     world_size, port, model_dir, out, runs: [{name, config, updates (seeds), load, save, save_at,
     kill_at}].
-Every run's final policy and critic weights and all metrics go to OUT/<name>.pt, written by rank 0,
-with what each rank held at most while the weights were exported. `save` is a folder; `save_at`
-names the update after which it is written (else the last), `kill_at` the update in the middle of
-which the process is killed.
+For every run rank 0 writes OUT/<name>.pt: final weights of policy and critic, the metrics of every
+update, and the bytes that each rank held while it exported the weights. `save` is a folder;
+`save_at` is the update after which it is written (by default the last), and `kill_at` the update in
+the middle of which the process is killed.
 """
 
 import json
@@ -22,7 +22,7 @@ def main(job_file: str, rank: int) -> None:
     from learner.config import LearnerConfig
     from learner.ppo import PPOLearner
     from learner.zero.distributed import init_distributed
-    from tests.learner.conftest import grouped, random_trajectories
+    from tests.learner.samples import grouped, random_trajectories
 
     torch.set_num_threads(1)
     job = json.loads(Path(job_file).read_text())
@@ -52,13 +52,13 @@ def main(job_file: str, rank: int) -> None:
 
 
 def kill_before_the_next_step(learner) -> None:
-    """The process dies, unasked and at once, with gradients computed and nothing applied."""
+    """Kill this process in its next step: gradients are computed, and no weight is changed."""
     learner._critic.step = lambda lr: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def measured_export(learner) -> dict[str, int | list[str]]:
-    """Bytes of all weights, and the most this rank held of them at once while they were exported;
-    the order of names, to compare ranks.
+    """Of each rank: names in the order of export, bytes of all weights, and the most bytes of
+    parameters that it held during the export, before and after.
     """
 
     def held() -> int:

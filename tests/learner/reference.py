@@ -83,29 +83,29 @@ class ReferencePPO:
     def _rewards(
         self, trajectory: Trajectory, old: torch.Tensor, reference: torch.Tensor
     ) -> list[float]:
-        c, found = self.config, []
+        c, actual = self.config, []
         for at, penalised in enumerate(self._mask("kl", trajectory).tolist()):
             away = float(old[at] - reference[at])
             kl = {"k1": away, "k2": away**2 / 2, "k3": math.exp(-away) - 1 + away}[c.kl_estimator]
             kl = max(-c.kl_clip, min(c.kl_clip, kl))
-            found.append(-c.kl_coefficient * kl if penalised and c.kl_in == "reward" else 0.0)
-        if found:
-            found[-1] += trajectory.reward
-        return found
+            actual.append(-c.kl_coefficient * kl if penalised and c.kl_in == "reward" else 0.0)
+        if actual:
+            actual[-1] += trajectory.reward
+        return actual
 
     def _gae(self, rewards: list[float], values: torch.Tensor, lam: float) -> torch.Tensor:
-        running, found = 0.0, []
+        running, actual = 0.0, []
         for at in reversed(range(len(rewards))):
             following = 0.0 if at == len(rewards) - 1 else float(values[at + 1])
             delta = rewards[at] + self.config.gamma * following - float(values[at])
             running = delta + self.config.gamma * lam * running
-            found.append(running)
-        return torch.tensor(found[::-1])
+            actual.append(running)
+        return torch.tensor(actual[::-1])
 
     def _group_advantages(
         self, batch: Sequence[Trajectory], rewards: Sequence[list[float]]
     ) -> list[torch.Tensor]:
-        found = []
+        actual = []
         for i, trajectory in enumerate(batch):
             group = [j for j, t in enumerate(batch) if t.prompt_ids == trajectory.prompt_ids]
             scores = {j: sum(rewards[j]) if rewards[j] else batch[j].reward for j in group}
@@ -115,8 +115,8 @@ class ReferencePPO:
             else:
                 others = [scores[j] for j in group if j != i]
                 advantage = scores[i] - statistics.fmean(others) if others else 0.0
-            found.append(torch.full((len(rewards[i]),), advantage))
-        return found
+            actual.append(torch.full((len(rewards[i]),), advantage))
+        return actual
 
     def _logprobs(self, model, trajectory: Trajectory) -> tuple[torch.Tensor, torch.Tensor]:
         logits = model(torch.tensor([trajectory.token_ids])).logits[0, :-1] / self.temperature

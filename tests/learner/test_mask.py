@@ -1,4 +1,4 @@
-"""The FGO mask: hand-marked cases, each rule by name, and a slow oracle."""
+"""The FGO mask: cases marked by hand, its rules, and a slow reference implementation."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from tests.learner.mask_cases import CASES, Case, parse
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_marked_case(name: str) -> None:
+def test_the_mask_is_as_marked_by_hand(name: str) -> None:
     case = parse(CASES[name])
     mask = execution_mask(case.token_lengths, case.completion_start, case.statements, case.source)
     assert list(zip(case.tokens, mask, strict=True)) == list(
@@ -17,17 +17,17 @@ def test_marked_case(name: str) -> None:
     )
 
 
-def test_nothing_ran_keeps_everything() -> None:
+def test_without_statements_every_token_is_kept() -> None:
     assert execution_mask([3, 0, 4], 2, (), b"x (=:= 1\n") == [True, True, True]
 
 
-def test_tampered_coverage_keeps_everything() -> None:
+def test_with_tampered_coverage_every_token_is_kept() -> None:
     statements = ((0, 5, True), (6, 11, False))
     assert execution_mask([5, 6], 0, statements, b"x = 1\ny = 2") == [True, False]
     assert execution_mask([5, 6], 0, statements, b"x = 1\ny = 2", tampered=True) == [True, True]
 
 
-def test_tokens_beyond_the_program_are_kept() -> None:
+def test_tokens_after_the_program_are_kept() -> None:
     assert execution_mask([5, 3, 4], 0, ((0, 5, False),), b"x = 1") == [False, True, True]
 
 
@@ -40,11 +40,11 @@ def test_tokens_before_the_program_are_kept() -> None:
     assert straddling == [False, False, True]
 
 
-def test_a_token_partly_beyond_the_program_goes_by_its_inside() -> None:
+def test_a_token_partly_outside_the_program_is_decided_by_its_bytes_inside() -> None:
     assert execution_mask([3, 9], 0, ((0, 5, False),), b"x = 1") == [False, False]
 
 
-def test_a_character_split_over_tokens_goes_by_its_statement() -> None:
+def test_tokens_of_a_split_character_are_decided_by_its_statement() -> None:
     source = "a\n'漢'".encode()
     assert execution_mask([1, 1, 2, 1, 2], 0, ((0, 1, True), (2, 7, False)), source) == [
         True,
@@ -67,7 +67,7 @@ def test_a_character_split_over_tokens_goes_by_its_statement() -> None:
         ([1], 0, ((2, 2, True),), "is empty"),
     ],
 )
-def test_input_that_cannot_be_right_is_refused(lengths, start, statements, message: str) -> None:
+def test_inconsistent_input_is_refused(lengths, start, statements, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         execution_mask(lengths, start, statements, b"x = 1")
 
@@ -89,7 +89,7 @@ def programs(draw: st.DrawFn) -> Case:
     return Case(source, start, tuple(statements), tuple(lengths), (), ())
 
 
-def oracle(case: Case) -> list[bool]:
+def reference_mask(case: Case) -> list[bool]:
     """The rules once more, byte by byte and slowly."""
 
     def home(at: int) -> int | None:
@@ -128,19 +128,19 @@ def oracle(case: Case) -> list[bool]:
 
 
 @given(programs())
-def test_agrees_with_a_slow_oracle(case: Case) -> None:
-    found = execution_mask(case.token_lengths, case.completion_start, case.statements, case.source)
-    assert found == oracle(case)
+def test_the_mask_equals_a_slow_reference(case: Case) -> None:
+    actual = execution_mask(case.token_lengths, case.completion_start, case.statements, case.source)
+    assert actual == reference_mask(case)
 
 
 @given(programs())
-def test_masks_nothing_when_everything_ran(case: Case) -> None:
+def test_nothing_is_masked_if_every_statement_ran(case: Case) -> None:
     statements = [(start, end, True) for start, end, _ in case.statements]
     assert all(execution_mask(case.token_lengths, case.completion_start, statements, case.source))
 
 
 @given(programs())
-def test_the_mask_depends_on_bytes_alone(case: Case) -> None:
+def test_the_mask_of_a_token_follows_from_the_masks_of_its_bytes(case: Case) -> None:
     """One token per byte: each is kept exactly if every token that is only that byte would be."""
     ones = [1] * (len(case.source) - case.completion_start)
     fine = execution_mask(ones, case.completion_start, case.statements, case.source)

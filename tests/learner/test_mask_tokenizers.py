@@ -154,7 +154,7 @@ def executed_statements(source: str, argument: object) -> list[tuple[int, int, b
         sys.settrace(None)
     lines = source.encode().split(b"\n")
     starts = [sum(len(line) + 1 for line in lines[:number]) for number in range(len(lines))]
-    found = []
+    actual = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.stmt):
             body = getattr(node, "body", None)
@@ -166,8 +166,8 @@ def executed_statements(source: str, argument: object) -> list[tuple[int, int, b
                 assert node.end_col_offset is not None
                 end = starts[node.end_lineno - 1] + node.end_col_offset
             start = starts[node.lineno - 1] + node.col_offset
-            found.append((start, end, node.lineno in ran))
-    return sorted(found)
+            actual.append((start, end, node.lineno in ran))
+    return sorted(actual)
 
 
 def marked(text: str) -> tuple[list[bytes], list[bool]]:
@@ -182,7 +182,7 @@ def marked(text: str) -> tuple[list[bytes], list[bool]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_marked_tokens(name: str) -> None:
+def test_the_mask_of_real_token_ids_is_as_marked(name: str) -> None:
     kind, argument, text = CASES[name]
     tokenizer = TOKENIZERS[kind]()
     table = token_bytes(tokenizer)

@@ -1,30 +1,30 @@
-"""Numbers that are not finite or do not agree stop an update before any model takes a step."""
+"""An update stops at numbers that are not finite, and at log-probabilities that differ."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer
 
-from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
-from tests.learner.conftest import grouped
+from learner.errors import LogprobMismatchError, NonFiniteError
 from tests.learner.ranks import weights
-from tests.learner.test_ppo import Make, new_learner, same
+from tests.learner.runs import new_learner, same
+from tests.learner.samples import grouped, random_trajectories
+
+pytestmark = pytest.mark.integration
 
 STAGES = pytest.mark.parametrize("stage", [0, 1, 2, 3])
 
 
 @STAGES
 def test_a_loss_that_is_not_finite_names_step_micro_batch_and_samples(
-    stage: int, model_dir: Path, make_trajectories: Make, tmp_path: Path
+    stage: int, model_dir: Path, tmp_path: Path
 ) -> None:
     zero = {"stage": stage}
     learner = new_learner(model_dir, tmp_path, zero=zero, minibatch_size=20, token_budget=20)
     before = weights(learner)
-    batch = make_trajectories(1)
+    batch = random_trajectories(1)
     batch[1] = replace(batch[1], reward=1e38)
     with pytest.raises(NonFiniteError) as caught:
         learner.update(grouped(batch))
@@ -53,11 +53,10 @@ class BreakGradient(torch.autograd.Function):
 
 @pytest.mark.parametrize("model", ["policy", "critic"])
 @STAGES
-def test_a_broken_gradient_stops_both_models_and_its_sample_is_written_down(
+def test_a_broken_gradient_stops_both_models_and_its_sample_is_dumped(
     stage: int,
     model: str,
     model_dir: Path,
-    make_trajectories: Make,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -65,21 +64,21 @@ def test_a_broken_gradient_stops_both_models_and_its_sample_is_written_down(
     zero = {"stage": stage}
     learner = new_learner(model_dir, tmp_path, zero=zero, minibatch_size=20, token_budget=64)
     before = weights(learner)
-    batch = make_trajectories(1)
+    batch = random_trajectories(1)
     target = batch[8]
     kind = type(getattr(learner, f"_{model}").module)
     forward = kind.forward
 
     def spoilt(self, tokens, *rest, **options):
-        found = forward(self, tokens, *rest, **options)
-        values = found if model == "critic" else found[0]
+        actual = forward(self, tokens, *rest, **options)
+        values = actual if model == "critic" else actual[0]
         broken = torch.zeros(len(values), dtype=torch.bool)
         sequences = tokens.input_ids[0].split(tokens.bounds.diff().tolist())
         for ids, part in zip(sequences, broken.split(tokens.counts), strict=True):
             part[:] = ids.tolist() == list(target.token_ids)
         if values.requires_grad:
             values = BreakGradient.apply(values, broken)
-        return values if model == "critic" else (values, *found[1:])
+        return values if model == "critic" else (values, *actual[1:])
 
     monkeypatch.setattr(kind, "forward", spoilt)
     message = r"update 0, optimizer step 0: the gradient is not finite in micro-batch 1 of rank 0"
@@ -106,14 +105,14 @@ def test_a_broken_gradient_stops_both_models_and_its_sample_is_written_down(
     ].tolist()
 
 
-def test_a_broken_model_is_written_down_too(
-    model_dir: Path, make_trajectories: Make, tmp_path: Path
+def test_samples_with_scores_that_are_not_finite_are_dumped(
+    model_dir: Path, tmp_path: Path
 ) -> None:
     learner = new_learner(model_dir, tmp_path)
     with torch.no_grad():
         learner._model.get_output_embeddings().weight[5] = float("nan")
     with pytest.raises(NonFiniteError, match=r"the weights are broken, written to .*\.json"):
-        learner.update(grouped(make_trajectories(1)))
+        learner.update(grouped(random_trajectories(1)))
     (path,) = tmp_path.glob("*.json")
     record = json.loads(path.read_text())
     assert "nan" in [token["old_logprob"] for token in record["samples"][0]["tokens"]]
@@ -123,21 +122,20 @@ def test_a_broken_model_is_written_down_too(
     ("alarm", "shift", "outcome"),
     [("warn", 0.5, "warns"), ("raise", 0.5, "raises"), ("off", 0.5, ""), ("raise", 0.0, "")],
 )
-def test_the_alarm_on_the_rollout_engines_log_probabilities(
+def test_the_log_probability_alarm_warns_raises_or_is_off(
     alarm: str,
     shift: float,
     outcome: str,
     model_dir: Path,
-    make_trajectories: Make,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     learner = new_learner(model_dir, temperature=0.8, logprob_diff_alarm=alarm)
     before = weights(learner)
-    batch = make_trajectories(1)
+    batch = random_trajectories(1)
     own = learner.token_logprobs([t.token_ids for t in batch], temperature=0.8)
     batch = [
-        replace(t, rollout_logprobs=tuple(v + shift for v in found[len(t.prompt_ids) - 1 :]))
-        for t, found in zip(batch, own, strict=True)
+        replace(t, rollout_logprobs=tuple(v + shift for v in actual[len(t.prompt_ids) - 1 :]))
+        for t, actual in zip(batch, own, strict=True)
     ]
     if outcome == "raises":
         with pytest.raises(LogprobMismatchError, match=r"0.5 nats .* the limit is 0.0001"):
@@ -150,20 +148,10 @@ def test_the_alarm_on_the_rollout_engines_log_probabilities(
     assert ("the limit is 0.0001" in caplog.text) == (outcome == "warns")
 
 
-def test_stale_samples_raise_no_alarm(model_dir: Path, make_trajectories: Make) -> None:
+def test_stale_samples_raise_no_alarm(model_dir: Path) -> None:
     learner = new_learner(model_dir, logprob_diff_alarm="raise")
-    metrics = learner.update(grouped(make_trajectories(1)), weight_version=2)
+    metrics = learner.update(grouped(random_trajectories(1)), weight_version=2)
     assert metrics["rollout_trainer_logprob_diff"] == 0.0
     assert metrics["staleness"] == 2.0
     with pytest.raises(LogprobMismatchError):
-        learner.update(grouped(make_trajectories(1)), weight_version=0)
-
-
-def test_a_tokenizer_larger_than_the_model_is_refused(model_dir: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_dir, folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(["one more", "and another"])
-    tokenizer.save_pretrained(folder)
-    with pytest.raises(ModelError, match=r"does not fit the model: it has \d+ tokens, the model"):
-        new_learner(folder)
+        learner.update(grouped(random_trajectories(1)), weight_version=0)

@@ -1,4 +1,4 @@
-"""SFT learns, writes an ordinary folder, and learns solutions only."""
+"""Supervised fine-tuning: what is learned, what is written, and what is refused."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from learner.config import ModelConfig, OptimizerConfig, SFTConfig
 from learner.errors import LearnerError, NonFiniteError
 from learner.sft import encode_pairs, lr_share, sft
 from learner.tokenizer import completion_text, token_bytes
-from tests.learner.conftest import CORPUS
+from tests.learner.samples import CORPUS
 
 SHAPE = ModelConfig(hidden_size=32, layers=2, heads=2, intermediate_size=64)
 
@@ -27,6 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, list[
     return folder, sft(CORPUS, quick(steps=100), SHAPE, folder, progress.append), progress
 
 
+@pytest.mark.integration
 def test_the_loss_falls_far_below_chance(trained: tuple[Path, dict, list[dict]]) -> None:
     _, result, progress = trained
     assert [d["step"] for d in progress] == [20, 40, 60, 80, 100]
@@ -36,7 +37,8 @@ def test_the_loss_falls_far_below_chance(trained: tuple[Path, dict, list[dict]])
     assert result["pairs"] == len(CORPUS)
 
 
-def test_the_written_policy_answers_in_the_corpus_language(
+@pytest.mark.integration
+def test_the_written_policy_completes_a_prompt_of_the_corpus(
     trained: tuple[Path, dict, list[dict]],
 ) -> None:
     folder, _, _ = trained
@@ -50,11 +52,15 @@ def test_the_written_policy_answers_in_the_corpus_language(
     compile(text, "answer", "exec")
 
 
-def test_nothing_is_left_beside_the_folder(trained: tuple[Path, dict, list[dict]]) -> None:
+@pytest.mark.integration
+def test_no_temporary_file_is_left_beside_the_folder(
+    trained: tuple[Path, dict, list[dict]],
+) -> None:
     folder, _, _ = trained
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
 
+@pytest.mark.integration
 def test_only_solution_and_end_of_sequence_are_learned(tmp_path: Path, model_dir: Path) -> None:
     """One step's loss is the mean negative log-probability of exactly those tokens."""
     pairs = CORPUS[:6]
@@ -75,7 +81,10 @@ def test_only_solution_and_end_of_sequence_are_learned(tmp_path: Path, model_dir
     assert result["loss"] == pytest.approx(total / tokens, rel=1e-5)
 
 
-def test_a_given_model_is_trained_on(tmp_path: Path, trained: tuple[Path, dict, list]) -> None:
+@pytest.mark.integration
+def test_training_continues_from_a_given_model(
+    tmp_path: Path, trained: tuple[Path, dict, list]
+) -> None:
     folder, first, _ = trained
     again = ModelConfig(path=str(folder))
     config = quick(steps=20, optimizer=OptimizerConfig(lr=1e-4))
@@ -84,6 +93,7 @@ def test_a_given_model_is_trained_on(tmp_path: Path, trained: tuple[Path, dict, 
     assert result["vocabulary"] == first["vocabulary"]
 
 
+@pytest.mark.integration
 def test_pairs_too_long_for_the_model_are_counted(tmp_path: Path) -> None:
     pairs = [*CORPUS[:20], ("# long\n", "x = 1\n" * 200)]
     result = sft(pairs, quick(steps=1), SHAPE, tmp_path / "m", lambda _: None)
@@ -93,6 +103,7 @@ def test_pairs_too_long_for_the_model_are_counted(tmp_path: Path) -> None:
     assert not (tmp_path / "n").exists()
 
 
+@pytest.mark.integration
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     states = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -103,7 +114,8 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     assert not torch.equal(first["lm_head.weight"], other["lm_head.weight"])
 
 
-def test_a_failed_run_leaves_the_old_folder(tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_a_failed_run_keeps_the_old_folder(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     sft(CORPUS, quick(steps=1), SHAPE, folder, lambda _: None)
     before = (folder / "model.safetensors").read_bytes()
@@ -114,7 +126,7 @@ def test_a_failed_run_leaves_the_old_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_prompt_and_solution_are_encoded_apart(model_dir: Path) -> None:
+def test_prompt_and_solution_are_encoded_separately(model_dir: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     (example,) = encode_pairs([("# q\n", "x = 1")], tokenizer)
     assert list(example.prompt_ids) == tokenizer.encode("# q\n")
@@ -131,7 +143,8 @@ def test_the_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
     assert all(math.isfinite(lr_share(s, SFTConfig(steps=1, warmup_steps=0))) for s in (0, 1))
 
 
-def test_the_loss_on_held_out_pairs_is_measured_and_not_learned(
+@pytest.mark.integration
+def test_held_out_pairs_are_measured_and_not_learned_from(
     tmp_path: Path, trained: tuple[Path, dict, list[dict]]
 ) -> None:
     folder, _, _ = trained

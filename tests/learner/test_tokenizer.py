@@ -1,4 +1,4 @@
-"""Training a tokenizer and knowing the bytes of any."""
+"""Training a tokenizer, and the bytes of the tokens of any."""
 
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_any_text_survives_byte_level_tokens(text: str, tokenizer: PreTrainedTok
     assert completion_text(ids, token_bytes(tokenizer)) == text.encode().decode()
 
 
-def test_specials_have_no_bytes(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_special_tokens_have_no_bytes(tokenizer: PreTrainedTokenizerFast) -> None:
     table = token_bytes(tokenizer)
     assert (table[0], table[1]) == (b"", b"")
     ids = [*tokenizer.encode("x = 1"), 1]
@@ -87,11 +87,11 @@ def test_specials_have_no_bytes(tokenizer: PreTrainedTokenizerFast) -> None:
     assert text_lengths(ids, table)[-1] == 0
 
 
-def test_ids_of_vocabulary_padding_have_no_bytes(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_ids_of_a_padded_vocabulary_have_no_bytes(tokenizer: PreTrainedTokenizerFast) -> None:
     assert text_lengths([10**6], token_bytes(tokenizer)) == [0]
 
 
-def test_an_added_word_that_is_not_special_is_text(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_an_added_token_that_is_not_special_is_text(tokenizer: PreTrainedTokenizerFast) -> None:
     extended = train_tokenizer([PROGRAM], 400)
     extended.add_tokens(["é→"])
     assert token_bytes(extended)[extended.get_vocab()["é→"]] == "é→".encode()
@@ -114,7 +114,7 @@ def test_a_continuation_keeps_the_space_that_decode_strips(
     assert completion_text(ids, token_bytes(sentencepiece)) == " x=1"
 
 
-def test_a_character_split_over_byte_tokens_is_whole_text(
+def test_a_character_split_over_byte_tokens_is_decoded(
     sentencepiece: PreTrainedTokenizerFast,
 ) -> None:
     ids = [sentencepiece.get_vocab()[f"<0x{byte:02X}>"] for byte in "漢".encode()]
@@ -133,13 +133,13 @@ def test_lengths_sum_to_the_decoded_text(pieces: list[bytes]) -> None:
 
 
 @given(characters=st.lists(st.characters(exclude_categories=["Cs"]), max_size=6))
-def test_lengths_of_valid_text_are_those_of_the_pieces(characters: list[str]) -> None:
+def test_lengths_of_valid_text_are_the_lengths_of_the_pieces(characters: list[str]) -> None:
     raw = "".join(characters).encode()
     pieces = [raw[at : at + 2] for at in range(0, len(raw), 2)]
     assert text_lengths(range(len(pieces)), pieces) == list(map(len, pieces))
 
 
-def test_bytes_after_an_invalid_one_keep_their_place() -> None:
+def test_bytes_after_an_invalid_byte_keep_their_offsets() -> None:
     pieces = [b"a", b"\xff", b"b\n", b"\xe6\xbc", b"c"]
     assert completion_text(range(5), pieces) == "a\ufffdb\n\ufffdc"
     assert text_lengths(range(5), pieces) == [1, 3, 2, 3, 1]

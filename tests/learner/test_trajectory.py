@@ -1,11 +1,9 @@
-"""Trajectories and rewards refuse what cannot be learned from."""
+"""Trajectories that cannot be learned from are refused."""
 
 from dataclasses import replace
 
 import pytest
 
-from learner.config import RewardConfig
-from learner.reward import reward
 from learner.trajectory import Trajectory, TrajectoryGroup
 
 GOOD = Trajectory(7, "p", 0, (1, 2), (3, 4, 5), (-1.0, -2.0, 0.0), (True,) * 3, 1.0, 0, "passed")
@@ -25,7 +23,7 @@ def test_token_ids_are_prompt_and_response() -> None:
         ({"reward": float("inf")}, "sample 7: the reward is inf"),
     ],
 )
-def test_a_broken_trajectory_names_its_sample(change: dict, message: str) -> None:
+def test_an_inconsistent_trajectory_is_refused_by_its_sample_id(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(GOOD, **change)
 
@@ -37,28 +35,3 @@ def test_a_group_holds_the_samples_of_one_prompt() -> None:
         TrajectoryGroup((GOOD, other))
     with pytest.raises(ValueError, match="group is empty"):
         TrajectoryGroup(())
-
-
-@pytest.mark.parametrize(
-    ("outcome", "wanted"),
-    [
-        ("passed", 1.0),
-        ("failed", -0.3),
-        ("runtime_error", -0.6),
-        ("timeout", -0.6),
-        ("out_of_memory", -0.6),
-        ("compile_error", -1.0),
-    ],
-)
-def test_rewards_are_the_papers(outcome: str, wanted: float) -> None:
-    assert reward(outcome, RewardConfig()) == wanted
-
-
-def test_rewards_can_be_configured() -> None:
-    assert reward("timeout", RewardConfig(timeout=-0.9)) == -0.9
-
-
-@pytest.mark.parametrize("outcome", ["infra_error", "", "model_config"])
-def test_an_outcome_without_a_reward_is_refused(outcome: str) -> None:
-    with pytest.raises(ValueError, match=f"no reward for outcome '{outcome}'"):
-        reward(outcome, RewardConfig())

@@ -30,6 +30,7 @@ def source(problems: list[Problem], tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.integration
 def test_a_model_folder_comes_out_that_training_can_start_from(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_model_folder_comes_out_that_training_can_start_from(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["loss"] < result["loss"]
 
 
+@pytest.mark.integration
 def test_held_out_problems_are_solved_in_the_sandbox(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_share_that_is_none_is_refused(
         split(problems, share, 0, source)
 
 
+@pytest.mark.integration
 def test_what_cannot_work_is_said_in_one_line(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

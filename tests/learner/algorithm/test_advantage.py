@@ -29,24 +29,24 @@ def random_batch(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @given(seed=seeds, gamma=st.sampled_from([1.0, 0.9]), lam=st.sampled_from([0.0, 0.95, 1.0]))
-def test_gae_is_the_weighted_sum_of_its_definition(seed: int, gamma: float, lam: float) -> None:
+def test_gae_equals_its_definition(seed: int, gamma: float, lam: float) -> None:
     rewards, values, mask = random_batch(seed)
     advantages, returns = gae(rewards, values, mask, gamma, lam)
     for row, length in enumerate(mask.sum(-1).tolist()):
         r, v = rewards[row].tolist(), [*values[row, :length].tolist(), 0.0]
         deltas = [r[t] + gamma * v[t + 1] - v[t] for t in range(length)]
-        wanted = [
+        expected = [
             sum((gamma * lam) ** (k - t) * deltas[k] for k in range(t, length))
             for t in range(length)
         ]
-        assert advantages[row, :length].tolist() == pytest.approx(wanted, abs=1e-5)
-        total = [a + b for a, b in zip(wanted, v, strict=False)]
+        assert advantages[row, :length].tolist() == pytest.approx(expected, abs=1e-5)
+        total = [a + b for a, b in zip(expected, v, strict=False)]
         assert returns[row, :length].tolist() == pytest.approx(total, abs=1e-5)
         assert not advantages[row, length:].any()
         assert not returns[row, length:].any()
 
 
-def test_with_gamma_and_lambda_one_every_return_is_the_sum_to_come() -> None:
+def test_with_gamma_and_lambda_one_a_return_is_the_sum_of_later_rewards() -> None:
     rewards = torch.tensor([[0.5, 0.0, 2.0, 99.0]])
     values = torch.tensor([[3.0, -1.0, 4.0, 99.0]])
     mask = torch.tensor([[True, True, True, False]])
@@ -54,46 +54,48 @@ def test_with_gamma_and_lambda_one_every_return_is_the_sum_to_come() -> None:
     assert returns.tolist() == [[2.5, 2.0, 2.0, 0.0]]
 
 
-def test_nan_outside_the_mask_does_not_leak() -> None:
+def test_nan_outside_the_mask_changes_nothing() -> None:
     rewards, values, mask = random_batch(3)
-    wanted = gae(rewards, values, mask, 1.0, 0.95)
+    expected = gae(rewards, values, mask, 1.0, 0.95)
     nan = torch.where(mask, 0.0, float("nan"))
-    for found, clean in zip(gae(rewards + nan, values + nan, mask, 1.0, 0.95), wanted, strict=True):
-        assert torch.equal(found, clean)
+    for actual, clean in zip(
+        gae(rewards + nan, values + nan, mask, 1.0, 0.95), expected, strict=True
+    ):
+        assert torch.equal(actual, clean)
 
 
-def test_the_outcome_reward_goes_to_the_last_token() -> None:
+def test_the_outcomes_reward_is_on_the_last_token() -> None:
     mask = torch.tensor([[True, True, True], [True, False, False], [False, False, False]])
     kl = torch.tensor([[0.2, -0.4, 9.0], [0.5, 7.0, 7.0], [7.0, 7.0, 7.0]])
-    found = token_rewards(torch.tensor([1.0, -0.6, 1.0]), kl, mask, 0.1, 2.0)
-    wanted = [[-0.02, 0.04, 1.0 - 0.2], [-0.6 - 0.05, 0.0, 0.0], [0.0, 0.0, 0.0]]
-    torch.testing.assert_close(found, torch.tensor(wanted))
+    actual = token_rewards(torch.tensor([1.0, -0.6, 1.0]), kl, mask, 0.1, 2.0)
+    expected = [[-0.02, 0.04, 1.0 - 0.2], [-0.6 - 0.05, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    torch.testing.assert_close(actual, torch.tensor(expected))
 
 
 def test_rewards_sum_to_outcome_minus_kl() -> None:
     _, kl, mask = random_batch(1)
     outcome = torch.randn(5)
-    found = token_rewards(outcome, kl, mask, 0.05, 1e9).sum(-1)
-    wanted = torch.where(mask.any(-1), outcome, 0.0) - 0.05 * (kl * mask).sum(-1)
-    torch.testing.assert_close(found, wanted)
+    actual = token_rewards(outcome, kl, mask, 0.05, 1e9).sum(-1)
+    expected = torch.where(mask.any(-1), outcome, 0.0) - 0.05 * (kl * mask).sum(-1)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_only_tokens_under_the_kl_mask_are_penalised() -> None:
     mask = torch.tensor([[True, True, True]])
     penalised = torch.tensor([[True, False, False]])
-    found = token_rewards(torch.tensor([1.0]), torch.ones(1, 3), mask, 0.1, 9.0, penalised)
-    torch.testing.assert_close(found, torch.tensor([[-0.1, 0.0, 1.0]]))
+    actual = token_rewards(torch.tensor([1.0]), torch.ones(1, 3), mask, 0.1, 9.0, penalised)
+    torch.testing.assert_close(actual, torch.tensor([[-0.1, 0.0, 1.0]]))
 
 
 @given(seed=seeds, gamma=st.sampled_from([1.0, 0.9]))
 def test_reward_to_go_is_the_discounted_sum(seed: int, gamma: float) -> None:
     rewards, _, mask = random_batch(seed)
-    found = reward_to_go(rewards, mask, gamma)
+    actual = reward_to_go(rewards, mask, gamma)
     for row, length in enumerate(mask.sum(-1).tolist()):
         r = rewards[row, :length].tolist()
-        wanted = [sum(gamma ** (k - t) * r[k] for k in range(t, length)) for t in range(length)]
-        assert found[row, :length].tolist() == pytest.approx(wanted, abs=1e-5)
-        assert not found[row, length:].any()
+        expected = [sum(gamma ** (k - t) * r[k] for k in range(t, length)) for t in range(length)]
+        assert actual[row, :length].tolist() == pytest.approx(expected, abs=1e-5)
+        assert not actual[row, length:].any()
 
 
 GROUPS = torch.tensor([0, 1, 0, 0, 1, 2])
@@ -103,13 +105,13 @@ SCORES = torch.tensor([1.0, -0.3, -0.6, -0.3, -0.3, 1.0])
 def test_grpo_by_hand() -> None:
     """Group 0: mean 1/30, deviations 29/30, -19/30, -10/30; group 1: equal scores; group 2: one."""
     spread = np.std([1.0, -0.6, -0.3])
-    wanted = [29 / 30 / spread, 0, -19 / 30 / spread, -10 / 30 / spread, 0, 0]
-    assert grpo(SCORES, GROUPS).tolist() == pytest.approx(wanted, rel=1e-5)
+    expected = [29 / 30 / spread, 0, -19 / 30 / spread, -10 / 30 / spread, 0, 0]
+    assert grpo(SCORES, GROUPS).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_rloo_by_hand() -> None:
-    wanted = [1.0 + 0.45, 0, -0.6 - 0.35, -0.3 - 0.2, 0, 0]
-    assert rloo(SCORES, GROUPS).tolist() == pytest.approx(wanted, rel=1e-5)
+    expected = [1.0 + 0.45, 0, -0.6 - 0.35, -0.3 - 0.2, 0, 0]
+    assert rloo(SCORES, GROUPS).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @given(seed=seeds)
@@ -123,9 +125,9 @@ def test_group_baselines_equal_numpy(seed: int) -> None:
         rest = members[members != i]
         whole.append((scores[i] - scores[members].mean()) / (scores[members].std() + 1e-6))
         others.append(scores[i] - scores[rest].mean() if len(rest) else 0.0)
-    found = torch.tensor(scores)
-    assert grpo(found, torch.tensor(groups)).tolist() == pytest.approx(whole, abs=1e-4)
-    assert rloo(found, torch.tensor(groups)).tolist() == pytest.approx(others, abs=1e-5)
+    actual = torch.tensor(scores)
+    assert grpo(actual, torch.tensor(groups)).tolist() == pytest.approx(whole, abs=1e-4)
+    assert rloo(actual, torch.tensor(groups)).tolist() == pytest.approx(others, abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [2, 7, 8, 1000])
@@ -139,11 +141,11 @@ def test_equal_scores_give_exactly_no_advantage(size: int) -> None:
 @given(seed=seeds)
 def test_whitened_values_have_mean_zero_and_variance_one(seed: int) -> None:
     _, values, mask = random_batch(seed)
-    found = whiten(5 * values + 2, mask)
-    assert not found[~mask].any()
+    actual = whiten(5 * values + 2, mask)
+    assert not actual[~mask].any()
     if mask.sum() > 1:
-        assert float(found[mask].mean()) == pytest.approx(0, abs=1e-5)
-        assert float(found[mask].var(correction=0)) == pytest.approx(1, abs=1e-3)
+        assert float(actual[mask].mean()) == pytest.approx(0, abs=1e-5)
+        assert float(actual[mask].var(correction=0)) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -1,4 +1,4 @@
-"""Masks by kind and coverage, and what the estimators make of a batch."""
+"""Masks by kind and covered terms, advantages and metrics of a batch."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from learner.algorithm.experience import Scores, logprob_differences, make_experience, make_masks
 from learner.config import LearnerConfig
-from tests.learner.conftest import random_trajectories
+from tests.learner.samples import random_trajectories
 
 CPU = torch.device("cpu")
 BATCH = random_trajectories(3, prompts=4)
@@ -29,17 +29,17 @@ def kept(table: torch.Tensor) -> list[int]:
     return table.sum(-1).tolist()
 
 
-def test_the_fgo_mask_covers_what_it_is_told_to() -> None:
+def test_the_fgo_mask_applies_to_the_configured_terms() -> None:
     for covers in ((), ("policy",), ("value", "kl"), ("policy", "value", "kl")):
         masks = make_masks(BATCH, LearnerConfig(mask_covers=covers), 0, CPU)
         for term in ("policy", "value", "kl"):
             mask = getattr(masks, term)
-            wanted = [sum(t.executed_mask) for t in BATCH] if term in covers else LENGTHS
-            assert kept(mask) == wanted
+            expected = [sum(t.executed_mask) for t in BATCH] if term in covers else LENGTHS
+            assert kept(mask) == expected
             assert not (mask & ~masks.response).any()
 
 
-def test_the_random_mask_drops_as_many_tokens_of_each_response_elsewhere() -> None:
+def test_the_random_mask_drops_as_many_tokens_of_each_response() -> None:
     fgo = make_masks(BATCH, LearnerConfig(), 0, CPU)
     random = make_masks(BATCH, LearnerConfig(mask="random"), 0, CPU)
     assert kept(random.policy) == kept(fgo.policy)
@@ -72,18 +72,18 @@ def experience(config: LearnerConfig, batch=BATCH, seed: int = 0, groups=GROUPS)
 
 def test_group_baselines_give_every_token_its_samples_advantage() -> None:
     for name in ("grpo", "rloo"):
-        found = experience(LearnerConfig(advantage=name, kl_coefficient=0.0))
-        assert found.returns is None
+        actual = experience(LearnerConfig(advantage=name, kl_coefficient=0.0))
+        assert actual.returns is None
         for row, length in enumerate(LENGTHS):
-            assert len(set(found.advantages[row, :length].tolist())) <= 1
-            assert not found.advantages[row, length:].any()
+            assert len(set(actual.advantages[row, :length].tolist())) <= 1
+            assert not actual.advantages[row, length:].any()
 
 
 def test_a_group_of_equal_outcomes_has_no_signal_and_is_counted() -> None:
     same = [replace(t, reward=1.0) if number % 4 == 0 else t for number, t in enumerate(BATCH)]
-    found = experience(LearnerConfig(advantage="grpo", kl_coefficient=0.0), same)
-    assert not found.advantages[::4].any()
-    assert found.metrics["groups_without_signal"] == pytest.approx(0.25)
+    actual = experience(LearnerConfig(advantage="grpo", kl_coefficient=0.0), same)
+    assert not actual.advantages[::4].any()
+    assert actual.metrics["groups_without_signal"] == pytest.approx(0.25)
 
 
 def test_two_groups_of_the_same_prompt_have_baselines_of_their_own() -> None:
@@ -95,19 +95,19 @@ def test_two_groups_of_the_same_prompt_have_baselines_of_their_own() -> None:
     assert together.advantages[4].any()
 
 
-def test_with_the_penalty_as_a_loss_no_reward_holds_it() -> None:
+def test_a_kl_penalty_in_the_loss_is_not_in_the_reward() -> None:
     """Other reference log-probabilities, the same advantages."""
     in_loss = LearnerConfig(advantage="rloo", kl_in="loss", kl_estimator="k3")
     in_reward = LearnerConfig(advantage="rloo")
     other = replace(scores(0, False), reference_logprobs=scores(5, False).reference_logprobs)
     masks = make_masks(BATCH, in_loss, 0, CPU)
     for config, equal in ((in_loss, True), (in_reward, False)):
-        one = make_experience(BATCH, GROUPS, masks, scores(0, False), config).advantages
-        two = make_experience(BATCH, GROUPS, masks, other, config).advantages
-        assert torch.equal(one, two) == equal
+        with_first = make_experience(BATCH, GROUPS, masks, scores(0, False), config).advantages
+        with_other = make_experience(BATCH, GROUPS, masks, other, config).advantages
+        assert torch.equal(with_first, with_other) == equal
 
 
-def test_whitened_advantages_ignore_which_tokens_are_trained_on() -> None:
+def test_whitened_advantages_do_not_depend_on_the_fgo_mask() -> None:
     for name in ("gae", "reinforce++"):
         masked = experience(LearnerConfig(advantage=name)).advantages
         whole = experience(LearnerConfig(advantage=name, mask="none")).advantages
@@ -117,20 +117,20 @@ def test_whitened_advantages_ignore_which_tokens_are_trained_on() -> None:
         assert float(masked[response].var(correction=0)) == pytest.approx(1, abs=1e-3)
 
 
-def test_importance_weights_are_counted() -> None:
+def test_importance_weights_and_their_metrics() -> None:
     assert experience(LearnerConfig()).weights is None
-    found = experience(LearnerConfig(importance_cap=1.5))
-    assert found.weights is not None
+    actual = experience(LearnerConfig(importance_cap=1.5))
+    assert actual.weights is not None
     response = make_masks(BATCH, LearnerConfig(), 0, CPU).response
     rollout = torch.tensor([value for t in BATCH for value in t.rollout_logprobs])
-    wanted = (scores().logprobs[response] - rollout).exp().clamp(max=1.5)
-    torch.testing.assert_close(found.weights[response], wanted)
-    assert found.metrics["importance_weight"] == pytest.approx(float(wanted.mean()), rel=1e-5)
-    share = float((wanted == 1.5).float().mean())
-    assert 0 < found.metrics["importance_capped_share"] == pytest.approx(share)
+    expected = (scores().logprobs[response] - rollout).exp().clamp(max=1.5)
+    torch.testing.assert_close(actual.weights[response], expected)
+    assert actual.metrics["importance_weight"] == pytest.approx(float(expected.mean()), rel=1e-5)
+    share = float((expected == 1.5).float().mean())
+    assert 0 < actual.metrics["importance_capped_share"] == pytest.approx(share)
 
 
-def test_only_fresh_samples_tell_of_the_engines_difference() -> None:
+def test_only_fresh_samples_are_in_the_logprob_difference() -> None:
     response = make_masks(BATCH, LearnerConfig(), 0, CPU).response
     own = scores().logprobs
     exact = [
@@ -144,9 +144,9 @@ def test_only_fresh_samples_tell_of_the_engines_difference() -> None:
     ]
     batch.sort(key=lambda t: t.sample_id)
     for version, differs, age in ((7, False, 0.1), (None, True, 0.0)):
-        found = logprob_differences(batch, scores(), response, version)
-        assert (found["rollout_trainer_logprob_diff"] > 1e-3) == differs
-        assert found["staleness"] == pytest.approx(age)
+        actual = logprob_differences(batch, scores(), response, version)
+        assert (actual["rollout_trainer_logprob_diff"] > 1e-3) == differs
+        assert actual["staleness"] == pytest.approx(age)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The KL estimators: by hand, and what their expectations are, exactly."""
+"""The KL estimators: by hand, and their exact expectations."""
 
 import math
 
@@ -26,37 +26,37 @@ def true_kl(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("estimator", "wanted"), [("k1", -2.0), ("k2", 2.0), ("k3", math.exp(2) - 3)]
+    ("estimator", "expected"), [("k1", -2.0), ("k2", 2.0), ("k3", math.exp(2) - 3)]
 )
-def test_by_hand(estimator, wanted: float) -> None:
-    found = kl_estimate(torch.tensor([-3.0]), torch.tensor([-1.0]), estimator)
-    assert found.tolist() == pytest.approx([wanted])
+def test_estimators_by_hand(estimator, expected: float) -> None:
+    actual = kl_estimate(torch.tensor([-3.0]), torch.tensor([-1.0]), estimator)
+    assert actual.tolist() == pytest.approx([expected])
 
 
 @given(seed=seeds)
-def test_k1_and_k3_are_unbiased_and_k2_is_what_it_is(seed: int) -> None:
+def test_k1_and_k3_are_unbiased_and_k2_is_half_the_mean_square(seed: int) -> None:
     logits, reference = distributions(seed)
     logprobs = logits.detach().log_softmax(-1)
     p, difference = logprobs.exp().numpy(), (logprobs - reference).numpy()
-    for estimator, wanted in (
+    for estimator, expected in (
         ("k1", np.sum(p * difference)),
         ("k2", np.sum(p * difference**2 / 2)),
         ("k3", np.sum(p * difference)),
     ):
-        found = (logprobs.exp() * kl_estimate(logprobs, reference, estimator)).sum()
-        assert float(found) == pytest.approx(wanted, abs=1e-9)
+        actual = (logprobs.exp() * kl_estimate(logprobs, reference, estimator)).sum()
+        assert float(actual) == pytest.approx(expected, abs=1e-9)
 
 
 @given(seed=seeds)
-def test_as_a_loss_k2_has_the_gradient_of_the_kl_and_k1_has_none(seed: int) -> None:
+def test_the_gradient_of_k2_is_that_of_the_kl_and_of_k1_is_zero(seed: int) -> None:
     """The expectation over tokens sampled from the policy, which are not differentiated."""
     logits, reference = distributions(seed)
-    (wanted,) = torch.autograd.grad(true_kl(logits, reference), logits)
-    for estimator, gradient in (("k2", wanted), ("k1", torch.zeros(5, dtype=torch.float64))):
+    (expected,) = torch.autograd.grad(true_kl(logits, reference), logits)
+    for estimator, gradient in (("k2", expected), ("k1", torch.zeros(5, dtype=torch.float64))):
         logprobs = logits.log_softmax(-1)
         loss = (logprobs.detach().exp() * kl_estimate(logprobs, reference, estimator)).sum()
-        (found,) = torch.autograd.grad(loss, logits)
-        torch.testing.assert_close(found, gradient, atol=1e-9, rtol=1e-9)
+        (actual,) = torch.autograd.grad(loss, logits)
+        torch.testing.assert_close(actual, gradient, atol=1e-9, rtol=1e-9)
 
 
 @given(seed=seeds)
@@ -66,5 +66,5 @@ def test_k3_is_never_negative(seed: int) -> None:
 
 
 def test_an_enormous_difference_stays_finite() -> None:
-    found = kl_estimate(torch.tensor([-900.0, 900.0]), torch.zeros(2), "k3")
-    assert torch.isfinite(found).all()
+    actual = kl_estimate(torch.tensor([-900.0, 900.0]), torch.zeros(2), "k3")
+    assert torch.isfinite(actual).all()

@@ -1,4 +1,4 @@
-"""PPO's losses by hand, and what may not leak into them."""
+"""PPO's losses by hand, and their independence of tokens outside the mask."""
 
 import math
 
@@ -27,13 +27,13 @@ def test_clipped_surrogate_by_hand(
     ratio: float, advantage: float, loss: float, gradient: float
 ) -> None:
     logprobs = torch.tensor([math.log(ratio) - 1], requires_grad=True)
-    found = policy_loss(logprobs, torch.tensor([-1.0]), torch.tensor([advantage]), KEEP, 0.2, 0.3)
-    found.total.backward()
-    assert float(found.total.detach()) == pytest.approx(loss, rel=1e-5)
+    actual = policy_loss(logprobs, torch.tensor([-1.0]), torch.tensor([advantage]), KEEP, 0.2, 0.3)
+    actual.total.backward()
+    assert float(actual.total.detach()) == pytest.approx(loss, rel=1e-5)
     assert logprobs.grad is not None
     assert float(logprobs.grad) == pytest.approx(gradient, rel=1e-5)
-    assert int(found.clipped) == int(not 0.8 <= ratio <= 1.3)
-    assert float(found.max_deviation) == pytest.approx(abs(ratio - 1), abs=1e-6)
+    assert int(actual.clipped) == int(not 0.8 <= ratio <= 1.3)
+    assert float(actual.max_deviation) == pytest.approx(abs(ratio - 1), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_clipped_surrogate_by_hand(
 )
 def test_dual_clip_by_hand(ratio: float, advantage: float, loss: float, gradient: float) -> None:
     logprobs = torch.tensor([math.log(ratio) - 1], requires_grad=True)
-    found = policy_loss(
+    actual = policy_loss(
         logprobs, torch.tensor([-1.0]), torch.tensor([advantage]), KEEP, 0.2, 0.3, dual_clip=3.0
     )
-    found.total.backward()
-    assert float(found.total.detach()) == pytest.approx(loss, rel=1e-5)
+    actual.total.backward()
+    assert float(actual.total.detach()) == pytest.approx(loss, rel=1e-5)
     assert logprobs.grad is not None
     assert float(logprobs.grad) == pytest.approx(gradient, rel=1e-5)
 
@@ -59,9 +59,9 @@ def test_the_kl_to_the_old_policy_by_hand() -> None:
     """k3 of old against new, with ratio r: r - 1 - log r."""
     logprobs = torch.tensor([math.log(1.5), math.log(0.5), 3.0])
     mask = torch.tensor([True, True, False])
-    found = policy_loss(logprobs, torch.zeros(3), torch.ones(3), mask, 0.2, 0.2)
-    wanted = (0.5 - math.log(1.5)) + (-0.5 - math.log(0.5))
-    assert float(found.kl) == pytest.approx(wanted, rel=1e-5)
+    actual = policy_loss(logprobs, torch.zeros(3), torch.ones(3), mask, 0.2, 0.2)
+    expected = (0.5 - math.log(1.5)) + (-0.5 - math.log(0.5))
+    assert float(actual.kl) == pytest.approx(expected, rel=1e-5)
 
 
 def test_importance_weights_by_hand() -> None:
@@ -70,12 +70,12 @@ def test_importance_weights_by_hand() -> None:
     weights = importance_weights(logprobs, rollout, cap=2.0)
     assert weights.tolist() == pytest.approx([1.0, 1.5, 2.0, math.exp(-20)])
     assert not weights.requires_grad
-    one = torch.tensor([1.0, 3.0, 1.0, 1.0])
+    advantages = torch.tensor([1.0, 3.0, 1.0, 1.0])
     mask = torch.ones(4, dtype=torch.bool)
-    found = policy_loss(logprobs, logprobs.detach(), one, mask, 0.2, 0.2, weights=weights)
-    found.total.backward()
+    actual = policy_loss(logprobs, logprobs.detach(), advantages, mask, 0.2, 0.2, weights=weights)
+    actual.total.backward()
     assert logprobs.grad is not None
-    assert logprobs.grad.tolist() == pytest.approx((-weights * one).tolist())
+    assert logprobs.grad.tolist() == pytest.approx((-weights * advantages).tolist())
 
 
 @pytest.mark.parametrize(
@@ -85,35 +85,35 @@ def test_importance_weights_by_hand() -> None:
 def test_kl_loss_by_hand(estimator: str, loss: float, gradient: float) -> None:
     logprobs = torch.tensor([-1.0, float("nan")], requires_grad=True)
     mask = torch.tensor([True, False])
-    found = kl_loss(logprobs, torch.tensor([-1.5, 0.0]), mask, estimator, clip=10.0)
-    found.backward()
-    assert float(found.detach()) == pytest.approx(loss, rel=1e-5)
+    actual = kl_loss(logprobs, torch.tensor([-1.5, 0.0]), mask, estimator, clip=10.0)
+    actual.backward()
+    assert float(actual.detach()) == pytest.approx(loss, rel=1e-5)
     assert logprobs.grad is not None
     assert logprobs.grad.tolist() == pytest.approx([gradient, 0.0], rel=1e-5)
 
 
-def test_kl_loss_is_bounded_and_never_k1() -> None:
+def test_kl_loss_is_bounded_and_refuses_k1() -> None:
     bounded = kl_loss(torch.tensor([0.0]), torch.tensor([-9.0]), KEEP, "k2", clip=10.0)
     assert float(bounded) == 10.0
     with pytest.raises(ValueError, match="k1 cannot be a loss"):
         kl_loss(torch.tensor([0.0]), torch.tensor([0.0]), KEEP, "k1", clip=10.0)
 
 
-def test_the_sum_is_over_the_mask_alone() -> None:
+def test_tokens_outside_the_mask_are_not_in_the_loss() -> None:
     logprobs = torch.tensor([-1.0, float("nan"), -2.0, 500.0], requires_grad=True)
     old = torch.tensor([-1.0, 0.0, -2.0, float("inf")])
     mask = torch.tensor([True, False, True, False])
     advantages = torch.tensor([1.0, float("nan"), 3.0, 5.0])
-    found = policy_loss(logprobs, old, advantages, mask, 0.2, 0.2)
-    found.total.backward()
-    assert float(found.total.detach()) == -4.0
+    actual = policy_loss(logprobs, old, advantages, mask, 0.2, 0.2)
+    actual.total.backward()
+    assert float(actual.total.detach()) == -4.0
     assert logprobs.grad is not None
     assert logprobs.grad.tolist() == [-1.0, 0.0, -3.0, 0.0]
-    assert (int(found.clipped), float(found.max_deviation)) == (0, 0.0)
+    assert (int(actual.clipped), float(actual.max_deviation)) == (0, 0.0)
 
 
 @pytest.mark.parametrize("tokens", [0, 3])
-def test_an_all_zero_mask_still_has_a_gradient_of_zero(tokens: int) -> None:
+def test_an_empty_mask_gives_a_gradient_of_zero(tokens: int) -> None:
     logprobs = torch.full((tokens,), -1.0, requires_grad=True)
     other = torch.zeros(tokens)
     mask = torch.zeros(tokens, dtype=torch.bool)
@@ -128,8 +128,8 @@ def test_an_all_zero_mask_still_has_a_gradient_of_zero(tokens: int) -> None:
 
 def test_an_enormous_ratio_stays_finite() -> None:
     logprobs = torch.tensor([0.0], requires_grad=True)
-    found = policy_loss(logprobs, torch.tensor([-900.0]), torch.tensor([-1.0]), KEEP, 0.2, 0.2)
-    assert float(found.total.detach()) == pytest.approx(math.exp(20), rel=1e-5)
+    actual = policy_loss(logprobs, torch.tensor([-900.0]), torch.tensor([-1.0]), KEEP, 0.2, 0.2)
+    assert float(actual.total.detach()) == pytest.approx(math.exp(20), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_an_enormous_ratio_stays_finite() -> None:
 )
 def test_value_loss_by_hand(value: float, clip: float | None, loss: float, gradient: float) -> None:
     values = torch.tensor([value], requires_grad=True)
-    found = value_loss(values, torch.tensor([1.0]), torch.tensor([2.0]), KEEP, clip)
-    found.backward()
-    assert float(found.detach()) == pytest.approx(loss, rel=1e-5)
+    actual = value_loss(values, torch.tensor([1.0]), torch.tensor([2.0]), KEEP, clip)
+    actual.backward()
+    assert float(actual.detach()) == pytest.approx(loss, rel=1e-5)
     assert values.grad is not None
     assert float(values.grad) == pytest.approx(gradient, rel=1e-5)
 
 
 @given(seed=st.integers(0, 10_000), cut=st.integers(0, 12))
-def test_sums_of_parts_are_the_sum_of_the_whole(seed: int, cut: int) -> None:
+def test_losses_of_parts_sum_to_the_loss_of_the_whole(seed: int, cut: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     new, old, advantages, returns = torch.randn(4, 12, generator=generator)
     mask = torch.rand(12, generator=generator) < 0.6

@@ -1,4 +1,4 @@
-"""Plans hold every sample once, the same number of micro-batches on every rank, and the budget."""
+"""Plans: every sample once, equally many micro-batches on every rank, within the token budget."""
 
 import math
 import random
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 @given(lengths=lengths_of, budget=st.integers(1, 120), world=worlds)
-def test_a_step_deals_every_sample_once(lengths: list[int], budget: int, world: int) -> None:
+def test_a_step_holds_every_sample_once(lengths: list[int], budget: int, world: int) -> None:
     samples = list(range(len(lengths)))
     plans = [plan_step(samples, lengths, budget, rank, world) for rank in range(world)]
     dealt = [s for plan in plans for micro_batch in plan.micro_batches for s in micro_batch]
@@ -33,20 +33,20 @@ def test_a_step_deals_every_sample_once(lengths: list[int], budget: int, world: 
 def test_the_samples_of_a_step_depend_on_the_seed_alone(
     lengths: list[int], size: int, world: int, budget: int
 ) -> None:
-    wanted = [step.samples for step in plan_epoch(lengths, size, 60, 0, 1, "0/1/0")]
-    found = [step.samples for step in plan_epoch(lengths, size, budget, world - 1, world, "0/1/0")]
-    assert found == wanted
-    assert sorted(s for samples in wanted for s in samples) == list(range(len(lengths)))
-    assert all(len(samples) == size for samples in wanted[:-1])
+    expected = [step.samples for step in plan_epoch(lengths, size, 60, 0, 1, "0/1/0")]
+    actual = [step.samples for step in plan_epoch(lengths, size, budget, world - 1, world, "0/1/0")]
+    assert actual == expected
+    assert sorted(s for samples in expected for s in samples) == list(range(len(lengths)))
+    assert all(len(samples) == size for samples in expected[:-1])
 
 
-def test_another_seed_shuffles_otherwise() -> None:
+def test_another_seed_gives_another_order() -> None:
     orders = {plan_epoch([1] * 20, 20, 60, 0, 1, f"0/{update}/0")[0].samples for update in range(3)}
     assert len(orders) == 3
 
 
 @given(lengths=lengths_of, budget=st.integers(1, 120), world=worlds)
-def test_ranks_get_about_as_many_tokens_and_never_wait_for_more_than_one_sample(
+def test_ranks_differ_by_at_most_one_sample_in_tokens(
     lengths: list[int], budget: int, world: int
 ) -> None:
     plans = [plan_step(range(len(lengths)), lengths, budget, rank, world) for rank in range(world)]
@@ -63,7 +63,7 @@ def test_ranks_get_about_as_many_tokens_and_never_wait_for_more_than_one_sample(
     assert world > 1 or share == 0
 
 
-def test_rows_are_few_and_full() -> None:
+def test_a_step_has_the_fewest_micro_batches() -> None:
     generator = random.Random(0)
     lengths = [generator.randint(60, 400) for _ in range(64)]
     for world in (1, 2, 3):
@@ -72,19 +72,19 @@ def test_rows_are_few_and_full() -> None:
         assert idle_share(plans[:1], lengths, world) < 0.01
 
 
-def test_long_samples_go_alone_and_add_no_empty_rows() -> None:
+def test_a_sample_over_the_budget_is_alone_in_its_micro_batch() -> None:
     lengths = [1000, 5, 3, 900, 4]
     (step,) = plan_epoch(lengths, 5, 12, 0, 1, "0/0/0")
     assert sorted(map(sorted, step.micro_batches)) == [[0], [1, 2, 4], [3]]
 
 
-def test_ranks_take_turns_with_the_largest_row() -> None:
+def test_ranks_take_turns_with_the_largest_micro_batch() -> None:
     plans = [plan_step(range(4), [9, 7, 5, 3], 9, rank, 2) for rank in (0, 1)]
     assert [plan.micro_batches for plan in plans] == [((0,), (3,)), ((1,), (2,))]
     assert plans[0].span == 9 + 5
 
 
-def test_fewer_samples_than_ranks_leave_a_rank_an_empty_row() -> None:
+def test_with_fewer_samples_than_ranks_a_micro_batch_is_empty() -> None:
     plans = [plan_step([1], [7, 9], 4, rank, 2).micro_batches for rank in (0, 1)]
     assert plans == [((1,),), ((),)]
 

@@ -1,4 +1,4 @@
-"""Chunked log-probabilities equal full ones, forward and backward, a chunk of logits at a time."""
+"""Chunked log-probabilities equal full ones, forward and backward."""
 
 import pytest
 import torch
@@ -34,13 +34,13 @@ def test_forward_and_backward_equal_the_full_matrix(
 ) -> None:
     hidden, weight, targets = inputs(seed, tokens)
     upstream = torch.randn(tokens, generator=torch.Generator().manual_seed(seed + 1))
-    wanted = full(hidden, weight, targets, temperature)
-    gradients = torch.autograd.grad(wanted @ upstream, (hidden, weight))
-    found, none = token_logprobs(hidden, weight, targets, temperature, chunk)
+    expected = full(hidden, weight, targets, temperature)
+    gradients = torch.autograd.grad(expected @ upstream, (hidden, weight))
+    actual, none = token_logprobs(hidden, weight, targets, temperature, chunk)
     assert none is None
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(
-        torch.autograd.grad(found @ upstream, (hidden, weight)), gradients, strict=True
+        torch.autograd.grad(actual @ upstream, (hidden, weight)), gradients, strict=True
     ):
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
 
@@ -55,24 +55,24 @@ def test_entropies_equal_the_full_matrix(seed: int, chunk: int) -> None:
     logprobs, entropies = token_logprobs(hidden, weight, targets, 0.7, chunk, entropy=True)
     assert entropies is not None
     alone, _ = token_logprobs(hidden, weight, targets, 0.7, chunk)
-    assert torch.equal(logprobs, alone), "the ratio is exactly 1 whether or not entropies are asked"
+    assert torch.equal(logprobs, alone), "the ratio is exactly 1 with or without entropies"
     torch.testing.assert_close(entropies, distribution.entropy(), atol=1e-4, rtol=1e-4)
     for with_logprobs in (0.0, 1.0):
-        wanted = full(hidden, weight, targets, 0.7) @ of_logprobs * with_logprobs
-        wanted = wanted + distribution.entropy() @ of_entropies
-        found = entropies @ of_entropies
+        expected = full(hidden, weight, targets, 0.7) @ of_logprobs * with_logprobs
+        expected = expected + distribution.entropy() @ of_entropies
+        actual = entropies @ of_entropies
         if with_logprobs:
-            found = found + logprobs @ of_logprobs
+            actual = actual + logprobs @ of_logprobs
         for mine, theirs in zip(
-            torch.autograd.grad(found, (hidden, weight), retain_graph=True),
-            torch.autograd.grad(wanted, (hidden, weight), retain_graph=True),
+            torch.autograd.grad(actual, (hidden, weight), retain_graph=True),
+            torch.autograd.grad(expected, (hidden, weight), retain_graph=True),
             strict=True,
         ):
             torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("frozen", ["hidden", "weight"])
-def test_only_what_needs_a_gradient_gets_one(frozen: str) -> None:
+def test_only_inputs_that_require_a_gradient_get_one(frozen: str) -> None:
     hidden, weight, targets = inputs(0, 5)
     (hidden if frozen == "hidden" else weight).requires_grad_(False)
     token_logprobs(hidden, weight, targets, 1.0, 2)[0].sum().backward()
@@ -80,7 +80,7 @@ def test_only_what_needs_a_gradient_gets_one(frozen: str) -> None:
     assert (weight.grad is None) == (frozen == "weight")
 
 
-def test_no_more_logits_than_a_chunk_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_logits_than_a_chunk_exist_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = []
     logits = learner.models.logprobs._logits
 
@@ -99,8 +99,8 @@ def test_no_more_logits_than_a_chunk_exist(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_large_logits_stay_finite() -> None:
     hidden, weight, targets = inputs(0, 5)
-    found, _ = token_logprobs(hidden * 1e4, weight, targets)
-    assert torch.isfinite(found).all()
+    actual, _ = token_logprobs(hidden * 1e4, weight, targets)
+    assert torch.isfinite(actual).all()
 
 
 def test_autocast_changes_nothing() -> None:

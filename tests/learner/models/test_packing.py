@@ -1,4 +1,4 @@
-"""Sequences in one row answer, and are learned from, as if each were alone."""
+"""Sequences in one row have the outputs and gradients that each has alone."""
 
 import copy
 import inspect
@@ -57,7 +57,7 @@ CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
         vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=64
     ),
     "window": lambda: MistralConfig(**SHAPE, num_key_value_heads=1, sliding_window=WINDOW),
-    "window in one layer, told to its mask alone": lambda: Qwen2MoeConfig(
+    "window in one layer, given only in its mask": lambda: Qwen2MoeConfig(
         **SHAPE,
         num_key_value_heads=2,
         use_sliding_window=True,
@@ -69,11 +69,11 @@ CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
     ),
 }
 Plain = Any
-"""A causal language model of transformers as it comes."""
+"""A causal language model of transformers, unchanged."""
 
 
 def plain_model(config: PreTrainedConfig) -> Plain:
-    """Random weights, large enough that what a token attends to matters."""
+    """Random weights, large enough that attention changes the outputs."""
     torch.manual_seed(0)
     model: Plain = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
@@ -114,11 +114,11 @@ def gradients(model: torch.nn.Module, loss: Tensor) -> dict[str, Tensor]:
     }
 
 
-def assert_close(found: dict[str, Tensor], wanted: dict[str, Tensor], tolerance: float) -> None:
-    scale = max(float(gradient.abs().max()) for gradient in wanted.values())
-    for name, gradient in wanted.items():
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
+    scale = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
         torch.testing.assert_close(
-            found[name], gradient, rtol=0, atol=tolerance * max(1, scale), msg=name
+            actual[name], gradient, rtol=0, atol=tolerance * max(1, scale), msg=name
         )
 
 
@@ -132,23 +132,25 @@ lengths_and_firsts = st.lists(
 @pytest.mark.parametrize("kind", CONFIGS)
 @settings(max_examples=settings().max_examples // 4)  # each example runs two models
 @given(shape=lengths_and_firsts, seed=st.integers(0, 99))
-def test_a_row_answers_like_its_sequences_one_by_one(
+def test_outputs_of_a_packed_row_equal_those_of_single_sequences(
     kind: str, shape: list[tuple[int, int]], seed: int
 ) -> None:
     plain, policy, critic = models(kind)
     lengths, firsts = zip(*shape, strict=True)
     sequences = random_sequences(seed, lengths)
     batch = token_batch(sequences, firsts, CPU)
-    found, _ = policy(batch, 1.0, 7)
-    wanted = torch.cat([alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)])
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
-    each = [critic(token_batch([s], [f], CPU)) for s, f in zip(sequences, firsts, strict=True)]
-    torch.testing.assert_close(critic(batch), torch.cat(each), atol=1e-5, rtol=1e-5)
+    actual, _ = policy(batch, 1.0, 7)
+    expected = torch.cat([alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)])
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+    values = [critic(token_batch([s], [f], CPU)) for s, f in zip(sequences, firsts, strict=True)]
+    torch.testing.assert_close(critic(batch), torch.cat(values), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_its_gradient_is_the_sum_of_theirs(kind: str, checkpointing: bool) -> None:
+def test_the_gradient_of_a_packed_row_is_the_sum_over_its_sequences(
+    kind: str, checkpointing: bool
+) -> None:
     plain, policy, _ = models(kind)
     if checkpointing:
         policy = copy.deepcopy(policy)
@@ -157,49 +159,49 @@ def test_its_gradient_is_the_sum_of_theirs(kind: str, checkpointing: bool) -> No
     batch = token_batch(sequences, firsts, CPU)
     weights = torch.randn(len(batch.targets), generator=torch.Generator().manual_seed(1))
     one_by_one = [alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)]
-    wanted = gradients(plain, (torch.cat(one_by_one) * weights).sum())
-    found = gradients(policy, (policy(batch, 1.0, 5)[0] * weights).sum())
-    wanted = {name.removeprefix("model."): gradient for name, gradient in wanted.items()}
-    found = {name.removeprefix("model."): gradient for name, gradient in found.items()}
-    assert found.keys() == wanted.keys()
-    assert_close(found, wanted, 1e-5)
+    expected = gradients(plain, (torch.cat(one_by_one) * weights).sum())
+    actual = gradients(policy, (policy(batch, 1.0, 5)[0] * weights).sum())
+    expected = {name.removeprefix("model."): gradient for name, gradient in expected.items()}
+    actual = {name.removeprefix("model."): gradient for name, gradient in actual.items()}
+    assert actual.keys() == expected.keys()
+    assert_close(actual, expected, 1e-5)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
 @pytest.mark.parametrize("changed", [0, 1, 2])
-def test_nothing_crosses_a_boundary(kind: str, changed: int) -> None:
-    """Another sequence of the same length changes no bit of the others, forward or backward."""
+def test_a_sequence_changes_no_bit_of_its_neighbours(kind: str, changed: int) -> None:
+    """Forward and backward: another sequence of the same length in its place."""
     _, policy, critic = models(kind)
     lengths, firsts = (6, 11, 8), (2, 3, 1)
     before, other = random_sequences(0, lengths), random_sequences(1, lengths)
     after = [other[n] if n == changed else before[n] for n in range(3)]
     for model in (policy, critic):
-        answers, arrived = zip(
+        outputs, input_gradients = zip(
             *(outcome(model, token_batch(s, firsts, CPU)) for s in (before, after)), strict=True
         )
-        for parts in (zip(*answers, strict=True), zip(*arrived, strict=True)):
+        for parts in (zip(*outputs, strict=True), zip(*input_gradients, strict=True)):
             assert [torch.equal(old, new) for old, new in parts] == [n != changed for n in range(3)]
 
 
 def outcome(
     model: PolicyModel | CriticModel, batch: TokenBatch
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """A model's answers, and the gradient of their sum at its embeddings, by sequence."""
-    arrived: list[Tensor] = []
+    """A model's outputs, and the gradient of their sum at its embeddings, by sequence."""
+    input_gradients: list[Tensor] = []
 
     def embedded(_module: Any, _inputs: Any, embeddings: Tensor) -> None:
-        embeddings.register_hook(arrived.append)
+        embeddings.register_hook(input_gradients.append)
 
     backbone = model.backbone if isinstance(model, CriticModel) else model.model.base_model
     handle = backbone.get_input_embeddings().register_forward_hook(embedded)
-    answer = model(batch) if isinstance(model, CriticModel) else model(batch, 1.0, 50)[0]
+    output = model(batch) if isinstance(model, CriticModel) else model(batch, 1.0, 50)[0]
     handle.remove()
-    answer.sum().backward()
+    output.sum().backward()
     lengths = batch.bounds.diff().tolist()
-    return answer.detach().split(batch.counts), arrived[0][0].split(lengths)
+    return output.detach().split(batch.counts), input_gradients[0][0].split(lengths)
 
 
-def test_nothing_grows_with_the_square_of_the_row() -> None:
+def test_no_tensor_grows_with_the_square_of_the_row() -> None:
     _, policy, _ = models("llama")
     batch = token_batch(random_sequences(0, [8] * 100), [1] * 100, CPU)
 
@@ -218,33 +220,35 @@ def test_nothing_grows_with_the_square_of_the_row() -> None:
     assert 800 * 48 <= largest.elements <= 800 * 64
 
 
-def test_the_empty_batch_has_a_gradient_of_zero() -> None:
+def test_an_empty_batch_has_a_gradient_of_zero() -> None:
     _, policy, critic = models("llama")
     batch = token_batch([], [], CPU)
-    found, entropies = policy(batch, 1.0, 8, entropy=True)
-    assert found.shape == critic(batch).shape == (0,)
+    actual, entropies = policy(batch, 1.0, 8, entropy=True)
+    assert actual.shape == critic(batch).shape == (0,)
     assert entropies is not None
     assert entropies.shape == (0,)
-    for model, answer in ((policy, found), (critic, critic(batch))):
-        gradient = gradients(model, answer.sum())
+    for model, output in ((policy, actual), (critic, critic(batch))):
+        gradient = gradients(model, output.sum())
         assert all(not part.any() for part in gradient.values())
 
 
 class Precisions:
-    """Stands before the attention of PyTorch and notes what it is given."""
+    """Records the precisions that PyTorch's attention gets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: set[torch.dtype] = set()
         attend = torch.nn.functional.scaled_dot_product_attention
 
-        def noted(*parts: Tensor, **options: Any) -> Tensor:
+        def recorded(*parts: Tensor, **options: Any) -> Tensor:
             self.seen |= {part.dtype for part in parts}
             return attend(*parts, **options)
 
-        monkeypatch.setattr(packing.functional, "scaled_dot_product_attention", noted)
+        monkeypatch.setattr(packing.functional, "scaled_dot_product_attention", recorded)
 
 
-def test_mixed_precision_attends_in_float32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_under_mixed_precision_is_float32_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     precisions = Precisions(monkeypatch)
     plain = models("grouped heads, tied embeddings")[0]
     mixed = PolicyModel(copy.deepcopy(plain), mixed_precision=True)
@@ -252,18 +256,18 @@ def test_mixed_precision_attends_in_float32_on_a_cpu(monkeypatch: pytest.MonkeyP
     batch = token_batch(sequences, firsts, CPU)
     with torch.no_grad():
         scored, _ = mixed(batch, 1.0, 50)
-    found, _ = mixed(batch, 1.0, 50)
-    assert torch.equal(scored, found), "scoring and learning give the same bits"
+    actual, _ = mixed(batch, 1.0, 50)
+    assert torch.equal(scored, actual), "scoring and learning give the same bits"
     assert precisions.seen == {torch.float32}
     with torch.autocast("cpu", torch.bfloat16):
-        each = [alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)]
+        in_bfloat16 = [alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)]
     exact = torch.cat([alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)])
-    error, usual = (found - exact).abs().mean(), (torch.cat(each) - exact).abs().mean()
+    error, usual = (actual - exact).abs().mean(), (torch.cat(in_bfloat16) - exact).abs().mean()
     assert 0 < error < 2 * usual
-    assert all(part.isfinite().all() for part in gradients(mixed, found.sum()).values())
+    assert all(part.isfinite().all() for part in gradients(mixed, actual.sum()).values())
 
 
-def test_weights_of_16_bits_attend_in_16_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_with_16_bit_weights_is_16_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     precisions = Precisions(monkeypatch)
     policy = PolicyModel(copy.deepcopy(models("llama")[0]).bfloat16())
     policy(token_batch(random_sequences(5, (9, 4)), (3, 1), CPU), 1.0, 50)
@@ -272,7 +276,7 @@ def test_weights_of_16_bits_attend_in_16_bits(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("window", [None, 3])
 @pytest.mark.parametrize("key_value_heads", [1, 2, 4])
-def test_the_kernel_is_asked_for_the_same(
+def test_the_gpu_kernel_gets_equivalent_arguments(
     key_value_heads: int, window: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is no such kernel for a CPU: what it is given is bound to its own signature and
@@ -306,8 +310,8 @@ def test_the_kernel_is_asked_for_the_same(
     heads = (4, key_value_heads, key_value_heads)
     parts = [torch.randn(1, 14, n, 8, generator=generator).transpose(1, 2) for n in heads]
     bounds = torch.tensor([0, 5, 6, 14], dtype=torch.int32)
-    found = packing._by_kernel(*parts, bounds, 8, 0.3, window)
-    torch.testing.assert_close(found, packing._by_sequence(*parts, bounds, 0.3, window))
+    actual = packing._by_kernel(*parts, bounds, 8, 0.3, window)
+    torch.testing.assert_close(actual, packing._by_sequence(*parts, bounds, 0.3, window))
 
 
 @pytest.mark.parametrize(
@@ -325,12 +329,12 @@ def test_the_kernel_is_asked_for_the_same(
     ],
     ids=["recurrent", "no attention interface", "convolutions"],
 )
-def test_a_model_that_would_leak_is_refused(config: PreTrainedConfig, reason: str) -> None:
+def test_a_model_that_mixes_sequences_is_refused(config: PreTrainedConfig, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
         PolicyModel(plain_model(config))
 
 
-def test_attention_of_another_kind_is_refused() -> None:
+def test_unsupported_attention_is_refused() -> None:
     config = GptOssConfig(
         **SHAPE, num_key_value_heads=2, head_dim=8, num_local_experts=2, sliding_window=WINDOW
     )
@@ -339,7 +343,7 @@ def test_attention_of_another_kind_is_refused() -> None:
         policy(token_batch([[3, 4]], [1], CPU), 1.0, 8)
 
 
-def test_a_model_that_changes_its_logits_afterwards_is_refused() -> None:
+def test_a_model_that_rescales_its_logits_is_refused() -> None:
     config = GraniteConfig(
         vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
         num_attention_heads=2, num_key_value_heads=2, logits_scaling=8.0,

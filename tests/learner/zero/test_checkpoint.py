@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 import torch
 
 from learner.errors import CheckpointError
-from tests.learner.conftest import grouped
 from tests.learner.ranks import weights
-from tests.learner.test_ppo import Make, new_learner, same
+from tests.learner.runs import assert_same, new_learner, run_ranks, same, settings
+from tests.learner.samples import grouped, random_trajectories
+
+pytestmark = pytest.mark.integration
 
 
 def edit(folder: Path, key: str, value: object) -> None:
@@ -49,7 +52,7 @@ def shorten(folder: Path, pattern: str) -> None:
         (lambda folder: (folder / "random-0.pt").unlink(), "damaged and was not loaded"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(
+def test_a_damaged_or_mismatched_checkpoint_is_refused(
     spoil: Callable[[Path], object], message: str, model_dir: Path, tmp_path: Path
 ) -> None:
     learner = new_learner(model_dir)
@@ -69,7 +72,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
         ({"seed": 3, "epochs": 2}, r"other settings: epochs is 1 there, 2 here; seed is 0 there"),
     ],
 )
-def test_a_checkpoint_of_another_learner_is_refused(
+def test_a_checkpoint_of_another_configuration_is_refused(
     other: dict, message: str, model_dir: Path, tmp_path: Path
 ) -> None:
     new_learner(model_dir).save_checkpoint(tmp_path)
@@ -86,23 +89,53 @@ def test_every_random_state_of_the_process_is_restored(model_dir: Path, tmp_path
 
     draw()
     learner.save_checkpoint(tmp_path)
-    wanted = draw()
-    assert draw() != wanted
+    expected = draw()
+    assert draw() != expected
     learner.load_checkpoint(tmp_path)
-    assert draw() == wanted
+    assert draw() == expected
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
-def test_a_loaded_checkpoint_continues_bit_for_bit(
-    stage: int, model_dir: Path, make_trajectories: Make, tmp_path: Path
+def test_updates_after_loading_equal_uninterrupted_ones_bit_for_bit(
+    stage: int, model_dir: Path, tmp_path: Path
 ) -> None:
     zero = {"stage": stage}
     straight, resumed = new_learner(model_dir, zero=zero), new_learner(model_dir, zero=zero)
-    straight.update(grouped(make_trajectories(1)))
+    straight.update(grouped(random_trajectories(1)))
     straight.save_checkpoint(tmp_path)
-    straight.update(grouped(make_trajectories(2)))
+    straight.update(grouped(random_trajectories(2)))
     resumed.load_checkpoint(tmp_path)
     assert resumed.updates == 1
-    resumed.update(grouped(make_trajectories(2)))
+    resumed.update(grouped(random_trajectories(2)))
     assert same(weights(straight)["policy"], weights(resumed)["policy"])
     assert same(weights(straight)["critic"], weights(resumed)["critic"])
+
+
+@pytest.mark.timeout(900)
+def test_updates_after_a_kill_and_a_resume_equal_uninterrupted_ones(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    """Weights and every metric of every update, bit for bit, under stages 2 and 3. The process that
+    wrote the checkpoint is killed in the middle of its fourth update.
+    """
+    adam = {"lr": 1e-3}
+    resumed_runs, uninterrupted = [], {}
+    for stage in (2, 3):
+        config = settings(
+            policy=adam, critic=adam, seed=5, zero={"stage": stage}, epochs=1, token_budget=400
+        )
+        name, folder = f"stage-{stage}", str(tmp_path / f"checkpoint-{stage}")
+        whole = {"name": f"whole-{name}", "config": config, "updates": [1, 2, 3, 4, 5, 6]}
+        killed = {**whole, "name": "killed", "save": folder, "save_at": 3, "kill_at": 4}
+        results = run_ranks(tmp_path, model_dir, 1, [whole, killed], status=-signal.SIGKILL)
+        assert results.keys() == {whole["name"]}, "the killed run writes no result"
+        uninterrupted[name] = results[whole["name"]]
+        resumed_runs.append({"name": name, "config": config, "updates": [4, 5, 6], "load": folder})
+    resumed = run_ranks(tmp_path, model_dir, 1, resumed_runs)
+    for name, result in resumed.items():
+        assert_same(result, uninterrupted[name], 0.0)
+        histories = uninterrupted[name]["history"][3:], result["history"]
+        for metrics, again in zip(*histories, strict=True):
+            assert metrics.keys() == again.keys()
+            for key, value in metrics.items():
+                assert key.startswith("seconds") or again[key] == value, key
