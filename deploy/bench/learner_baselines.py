@@ -147,7 +147,7 @@ def _trl(spec: Spec) -> Callable[[], object]:
     )
     trainer = FixedResponses(
         model=AutoModelForCausalLM.from_pretrained(spec["model"]),
-        reward_funcs=reward,
+        reward_funcs=reward,  # type: ignore[arg-type]
         args=settings,
         train_dataset=Dataset.from_list([{"prompt": "x"}] * 1000),
         processing_class=AutoTokenizer.from_pretrained(spec["model"]),

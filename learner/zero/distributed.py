@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 from functools import cache
 from typing import Any
 
@@ -36,7 +35,7 @@ def init_distributed(rank: int, world_size: int, master_address: str, master_por
         rank: of this process, 0 .. world_size - 1.
         world_size: number of processes.
         master_address: host of rank 0.
-        master_port: free TCP port on that host.
+        master_port: free TCP port on that host; 0, for a single rank only, is any free port.
     """
     if torch.distributed.is_initialized():
         return
@@ -65,7 +64,7 @@ def ensure_distributed() -> tuple[int, int]:
     if not torch.distributed.is_initialized():
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         if world_size == 1:
-            init_distributed(0, 1, "127.0.0.1", free_port())
+            init_distributed(0, 1, "127.0.0.1", 0)
         elif "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
             address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
             init_distributed(int(os.environ["RANK"]), world_size, address, port)
@@ -109,10 +108,3 @@ def barrier() -> None:
     """Wait for all ranks."""
     if torch.distributed.get_world_size() > 1:
         torch.distributed.barrier()
-
-
-def free_port() -> int:
-    """A TCP port that is free now on every address of this host."""
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]

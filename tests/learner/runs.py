@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from actors.cluster.ports import free_port
 from learner.config import LearnerConfig, OptimizerConfig
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
-from learner.zero.distributed import free_port
 from tests.learner.ranks import weights
 from tests.learner.samples import grouped, random_trajectories
 
