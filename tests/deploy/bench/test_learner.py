@@ -36,6 +36,7 @@ def test_every_contender_gets_the_same_samples(folder: Path) -> None:
     assert max(token for p, r, _ in ours for token in (*p, *r)) < VOCABULARY
 
 
+@pytest.mark.integration
 def test_ours_and_full_logits_reach_the_same_weights(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
