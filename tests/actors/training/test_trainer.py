@@ -98,23 +98,26 @@ def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None
 def test_a_lost_learner_returns_to_the_last_checkpoint_and_no_sample_is_unaccounted_for(
     tmp_path: Path, staleness: int
 ) -> None:
-    calm = trainer(tmp_path / "calm", max_staleness=staleness, checkpoint_every=2)
-    asyncio.run(calm.run())
-    struck = trainer(tmp_path / "struck", max_staleness=staleness, checkpoint_every=2)
-    learner(struck).lose_at = [1, 5]
-    struck.state.restarts = {"rollout": 3}  # of a process before
-    asyncio.run(struck.run())
-    assert struck.restarts() == {"rollout": 3, "learner": 2, "sandbox": 0}
-    latest = struck.folder.latest()
+    undisturbed = trainer(tmp_path / "undisturbed", max_staleness=staleness, checkpoint_every=2)
+    asyncio.run(undisturbed.run())
+    interrupted = trainer(tmp_path / "interrupted", max_staleness=staleness, checkpoint_every=2)
+    learner(interrupted).lose_at = [1, 5]
+    interrupted.state.restarts = {"rollout": 3}  # of a process before
+    asyncio.run(interrupted.run())
+    assert interrupted.restarts() == {"rollout": 3, "learner": 2, "sandbox": 0}
+    latest = interrupted.folder.latest()
     assert latest is not None
     saved = json.loads((latest / "trainer.json").read_text())["state"]
-    assert saved["restarts"] == struck.restarts()
-    assert learner(struck).restarts == struck.learner_restarts == 2
-    assert [row["step"] for row in rows(struck)] == list(range(1, STEPS + 1))
-    assert struck.ledger.totals == calm.ledger.totals
-    curves = [[row["pass_rate"] for row in rows(each)] for each in (calm, struck)]
+    assert saved["restarts"] == interrupted.restarts()
+    assert learner(interrupted).restarts == interrupted.learner_restarts == 2
+    assert [row["step"] for row in rows(interrupted)] == list(range(1, STEPS + 1))
+    assert interrupted.ledger.totals == undisturbed.ledger.totals
+    curves = [[row["pass_rate"] for row in rows(each)] for each in (undisturbed, interrupted)]
     assert curves[0] == curves[1]
-    stages = [[row["curriculum/mean_stages_left"] for row in rows(each)] for each in (calm, struck)]
+    stages = [
+        [row["curriculum/mean_stages_left"] for row in rows(each)]
+        for each in (undisturbed, interrupted)
+    ]
     assert stages[0] == stages[1]
 
 
@@ -127,34 +130,34 @@ def test_a_learner_that_is_always_lost_at_the_same_step_ends_the_run(tmp_path: P
 
 def test_a_learner_lost_in_its_first_checkpoint_writes_it_after_its_restart(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", checkpoint_every=4)
-    struck = learner(made)
-    save = struck.save_checkpoint
+    interrupted = learner(made)
+    save = interrupted.save_checkpoint
 
     async def lost(folder: Path) -> None:
-        struck.save_checkpoint = save  # type: ignore[method-assign]
+        interrupted.save_checkpoint = save  # type: ignore[method-assign]
         raise ActorLost("learner: save_checkpoint: the actor died")
 
-    struck.save_checkpoint = lost  # type: ignore[method-assign]
-    struck.lose_at = [2]
+    interrupted.save_checkpoint = lost  # type: ignore[method-assign]
+    interrupted.lose_at = [2]
     asyncio.run(made.run())
-    assert struck.restarts == 2
-    assert struck.updates == STEPS
+    assert interrupted.restarts == 2
+    assert interrupted.updates == STEPS
     assert made.ledger.totals["trained"] == STEPS * PROMPTS * SAMPLES
 
 
 def test_a_lost_learner_without_a_whole_checkpoint_ends_the_run(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", checkpoint_every=2)
-    struck = learner(made)
-    update = struck.update
+    interrupted = learner(made)
+    update = interrupted.update
 
     async def spoil(groups: list[TrajectoryGroup]) -> dict[str, float]:
-        if struck.updates == 3:
+        if interrupted.updates == 3:
             for state in made.folder.checkpoints.glob("*/trainer.json"):
                 state.write_text("{}")
         return await update(groups)
 
-    struck.update = spoil  # type: ignore[method-assign]
-    struck.lose_at = [3]
+    interrupted.update = spoil  # type: ignore[method-assign]
+    interrupted.lose_at = [3]
     with pytest.raises(RunFailed, match=r"lost after step 3, and no checkpoint in .* is whole"):
         asyncio.run(made.run())
 
