@@ -1,4 +1,4 @@
-"""What a result must name to be repeated: the commit and the packages it came from."""
+"""The commit and the package versions that a result records, so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+"""The checkout, or the folder that holds the installed packages."""
 
 
 def git_commit() -> str | None:
@@ -27,11 +28,11 @@ def git_commit() -> str | None:
 
 
 def package_versions() -> dict[str, str]:
-    """Python and the driver's packages; the actors report their own."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the driver's packages; actors report those of theirs."""
+    versions = {"python": platform.python_version()}
     for name in ("ray", "transformers", "pydantic", "docker", "stepcoder"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -5,9 +5,9 @@
 #   docker_engine.sh stop  [--dry-run]   stop exactly the engine that `start` started
 #   docker_engine.sh status              say what answers; exit 0 if an engine does, 3 if none
 #
-# The engine listens where every client looks first, unix:///var/run/docker.sock, so nothing has to
-# be exported; where an engine answers already, `start` refuses and changes nothing. All its files
-# lie in one folder: STEPCODER_DOCKER_STATE (default /var/lib/stepcoder-docker). It is started
+# The engine listens at unix:///var/run/docker.sock, the default of every client, so nothing has to
+# be exported. If an engine answers already, `start` refuses and changes nothing. All its files
+# are in one folder: STEPCODER_DOCKER_STATE (default /var/lib/stepcoder-docker). It is started
 # without a bridge and leaves the machine's firewall alone: the sandbox's containers have no network.
 set -eu
 
@@ -67,14 +67,14 @@ answering_address() {
 # Nothing for a process that ended.
 start_ticks() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 !~ /[ZX]/ { print $20 }'; }
 
-# The id of the engine that `start` started, if it still lives; else nothing.
+# The process id of the engine that `start` started, if it is alive; else nothing.
 own_engine() {
     [ -r "$STARTED" ] || return 0
     read -r pid ticks <"$STARTED" || return 0
     if [ "$(start_ticks "$pid")" = "$ticks" ]; then say "$pid"; fi
 }
 
-# An engine mounts its data folder on itself; one that died hard leaves that mount.
+# An engine mounts its data folder on itself; a killed engine leaves that mount behind.
 unmount_data() {
     while grep -q " $STATE/data " /proc/mounts; do umount "$STATE/data" 2>/dev/null || return 0; done
 }
@@ -89,7 +89,7 @@ install_engine() {
     run env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker.io
 }
 
-# Control groups are the system's work where there is an init; in a bare virtual machine, ours.
+# An init system mounts the control groups; a bare virtual machine without one needs this.
 mount_cgroups() {
     if grep -q '[[:space:]]/sys/fs/cgroup[/[:space:]]' /proc/mounts; then return; fi
     run mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -119,7 +119,8 @@ start() {
             "--pidfile $PIDFILE --bridge none --iptables=false --ip6tables=false (log: $LOG)"
         return
     fi
-    # No caller's descriptors: a pipe that waits for our end of file must not wait for the engine.
+    # The engine inherits no descriptors: a caller that reads our output to its end would otherwise
+    # wait until the engine ends.
     setsid nohup dockerd --host "unix://$SOCKET" --data-root "$STATE/data" --exec-root "$STATE/exec" \
         --pidfile "$PIDFILE" --bridge none --iptables=false --ip6tables=false --ip-forward=false \
         </dev/null >"$LOG" 2>&1 &
@@ -184,9 +185,5 @@ case "${2:-}" in
 esac
 case "$command" in
 start | stop | status) "$command" ;;
-plan)
-    DRY_RUN=yes
-    start
-    ;;
 *) usage ;;
 esac

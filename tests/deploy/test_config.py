@@ -32,8 +32,8 @@ def test_a_resolved_configuration_reads_back_as_itself(tmp_path: Path) -> None:
 
 
 def test_overrides_win_over_the_profile_in_both_spellings() -> None:
-    words = ["--rollout.temperature", "0.9", "--learner.mask=none", "--loop.eval-every", "5"]
-    config = load_config(PROFILES[0], words)
+    arguments = ["--rollout.temperature", "0.9", "--learner.mask=none", "--loop.eval-every", "5"]
+    config = load_config(PROFILES[0], arguments)
     assert (config.rollout.temperature, config.learner.mask, config.loop.eval_every) == (
         0.9,
         "none",
@@ -47,7 +47,7 @@ def test_overrides_win_over_the_profile_in_both_spellings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "messages"),
     [
         (["--rollout.temprature", "1"], ["rollout.temprature: unknown key", "rollout.temperature"]),
         (["--temperature", "1"], ["temperature: unknown key", "rollout.temperature"]),
@@ -61,15 +61,17 @@ def test_overrides_win_over_the_profile_in_both_spellings() -> None:
         (["--name", "../escape"], ["name"]),
     ],
 )
-def test_a_mistake_names_its_key_and_the_nearest_one(words: list[str], said: list[str]) -> None:
+def test_a_wrong_key_or_value_is_named_with_the_nearest_key(
+    arguments: list[str], messages: list[str]
+) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(None, words)
-    for part in said:
+        load_config(None, arguments)
+    for part in messages:
         assert part in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("rollout: [1, 2]", "rollout"),
         ("- a\n- b", "expected a mapping"),
@@ -77,12 +79,12 @@ def test_a_mistake_names_its_key_and_the_nearest_one(words: list[str], said: lis
         ("rollout:\n  tempo: 1\nlop: {}", "lop: unknown key; did you mean loop?"),
     ],
 )
-def test_a_broken_profile_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_a_broken_profile_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "broken.yaml" in str(caught.value)
 
 
@@ -118,22 +120,22 @@ def _at(tree, key):
     return tree
 
 
-def test_other_problems_than_the_bundled_ones_need_a_policy_that_knows_them() -> None:
-    words = ["--data.kind", "jsonl", "--data.train_path", "a.jsonl", "--data.heldout_path", "b"]
+def test_other_than_synthetic_problems_need_a_model_path() -> None:
+    arguments = ["--data.kind", "jsonl", "--data.train_path", "a.jsonl", "--data.heldout_path", "b"]
     with pytest.raises(ConfigError, match=r"data.kind jsonl needs model.path: .*stepcoder sft"):
-        load_config(None, words)
-    assert load_config(None, [*words, "--model.path", "models/warm"]).data.kind == "jsonl"
+        load_config(None, arguments)
+    assert load_config(None, [*arguments, "--model.path", "models/warm"]).data.kind == "jsonl"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--rollout.workers", "2"], "rollout.workers must equal placement.learner_ranks"),
         (["--loop.max_staleness", "1"], "loop.max_staleness must be 0"),
         (["--weights.backend", "nccl"], "weights.backend cannot be nccl"),
     ],
 )
-def test_roles_that_cannot_share_a_gpu_are_refused(words: list[str], said: str) -> None:
+def test_roles_that_cannot_share_a_gpu_are_refused(arguments: list[str], message: str) -> None:
     assert load_config(None, ["--placement.colocate", "true"]).placement.colocate
-    with pytest.raises(ConfigError, match=said):
-        load_config(None, ["--placement.colocate", "true", *words])
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, ["--placement.colocate", "true", *arguments])

@@ -36,7 +36,9 @@ def test_a_busy_port_is_named_with_its_option_and_nothing_starts(
     assert left_since(before) == []
 
 
-def test_a_stale_state_file_is_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_state_file_counts_as_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = tmp_path / "state.json"
     gone = LocalCluster("gone", 1, time.time(), Ports(), "/nowhere")
     state.write_text(json.dumps(asdict(gone)))
@@ -46,7 +48,7 @@ def test_a_stale_state_file_is_no_cluster(tmp_path: Path, monkeypatch: pytest.Mo
     assert running_cluster() is None
 
 
-def test_what_is_done_is_skipped_and_another_run_is_kept(
+def test_a_finished_run_is_skipped_and_another_configuration_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -41,7 +41,7 @@ def source(tmp_path: Path, *records: object) -> Path:
     return path
 
 
-def test_synth_and_convert_write_the_same_bytes_again(synth: Path, tmp_path: Path) -> None:
+def test_synth_and_convert_are_reproducible_to_the_byte(synth: Path, tmp_path: Path) -> None:
     first = synth.read_bytes()
     assert len(read_problems(synth)) == 6
     assert main(["data", "synth", "-o", str(synth), "--per-tier", "2", "--seed", "5"]) == 0
@@ -52,8 +52,16 @@ def test_synth_and_convert_write_the_same_bytes_again(synth: Path, tmp_path: Pat
 
 
 def test_convert_filters_tiers_and_may_write_over_its_source(synth: Path) -> None:
-    words = ["data", "convert", str(synth), "-o", str(synth), "--tiers", "interview,competition"]
-    assert main(words) == 0
+    arguments = [
+        "data",
+        "convert",
+        str(synth),
+        "-o",
+        str(synth),
+        "--tiers",
+        "interview,competition",
+    ]
+    assert main(arguments) == 0
     assert {p.difficulty for p in read_problems(synth)} == {"interview", "competition"}
 
 
@@ -64,9 +72,9 @@ def test_a_bad_record_ends_convert_with_its_name_and_leaves_the_old_file(
     out = tmp_path / "out.jsonl"
     out.write_text("old")
     assert main(["data", "convert", str(path), "-o", str(out)]) == 1
-    told = capsys.readouterr().err
-    assert "source.jsonl: record 1: outputs: 0 outputs for 1 inputs" in told
-    assert "--skip-bad" in told
+    printed = capsys.readouterr().err
+    assert "source.jsonl: record 1: outputs: 0 outputs for 1 inputs" in printed
+    assert "--skip-bad" in printed
     assert out.read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "source.jsonl"]
 
@@ -77,13 +85,13 @@ def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[
     out = tmp_path / "out.jsonl"
     assert main(["data", "convert", str(path), "-o", str(out), "--skip-bad"]) == 0
     assert len(read_problems(out)) == 1
-    told = capsys.readouterr().err
-    assert "left out 2 for outputs, such as" in told
-    assert "left out 1 for difficulty" in told
+    printed = capsys.readouterr().err
+    assert "left out 2 for outputs, such as" in printed
+    assert "left out 1 for difficulty" in printed
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["convert", "{src}", "-o", "{out}", "--tiers", "easy"], "'easy' is none of introductory"),
         (["convert", "{src}", "-o", "{out}", "--split", "test"], "has no splits"),
@@ -96,11 +104,11 @@ def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["synth", "-o", "{out}", "--per-tier", "0"], "0 problems cannot be made"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+def test_wrong_arguments_end_in_one_message_and_write_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     places = {"src": source(tmp_path, RECORD), "out": tmp_path / "out.jsonl"}
-    assert main(["data", *(word.format(**places) for word in words)]) == 2
+    assert main(["data", *(word.format(**places) for word in arguments)]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -115,7 +123,7 @@ def test_stats_count_every_problem_by_tier(synth: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
-def test_the_picture_shows_every_tier_and_is_the_same_again(
+def test_the_plot_shows_every_tier_and_is_reproducible(
     synth: Path, tmp_path: Path, ending: str
 ) -> None:
     pictures = [tmp_path / f"{name}.{ending}" for name in "ab"]
@@ -130,11 +138,11 @@ def test_the_picture_shows_every_tier_and_is_the_same_again(
         assert list(COLOURS) == list(TIERS)
 
 
-def test_a_picture_of_no_known_format_is_refused(synth: Path, tmp_path: Path) -> None:
+def test_a_plot_of_an_unknown_format_is_refused(synth: Path, tmp_path: Path) -> None:
     assert main(["data", "stats", str(synth), "--plot", str(tmp_path / "a.txt")]) == 2
 
 
-def test_the_histogram_shows_every_number_and_joins_the_long_tail() -> None:
+def test_the_histogram_has_a_row_per_number_and_one_for_the_tail() -> None:
     lines = histogram({0: 80, 2: 1, 16: 3, 40: 1})
     assert [line.split() for line in lines[1:4]] == [
         ["0", "#" * 40, "80"],
@@ -145,7 +153,7 @@ def test_the_histogram_shows_every_number_and_joins_the_long_tail() -> None:
     assert len(lines) == 18
 
 
-def test_statistics_of_nothing_and_of_what_does_not_parse_are_printed() -> None:
+def test_statistics_of_an_empty_set_and_of_unparsable_solutions_are_printed() -> None:
     problem = Problem(
         id="p",
         question="",

@@ -32,7 +32,7 @@ def write(tmp_path: Path):
     return write
 
 
-def test_a_person_sees_marked_source_tests_and_times(write, capsys) -> None:
+def test_the_verdict_shows_marked_source_tests_and_times(write, capsys) -> None:
     tests = [{"input": [5], "output": 10}, {"input": [4], "output": 9}]
     assert main([*write(tests), "--fn", "f"]) == 1
     printed = capsys.readouterr().out
@@ -50,7 +50,7 @@ def test_a_person_sees_marked_source_tests_and_times(write, capsys) -> None:
     assert "ms wall" in printed
 
 
-def test_a_line_executed_in_part_is_marked_so(write, capsys) -> None:
+def test_a_partly_executed_line_has_a_mark_of_its_own(write, capsys) -> None:
     source = "def f(x):\n    if x: return 1\n    return 0\n"
     assert main([*write([{"input": [0], "output": 0}], source), "--fn", "f"]) == 0
     assert "   2 ~     if x: return 1" in capsys.readouterr().out
@@ -72,7 +72,7 @@ def test_a_program_cannot_steer_the_terminal(write, capsys) -> None:
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_a_program_gets_json(write, capsys) -> None:
+def test_json_holds_the_whole_verdict(write, capsys) -> None:
     tests = {"fn_name": "f", "tests": [{"input": [5], "output": 10}]}
     assert main([*write(tests), "--json"]) == 0
     verdict = json.loads(capsys.readouterr().out)
@@ -104,7 +104,7 @@ def test_every_shape_of_tests_is_read(write, capsys, tests, source) -> None:
         {"test": "def check(candidate):\n    assert candidate(5) == 10\n", "entry_point": "f"},
     ],
 )
-def test_assertions_run_and_are_called_forgeable(write, capsys, tests) -> None:
+def test_assertions_run_and_their_verdict_is_called_forgeable(write, capsys, tests) -> None:
     assert main(write(tests)) == 0
     assert "it could forge this verdict" in capsys.readouterr().out
 
@@ -117,7 +117,7 @@ def test_a_compile_error_shows_its_line(write, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tests", "said"),
+    ("tests", "message"),
     [
         ([], "no tests in it"),
         ({"inputs": [], "outputs": []}, "no tests in it"),
@@ -133,19 +133,19 @@ def test_a_compile_error_shows_its_line(write, capsys) -> None:
         ([{"input": 3, "output": ""}], "tests[0].input must be text for stdin"),
     ],
 )
-def test_bad_tests_are_one_message_and_status_2(write, capsys, tests, said) -> None:
+def test_bad_tests_are_one_message_and_status_2(write, capsys, tests, message) -> None:
     assert main(write(tests)) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("stepcoder: ")
     assert "tests.json" in printed
-    assert said in printed
+    assert message in printed
     assert "Traceback" not in printed
 
 
 def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
-    words = write([{"input": "", "output": ""}])
-    words[2] = str(tmp_path / "absent.py")
-    assert main(words) == 2
+    arguments = write([{"input": "", "output": ""}])
+    arguments[2] = str(tmp_path / "absent.py")
+    assert main(arguments) == 2
     assert "absent.py: No such file or directory" in capsys.readouterr().err
     (tmp_path / "tests.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"tests\.json"):
@@ -153,12 +153,12 @@ def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--seconds", "0"], "wall_seconds"),
         (["--backend", "podman"], 'Choose from: "auto", "docker", "process"'),
     ],
 )
-def test_limits_that_no_sandbox_takes_are_refused(write, capsys, words, said) -> None:
-    assert main([*write([{"input": "", "output": ""}]), *words]) == 2
-    assert said in capsys.readouterr().err
+def test_limits_that_no_sandbox_takes_are_refused(write, capsys, arguments, message) -> None:
+    assert main([*write([{"input": "", "output": ""}]), *arguments]) == 2
+    assert message in capsys.readouterr().err

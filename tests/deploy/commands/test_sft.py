@@ -31,17 +31,17 @@ def source(problems: list[Problem], tmp_path: Path) -> Path:
 
 
 @pytest.mark.integration
-def test_a_model_folder_comes_out_that_training_can_start_from(
+def test_sft_writes_a_model_folder_that_training_accepts(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "warm"
     assert main(["sft", str(source), "-o", str(out), "--heldout", "0.25", *QUICK]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == f"sft: 18 problems to learn from, 6 held out -> {out}"
-    assert told[-2].startswith("step 2/2  loss ")
-    assert "held out" in told[-2]
-    assert told[-2].endswith("left 0:00")
-    result = json.loads(told[-1])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"sft: 18 problems to learn from, 6 held out -> {out}"
+    assert printed[-2].startswith("step 2/2  loss ")
+    assert "held out" in printed[-2]
+    assert printed[-2].endswith("left 0:00")
+    result = json.loads(printed[-1])
     assert (result["pairs"], result["steps"]) == (18, 2)
     assert result["heldout_loss"] > 0
     from deploy.preflight import check_model_folder
@@ -56,14 +56,23 @@ def test_a_model_folder_comes_out_that_training_can_start_from(
 def test_held_out_problems_are_solved_in_the_sandbox(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["sft", str(source), "-o", str(tmp_path / "warm"), "--heldout", "0.25", "--solve", "2"]
-    assert main([*words, *QUICK, "--sandbox.backend", "process"]) == 0
+    arguments = [
+        "sft",
+        str(source),
+        "-o",
+        str(tmp_path / "warm"),
+        "--heldout",
+        "0.25",
+        "--solve",
+        "2",
+    ]
+    assert main([*arguments, *QUICK, "--sandbox.backend", "process"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["asked"] == 2
     assert result["pass_rate"] == result["solved"] / 2
 
 
-def test_prompts_are_those_that_rl_asks(problems: list[Problem], tiny_model: Path) -> None:
+def test_prompts_equal_those_of_rl(problems: list[Problem], tiny_model: Path) -> None:
     from transformers import AutoTokenizer
 
     from learner.sft import encode_pairs
@@ -91,7 +100,7 @@ def test_held_out_problems_share_no_question(problems: list[Problem], source: Pa
 @pytest.mark.parametrize(
     ("share", "message"), [(1.0, "a share lies between 0 and 1"), (-0.1, "--heldout -0.1")]
 )
-def test_a_share_that_is_none_is_refused(
+def test_a_heldout_share_outside_0_to_1_is_refused(
     share: float, message: str, problems: list[Problem], source: Path
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -99,12 +108,12 @@ def test_a_share_that_is_none_is_refused(
 
 
 @pytest.mark.integration
-def test_what_cannot_work_is_said_in_one_line(
+def test_wrong_arguments_of_sft_end_in_one_message(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "notes").mkdir()
     missing = str(tmp_path / "nowhere")
-    for words, message in (
+    for arguments, message in (
         (["-o", str(tmp_path / "notes")], "exists and is no model folder"),
         (["-o", str(tmp_path / "x"), "--model", missing], "it has no config.json"),
         (["-o", str(tmp_path / "x"), "--sft.stepz", "3"], "did you mean sft.steps?"),
@@ -113,7 +122,7 @@ def test_what_cannot_work_is_said_in_one_line(
             "none of the 23 pairs fits into 8 tokens",
         ),
     ):
-        assert main(["sft", str(source), *words]) == 2
+        assert main(["sft", str(source), *arguments]) == 2
         error = capsys.readouterr().err
         assert message in error
         assert "Traceback" not in error
@@ -121,11 +130,11 @@ def test_what_cannot_work_is_said_in_one_line(
     assert "nowhere: No such file or directory" in capsys.readouterr().err
 
 
-def test_records_left_out_are_told(
+def test_skipped_records_are_reported(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoilt = tmp_path / "spoilt.jsonl"
     spoilt.write_text(source.read_text() + '{"id": "half"}\n')
-    words = ["-o", str(tmp_path / "x"), "--skip-bad", *QUICK, "--model.max_position_embeddings"]
-    assert main(["sft", str(spoilt), *words, "8"]) == 2
+    arguments = ["-o", str(tmp_path / "x"), "--skip-bad", *QUICK, "--model.max_position_embeddings"]
+    assert main(["sft", str(spoilt), *arguments, "8"]) == 2
     assert "left out 1 for" in capsys.readouterr().err
