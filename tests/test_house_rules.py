@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import statistics
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +34,8 @@ ACTORS_MAY_IMPORT = {
 """Sub-packages of `actors`, and which others each may import."""
 KNOW_VLLM = ("actors/rollout/worker.py", "actors/weights/", "deploy/bench/")
 LONGEST_MODULE = 400
+MEDIAN_MODULE = 130
+MOST_MODULES_IN_A_FOLDER = 12
 
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
@@ -142,6 +146,16 @@ def test_modules_fit_in_a_head(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     assert lines <= LONGEST_MODULE, f"{lines} lines: does it still hold one noun?"
     assert path.stem not in ("utils", "helpers", "common", "misc", "manager")
+
+
+def test_the_median_module_is_short() -> None:
+    lengths = [len(path.read_text().splitlines()) for path in MODULES if path.stem != "__init__"]
+    assert statistics.median(lengths) < MEDIAN_MODULE
+
+
+def test_no_folder_has_too_many_modules() -> None:
+    counts = Counter(named(path.parent) for path in MODULES if path.stem != "__init__")
+    assert {name for name, count in counts.items() if count > MOST_MODULES_IN_A_FOLDER} == set()
 
 
 def test_every_package_has_tests_and_its_place() -> None:
