@@ -82,6 +82,7 @@ def test_a_ray_node_that_times_out_at_startup_is_one_message_with_the_remedy(
         raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr("ray.init", time_out)
+    monkeypatch.setattr("ray.shutdown", lambda: None)  # the session's own cluster stays up
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     if address:
         monkeypatch.setenv("RAY_ADDRESS", address)
