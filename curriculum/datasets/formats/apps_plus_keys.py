@@ -50,15 +50,15 @@ class KeyMapping:
             BadRecord: a field that is not optional is missing, stands under another key than in
                 earlier records, or is given twice with different values.
         """
-        keys = {_plain(key): key for key in record.record}
-        if len(keys) < len(record.record):
-            names = ", ".join(record.record)
+        keys = {_plain(key): key for key in record.fields}
+        if len(keys) < len(record.fields):
+            names = ", ".join(record.fields)
             raise record.error("record", f"two keys differ only in spelling: {names}")
         fields: dict[str, Any] = {}
         for field, aliases in ALIASES.items():
             alias = next((alias for alias in aliases if alias in keys), None)
             if alias is not None:
-                fields[field] = record.record[self._agreed(record, field, keys.pop(alias))]
+                fields[field] = record.fields[self._agreed(record, field, keys.pop(alias))]
         self._ignored |= set(keys.values())
         normalised = RecordReader(record.path, record.where, fields)
         if "input_output" in fields:
@@ -85,7 +85,7 @@ def _unpack_tests(record: RecordReader) -> None:
     decoded = record.decoded("input_output")
     if not isinstance(decoded, dict):
         raise record.wrong_kind("input_output", "a JSON object", decoded)
-    packed, fields = cast(dict[str, Any], decoded), record.record
+    packed, fields = cast(dict[str, Any], decoded), record.fields
     del fields["input_output"]
     for field in ("inputs", "outputs", "fn_name"):
         if field not in packed:

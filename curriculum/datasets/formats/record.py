@@ -22,7 +22,7 @@ class RecordReader:
     Args:
         path: the file or folder.
         where: the record's place in it, for error messages.
-        record: its values by field name.
+        fields: its values by field name.
 
     Example:
         >>> record = RecordReader(Path("a.jsonl"), "record 0", {"text": "Add.\r\n"})
@@ -30,12 +30,12 @@ class RecordReader:
         'Add.\n'
     """
 
-    def __init__(self, path: Path, where: str, record: dict[str, Any]):
-        self.path, self.where, self.record = path, where, record
+    def __init__(self, path: Path, where: str, fields: dict[str, Any]):
+        self.path, self.where, self.fields = path, where, fields
 
     def get(self, name: str) -> Any:
         """A field's value as it is; None where it is missing."""
-        return self.record.get(name)
+        return self.fields.get(name)
 
     def text(self, name: str, default: str | None = None) -> str:
         r"""A field that is text, with its line ends as `\n`.
@@ -43,7 +43,7 @@ class RecordReader:
         Raises:
             BadRecord: it is not text, or it is missing and there is no default.
         """
-        value = self.record.get(name)
+        value = self.fields.get(name)
         if value is None and default is not None:
             return default
         if not isinstance(value, str):
@@ -56,7 +56,7 @@ class RecordReader:
 
     def texts(self, name: str) -> list[str]:
         """A field that is a list of texts; raises `BadRecord` for anything else."""
-        value = self.record.get(name)
+        value = self.fields.get(name)
         if not _is_texts(value):
             raise self.wrong_kind(name, "a list of texts")
         return cast(list[str], value)
@@ -64,7 +64,7 @@ class RecordReader:
     def decoded(self, name: str) -> Any:
         """A field that may be packed as a JSON string; raises `BadRecord` for text that is not
         JSON."""
-        value = self.record.get(name)
+        value = self.fields.get(name)
         if not isinstance(value, str):
             return value
         try:
@@ -78,7 +78,7 @@ class RecordReader:
         Raises:
             BadRecord: no such level, or it is missing and there is no default.
         """
-        value = self.record.get(name)
+        value = self.fields.get(name)
         if not value and default is not None:
             return default
         level = value.strip().lower() if isinstance(value, str) else ""
@@ -128,9 +128,9 @@ class RecordReader:
 
         `value` is the field's value where it was decoded first.
         """
-        if name not in self.record:
+        if name not in self.fields:
             return self.error(name, "missing")
-        kind = json_kind(self.record[name] if value is None else value)
+        kind = json_kind(self.fields[name] if value is None else value)
         return self.error(name, f"must be {wanted}, not {kind}")
 
 
