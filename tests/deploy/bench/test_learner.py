@@ -47,13 +47,13 @@ def test_ours_and_full_logits_reach_the_same_weights(
     ours = baselines._ours(whole)
     ours()
     learner = ours.__closure__[1].cell_contents  # type: ignore[index]
-    found = {name: weight.clone() for name, weight in learner.named_weights()}
+    actual = {name: weight.clone() for name, weight in learner.named_weights()}
     full = baselines._full_logits(whole)
     full()
     cells = dict(zip(full.__code__.co_freevars, full.__closure__ or (), strict=True))
-    wanted = cells["policy"].cell_contents.state_dict()
-    assert max(float((wanted[n] - before[n]).abs().max()) for n in wanted) > 1e-4
-    close = [torch.isclose(found[n], wanted[n], atol=1e-4) for n in wanted]
+    expected = cells["policy"].cell_contents.state_dict()
+    assert max(float((expected[n] - before[n]).abs().max()) for n in expected) > 1e-4
+    close = [torch.isclose(actual[n], expected[n], atol=1e-4) for n in expected]
     assert torch.cat([c.flatten() for c in close]).float().mean() > 0.999
 
 

@@ -285,9 +285,9 @@ def test_the_gpu_kernel_gets_equivalent_arguments(
     signature = inspect.signature(packing.varlen_attn)
 
     def documented(*args: Any, **options: Any) -> Tensor:
-        given = signature.bind(*args, **options)
-        given.apply_defaults()
-        a = given.arguments
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        a = bound.arguments
         assert a["cu_seq_q"].dtype == torch.int32
         assert a["max_q"] == a["max_k"] == int(a["cu_seq_q"].diff().max())
         left, right = a["window_size"]
