@@ -133,7 +133,7 @@ def run_ranks(
         for rank in range(world_size)
     ]
     try:
-        outputs = [process.communicate(timeout=280)[0] for process in processes]
+        outputs = [process.communicate(timeout=580)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -22,7 +22,8 @@ from tests.learner.runs import (
     settings,
 )
 
-pytestmark = pytest.mark.integration
+# The first test to use the runs on two ranks waits for all of them.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from tests.learner.ranks import weights
 from tests.learner.runs import LORA, assert_same, new_learner, run_here, same
 from tests.learner.samples import grouped, random_trajectories
 
-pytestmark = pytest.mark.integration
+# The first test to use the runs on two ranks waits for all of them.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 FAST = {"lr": 3e-2}
 
