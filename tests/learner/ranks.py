@@ -56,7 +56,7 @@ def kill_before_the_next_step(learner) -> None:
     learner._critic.step = lambda lr: os.kill(os.getpid(), signal.SIGKILL)
 
 
-def measured_export(learner) -> dict[str, int | list[str]]:
+def measured_export(learner) -> list[dict[str, int | list[str]]]:
     """Of each rank: names in the order of export, bytes of all weights, and the most bytes of
     parameters that it held during the export, before and after.
     """

@@ -114,7 +114,7 @@ def reference_mask(case: Case) -> list[bool]:
         span = [i for i in range(at, at + length) if i < len(case.source)]
         at += length
         solid = [i for i in span if chr(case.source[i]) not in " \t\n\r\x0b\x0c"]
-        inside = [home(i) for i in solid if home(i) is not None]
+        inside = [i for i in map(home, solid) if i is not None]
         if not span or not case.statements:
             mask.append(True)
         elif inside:

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def test_the_written_policy_completes_a_prompt_of_the_corpus(
     trained: tuple[Path, dict, list[dict]],
 ) -> None:
     folder, _, _ = trained
-    model = AutoModelForCausalLM.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer("# add 3 and 5\n", return_tensors="pt").input_ids
     out = model.generate(ids, do_sample=False, max_new_tokens=60)[0, ids.shape[1] :].tolist()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.datasets.registry import read_source
+from curriculum.datasets.registry import FORMATS, read_source
 from sandbox import Assertions, Job, Limits, Outcome
 
 pytestmark = pytest.mark.docker
@@ -65,7 +65,7 @@ def test_mbpps_solutions_pass(docker_sandbox):
 
 
 def test_apps_solutions_pass(docker_sandbox):
-    problems = list(read_source(data("apps_sample"), "apps"))
+    problems = list(read_source(data("apps_sample"), FORMATS["apps"]))
     assert len(problems) == 5
     for problem in problems:
         verdict = docker_sandbox.run(Job.for_program(problem, problem.program))

@@ -9,6 +9,8 @@ import pytest
 
 from curriculum.problem import Test
 from sandbox import Cancelled, Job, Limits, Outcome
+from sandbox.backends.docker import DockerRunner
+from sandbox.backends.process import ProcessRunner
 from tests.sandbox.conftest import DOCKER, DOUBLE, open_sandbox
 
 TESTS = (Test(input=[5], output=10),)
@@ -64,10 +66,11 @@ def test_a_killed_runner_is_replaced_and_the_job_still_gets_its_verdict(backend)
     with open_sandbox(backend) as slot:
         for _ in range(2):
             killed = slot._runner
-            assert killed is not None
             if backend == "docker":
+                assert isinstance(killed, DockerRunner)
                 killed.container.kill()
             else:
+                assert isinstance(killed, ProcessRunner)
                 killed.process.send_signal(signal.SIGKILL)
             assert slot.run(JOB).outcome is Outcome.passed
             assert slot._runner is not killed
@@ -78,8 +81,9 @@ def test_a_runner_that_hangs_is_given_up_and_the_outcome_is_infra_error():
     with open_sandbox("process", watchdog_seconds=0.3) as slot:
         start = slot._backend.start
 
-        def start_stopped(number, run):
-            runner = start(number, run)
+        def start_stopped(slot, run):
+            runner = start(slot, run)
+            assert isinstance(runner, ProcessRunner)
             os.kill(runner.process.pid, signal.SIGSTOP)
             return runner
 
@@ -90,6 +94,7 @@ def test_a_runner_that_hangs_is_given_up_and_the_outcome_is_infra_error():
         del slot._backend.start
         assert verdict.outcome is Outcome.infra_error
         assert [test.outcome.value for test in verdict.tests] == ["not_run"]
+        assert verdict.error is not None
         assert "did not answer in time" in verdict.error
         assert time.monotonic() - started < 5
         assert slot.run(job).outcome is Outcome.passed
@@ -97,6 +102,7 @@ def test_a_runner_that_hangs_is_given_up_and_the_outcome_is_infra_error():
 
 def test_the_reply_to_an_interrupted_job_is_never_given_to_the_next(monkeypatch):
     with open_sandbox("process") as slot:
+        assert slot._runner is not None
         channel = slot._runner.channel
 
         def interrupt(*_):

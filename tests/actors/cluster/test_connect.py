@@ -14,10 +14,9 @@ from actors.errors import RunFailed
 ROOMY = {"CPU": 8.0, "sandbox": 4.0, "GPU": 4.0}
 
 
-def check(resources: dict[str, float], gpu: bool = False, **rollout: int) -> None:
-    check_placement(
-        resources, PlacementConfig(), RolloutConfig(**rollout), SandboxPoolConfig(), gpu
-    )
+def check(resources: dict[str, float], gpu: bool = False, workers: int = 1) -> None:
+    rollout = RolloutConfig(workers=workers)
+    check_placement(resources, PlacementConfig(), rollout, SandboxPoolConfig(), gpu)
 
 
 def test_a_cluster_with_enough_resources_is_accepted() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -78,7 +79,9 @@ def test_all_ranks_finish_a_broadcast_to_a_dead_engine(parts: Parts) -> None:
 def test_all_ranks_are_restarted_when_one_dies(parts: Parts) -> None:
     async def check() -> None:
         await step(parts)
-        pid = ray.get(parts.learner.workers[1].__ray_call__.remote(lambda _: os.getpid()))
+        victim: Any = parts.learner.workers[1]
+        asked: ray.ObjectRef[int] = victim.__ray_call__.remote(lambda _: os.getpid())
+        pid = ray.get(asked)
         requests = parts.requests(8, first=500)
         groups = parts.groups(requests, await parts.collect(requests))
         update = asyncio.create_task(parts.learner.update(groups))

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -82,7 +83,7 @@ def test_records_of_an_actor_reach_console_and_file_under_its_name(
 ) -> None:
     with collect_logs(tmp_path / "log.txt"):
         logging.getLogger("actors.training").info("a line of the driver")
-        speaker = ray.remote(Speaker).remote("learner-0")
+        speaker: Any = ray.remote(Speaker).remote("learner-0")
         process = ray.get(speaker.log.remote("learner.ppo", logging.WARNING, "engines differ"))
         ray.get(speaker.log.remote("learner.ppo", logging.INFO, "ours"))
         ray.get(speaker.log.remote("some.library", logging.INFO, "another's"))
@@ -152,7 +153,7 @@ def test_a_restarted_hub_still_collects_and_a_missing_hub_breaks_no_actor(
     tmp_path: Path, console: Console
 ) -> None:
     path = tmp_path / "log.txt"
-    speaker = ray.remote(Speaker).remote("rollout-1")
+    speaker: Any = ray.remote(Speaker).remote("rollout-1")
     ray.get(speaker.log.remote("actors", logging.WARNING, "nobody collects"))
     with collect_logs(path):
         ray.get(speaker.log.remote("actors", logging.WARNING, "first"))

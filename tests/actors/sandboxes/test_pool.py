@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
@@ -105,7 +105,9 @@ def test_cancelling_a_run_frees_its_slot(pool: SandboxPool, loop: asyncio.Runner
 def test_leaving_a_stream_cancels_its_other_jobs(pool: SandboxPool, loop: asyncio.Runner) -> None:
     async def run() -> None:
         jobs = [job("quick", PROGRAMS["right"][0]), *(job(f"{i}", SLEEPS) for i in range(20))]
-        async with aclosing(pool.stream(jobs)) as verdicts:
+        stream = pool.stream(jobs)
+        assert isinstance(stream, AsyncGenerator)
+        async with aclosing(stream) as verdicts:
             async for verdict in verdicts:
                 assert verdict.job_id == "quick"
                 break
@@ -152,7 +154,9 @@ async def run_one(workers: Sequence[Any], config: SandboxPoolConfig) -> Verdict:
 def test_every_job_gets_its_verdict_when_an_actor_is_killed(
     pool: SandboxPool, loop: asyncio.Runner
 ) -> None:
-    pid = ray.get(pool.workers[0].__ray_call__.remote(lambda _: os.getpid()), timeout=30)
+    victim: Any = pool.workers[0]
+    asked: ray.ObjectRef[int] = victim.__ray_call__.remote(lambda _: os.getpid())
+    pid = ray.get(asked, timeout=30)
 
     async def run() -> None:
         source = "import time\n\ndef f(x):\n    time.sleep(0.1)\n    return x * x"
@@ -247,8 +251,8 @@ def test_a_restarted_worker_never_isolates_less_than_before(
     ray_cluster: None, loop: asyncio.Runner
 ) -> None:
     """Its process is new and its Docker engine gone: `auto` would fall back to plain processes."""
-    worker = ray.remote(SandboxWorker).options(max_concurrency=4, num_cpus=0)
-    worker = worker.remote(SandboxConfig(backend="auto"), 1, "weaker", 0)
+    remote = ray.remote(SandboxWorker).options(max_concurrency=4, num_cpus=0)
+    worker: Any = remote.remote(SandboxConfig(backend="auto"), 1, "weaker", 0)
     pool = SandboxPool([worker], SandboxPoolConfig(workers=1, job_timeout_s=8))
     pool._backends = ["docker"]
 

@@ -176,7 +176,7 @@ def test_an_unloadable_model_is_named_in_the_error(parts: Parts, tmp_path: Path)
         num_cpus=1,
         runtime_env={"env_vars": engine_env(RolloutConfig(), False, False)},
     )
-    worker = actor.remote(RolloutConfig(), "rollout-9")
+    worker: Any = actor.remote(RolloutConfig(), "rollout-9")
 
     async def check() -> None:
         call = worker.start.remote(str(tmp_path), "gloo", False, False)

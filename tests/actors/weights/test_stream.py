@@ -10,7 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributed import ProcessGroup, TCPStore
+
+# `TCPStore` is documented as part of torch.distributed, whose `__all__` lacks it.
+from torch.distributed import ProcessGroup, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from vllm.distributed.weight_transfer.base import ParamMeta
 
 from actors.weights import receiver

@@ -22,7 +22,7 @@ STEPS = st.lists(
 
 def new_schedule(make_problem, mode="cccs", seed=0):
     problems = [make_problem(number, points=e) for number, e in enumerate(START_POINTS)]
-    config = CurriculumConfig(mode=mode, linear_visits=5, longest_rest=3)
+    config = CurriculumConfig.model_validate({"mode": mode, "linear_visits": 5, "longest_rest": 3})
     return make_schedule(problems, config, seed)
 
 

@@ -11,5 +11,6 @@ def test_every_configured_mode_has_a_schedule():
 
 def test_a_mode_makes_its_schedule(make_problem):
     for mode, schedule_type in SCHEDULES.items():
-        schedule = make_schedule([make_problem()], CurriculumConfig(mode=mode), seed=0)
+        config = CurriculumConfig.model_validate({"mode": mode})
+        schedule = make_schedule([make_problem()], config, seed=0)
         assert type(schedule) is schedule_type

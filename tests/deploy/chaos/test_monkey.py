@@ -102,7 +102,8 @@ def test_nothing_is_killed_before_the_run_is_ready_and_one_interval_is_over() ->
 )
 def test_a_process_of_the_kind_is_ended_by_sigkill(kind: str, processes: str) -> None:
     victim = FakeProcess(11)
-    stage = Stage(kind, **{processes: [victim]})
+    living: dict[str, Any] = {processes: [victim]}
+    stage = Stage(kind, **living)
     stage.monkey.on_line(READY)
     assert stage.after(INTERVAL_S) == {kind: 1}
     assert victim.signals == [signal.SIGKILL]

@@ -31,7 +31,7 @@ def kept(table: torch.Tensor) -> list[int]:
 
 def test_the_fgo_mask_applies_to_the_configured_terms() -> None:
     for covers in ((), ("policy",), ("value", "kl"), ("policy", "value", "kl")):
-        masks = make_masks(BATCH, LearnerConfig(mask_covers=covers), 0, CPU)
+        masks = make_masks(BATCH, LearnerConfig.model_validate({"mask_covers": covers}), 0, CPU)
         for term in ("policy", "value", "kl"):
             mask = getattr(masks, term)
             expected = [sum(t.executed_mask) for t in BATCH] if term in covers else LENGTHS

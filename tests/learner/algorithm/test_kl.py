@@ -1,6 +1,7 @@
 """The KL estimators: by hand, and their exact expectations."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from learner.algorithm.kl import kl_estimate
 
+Estimator = Literal["k1", "k2", "k3"]
 seeds = st.integers(0, 10_000)
 
 
@@ -28,7 +30,7 @@ def true_kl(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("estimator", "expected"), [("k1", -2.0), ("k2", 2.0), ("k3", math.exp(2) - 3)]
 )
-def test_estimators_by_hand(estimator, expected: float) -> None:
+def test_estimators_by_hand(estimator: Estimator, expected: float) -> None:
     actual = kl_estimate(torch.tensor([-3.0]), torch.tensor([-1.0]), estimator)
     assert actual.tolist() == pytest.approx([expected])
 
@@ -38,11 +40,12 @@ def test_k1_and_k3_are_unbiased_and_k2_is_half_the_mean_square(seed: int) -> Non
     logits, reference = distributions(seed)
     logprobs = logits.detach().log_softmax(-1)
     p, difference = logprobs.exp().numpy(), (logprobs - reference).numpy()
-    for estimator, expected in (
-        ("k1", np.sum(p * difference)),
-        ("k2", np.sum(p * difference**2 / 2)),
-        ("k3", np.sum(p * difference)),
-    ):
+    expectations: dict[Estimator, float] = {
+        "k1": np.sum(p * difference),
+        "k2": np.sum(p * difference**2 / 2),
+        "k3": np.sum(p * difference),
+    }
+    for estimator, expected in expectations.items():
         actual = (logprobs.exp() * kl_estimate(logprobs, reference, estimator)).sum()
         assert float(actual) == pytest.approx(expected, abs=1e-9)
 
@@ -52,7 +55,11 @@ def test_the_gradient_of_k2_is_that_of_the_kl_and_of_k1_is_zero(seed: int) -> No
     """The expectation over tokens sampled from the policy, which are not differentiated."""
     logits, reference = distributions(seed)
     (expected,) = torch.autograd.grad(true_kl(logits, reference), logits)
-    for estimator, gradient in (("k2", expected), ("k1", torch.zeros(5, dtype=torch.float64))):
+    gradients: dict[Estimator, torch.Tensor] = {
+        "k2": expected,
+        "k1": torch.zeros(5, dtype=torch.float64),
+    }
+    for estimator, gradient in gradients.items():
         logprobs = logits.log_softmax(-1)
         loss = (logprobs.detach().exp() * kl_estimate(logprobs, reference, estimator)).sum()
         (actual,) = torch.autograd.grad(loss, logits)

@@ -237,7 +237,7 @@ class Precisions:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: set[torch.dtype] = set()
-        attend = torch.nn.functional.scaled_dot_product_attention
+        attend: Any = torch.nn.functional.scaled_dot_product_attention
 
         def recorded(*parts: Tensor, **options: Any) -> Tensor:
             self.seen |= {part.dtype for part in parts}
@@ -308,10 +308,13 @@ def test_the_gpu_kernel_gets_equivalent_arguments(
     monkeypatch.setattr(packing, "varlen_attn", documented)
     generator = torch.Generator().manual_seed(0)
     heads = (4, key_value_heads, key_value_heads)
-    parts = [torch.randn(1, 14, n, 8, generator=generator).transpose(1, 2) for n in heads]
+    query, key, value = (
+        torch.randn(1, 14, n, 8, generator=generator).transpose(1, 2) for n in heads
+    )
     bounds = torch.tensor([0, 5, 6, 14], dtype=torch.int32)
-    actual = packing._by_kernel(*parts, bounds, 8, 0.3, window)
-    torch.testing.assert_close(actual, packing._by_sequence(*parts, bounds, 0.3, window))
+    actual = packing._by_kernel(query, key, value, bounds, 8, 0.3, window)
+    expected = packing._by_sequence(query, key, value, bounds, 0.3, window)
+    torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from docker.errors import APIError
 from curriculum.problem import Test
 from sandbox import Job, Outcome, SetupError
 from sandbox.backends import owner
+from sandbox.backends.docker import DockerRunner
 from tests.sandbox.backends.conftest import wait_until
 from tests.sandbox.conftest import open_sandbox
 
@@ -67,6 +68,7 @@ def test_the_standard_library_is_compiled_in_the_image(docker_sandbox):
 
 def test_closing_removes_the_container(client):
     with open_sandbox("docker") as slot:
+        assert isinstance(slot._runner, DockerRunner)
         name = slot._runner.container.name
         assert slot.run(JOB).outcome is Outcome.passed
     wait_until(
@@ -97,6 +99,7 @@ def test_a_full_disk_is_a_clear_error_and_never_the_programs_fault(full_disk):
     assert list(full_disk.iterdir()) == []
     verdict = slot.run(JOB)
     assert verdict.outcome is Outcome.infra_error
+    assert verdict.error is not None
     assert "No space left on device" in verdict.error
 
 

@@ -29,6 +29,7 @@ def test_a_killed_owner_leaves_no_container_behind(client):
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, run], stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         assert len(containers_of(client, run)) == 1
         process.kill()
