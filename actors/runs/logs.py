@@ -98,9 +98,14 @@ def forward_logs(actor_name: str) -> None:
 
 
 def counts(record: logging.LogRecord) -> bool:
-    """Whether a record is worth a person's attention: ours from INFO on, others' from WARNING."""
-    own = record.name.partition(".")[0] in PACKAGES
-    return record.levelno >= (logging.INFO if own else logging.WARNING)
+    """Whether a record is worth a person's attention: ours from INFO on, others' from WARNING on.
+
+    vLLM's count from ERROR on: every engine on a CPU warns of what a CPU lacks.
+    """
+    library = record.name.partition(".")[0]
+    if library in PACKAGES:
+        return record.levelno >= logging.INFO
+    return record.levelno >= (logging.ERROR if library == "vllm" else logging.WARNING)
 
 
 class _ForwardingHandler(logging.Handler):

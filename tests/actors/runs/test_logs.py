@@ -184,6 +184,8 @@ def test_our_packages_count_from_info_on_and_other_libraries_from_warning_on() -
     assert not counts(record("actors.training.trainer", logging.DEBUG))
     assert counts(record("py.warnings", logging.WARNING))
     assert not counts(record("sandboxed_library", logging.INFO))
+    assert not counts(record("vllm.triton_utils", logging.WARNING))
+    assert counts(record("vllm.engine", logging.ERROR))
 
 
 def test_forwarding_does_nothing_outside_an_actor() -> None:
