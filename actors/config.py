@@ -85,8 +85,8 @@ class LoopConfig(BaseModel):
     keep_checkpoints: int = Field(default=2, ge=1)
     """Number of checkpoints kept; older ones are removed."""
     verify_every: int = Field(default=0, ge=0)
-    """Steps between weight parity checks (learner against every engine); the first and the last
-    broadcast are always checked."""
+    """Steps between weight parity checks (learner against every ready engine); 0 checks only the
+    first and the last broadcast. `weights.verify_tolerance` is what they may differ by."""
     sample_every: int = Field(default=5, ge=1)
     """Steps between two steps of which some rollouts are written to `rollouts.jsonl`."""
     max_staleness: int = Field(default=0, ge=0)
@@ -111,7 +111,7 @@ class WeightsConfig(BaseModel):
     """Longest wait for a peer in the rendezvous, in a broadcast or in a control call [seconds]."""
     verify_tolerance: float = Field(default=1e-4, gt=0)
     """Largest difference allowed between the learner's and an engine's log-probabilities in a
-    parity check [nats]. 1e-4 suits float32; bfloat16 needs about 0.2."""
+    parity check (`loop.verify_every`) [nats]. 1e-4 suits float32; bfloat16 needs about 0.2."""
 
 
 class PlacementConfig(BaseModel):

@@ -6,6 +6,7 @@ Checksums of the weights would not do: on CPUs, vLLM computes with packed copies
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,9 +63,13 @@ class WeightParityCheck:
 def largest_difference(
     expected: Sequence[Sequence[float]], actual: Sequence[Sequence[float]]
 ) -> float:
-    """Largest absolute difference of two sets of per-token log-probabilities [nats]."""
-    return max(
+    """Largest absolute difference of two sets of per-token log-probabilities [nats].
+
+    NaN if any is NaN: `max` alone would pass over it.
+    """
+    differences = [
         abs(a - b)
-        for left, right in zip(expected, actual, strict=True)
-        for a, b in zip(left, right, strict=True)
-    )
+        for wanted, given in zip(expected, actual, strict=True)
+        for a, b in zip(wanted, given, strict=True)
+    ]
+    return math.nan if any(map(math.isnan, differences)) else max(differences)
