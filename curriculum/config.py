@@ -71,7 +71,7 @@ class DataConfig(BaseModel):
 
     kind: Literal["synthetic", "jsonl"] = "synthetic"
     """synthetic: the bundled generator; jsonl: StepCoder's own files. `stepcoder data convert`
-    makes such a file from APPS+, APPS, HumanEval, MBPP, LeetCodeDataset and the like."""
+    makes such a file from every format that its `--help` lists."""
     train_path: Path | None = None
     """File of training problems; required by kind jsonl."""
     heldout_path: Path | None = None

@@ -98,6 +98,8 @@ def read_source(
 def detect(path: Path | str) -> Format:
     """The format of a file or folder, by its name and the keys of its first record.
 
+    A file that no other format recognises gives `apps_plus.GUESSED`.
+
     Raises:
         BadRecord: a folder without problem folders.
         OSError: nothing is there.
@@ -106,7 +108,7 @@ def detect(path: Path | str) -> Format:
     record = None if path.is_dir() or path.suffix == ".parquet" else _first_record(path)
     for format in FORMATS.values():
         if format.recognises(path, record):
-            return format
+            return apps_plus.GUESSED if format is apps_plus.FORMAT else format
     raise BadRecord(path, "folder", "question.txt", "no problem folder in it")
 
 

@@ -21,6 +21,8 @@ The format is tolerant of form and strict about meaning:
 import ast
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,13 +43,15 @@ from curriculum.syntax import UNPARSABLE, parse
 logger = logging.getLogger(__name__)
 
 
-def read_apps_plus(path: Path) -> Reading:
+def read_apps_plus(path: Path, guessed: bool = False) -> Reading:
     """Stream such a file; the keys that were read as fields are logged at its end.
+
+    `guessed` is as in `KeyMapping`.
 
     Raises:
         BadRecord: the rest of the file cannot be read.
     """
-    mapping = KeyMapping()
+    mapping = KeyMapping(guessed)
     count = 0
     for index, (key, record) in enumerate(_records(path)):
         where = f"record {index}"
@@ -137,3 +141,5 @@ FORMAT = Format(
     recognises=lambda path, _: not path.is_dir(),
     read=read_apps_plus,
 )
+GUESSED = replace(FORMAT, read=partial(read_apps_plus, guessed=True))
+"""The same, for a file that no format recognised: an error about its keys says so."""

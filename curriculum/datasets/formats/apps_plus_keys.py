@@ -1,5 +1,6 @@
 """Which keys of an APPS+-shaped file hold which fields."""
 
+import reprlib
 from typing import Any, cast
 
 from curriculum.datasets.formats.record import RecordReader
@@ -27,9 +28,14 @@ class KeyMapping:
 
     The first record that has a field fixes the field's key for the whole file: a file that mixes
     styles is more likely wrong than meant. Converts to text for the log.
+
+    Args:
+        guessed: whether the file is read as APPS+ only because no format recognised its keys. Until
+            a record has every field that is needed, the error about a missing one says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, guessed: bool = False) -> None:
+        self._guessed = guessed
         self._key_of: dict[str, str] = {}
         self._ignored: set[str] = set()
 
@@ -65,7 +71,11 @@ class KeyMapping:
             _unpack_tests(normalised)
         for field, aliases in ALIASES.items():
             if field not in fields and field not in OPTIONAL:
-                raise record.error(field, f"missing (accepted: {', '.join(aliases)})")
+                accepted = ", ".join(aliases)
+                if self._guessed:
+                    raise record.error("keys", _unrecognised(record, field, accepted))
+                raise record.error(field, f"missing (accepted: {accepted})")
+        self._guessed = False
         return normalised
 
     def _agreed(self, record: RecordReader, field: str, key: str) -> str:
@@ -79,6 +89,14 @@ class KeyMapping:
 def _plain(key: str) -> str:
     """A key, spelt as the aliases are."""
     return key.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _unrecognised(record: RecordReader, field: str, accepted: str) -> str:
+    return (
+        f"no format recognised {reprlib.repr(list(record.fields))}; read as apps_plus, "
+        f"{field} is missing (accepted: {accepted}); --format NAME chooses another format, "
+        "`stepcoder data convert --help` lists them"
+    )
 
 
 def _unpack_tests(record: RecordReader) -> None:

@@ -73,15 +73,20 @@ class RecordReader:
             raise self.error(name, f"text that is not JSON: {error}") from None
 
     def tier(self, name: str, levels: Mapping[str, Tier], default: Tier | None = None) -> Tier:
-        """A field that grades the problem; `levels` maps its lower-case values to tiers.
+        """A field that grades the problem, as text or as an integer.
+
+        Args:
+            name: the field.
+            levels: its values, as lower-case text (`"1"` for the integer 1), to tiers.
+            default: of a record whose field is missing, null or empty.
 
         Raises:
             BadRecord: no such level, or it is missing and there is no default.
         """
         value = self.fields.get(name)
-        if not value and default is not None:
+        if value in (None, "") and default is not None:
             return default
-        level = value.strip().lower() if isinstance(value, str) else ""
+        level = str(value).strip().lower() if isinstance(value, str | int) else ""
         if level not in levels:
             raise self.error(name, f"{value!r} is none of {', '.join(levels)}")
         return levels[level]

@@ -1,11 +1,12 @@
 """What every format reads and refuses: each bad file gives one error with file, record and field.
 
-A new JSONL format joins these tests by an entry in `GOOD`, `WITHOUT_OUTPUTS` and `REQUIRED_KEY`.
+A new JSONL format joins these tests by an entry in `GOOD`, `OTHER_ID`, `WITHOUT_OUTPUTS` and
+`REQUIRED_KEY`.
 """
 
 import pytest
 
-from curriculum.datasets.registry import FORMATS, Skipped, read_source
+from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
 from curriculum.errors import BadRecord
 
 STEPCODER = {
@@ -30,6 +31,10 @@ GOOD: dict[str, dict] = {
     "stepcoder": STEPCODER, "apps_plus": APPS_PLUS, "mbpp": MBPP,
     "human_eval": HUMAN_EVAL, "leetcode": LEETCODE,
 }  # fmt: skip
+OTHER_ID: dict[str, dict] = {
+    "stepcoder": {"id": "b"}, "apps_plus": {"id": "b"}, "mbpp": {"task_id": 2},
+    "human_eval": {"task_id": "H/1"}, "leetcode": {"task_id": "three"},
+}  # fmt: skip
 WITHOUT_OUTPUTS: dict[str, tuple[dict, str]] = {
     "stepcoder": ({"tests": [{"input": [1]}]}, r"tests\.0\.output: Field required"),
     "apps_plus": ({"outputs": []}, "outputs: 0 outputs for 1 inputs"),
@@ -45,18 +50,14 @@ every_format = pytest.mark.parametrize("format", GOOD)
 
 
 def test_every_jsonl_format_is_in_these_tests():
-    missing = set(FORMATS) - {"apps", "apps_parquet"} - set(GOOD)
-    assert not missing, f"add {missing} to the tables of this file"
+    for table in (GOOD, OTHER_ID, WITHOUT_OUTPUTS, REQUIRED_KEY):
+        missing = set(FORMATS) - {"apps", "apps_parquet"} - set(table)
+        assert not missing, f"add {missing} to the tables of this file"
 
 
 def second(format):
     """Another good record of the format."""
-    good = GOOD[format]
-    return (
-        good
-        | ({"task_id": 2} if "task_id" in good else {"id": "b"})
-        | ({"task_id": "other"} if isinstance(good.get("task_id"), str) else {})
-    )
+    return GOOD[format] | OTHER_ID[format]
 
 
 def error_message(path, format):
@@ -70,10 +71,24 @@ def place(format, index):
 
 
 @every_format
-def test_good_files_are_read_plain_and_gzipped(write_records, format):
+def test_good_files_are_detected_and_read_plain_and_gzipped(write_records, format):
     for name in ("good.jsonl", "good.jsonl.gz"):
         path = write_records(GOOD[format], second(format), name=name)
-        assert len(list(read_source(path, FORMATS[format]))) == len(list(read_source(path))) == 2
+        assert detect(path).name == format
+        problems = list(read_source(path))
+        assert len(problems) == 2
+        assert problems == list(read_source(path, FORMATS[format]))
+
+
+@pytest.mark.parametrize("format", [format for format in GOOD if format != "stepcoder"])
+def test_a_bad_record_is_counted_and_the_others_are_read(write_records, format):
+    """StepCoder's own files are not skipped in: `convert` wrote them."""
+    path = write_records(GOOD[format], dict.fromkeys(GOOD[format]), second(format))
+    skipped = Skipped()
+    assert len(list(read_source(path, skipped=skipped))) == 2
+    assert skipped.total == 1
+    [[message]] = skipped.examples.values()
+    assert place(format, 1) in message
 
 
 @every_format

@@ -3,24 +3,13 @@ import pytest
 from curriculum.datasets.problem_file import write_problems
 from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
 from curriculum.errors import BadRecord, CurriculumError
-from tests.curriculum.datasets.formats.test_human_eval import HUMAN_EVAL
-from tests.curriculum.datasets.formats.test_leetcode import LEETCODE
 from tests.curriculum.datasets.formats.test_mbpp import MBPP
-
-RECORDS = {"mbpp": MBPP, "human_eval": HUMAN_EVAL, "leetcode": LEETCODE}
+from tests.curriculum.datasets.test_every_format import APPS_PLUS
 
 
 def test_every_format_has_a_description_and_the_one_that_takes_any_file_is_tried_last():
     assert [name for name, format in FORMATS.items() if not format.description] == []
     assert list(FORMATS)[-1] == "apps_plus"
-
-
-@pytest.mark.parametrize("name", ["data.jsonl", "data.jsonl.gz"])
-@pytest.mark.parametrize("format", RECORDS)
-def test_a_format_is_detected_by_its_keys_plain_or_gzipped(write_records, format, name):
-    path = write_records(RECORDS[format], name=name)
-    assert detect(path).name == format
-    assert list(read_source(path)) == list(read_source(path, FORMATS[format]))
 
 
 def test_stepcoder_files_are_detected_and_read(tmp_path, make_problem):
@@ -29,16 +18,31 @@ def test_stepcoder_files_are_detected_and_read(tmp_path, make_problem):
     assert [p.id for p in read_source(tmp_path / "own.jsonl")] == ["p0", "p1"]
 
 
-@pytest.mark.parametrize("format", RECORDS)
-def test_a_bad_record_is_counted_and_the_others_are_read(write_records, format):
-    good = RECORDS[format]
-    bad = {key: 5 if key == "task_id" else None for key in good}
-    path = write_records(good, bad, good | {"task_id": "last"})
+UNKNOWN = {f"key {number}": "x" for number in range(30)}
+GUESS = (
+    r"record 0: keys: no format recognised \['key 0', .*'key 5', \.\.\.\]; read as apps_plus, "
+    r"question is missing \(accepted: question, .*\); --format NAME chooses another format"
+)
+
+
+@pytest.mark.parametrize("records", [[UNKNOWN], [UNKNOWN, UNKNOWN], ["[", UNKNOWN, "]"]])
+def test_an_error_about_an_unrecognised_file_names_its_keys_and_the_guess(write_records, records):
+    with pytest.raises(BadRecord, match=GUESS):
+        list(read_source(write_records(*records)))
+
+
+def test_records_that_no_format_recognises_are_counted_under_their_keys(write_records):
     skipped = Skipped()
-    assert len(list(read_source(path, FORMATS[format], skipped=skipped))) == 2
-    assert skipped.total == 1
-    [[message]] = skipped.examples.values()
-    assert "record 1: " in message
+    path = write_records(UNKNOWN, UNKNOWN)
+    assert list(read_source(path, detect(path), skipped=skipped)) == []
+    assert skipped.counts == {"keys": 2}
+
+
+def test_only_a_guessed_format_is_doubted_and_only_until_a_record_fits(write_records):
+    with pytest.raises(BadRecord, match=r"record 0: question: missing \(accepted"):
+        list(read_source(write_records(UNKNOWN, UNKNOWN), FORMATS["apps_plus"]))
+    with pytest.raises(BadRecord, match=r"record 1: question: missing \(accepted"):
+        list(read_source(write_records(APPS_PLUS, UNKNOWN)))
 
 
 def test_lines_that_are_not_records_are_counted_and_the_next_are_read(write_records, monkeypatch):

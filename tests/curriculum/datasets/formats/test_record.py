@@ -4,6 +4,7 @@ import pytest
 
 from curriculum.datasets.formats.record import RecordReader, without_tabs
 from curriculum.errors import BadRecord
+from curriculum.problem import Tier
 
 
 def test_line_ends_become_newlines():
@@ -24,3 +25,14 @@ def test_a_missing_field_is_named_or_has_its_default():
 )
 def test_tabs_stay_where_replacing_them_would_change_the_program(source):
     assert without_tabs(source) == source
+
+
+def test_a_tier_is_graded_by_text_or_integer():
+    levels: dict[str, Tier] = {"0": "introductory", "hard": "competition"}
+    fields = {"zero": 0, "text": " Hard ", "empty": "", "other": 3}
+    record = RecordReader(Path("a.jsonl"), "record 0", fields)
+    assert record.tier("zero", levels, default="interview") == "introductory"
+    assert record.tier("text", levels) == "competition"
+    assert record.tier("empty", levels, default="interview") == "interview"
+    with pytest.raises(BadRecord, match="other: 3 is none of 0, hard"):
+        record.tier("other", levels, default="interview")
