@@ -15,7 +15,7 @@ import pytest
 
 from deploy.cluster.local import running_cluster
 from tests.deploy.leftovers import ray_processes
-from tests.deploy.local_run import SMALL, STEPS, Cluster
+from tests.deploy.local_run import SMALL, Cluster
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def local_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
     profile.write_text(f"{SMALL.read_text()}runs_dir: {folder / 'runs'}\n")
     cluster = Cluster(folder / "runs", profile, before=ray_processes())
     cluster.interrupted = cluster.interrupt()
-    process = cluster.up("--loop.steps", str(STEPS))
+    process = cluster.up()
     try:
         while process.poll() is None:
             time.sleep(1)

@@ -21,6 +21,7 @@ from tests.deploy.leftovers import left_since
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Path(__file__).with_name("small.yaml")
 STEPS = 6
+"""`loop.steps` of the small profile."""
 PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
 PORT_OPTIONS = ("--port", "16379", "--dashboard-port", "18265", "--metrics-port", "18080")
 

@@ -25,7 +25,7 @@ def submit(cluster: Cluster, name: str, *arguments: str) -> subprocess.Popen[str
         [str(ray), "job", "submit", "--address", f"http://127.0.0.1:{PORTS.dashboard}",
          "--runtime-env-json", environment, "--",
          sys.executable, "-m", "deploy", "train", "--config", str(cluster.profile),
-         "--name", name, "--loop.steps", str(STEPS), *arguments],
+         "--name", name, *arguments],
         env={**os.environ, "RAY_AUTH_MODE": "token"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip

@@ -120,7 +120,7 @@ def test_a_finished_run_folder_holds_its_figures_and_accounts_for_every_sample(
 
 @pytest.mark.integration
 def test_a_finished_run_of_the_same_configuration_is_not_run_again(local_cluster: Cluster) -> None:
-    again = local_cluster.up("--loop.steps", str(STEPS))
+    again = local_cluster.up()
     output, _ = again.communicate(timeout=120)
     assert again.returncode == 0
     assert "has finished with this configuration" in output
