@@ -1,9 +1,23 @@
 """Files that are either whole or absent."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+
+def require_folder_of(path: Path) -> None:
+    """Check that a file may be written at `path` before the work whose outcome goes there.
+
+    Raises:
+        OSError: `path` lies in no folder; names the folder and the remedy.
+    """
+    folder = str(path.parent)
+    if not path.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, "no such folder; create it first", folder)
+    if not path.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder", folder)
 
 
 def write_atomic(path: Path, text: str | Iterable[str]) -> None:
@@ -20,7 +34,11 @@ def write_atomic(path: Path, text: str | Iterable[str]) -> None:
     Raises:
         OSError: the folder is absent, not writable or full.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    require_folder_of(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:  # it names the temporary file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.writelines([text] if isinstance(text, str) else text)

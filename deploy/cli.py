@@ -148,7 +148,7 @@ def _usage_message(error: CycloptsError) -> str:
 
 
 def _exit_status(error: Exception) -> int | None:
-    """2 for wrong arguments and files, 1 for a failed run; None for a defect in this program."""
+    """2 for wrong arguments, files and data, 1 for a failed run; None for a defect in StepCoder."""
     from actors.errors import RunFailed
     from curriculum.errors import CurriculumError
     from deploy.errors import DeployError
@@ -157,10 +157,12 @@ def _exit_status(error: Exception) -> int | None:
 
     if isinstance(error, DeployError):
         return error.exit_status
+    if isinstance(error, CurriculumError):
+        return 2
     if isinstance(error, OSError):
         wrong_path = FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError
         return 2 if isinstance(error, (*wrong_path, PermissionError)) else 1
-    expected = RunFailed, CurriculumError, LearnerError, SandboxError
+    expected = RunFailed, LearnerError, SandboxError
     return 1 if isinstance(error, expected) else None
 
 

@@ -14,7 +14,7 @@ from curriculum.datasets.formats import (
 )
 from curriculum.datasets.formats.format import Format
 from curriculum.datasets.jsonl import json_objects
-from curriculum.errors import BadRecord, CurriculumError
+from curriculum.errors import BadRecord, CurriculumError, UnusableData
 from curriculum.problem import Problem, Tier
 
 FORMATS: dict[str, Format] = {
@@ -101,7 +101,7 @@ def detect(path: Path | str) -> Format:
     A file that no other format recognises gives `apps_plus.GUESSED`.
 
     Raises:
-        BadRecord: a folder without problem folders.
+        UnusableData: a folder without problem folders.
         OSError: nothing is there.
     """
     path = Path(path)
@@ -109,7 +109,9 @@ def detect(path: Path | str) -> Format:
     for format in FORMATS.values():
         if format.recognises(path, record):
             return apps_plus.GUESSED if format is apps_plus.FORMAT else format
-    raise BadRecord(path, "folder", "question.txt", "no problem folder in it")
+    raise UnusableData(
+        f"{path}: is a folder; expected a file, or a folder of APPS with */question.txt"
+    )
 
 
 def _reading(path: Path, format: Format, split: str | None) -> Iterator[Problem | BadRecord]:

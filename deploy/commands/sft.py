@@ -66,6 +66,9 @@ def sft(
     config = configuration.load()
     if out.exists() and not (out / "config.json").is_file():
         raise ConfigError(f"--out {out}: exists and is no model folder; name another")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise ConfigError(f"--out {out}: {above} is a file, not a folder; name another")
     skipped = Skipped()
     problems = list(Selection(format=format, skip_bad=skip_bad).read(source, skipped))
     report_skipped(skipped)

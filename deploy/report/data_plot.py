@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.datasets.statistics import ALL, Counts
+from curriculum.files import require_folder_of
 from curriculum.problem import TIERS
 from deploy.errors import ConfigError
 
@@ -16,6 +17,13 @@ LAST_BIN = 16
 MAX_LINES = 80
 """Solutions with more lines are counted in the last bin."""
 FORMATS = (".png", ".svg", ".pdf")
+
+
+def check_picture(picture: Path) -> None:
+    """Check that a plot can be drawn there; raises as `plot_statistics` does."""
+    if picture.suffix not in FORMATS:
+        raise ConfigError(f"--plot: {picture} must end in one of {', '.join(FORMATS)}")
+    require_folder_of(picture)
 
 
 def plot_statistics(counts: dict[str, Counts], source: Path, picture: Path) -> None:
@@ -28,9 +36,9 @@ def plot_statistics(counts: dict[str, Counts], source: Path, picture: Path) -> N
 
     Raises:
         ConfigError: the name of `picture` does not end in one of `FORMATS`.
+        OSError: `picture` lies in no folder.
     """
-    if picture.suffix not in FORMATS:
-        raise ConfigError(f"--plot: {picture} must end in one of {', '.join(FORMATS)}")
+    check_picture(picture)
     import matplotlib
 
     matplotlib.use("agg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from actors.training.console import clock
 from curriculum.problem import TIERS
+from deploy.errors import ConfigError
 
 STAGES = {
     "rollout": "generation (vLLM)",
@@ -93,5 +95,19 @@ def read_result(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the run in `folder` has not finished.
+        ConfigError: the file does not hold what `print_result` prints.
     """
-    return json.loads((folder / "result.json").read_text())
+    path = folder / "result.json"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        print_result(result, folder, Console(file=io.StringIO()))
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        missing = isinstance(error, KeyError)
+        reason = f"no {error} in it" if missing else "its values are not those of a result"
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    except (ValueError, RecursionError):
+        reason = "not JSON"
+    else:
+        return result
+    raise ConfigError(f"{path}: not the result of a run ({reason}); run it again with --overwrite")

@@ -31,5 +31,14 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no such folder; create it first: .*absent'$"):
         write_atomic(tmp_path / "absent" / "result.json", "{}")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"is a file, not a folder: .*file'$"):
+        write_atomic(tmp_path / "file" / "result.json", "{}")
+
+
+def test_a_file_that_cannot_be_made_is_named_as_the_caller_named_it(tmp_path):
+    path = tmp_path / ("x" * 255)
+    with pytest.raises(OSError, match=f"File name too long: '{path}'"):
+        write_atomic(path, "{}")

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from typing_extensions import override
 
 from curriculum.datasets.problem_file import write_problems
 from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
 from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem
 from curriculum.start_points import START_POINT_KINDS
-from deploy.errors import ConfigError, DeployError
+from deploy.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -49,27 +50,29 @@ class Selection:
         """The selected problems of `source`; `skipped` counts where `--skip-bad` is given.
 
         Raises:
-            ConfigError: an unknown tier, or a split of a source that has none.
-            DeployError: a bad record, without `--skip-bad`.
+            ConfigError: an unknown tier, a split of a source that has none, or a bad record without
+                `--skip-bad`.
+            BadRecord: the file, or its rest, cannot be read.
         """
         tiers = choices(self.tiers, TIERS, "--tiers")
         format = FORMATS[self.format] if self.format else detect(source)
         if self.split and format.read_split is None:
             raise ConfigError(f"--split: {source} is read as {format.name}, which has no splits")
-        try:
-            yield from read_source(
-                source,
-                format,
-                split=self.split,
-                tiers=[tier for tier in TIERS if tier in tiers],
-                skipped=skipped if self.skip_bad else None,
-            )
-        except BadRecord as error:
-            if self.skip_bad:
-                raise
-            raise DeployError(
-                f"{error}\n  --skip-bad leaves such records out and counts them"
-            ) from error
+        yield from read_source(
+            source,
+            format,
+            split=self.split,
+            tiers=[tier for tier in TIERS if tier in tiers],
+            skipped=skipped if self.skip_bad else _NoneSkipped(),
+        )
+
+
+class _NoneSkipped(Skipped):
+    """Ends the command at the first bad record; a fault of the whole file does not come here."""
+
+    @override
+    def add(self, error: BadRecord) -> None:
+        raise ConfigError(f"{error}\n  --skip-bad leaves such records out and counts them")
 
 
 def start_point_kinds(text: str) -> frozenset[str]:

@@ -39,13 +39,15 @@ def stats(
     from deploy.report.data_tables import print_statistics
 
     chosen = start_point_kinds(kinds)
+    if plot:
+        from deploy.report.data_plot import check_picture, plot_statistics
+
+        check_picture(plot)
     skipped = Skipped()
     counts = count((selection or Selection()).read(source, skipped), chosen)
     report_skipped(skipped)
     print_statistics(counts, source)
     if plot:
-        from deploy.report.data_plot import plot_statistics
-
         plot_statistics(counts, source, plot)
         print(f"{plot}: drawn")
     return 0

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from curriculum.datasets.registry import Skipped
+from curriculum.files import require_folder_of
 from deploy.commands.data.source import Output, Selection, SourcePath, report_skipped
 from deploy.errors import ConfigError
 
@@ -45,6 +46,9 @@ def verify(
         raise ConfigError("--runs and --slots must be at least 1")
     if not 0 < wall_seconds <= 3600:
         raise ConfigError(f"--wall-seconds: {wall_seconds} is not within 0 and 3600")
+    for written in (output, report):
+        if written:
+            require_folder_of(written)
     from deploy.report.data_tables import print_report
     from deploy.verify.report import sandbox_failed
     from deploy.verify.run import verify_data_set

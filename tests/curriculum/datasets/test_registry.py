@@ -2,7 +2,7 @@ import pytest
 
 from curriculum.datasets.problem_file import write_problems
 from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
-from curriculum.errors import BadRecord, CurriculumError
+from curriculum.errors import BadRecord, CurriculumError, UnusableData
 from tests.curriculum.datasets.formats.test_mbpp import MBPP
 from tests.curriculum.datasets.test_every_format import APPS_PLUS
 
@@ -79,7 +79,7 @@ def test_a_split_of_a_format_without_splits_is_refused(write_records):
 
 
 def test_folders_without_problems_and_missing_files_are_named(tmp_path):
-    with pytest.raises(BadRecord, match="no problem folder in it"):
+    with pytest.raises(UnusableData, match=r"is a folder; expected a file, .* \*/question\.txt"):
         detect(tmp_path)
     with pytest.raises(FileNotFoundError):
         detect(tmp_path / "absent.jsonl")

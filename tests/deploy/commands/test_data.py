@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -71,12 +72,25 @@ def test_a_bad_record_ends_convert_with_its_name_and_leaves_the_old_file(
     path = source(tmp_path, RECORD, RECORD | {"outputs": []})
     out = tmp_path / "out.jsonl"
     out.write_text("old")
-    assert main(["data", "convert", str(path), "-o", str(out)]) == 1
+    assert main(["data", "convert", str(path), "-o", str(out)]) == 2
     printed = capsys.readouterr().err
     assert "source.jsonl: record 1: outputs: 0 outputs for 1 inputs" in printed
     assert "--skip-bad" in printed
     assert out.read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "source.jsonl"]
+
+
+def test_skip_bad_is_no_remedy_for_a_damaged_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    lines = "".join(json.dumps(RECORD | {"id": f"p{i}"}) + "\n" for i in range(500))
+    path.write_bytes(gzip.compress(lines.encode())[:-20])
+    assert main(["data", "stats", str(path)]) == 2
+    printed = capsys.readouterr().err
+    assert "cut.jsonl.gz: line " in printed
+    assert "damaged or cut short" in printed
+    assert "--skip-bad" not in printed
 
 
 def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +111,13 @@ def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["convert", "{src}", "-o", "{out}", "--split", "test"], "has no splits"),
         (["convert", "{src}", "-o", "{out}", "--tiers", "competition"], "no problem is left"),
         (["convert", "{src}.absent", "-o", "{out}"], "No such file"),
-        (["convert", "{src}", "-o", "{out}/no/folder.jsonl"], "No such file"),
+        (["convert", "{src}", "-o", "{out}/o"], "out.jsonl: no such folder; create it first"),
+        (["synth", "-o", "{out}/o"], "out.jsonl: no such folder; create it first"),
+        (["verify", "{src}", "-o", "{out}/o"], "out.jsonl: no such folder; create it first"),
+        (["verify", "{src}", "-o", "{out}", "--report", "{out}/o"], "no such folder; create it"),
+        (["stats", "{src}.absent", "--plot", "{out}/o.png"], "no such folder; create it first"),
+        (["stats", "{src}.absent", "--plot", "o.gif"], "--plot: o.gif must end in one of .png"),
+        (["stats", "{folder}"], "is a folder; expected a file, or a folder of APPS with"),
         (["show", "{src}", "p9"], "no problem 'p9'"),
         (["stats", "{src}", "--kinds", "if,def"], "'def' is none of if, for"),
         (["stats", "{src}", "--rollout.x", "1"], "Unknown option: --rollout.x"),
@@ -107,10 +127,11 @@ def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_wrong_arguments_end_in_one_message_and_write_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    places = {"src": source(tmp_path, RECORD), "out": tmp_path / "out.jsonl"}
+    out = tmp_path / "out.jsonl"
+    places = {"src": source(tmp_path, RECORD), "out": out, "folder": tmp_path}
     assert main(["data", *(word.format(**places) for word in arguments)]) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "out.jsonl").exists()
+    assert not out.exists()
 
 
 def test_stats_count_every_problem_by_tier(synth: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,11 +130,18 @@ def test_wrong_arguments_of_sft_end_in_one_message(
     assert "nowhere: No such file or directory" in capsys.readouterr().err
 
 
+def test_a_model_folder_below_a_file_is_refused_before_learning(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sft", str(source), "-o", str(source / "a" / "b")]) == 2
+    assert f"{source} is a file, not a folder; name another" in capsys.readouterr().err
+
+
 def test_skipped_records_are_reported(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoilt = tmp_path / "spoilt.jsonl"
     spoilt.write_text(source.read_text() + '{"id": "half"}\n')
-    arguments = ["-o", str(tmp_path / "x"), "--skip-bad", *QUICK, "--model.max_position_embeddings"]
-    assert main(["sft", str(spoilt), *arguments, "8"]) == 2
+    refused_later = ["-o", str(tmp_path / "x"), "--skip-bad", "--heldout", "1"]
+    assert main(["sft", str(spoilt), *refused_later]) == 2
     assert "left out 1 for" in capsys.readouterr().err

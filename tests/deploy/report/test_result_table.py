@@ -52,6 +52,30 @@ def test_the_table_shows_tiers_outcomes_and_stages() -> None:
     assert "99 trained, 1 dropped" in page.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{garbage", "not JSON"),
+        (b"", "not JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"[]", "its values are not those of a result"),
+        (b"{}", "no 'eval' in it"),
+        (json.dumps({**RESULT, "seconds": {"total": 0}}).encode(), "no 'warm_start' in it"),
+        (json.dumps({**RESULT, "weights": None}).encode(), "its values are not"),
+        (json.dumps({**RESULT, "steps": "ten"}).encode(), "its values are not"),
+    ],
+)
+def test_what_is_no_result_is_refused_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, reason: str
+) -> None:
+    (tmp_path / "result.json").write_bytes(content)
+    assert main(["result", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert f"result.json: not the result of a run ({reason}" in printed.err
+    assert printed.err.endswith("; run it again with --overwrite\n")
+    assert not printed.out
+
+
 def test_a_finished_run_can_be_printed_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
