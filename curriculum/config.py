@@ -47,7 +47,7 @@ class CurriculumConfig(BaseModel):
     @property
     def cut_kinds(self) -> frozenset[str]:
         """The kinds at which solutions are cut: none at all in mode `none`."""
-        return frozenset(self.start_point_kinds) if self.mode == "cccs" else frozenset()
+        return frozenset() if self.mode == "none" else frozenset(self.start_point_kinds)
 
 
 class PromptConfig(BaseModel):
@@ -104,7 +104,9 @@ class DataConfig(BaseModel):
         for name in ("train_path", "heldout_path"):
             is_set = getattr(self, name) is not None
             if self.kind == "synthetic" and is_set:
-                raise ValueError(f"{name} is not read when kind is 'synthetic'")
+                raise ValueError(
+                    f"{name} is not read when kind is 'synthetic'; set data.kind to jsonl"
+                )
             if self.kind != "synthetic" and not is_set:
                 raise ValueError(f"kind {self.kind!r} needs {name}")
         return self

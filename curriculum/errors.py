@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 
 class CurriculumError(ValueError):
     """Base of every error that is the data's or the configuration's fault, not a bug."""
@@ -16,6 +18,15 @@ class BadRecord(CurriculumError):
 
     def __reduce__(self) -> tuple[type["BadRecord"], tuple[str, str, str, str]]:
         return BadRecord, (self.path, self.record, self.field, self.reason)
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """The first wrong field of a record, dotted and empty for the record itself, and the reason."""
+    first = error.errors(include_url=False)[0]
+    plain = {"missing": "missing", "model_type": "must be a JSON object"}
+    reason = plain.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    reason = reason.replace("Input should be", "must be", 1)
+    return ".".join(map(str, first["loc"])), reason
 
 
 class UnusableData(CurriculumError):

@@ -62,6 +62,9 @@ def decode_line(path: Path | str, where: str, line: bytes | None) -> Any:
         return json.loads(line)
     except UnicodeDecodeError as error:
         raise BadRecord(path, where, "text", str(error)) from None
+    except json.JSONDecodeError as error:
+        # A line of its own: Python's "line 2 column 1" would contradict the file's line number.
+        raise BadRecord(path, where, "json", f"{error.msg}, column {error.pos + 1}") from None
     except (ValueError, RecursionError) as error:
         raise BadRecord(path, where, "json", str(error)) from None
 

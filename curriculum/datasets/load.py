@@ -8,9 +8,11 @@ from curriculum.config import DataConfig
 from curriculum.datasets.formats import stepcoder
 from curriculum.datasets.problem_file import read_problems
 from curriculum.datasets.registry import detect
-from curriculum.errors import BadRecord, UnusableData
+from curriculum.errors import BadRecord, CurriculumError, UnusableData
 from curriculum.problem import Problem
 from curriculum.synthetic.problems import synthetic_problems
+
+EXPECTED = "expected a JSONL file of problems, such as `stepcoder data convert` writes"
 
 
 class DataSet(NamedTuple):
@@ -27,9 +29,8 @@ def load_dataset(config: DataConfig) -> DataSet:
     are evaluated on the same problems.
 
     Raises:
-        BadRecord: a file has a record that is not a problem.
-        UnusableData: a file cannot be read, is empty or has another format than StepCoder's own, or
-            the two sets share a question or an id.
+        UnusableData: a file cannot be read, is empty, has a record that is not a problem or has
+            another format than StepCoder's own, or the two sets share a question or an id.
     """
     if config.kind == "synthetic":
         heldout = synthetic_problems(
@@ -50,20 +51,26 @@ def _read(key: str, path: Path) -> list[Problem]:
     try:
         problems = read_problems(path)
     except (BadRecord, OSError) as error:
-        if isinstance(error, OSError) and not path.is_dir():
-            raise UnusableData(
-                f"{key} {path}: {error.strerror or error}; expected a JSONL file of problems, such "
-                f"as `stepcoder data convert` writes"
-            ) from error
-        if detect(path) is stepcoder.FORMAT:
-            raise
-        raise UnusableData(
-            f"{error}; convert a data set of another format first: "
-            f"`stepcoder data convert {path} -o problems.jsonl`"
-        ) from None
+        raise UnusableData(f"{key} {_fault_and_remedy(path, error)}") from error
     if not problems:
-        raise UnusableData(f"{path}: no problems in it")
+        raise UnusableData(f"{key} {path}: no problems in it; {EXPECTED}")
     return problems
+
+
+def _fault_and_remedy(path: Path, error: BadRecord | OSError) -> str:
+    convert = f"`stepcoder data convert {path} -o problems.jsonl"
+    fault = str(error)
+    if isinstance(error, OSError):
+        fault = f"{path}: {error.strerror or error}"
+        if not path.is_dir():
+            return f"{fault}; {EXPECTED}"
+    try:
+        format = detect(path)
+    except CurriculumError as unreadable:
+        return f"{unreadable}; {EXPECTED}"
+    if format is stepcoder.FORMAT:
+        return f"{fault}; correct that record, or leave it out: {convert} --skip-bad`"
+    return f"{fault}; convert a data set of another format first: {convert}`"
 
 
 def _refuse_shared(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:
@@ -71,9 +78,13 @@ def _refuse_shared(train: Sequence[Problem], heldout: Sequence[Problem]) -> None
     id_of_question = {problem.question: problem.id for problem in heldout}
     for problem in train:
         if problem.id in heldout_ids:
-            raise UnusableData(f"training and held-out problems share the id {problem.id!r}")
+            raise UnusableData(
+                f"data.train_path and data.heldout_path share the id {problem.id!r}; remove it "
+                f"from one of them"
+            )
         if problem.question in id_of_question:
             raise UnusableData(
                 f"training problem {problem.id!r} asks the same as held-out problem "
-                f"{id_of_question[problem.question]!r}"
+                f"{id_of_question[problem.question]!r}; remove one of them from data.train_path "
+                f"or data.heldout_path"
             )

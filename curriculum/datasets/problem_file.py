@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from curriculum.datasets.json_values import from_json, to_json
 from curriculum.datasets.jsonl import decode_line, nonblank_lines
-from curriculum.errors import BadRecord
+from curriculum.errors import BadRecord, first_fault
 from curriculum.files import write_atomic
 from curriculum.problem import Problem
 
@@ -93,9 +93,8 @@ def parse_problem(record: Any, path: Path | str, where: str) -> Problem:
     try:
         return Problem.model_validate(record)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "record"
-        raise BadRecord(path, where, field, first["msg"]) from None
+        field, reason = first_fault(error)
+        raise BadRecord(path, where, field or "record", reason) from None
 
 
 def _restore_values(record: Any, path: Path | str, where: str) -> None:

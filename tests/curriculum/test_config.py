@@ -3,6 +3,7 @@ from pydantic import ValidationError
 
 from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
 from curriculum.datasets.registry import FORMATS
+from curriculum.schedule.make import SCHEDULES
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,12 @@ def test_unknown_start_point_kinds_are_refused():
 
 def test_mode_none_cuts_nowhere():
     assert CurriculumConfig(mode="none").cut_kinds == frozenset()
-    assert CurriculumConfig(start_point_kinds=("if",)).cut_kinds == {"if"}
+
+
+@pytest.mark.parametrize("mode", [mode for mode in SCHEDULES if mode != "none"])
+def test_every_other_mode_may_cut_at_the_start_points(mode):
+    config = CurriculumConfig.model_validate({"mode": mode, "start_point_kinds": ["if"]})
+    assert config.cut_kinds == {"if"}
 
 
 def test_files_need_both_paths():

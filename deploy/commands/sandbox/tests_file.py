@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from curriculum.errors import first_fault
 from curriculum.problem import Test
 from deploy.errors import ConfigError
 from sandbox import Assertions
@@ -60,8 +61,7 @@ def _assertions(path: Path, content: dict[str, Any]) -> Assertions:
         setup = content.get("test_setup_code", "")
         return Assertions(statements=content["test_list"], setup=setup)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{path}: {first['msg']}") from None
+        raise ConfigError(f"{path}: {first_fault(error)[1]}") from None
 
 
 def _paired(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -80,9 +80,9 @@ def _test(path: Path, index: int, record: Any) -> Test:
     try:
         return Test.model_validate(record)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "test"
-        raise ConfigError(f"{path}: tests[{index}].{field}: {first['msg']}") from None
+        field, reason = first_fault(error)
+        place = f"tests[{index}].{field}" if field else f"tests[{index}]"
+        raise ConfigError(f"{path}: {place}: {reason}") from None
 
 
 def read_text(path: Path) -> str:

@@ -36,7 +36,7 @@ OTHER_ID: dict[str, dict] = {
     "human_eval": {"task_id": "H/1"}, "leetcode": {"task_id": "three"},
 }  # fmt: skip
 WITHOUT_OUTPUTS: dict[str, tuple[dict, str]] = {
-    "stepcoder": ({"tests": [{"input": [1]}]}, r"tests\.0\.output: Field required"),
+    "stepcoder": ({"tests": [{"input": [1]}]}, r"tests\.0\.output: missing"),
     "apps_plus": ({"outputs": []}, "outputs: 0 outputs for 1 inputs"),
     "mbpp": ({"test_list": ["assert f(1)", "f(1)"]}, "test_list: "),
     "human_eval": ({"test": "def check(c):\n    c(1)\n"}, "test: "),

@@ -6,7 +6,7 @@ import pytest
 from curriculum.config import DataConfig
 from curriculum.datasets.load import load_dataset
 from curriculum.datasets.problem_file import write_problems
-from curriculum.errors import BadRecord, UnusableData
+from curriculum.errors import UnusableData
 
 
 def test_synthetic_sets_share_no_question_and_no_id():
@@ -63,19 +63,20 @@ def test_another_data_set_is_refused_with_the_command_that_converts_it(tmp_path,
         load_dataset(config)
 
 
-def test_a_broken_stepcoder_file_is_named_without_that_advice(tmp_path, make_problem):
+def test_a_broken_stepcoder_file_is_named_with_its_key_and_another_remedy(tmp_path, make_problem):
     path = tmp_path / "ours.jsonl"
     write_problems(path, [make_problem(0)])
     with path.open("a") as file:
         file.write("{")
-    with pytest.raises(BadRecord, match="line 2: json"):
+    message = r"^data\.train_path .*line 2: json: .*; correct that record, .* --skip-bad`$"
+    with pytest.raises(UnusableData, match=message):
         load_dataset(DataConfig(kind="jsonl", train_path=path, heldout_path=path))
 
 
 @pytest.mark.parametrize(
     ("heldout", "message"),
     [
-        ({"number": 0, "question": "else"}, "share the id 'p0'"),
+        ({"number": 0, "question": "else"}, "heldout_path share the id 'p0'; remove it from one"),
         ({"number": 1, "question": "# question 0"}, "'p0' asks the same as held-out problem 'p1'"),
     ],
 )
@@ -99,5 +100,17 @@ def test_an_absent_file_is_refused_with_its_key_and_the_remedy(tmp_path):
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n")
     path = tmp_path / "empty.jsonl"
-    with pytest.raises(ValueError, match=r"empty\.jsonl: no problems"):
+    with pytest.raises(
+        ValueError, match=r"data\.train_path .*empty\.jsonl: no problems in it; expected"
+    ):
         load_dataset(DataConfig(kind="jsonl", train_path=path, heldout_path=path))
+
+
+def test_a_folder_or_a_damaged_file_is_refused_with_its_key(tmp_path, make_problem):
+    good, damaged = tmp_path / "good.jsonl", tmp_path / "damaged.jsonl.gz"
+    write_problems(good, [make_problem(0)])
+    damaged.write_bytes(gzip.compress(good.read_bytes())[:-9])
+    for path, reason in ((tmp_path, "is a folder; expected"), (damaged, "damaged or cut short")):
+        config = DataConfig(kind="jsonl", train_path=good, heldout_path=path)
+        with pytest.raises(UnusableData, match=rf"^data\.heldout_path {path}: .*{reason}"):
+            load_dataset(config)

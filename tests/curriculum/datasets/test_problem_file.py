@@ -55,9 +55,9 @@ def test_stdin_problems_are_read_as_written(tmp_path, make_problem):
 @pytest.mark.parametrize(
     ("line", "field", "reason"),
     [
-        ("{", "json", "Expecting property name"),
-        ('{"id": "a"}', "question", "Field required"),
-        ("[1]", "record", "dictionary or instance"),
+        ("{", "json", "Expecting property name .*, column 3$"),
+        ('{"id": "a"}', "question", "missing$"),
+        ("[1]", "record", "must be a JSON object"),
         ('{"x": ' + "1" * 5000 + "}", "json", "digits"),
         ("[" * 100_000, "json", "recursion"),
     ],
@@ -74,7 +74,7 @@ def test_a_bad_nested_field_is_named_by_its_path(tmp_path, make_problem):
     record = make_problem(0).model_dump()
     record["tests"] = [*record["tests"], {"input": []}]
     (tmp_path / "bad.jsonl").write_text(json.dumps(record))
-    with pytest.raises(BadRecord, match=r"line 1: tests\.1\.output: Field required"):
+    with pytest.raises(BadRecord, match=r"line 1: tests\.1\.output: missing"):
         read_problems(tmp_path / "bad.jsonl")
 
 

@@ -123,13 +123,14 @@ def test_a_compile_error_shows_its_line(write, capsys) -> None:
         ({"inputs": [], "outputs": []}, "no tests in it"),
         ({"inputs": ["1"], "outputs": []}, "1 inputs but 0 outputs"),
         ({"inputs": ["1"]}, "`inputs` and `outputs` must both be lists"),
-        ([{"input": "1", "output": "1"}, {"input": "1"}], r"tests[1].output: Field required"),
-        ([3], "tests[0].test: Input should be"),
+        ([{"input": "1", "output": "1"}, {"input": "1"}], "tests[1].output: missing"),
+        ([3], "tests[0]: must be a JSON object"),
         ({"tests": None}, "not tests; expected"),
         (3, "not tests; expected"),
         ("{", "not JSON"),
         ({"test_list": []}, "at least 1 item"),
         ({"test_list": ["assert ("]}, "statement 0 is not Python"),
+        ([{"input": ["1", 2], "output": 3}], "tests[0].input is a list of arguments; give --fn"),
         ([{"input": 3, "output": ""}], "tests[0].input must be text for stdin"),
     ],
 )
@@ -155,7 +156,7 @@ def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seconds", "0"], "wall_seconds"),
+        (["--seconds", "-1"], "--seconds -1: must be greater than 0"),
         (["--backend", "podman"], 'Choose from: "auto", "docker", "process"'),
     ],
 )
