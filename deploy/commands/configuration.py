@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec
 
 from cyclopts import Group, Parameter, Token
 
@@ -81,12 +81,13 @@ def _key_parameter(key: Key) -> inspect.Parameter:
         metavar=key.kind.partition(" ")[0].upper() + ("|NULL" if key.nullable else ""),
         show=not key.is_section,
         show_default=_constant(key.default_text),
-        choices=key.choices if key.kind == "choice" else None,
         converter=_last,
         n_tokens=1,
         allow_repeating=True,
     )
-    return _keyword(_python_name(key), Annotated[str | None, option])
+    # `| str`: cyclopts shows the choices, and the configuration checks them, as it says more.
+    text: Any = Literal[key.choices] | str if key.kind == "choice" else str
+    return _keyword(_python_name(key), Annotated[text | None, option])
 
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:

@@ -98,8 +98,17 @@ def _describe(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return unknown_key(key)
+    if problem["type"] == "model_type":
+        return f"{key}: is a section, not a value (got {_short(problem['input'])})"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key or 'the file'}: {message[0].lower()}{message[1:]} (got {problem['input']!r:.80})"
+    message = f"{key}: {message[0].lower()}{message[1:]}" if key else message
+    # A validator of several keys gets all of them as its input, and names those that matter.
+    several = isinstance(problem["input"], dict)
+    return message if several else f"{message} (got {_short(problem['input'])})"
+
+
+def _short(value: Any) -> str:
+    return f"{value!r:.80}"
 
 
 def unknown_key(key: str) -> str:

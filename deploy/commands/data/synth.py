@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from curriculum.files import require_folder_of
 from deploy.commands.data.source import Output, write_output
 from deploy.errors import ConfigError
 
@@ -27,5 +28,6 @@ def synth(
 
     if per_tier < 1:
         raise ConfigError(f"--per-tier: {per_tier} problems cannot be made")
+    require_folder_of(output)
     write_output(output, iter(synthetic_problems(seed, per_tier)))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ from cyclopts import App, Parameter
 from pydantic import ValidationError
 from rich.console import Console
 
+from curriculum.errors import first_fault
+from curriculum.problem import Test
 from deploy.commands.sandbox.tests_file import read_tests, read_text
 from deploy.commands.sandbox.verdict_view import as_record, print_verdict
 from deploy.errors import ConfigError
@@ -47,12 +50,15 @@ def run(
     """
     config = sandbox_config(backend, seconds)
     source, test_file = read_text(program), read_tests(tests)
+    fn_name = None if test_file.assertions else fn_name or test_file.fn_name
+    if fn_name is None:
+        _refuse_arguments(tests, test_file.tests)
     with Sandbox(config, run="command") as sandbox:
         try:
             job = Job(
                 id=str(program),
                 source=source,
-                fn_name=None if test_file.assertions else fn_name or test_file.fn_name,
+                fn_name=fn_name,
                 tests=test_file.tests,
                 assertions=test_file.assertions,
             )
@@ -66,6 +72,16 @@ def run(
     return 0 if verdict.outcome is Outcome.passed else 1
 
 
+def _refuse_arguments(path: Path, tests: Sequence[Test]) -> None:
+    """Refuse lists of arguments where no function is named; a list of lines is text for stdin."""
+    for index, test in enumerate(tests):
+        if isinstance(test.input, list) and not all(isinstance(line, str) for line in test.input):
+            raise ConfigError(
+                f"{path}: tests[{index}].input is a list of arguments; give --fn NAME, the "
+                f"function to call"
+            )
+
+
 def sandbox_config(backend: Backend, seconds: float | None) -> SandboxConfig:
     """The configuration for a backend's name and a time limit [seconds]; None: the default.
 
@@ -76,5 +92,5 @@ def sandbox_config(backend: Backend, seconds: float | None) -> SandboxConfig:
         limits = Limits() if seconds is None else Limits(wall_seconds=seconds)
         return SandboxConfig(backend=backend, limits=limits)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        # `backend` was checked as an argument.
+        raise ConfigError(f"--seconds {seconds:g}: {first_fault(error)[1]}") from None
