@@ -32,8 +32,8 @@ def engine_missing() -> str | None:
     return None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
     """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other. The
     learner's, which start no Ray, are a group of their own, because they share trained weights.
 
@@ -44,6 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group = "learner" if item.nodeid.startswith("tests/learner") else "ray"
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+    return (yield)  # a wrapper, because pytest-xdist reads the groups in this hook too
 
 
 ENGINES = pytest.StashKey[set[str]]()
