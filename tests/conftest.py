@@ -33,7 +33,9 @@ def engine_missing() -> str | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
     """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other. The
     learner's, which start no Ray, are a group of their own, because they share trained weights.
 
@@ -44,7 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, o
             group = "learner" if item.nodeid.startswith("tests/learner") else "ray"
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
-    return (yield)  # a wrapper, because pytest-xdist reads the groups in this hook too
+    result = yield  # a wrapper, because pytest-xdist reads the groups in this hook too
+    if config.getoption("loadgroup", False):
+        ungrouped = [item for item in items if item.get_closest_marker("xdist_group")
+                     and "@" not in item.nodeid]  # fmt: skip
+        if ungrouped:
+            raise pytest.UsageError(f"pytest-xdist ignored the group of {ungrouped[0].nodeid}")
+    return result
 
 
 ENGINES = pytest.StashKey[set[str]]()
