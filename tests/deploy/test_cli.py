@@ -55,7 +55,7 @@ def test_the_top_level_help_fits_on_one_screen_and_imports_no_command() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "100"},
+        env={**os.environ, "COLUMNS": "100", "LINES": "50"},
         capture_output=True,
         text=True,
         check=True,
@@ -73,6 +73,7 @@ def test_help_lists_every_key_with_type_default_and_docstring(
     command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setenv("LINES", "50")  # on a dumb terminal rich takes both or neither
     assert main([*command, "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for key in all_keys().values():
