@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -26,12 +27,20 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Variables of every process of the test, which are killed at its end."""
     marker = uuid.uuid4().hex
     yield {**os.environ, MARKER: marker, "RAY_TMPDIR": f"/tmp/{marker[:8]}"}
+    # Ray's agents overwrite their environment: they are found as children.
+    for process in [*marked(marker), *(c for p in marked(marker) for c in p.children(True))]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def marked(marker: str) -> list[psutil.Process]:
+    """The processes that inherited the test's environment."""
+    found: list[psutil.Process] = []
     for process in psutil.process_iter():
-        try:
+        with contextlib.suppress(psutil.Error):
             if process.environ().get(MARKER) == marker:
-                process.kill()
-        except psutil.Error:
-            continue
+                found.append(process)
+    return found
 
 
 @pytest.mark.integration

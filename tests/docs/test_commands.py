@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli import main
+from tests.deploy.report.test_result_table import RESULT
 from tests.docs.commands import ROOT, Command, block_commands, inline_commands
 
 BIN = Path(sys.executable).parent
@@ -55,6 +56,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stepcoder(folder, "data", "convert", "mbpp.jsonl", "-o", "problems.jsonl", "--skip-bad")
     for name in ("kept.jsonl", "train.jsonl"):
         shutil.copy(folder / "problems.jsonl", folder / name)
+    run = folder / "runs" / "hot"
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(json.dumps(RESULT))
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
     (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')
     return folder
@@ -79,8 +83,8 @@ def stepcoder(folder: Path, *arguments: str) -> str:
     return finished.stdout
 
 
-STARTS_OTHERS = ("sft", "result", "verify", "run")
-"""Commands that start DeepSpeed or a sandbox, or read a finished run."""
+STARTS_OTHERS = ("sft", "verify", "run")
+"""Commands that start DeepSpeed or a sandbox."""
 
 
 def starts_others(command: Command) -> bool:
@@ -106,13 +110,9 @@ def test_a_documented_command_succeeds(command: Command, workspace: Path) -> Non
     "command", [c for c in of("stepcoder") if starts_others(c)], ids=identifier
 )
 def test_a_documented_command_with_a_sandbox_or_a_model_succeeds(
-    command: Command, workspace: Path, request: pytest.FixtureRequest
+    command: Command, workspace: Path
 ) -> None:
     arguments = command.arguments
-    if arguments[0] == "result":
-        run = workspace / arguments[1]
-        if not run.exists():
-            shutil.copytree(request.getfixturevalue("undisturbed"), run)
     if arguments[0] == "sft":
         arguments = [*arguments, *SMALL_MODEL]
     stepcoder(workspace, *arguments)
