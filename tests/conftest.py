@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# The commands under test write to no terminal, whatever CI says of the one it runs in.
+for _name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR", "COLUMNS", "LINES"):
+    os.environ.pop(_name, None)
+
 # Without deadlines: a busy machine makes any example slow.
 settings.register_profile("default", deadline=None, max_examples=60)
 settings.register_profile(
