@@ -48,7 +48,7 @@ def test_no_documented_command_is_without_a_test() -> None:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the documented commands name."""
     folder = tmp_path_factory.mktemp("documentation")
     (folder / "deploy").symlink_to(ROOT / "deploy")
@@ -62,6 +62,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
     (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')
     return folder
+
+
+@pytest.fixture
+def workspace(prepared: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared folder: no command sees what another one wrote."""
+    return shutil.copytree(prepared, tmp_path / "documentation", symlinks=True)
 
 
 def stepcoder(folder: Path, *arguments: str) -> str:

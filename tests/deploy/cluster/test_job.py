@@ -52,17 +52,18 @@ class BrokenConnectionClient:
         return SimpleNamespace(is_terminal=lambda: False)
 
 
-def test_output_continues_after_a_broken_connection(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_continues_after_a_broken_connection(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     client = BrokenConnectionClient()
     asyncio.run(_print_logs(client, "job"))
-    printed = capsys.readouterr()
-    assert printed.out == BrokenConnectionClient.output
+    assert capsys.readouterr().out == BrokenConnectionClient.output
     assert client.connections == 2
-    assert "lost the connection to the job's output" in printed.err
+    assert "lost the connection to the job's output" in caplog.text
 
 
 def test_only_submitted_jobs_are_stopped_and_a_failure_is_logged(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     jobs = [
         {"type": "DRIVER", "submission_id": None, "status": "RUNNING"},
@@ -82,4 +83,4 @@ def test_only_submitted_jobs_are_stopped_and_a_failure_is_logged(
     monkeypatch.setattr(local_job, "_client", lambda cluster: client)
     stop_running_jobs(SimpleNamespace(get=lambda path: jobs))  # type: ignore[arg-type]
     assert stopped == ["good"]
-    assert "job unstoppable ends with the cluster: 500" in capsys.readouterr().err
+    assert "job unstoppable ends with the cluster: 500" in caplog.text
