@@ -1,11 +1,27 @@
 """Problems: a question, its canonical solution and its tests."""
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 Tier = Literal["introductory", "interview", "competition"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
+
+Comparison = Literal["exact", "close", "apps", "unordered"]
+"""How an output is compared with the expected one, a property of the data set:
+
+- `exact`: Python's `==`, as the asserts of MBPP and HumanEval say it;
+- `close`: a list equals a tuple, and a float any number within a millionth of it;
+- `apps`: as `close`, and an expected `[x]` also accepts `x`;
+- `unordered`: as `close`, and the outermost list may come in any order.
+"""
 
 
 class Test(BaseModel):
@@ -20,6 +36,51 @@ class Test(BaseModel):
     """Keyword arguments; call-based tests only."""
     output: Any
     """The expected return value, or the expected stdout as a string."""
+
+
+class Assertions(BaseModel):
+    """Tests that are code, as in HumanEval and MBPP, run in the program's process.
+
+    They contain the expected results, which thereby enter the container: a hostile program can read
+    them or report that every assertion holds. Verdicts on them have `trusted_tests=False`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    statements: tuple[str, ...] = Field(min_length=1)
+    """Python; each statement is one test, executed in the program's namespace. It passes if it does
+    not raise, and fails if the statement itself raises AssertionError."""
+    setup: str = ""
+    """Python, executed once after the program and before the first statement."""
+
+    @classmethod
+    def of_check(cls, test: str, entry_point: str) -> Self:
+        """HumanEval's form, as one test: `test` defines `check(candidate)`."""
+        return cls(setup=test, statements=(f"check({entry_point})",))
+
+    @field_validator("setup")
+    @classmethod
+    def _setup_compiles(cls, setup: str) -> str:
+        return _require_python(setup, "setup")
+
+    @field_validator("statements")
+    @classmethod
+    def _statements_compile(cls, statements: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_require_python(text, f"statement {i}") for i, text in enumerate(statements))
+
+
+class Checker(BaseModel):
+    """A program that decides whether an output is right, where several outputs are.
+
+    It runs in a sandbox slot of its own, never beside the policy's program.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    source: str = Field(min_length=1)
+    """Python; run as `python3 checker.py INPUT EXPECTED ACTUAL`, three paths of files. It says yes
+    by printing `1`, `yes`, `true` or `ok` as its last word, or by ending with status 0 without
+    printing anything."""
 
 
 class Problem(BaseModel):
@@ -44,8 +105,17 @@ class Problem(BaseModel):
     """The source the curriculum cuts."""
     fn_name: str | None = Field(default=None, min_length=1)
     """Function the tests call; None for a program tested on stdin and stdout."""
-    tests: tuple[Test, ...] = Field(min_length=1)
-    """At least one: a problem without tests cannot be judged."""
+    assertions: Assertions | None = None
+    """Instead of `tests`, where a data set's tests are code; less trustworthy, see there."""
+    tests: tuple[Test, ...] = Field(default=(), validate_default=True)
+    """At least one, unless there are `assertions`: a problem without tests cannot be judged."""
+    comparison: Comparison = "close"
+    """How outputs are compared with the expected ones."""
+    checker: Checker | None = None
+    """Decides instead of `comparison`; programs on stdin only."""
+    result_argument: int | None = Field(default=None, ge=0)
+    """Position of the argument whose value after the call is compared instead of the returned
+    value, for functions that change it in place; None compares what is returned."""
     difficulty: Tier
     """Tier by which results are reported."""
     source: str
@@ -63,6 +133,14 @@ class Problem(BaseModel):
             raise ValueError("must end with a newline: the solution follows on a line of its own")
         return preamble
 
+    @model_validator(mode="after")
+    def _tested_one_way(self) -> Self:
+        if self.checker is not None and (self.fn_name is not None or not self.tests):
+            raise ValueError("a checker reads what a program on stdin prints: leave out fn_name")
+        if self.result_argument is not None and (self.fn_name is None or not self.tests):
+            raise ValueError("result_argument needs fn_name and tests")
+        return self
+
     @field_validator("tests")
     @classmethod
     def _tests_fit_the_calling_convention(
@@ -71,6 +149,10 @@ class Problem(BaseModel):
         if "fn_name" not in info.data:  # already reported as wrong itself
             return tests
         call_based = info.data["fn_name"] is not None
+        if bool(tests) == (info.data.get("assertions") is not None):
+            raise ValueError(
+                "must be left out beside assertions" if tests else "at least 1 test is needed"
+            )
         for index, test in enumerate(tests):
             kind = type(test.input).__name__
             if call_based and kind != "list":
@@ -82,3 +164,11 @@ class Problem(BaseModel):
             if not call_based and test.kwargs:
                 raise ValueError(f"tests[{index}].kwargs: a stdin program takes no arguments")
         return tests
+
+
+def _require_python(text: str, what: str) -> str:
+    try:
+        compile(text, what, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{what} is not Python: {error}") from None
+    return text

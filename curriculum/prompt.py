@@ -39,6 +39,8 @@ class Prompt:
     """The code in it that the program begins with: the subtask's prefix, or all but its end."""
     in_code_fence: bool
     """Whether that code stands inside a code fence, which the completion is expected to close."""
+    in_reasoning: bool = False
+    """Whether the prompt opens a reasoning block, which the completion is expected to close."""
 
 
 def prompt_text(subtask: Subtask) -> str:

@@ -9,12 +9,11 @@ Needs neither Ray nor torch. See README.md beside this file.
 from sandbox.backends.choose import Choice, choose_backend
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, RunnerLost, SandboxError, SetupError
-from sandbox.job import Assertions, Job
+from sandbox.job import Job
 from sandbox.sandbox import Sandbox
 from sandbox.verdict import Outcome, Statement, TestOutcome, TestResult, Verdict
 
 __all__ = [
-    "Assertions",
     "Cancelled",
     "Choice",
     "Job",

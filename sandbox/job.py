@@ -1,40 +1,9 @@
 """The sandbox's input: a program and the tests to run it on."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from curriculum.problem import Problem, Test
+from curriculum.problem import Assertions, Checker, Comparison, Problem, Test
 from sandbox.config import Limits
-
-
-class Assertions(BaseModel):
-    """Tests that are code, as in HumanEval and MBPP, run in the program's process.
-
-    They contain the expected results, which thereby enter the container: a hostile program can read
-    them or report that every assertion holds. Verdicts on them have `trusted_tests=False`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    statements: tuple[str, ...] = Field(min_length=1)
-    """Python; each statement is one test, executed in the program's namespace. It passes if it does
-    not raise, and fails if the statement itself raises AssertionError."""
-    setup: str = ""
-    """Python, executed once after the program and before the first statement."""
-
-    @classmethod
-    def of_check(cls, test: str, entry_point: str) -> "Assertions":
-        """HumanEval's form, as one test: `test` defines `check(candidate)`."""
-        return cls(setup=test, statements=(f"check({entry_point})",))
-
-    @field_validator("setup")
-    @classmethod
-    def _setup_compiles(cls, setup: str) -> str:
-        return _require_python(setup, "setup")
-
-    @field_validator("statements")
-    @classmethod
-    def _statements_compile(cls, statements: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_require_python(text, f"statement {i}") for i, text in enumerate(statements))
 
 
 class Job(BaseModel):
@@ -54,6 +23,12 @@ class Job(BaseModel):
     assertions: Assertions | None = None
     """Instead of `tests`, for data sets that have no inputs and outputs; less trustworthy, see
     `Assertions`."""
+    comparison: Comparison = "close"
+    """How outputs are compared with the expected ones."""
+    checker: Checker | None = None
+    """Decides instead of `comparison`; programs on stdin only."""
+    result_argument: int | None = None
+    """Position of the argument whose value after the call is compared; None: the returned value."""
     limits: Limits | None = None
     """None: the limits of the sandbox's configuration."""
     stop_at_first_failure: bool = False
@@ -75,8 +50,12 @@ class Job(BaseModel):
         return cls(
             id=problem.id if id is None else id,
             source=source,
-            fn_name=problem.fn_name,
+            fn_name=None if problem.assertions else problem.fn_name,
             tests=problem.tests,
+            assertions=problem.assertions,
+            comparison=problem.comparison,
+            checker=problem.checker,
+            result_argument=problem.result_argument,
             limits=limits,
         )
 
@@ -92,11 +71,3 @@ class Job(BaseModel):
         if self.assertions is not None and (self.tests or self.fn_name is not None):
             raise ValueError("assertions call the program themselves: leave out tests and fn_name")
         return self
-
-
-def _require_python(text: str, what: str) -> str:
-    try:
-        compile(text, what, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{what} is not Python: {error}") from None
-    return text

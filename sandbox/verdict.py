@@ -85,7 +85,7 @@ class Verdict:
     """The program used something that coverage relies on: do not trust `statements`."""
     trusted_tests: bool = True
     """False if the tests were assertions, which the program could read and whose results it could
-    forge (see `sandbox.job.Assertions`)."""
+    forge (see `curriculum.problem.Assertions`)."""
     isolation: Literal["docker", "process"] = "process"
     """What separated the program from the machine."""
     stopped_early: bool = False

@@ -1,1 +1,1 @@
-"""Benchmarks: a module per package, and the record that all of them write."""
+"""Benchmarks: a folder per package, and the record that all of them write."""

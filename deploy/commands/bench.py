@@ -47,15 +47,15 @@ def sandbox(
     """Measure throughput, the cost of coverage, deadlines and endurance (needs Docker)."""
     if rounds < 1 or (soak is not None and soak < 10):
         raise ConfigError("--rounds must be at least 1 and --soak at least 10")
-    from deploy.bench import sandbox as benchmark
-    from deploy.bench import sandbox_soak
     from deploy.bench.record import run_benchmark
+    from deploy.bench.sandbox import measure as benchmark
+    from deploy.bench.sandbox import soak as soak_benchmark
 
     if soak is not None:
-        return run_benchmark("sandbox-soak", sandbox_soak.measure(soak), out)
+        return run_benchmark("sandbox-soak", soak_benchmark.measure(soak), out)
     if quick:
         return run_benchmark("sandbox-quick", benchmark.measure(2, 500), out)
-    figures = benchmark.measure(rounds, sandbox_soak.SHORT_SOAK_PROGRAMS)
+    figures = benchmark.measure(rounds, soak_benchmark.SHORT_SOAK_PROGRAMS)
     return run_benchmark("sandbox", figures, out)
 
 
@@ -67,7 +67,7 @@ def curriculum(
     out: Out = RESULTS,
 ) -> int:
     """Measure loading, cutting and observing problems."""
-    from deploy.bench.curriculum import MIN_PROBLEMS, measure
+    from deploy.bench.curriculum.measure import MIN_PROBLEMS, measure
     from deploy.bench.record import run_benchmark
 
     if problems < MIN_PROBLEMS or observations < 1:
@@ -92,7 +92,7 @@ def fleet(
     if rounds < 1 or min(sizes) < 1:
         raise ConfigError("--rounds and every size in --workers must be at least 1")
     use_token_authentication()
-    from deploy.bench.fleet import measure
+    from deploy.bench.fleet.measure import measure
     from deploy.bench.record import run_benchmark
 
     return run_benchmark("fleet", measure(rounds, sizes, _log_stage), out)
@@ -103,7 +103,7 @@ def learner(*, rounds: Rounds = 5, out: Out = RESULTS) -> int:
     """Measure one update against TRL's and one with full logits, and the memory of the loss."""
     if rounds < 1:
         raise ConfigError("--rounds must be at least 1")
-    from deploy.bench.learner import measure
+    from deploy.bench.learner.measure import measure
     from deploy.bench.record import run_benchmark
 
     try:

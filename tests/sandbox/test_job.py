@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from curriculum.problem import Problem, Test
-from sandbox import Assertions, Job, Limits
+from curriculum.problem import Assertions, Problem, Test
+from sandbox import Job, Limits
 
 PROBLEM = Problem(
     id="double",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from curriculum.datasets.registry import FORMATS, read_source
-from sandbox import Assertions, Job, Limits, Outcome
+from curriculum.problem import Assertions
+from sandbox import Job, Limits, Outcome
 
 pytestmark = pytest.mark.docker
 

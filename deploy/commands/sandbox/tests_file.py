@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from curriculum.errors import first_fault
-from curriculum.problem import Test
+from curriculum.problem import Assertions, Test
 from deploy.errors import ConfigError
-from sandbox import Assertions
 
 SHAPES = (
     'a list of {"input", "output", "kwargs"?}, or {"fn_name"?, "tests": [such a list]}, '

@@ -14,7 +14,7 @@ from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.training.trainer import Trainer
 from curriculum.subtask import Subtask
-from deploy.bench.fake_actors import SteadyLearner, steady_trainer
+from deploy.bench.fleet.fake_actors import SteadyLearner, steady_trainer
 from learner.trajectory import TrajectoryGroup
 from sandbox import Job, Outcome, Verdict
 

@@ -9,7 +9,7 @@ from curriculum.errors import BadRecord
 from curriculum.problem import TIERS
 from curriculum.start_points import START_POINT_KINDS
 from curriculum.subtask import solution_points, stage_count
-from deploy.bench.curriculum import (
+from deploy.bench.curriculum.measure import (
     BLOCKS,
     bare_parse,
     load_and_cut,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-import deploy.bench.learner_baselines as baselines
-from deploy.bench.learner import GROUP, VOCABULARY, Workload, make_model, samples
+import deploy.bench.learner.baselines as baselines
+from deploy.bench.learner.measure import GROUP, VOCABULARY, Workload, make_model, samples
 
 SMALL = Workload(
     samples=8, minibatch=4, micro_batch=2, longest_prompt=8, longest_response=12, hidden_size=32,

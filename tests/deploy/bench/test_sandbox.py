@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from deploy.bench import sandbox_soak
-from deploy.bench.sandbox import ATTACK_TESTS, COVERAGE_TESTS, NOT_ATTACKS, SUITE
-from deploy.bench.sandbox_baselines import COMPARISON_FILES, DRIVER, LOOP, PACKAGE
-from deploy.bench.sandbox_soak import Soak, soak
+from deploy.bench.sandbox import soak as soak_benchmark
+from deploy.bench.sandbox.baselines import COMPARISON_FILES, DRIVER, LOOP, PACKAGE
+from deploy.bench.sandbox.measure import ATTACK_TESTS, COVERAGE_TESTS, NOT_ATTACKS, SUITE
+from deploy.bench.sandbox.soak import Soak, soak
 from deploy.progress import StageProgress
 from deploy.versions import ROOT
 
@@ -93,11 +93,11 @@ def test_a_short_soak_loses_nothing():
 
 def test_a_soak_is_judged_by_what_it_showed(monkeypatch: pytest.MonkeyPatch):
     result = Soak(100, kills=2, lost=1, duplicated=0, wrong=3, memory_drift_mb=20.5, fd_drift=0)
-    monkeypatch.setattr(sandbox_soak, "soak", lambda programs, on_verdict: result)
+    monkeypatch.setattr(soak_benchmark, "soak", lambda programs, on_verdict: result)
     with StageProgress() as progress:
-        short = {f.name: f for f in sandbox_soak.endurance(100, progress)}
+        short = {f.name: f for f in soak_benchmark.endurance(100, progress)}
     assert short["soak_programs"].ok, "the number of programs has no target in a short soak"
     missed = {name for name, figure in short.items() if not figure.ok}
     assert missed == {"verdicts_lost", "verdicts_wrong", "memory_drift_mb"}
-    long = {f.name: f for f in sandbox_soak.measure(100)}
+    long = {f.name: f for f in soak_benchmark.measure(100)}
     assert not long["soak_programs"].ok, "100 programs prove no endurance"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bench.sandbox_corpus import bench_corpus
+from deploy.bench.sandbox.corpus import bench_corpus
 from sandbox import Outcome, Sandbox, SandboxConfig
 
 

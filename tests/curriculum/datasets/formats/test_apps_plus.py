@@ -151,7 +151,7 @@ def test_a_solution_that_begins_with_a_bracket_is_code(tmp_path):
         ({"canonical_solution": "  "}, "canonical_solution", "empty"),
         ({"canonical_solution": []}, "canonical_solution", "the list of solutions is empty"),
         ({"outputs": [2]}, "outputs", "1 outputs for 2 inputs"),
-        ({"inputs": [], "outputs": []}, "tests", "at least 1 item"),
+        ({"inputs": [], "outputs": []}, "tests", "at least 1 test"),
         ({"inputs": {"a": 1}}, "inputs", "must be a list, not dict"),
         ({"inputs": "[[1]"}, "inputs", "text that is not JSON"),
         ({"inputs": ["1", "2"]}, "tests", r"tests\[0\].input must be a list of arguments"),

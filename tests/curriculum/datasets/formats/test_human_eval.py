@@ -26,7 +26,7 @@ def test_the_solution_begins_with_the_prompt_and_tests_keep_tuples(write_records
         ("def check(c):\n    for i in 'a': pass", "test", "not an assert"),
         ("x = 1", "test", "exactly one `def check"),
         ("def check(c):\n    assert g(1) == 2", "test", "not a call of c"),
-        ("def check(c):\n    assert True", "tests", "at least 1 item"),
+        ("def check(c):\n    assert True", "tests", "at least 1 test"),
     ],
 )
 def test_a_bad_record_is_named_by_file_index_and_field(write_records, test, field, reason):

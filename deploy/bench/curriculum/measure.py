@@ -24,7 +24,7 @@ from curriculum.problem import TIERS, Problem, Test
 from curriculum.schedule.make import make_schedule
 from curriculum.synthetic.language import sample_spec
 from curriculum.synthetic.problems import run_on
-from deploy.bench.curriculum_stream import load_and_cut
+from deploy.bench.curriculum.stream import load_and_cut
 from deploy.bench.record import Figure
 from deploy.versions import ROOT
 
@@ -161,7 +161,7 @@ def _seconds(stream: Iterator[object], count: int) -> float:
 def _peak_mb(path: Path) -> float:
     """Peak resident memory of a fresh process that streams the file [MB]."""
     stream = subprocess.run(
-        [sys.executable, "-m", "deploy.bench.curriculum_stream", str(path)],
+        [sys.executable, "-m", "deploy.bench.curriculum.stream", str(path)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         timeout=MEMORY_TIMEOUT_S,

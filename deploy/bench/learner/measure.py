@@ -77,7 +77,7 @@ class Contender:
         path.write_text(json.dumps({**parts, "kind": kind, "model": str(folder / "model")}))
         self._log = (folder / f"{kind}.log").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.bench.learner_baselines", str(path)],
+            [sys.executable, "-m", "deploy.bench.learner.baselines", str(path)],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
         self.kind = kind
@@ -174,7 +174,7 @@ def loss_peak(kind: str, tokens: int) -> float:
         path = Path(temporary) / "loss.json"
         path.write_text(json.dumps({**task, **shape}))
         process = subprocess.run(
-            [sys.executable, "-m", "deploy.bench.learner_baselines", str(path)],
+            [sys.executable, "-m", "deploy.bench.learner.baselines", str(path)],
             cwd=ROOT, capture_output=True, text=True, timeout=LOSS_TIMEOUT_S, check=True,
         )  # fmt: skip
     return float(json.loads(process.stdout.splitlines()[-1])["peak_mib"])

@@ -1,6 +1,6 @@
 """One contender of the learner's benchmark in a process of its own: ours or a baseline.
 
-    python -m deploy.bench.learner_baselines SPEC
+    python -m deploy.bench.learner.baselines SPEC
 
 Writes a line of JSON when it is loaded, then one update's figures for each line that it reads.
 """
@@ -41,7 +41,7 @@ def main(path: str) -> None:
         update = load(spec)
     loaded = _status("VmRSS")
     print("{}", flush=True)
-    from deploy.bench.learner import samples
+    from deploy.bench.learner.measure import samples
 
     tokens = sum(len(prompt) + len(response) for prompt, response, _ in samples(spec))
     for _ in sys.stdin:
@@ -59,7 +59,7 @@ def _ours(spec: Spec) -> Callable[[], object]:
 
     ZeRO stage 0, because the baselines partition nothing either.
     """
-    from deploy.bench.learner import GROUP, samples
+    from deploy.bench.learner.measure import GROUP, samples
     from learner.config import LearnerConfig, OptimizerConfig, ZeroConfig
     from learner.ppo import PPOLearner
     from learner.trajectory import Trajectory, TrajectoryGroup
@@ -108,7 +108,7 @@ def _trl(spec: Spec) -> Callable[[], object]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer  # type: ignore[import-not-found]
 
-    from deploy.bench.learner import GROUP, samples
+    from deploy.bench.learner.measure import GROUP, samples
 
     batch = samples(spec)
 
@@ -200,7 +200,7 @@ def _full_logits(spec: Spec) -> Callable[[], object]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from deploy.bench.learner import GROUP, samples
+    from deploy.bench.learner.measure import GROUP, samples
     from learner.algorithm.advantage import grpo
 
     policy: Any = AutoModelForCausalLM.from_pretrained(spec["model"])

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from curriculum.problem import Test
 from deploy.bench.record import Figure, count, ratio
-from deploy.bench.sandbox_baselines import Baselines
-from deploy.bench.sandbox_corpus import bench_corpus, tight_loop
-from deploy.bench.sandbox_soak import endurance
+from deploy.bench.sandbox.baselines import Baselines
+from deploy.bench.sandbox.corpus import bench_corpus, tight_loop
+from deploy.bench.sandbox.soak import endurance
 from deploy.progress import StageProgress
 from deploy.versions import ROOT
 from sandbox.backends.docker import DockerBackend, DockerRunner

@@ -1,6 +1,6 @@
 """Streams a file of problems with the curriculum package and nothing else.
 
-    python -m deploy.bench.curriculum_stream FILE
+    python -m deploy.bench.curriculum.stream FILE
 
 Run as a program, it prints its own peak memory in megabytes.
 """

@@ -35,9 +35,9 @@ from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Request
 from actors.training.weight_sync import WeightSync
 from curriculum.synthetic.problems import synthetic_problems
-from deploy.bench.fake_actors import steady_trainer
+from deploy.bench.fleet.fake_actors import steady_trainer
+from deploy.bench.fleet.vllm_worker import BenchWorker
 from deploy.bench.record import Figure
-from deploy.bench.vllm_worker import BenchWorker
 from deploy.cluster.simulated import simulated_cluster
 from learner.config import LearnerConfig, ModelConfig
 

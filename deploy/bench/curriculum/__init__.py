@@ -1,0 +1,1 @@
+"""Benchmark of loading, cutting and observing."""

@@ -1,0 +1,1 @@
+"""Benchmark of speed, attacks, coverage and endurance of the sandbox."""
