@@ -49,12 +49,12 @@ class Round:
     @property
     def judged(self) -> tuple[Sample, ...]:
         """The samples that the sandbox judged."""
-        return tuple(sample for sample in self.samples if sample.judged)
+        return tuple(sample for group in self.groups for sample in group.judged)
 
     @property
     def faults(self) -> tuple[Sample, ...]:
         """The samples that the sandbox could not judge."""
-        return tuple(sample for sample in self.samples if not sample.judged)
+        return tuple(sample for group in self.groups for sample in group.faults)
 
 
 @dataclass
