@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(
     They come first because they take longest; the other worker runs everything else meanwhile.
     """
     for item in items:
-        if item.get_closest_marker("integration"):
+        if item.get_closest_marker("integration") and config.pluginmanager.hasplugin("xdist"):
             group = "learner" if item.nodeid.startswith("tests/learner") else "ray"
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
