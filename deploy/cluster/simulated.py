@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 from ray.cluster_utils import Cluster
 
+from deploy.cluster.authentication import auth_token
 from deploy.errors import ClusterError
 
 OBJECT_STORE = 120 << 20
@@ -93,6 +94,7 @@ def simulated_cluster() -> Iterator[SimulatedCluster]:
     Raises:
         ClusterError: the head did not start.
     """
+    auth_token()  # without one Ray's head ends at once where token authentication is on
     try:
         cluster = Cluster(
             initialize_head=True,
