@@ -1,5 +1,6 @@
 """Problems: a question, its canonical solution and its tests."""
 
+import re
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -86,8 +87,8 @@ class Checker(BaseModel):
 class Problem(BaseModel):
     """One programming problem with a correct solution.
 
-    The canonical solution is a whole program: run after the preamble, it defines `fn_name`
-    (call-based) or reads stdin and writes stdout (`fn_name` is None).
+    The solution is a whole program: run after the preamble, it defines `fn_name` (call-based) or
+    reads stdin and writes stdout (`fn_name` is None).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -97,12 +98,12 @@ class Problem(BaseModel):
     question: str
     """What the model is asked, as text (a comment block where the model continues Python)."""
     starter_code: str = ""
-    """Code every answer begins with; most useful when the canonical solution begins with it."""
+    """Code every answer begins with; most useful when the solution begins with it."""
     preamble: str = ""
     """Imports and helpers, as whole lines, that stand before every program of this problem; neither
     cut nor shown to the policy."""
-    canonical_solution: str
-    """The source the curriculum cuts."""
+    solution: str
+    """A whole program known to be right, the canonical solution; the curriculum cuts it."""
     fn_name: str | None = Field(default=None, min_length=1)
     """Function the tests call; None for a program tested on stdin and stdout."""
     assertions: Assertions | None = None
@@ -116,15 +117,15 @@ class Problem(BaseModel):
     result_argument: int | None = Field(default=None, ge=0)
     """Position of the argument whose value after the call is compared instead of the returned
     value, for functions that change it in place; None compares what is returned."""
-    difficulty: Tier
+    difficulty: Tier = "introductory"
     """Tier by which results are reported."""
-    source: str
+    source: str = ""
     """The data set it came from."""
 
     @property
     def program(self) -> str:
-        """The canonical solution behind its preamble: a program that passes the tests."""
-        return self.preamble + self.canonical_solution
+        """The solution behind its preamble: a program that passes the tests."""
+        return behind_preamble(self.preamble, self.solution)
 
     @field_validator("preamble")
     @classmethod
@@ -164,6 +165,51 @@ class Problem(BaseModel):
             if not call_based and test.kwargs:
                 raise ValueError(f"tests[{index}].kwargs: a stdin program takes no arguments")
         return tests
+
+
+def behind_preamble(preamble: str, code: str) -> str:
+    r"""The program of `code` behind a preamble; its last bytes stand for those of `code`, in place.
+
+    Python wants `from __future__` imports first. Those at the head of `code` are therefore written
+    before the preamble, and stand as `pass`, filled up to the same number of bytes, in `code`.
+
+    Example:
+        >>> behind_preamble("import os\n", "from __future__ import division\nx = 1\n")
+        'from __future__ import division\nimport os\npass                           \nx = 1\n'
+    """
+    if not preamble:
+        return code
+    imports: list[str] = []
+    parts: list[str] = []
+    at = 0
+    while match := _HEAD.match(code, at):
+        statement = match["future"]
+        if statement:
+            imports.append(f"{statement}\n")
+        parts.append(_blanked(statement) if statement else match[0])
+        at = match.end()
+    return "".join([*imports, preamble, *parts, code[at:]]) if imports else preamble + code
+
+
+_HEAD = re.compile(
+    r"""
+    [ \t\f]*(?:\#[^\n]*|\r)?\n                  # a blank line or a comment
+    | (?:[rRuU]?\"{3}(?:[^"\\]|\\.|"(?!""))*"{3}  # a docstring
+      | [rRuU]?'{3}(?:[^'\\]|\\.|'(?!''))*'{3}
+      | [rRuU]?"(?!")(?:[^"\\\n]|\\.)*"
+      | [rRuU]?'(?!')(?:[^'\\\n]|\\.)*'
+      )[ \t]*(?:;[ \t]*|(?=\#|\r?\n|\Z))
+    | (?P<future>from[ \t]+__future__[ \t]+import\b[ \t]*(?:\([^)]*\)|(?:[^\n;\#\\]|\\\n)*))
+    | [ \t]*;[ \t]*                            # between statements on one line
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What may stand before or between `from __future__` imports, or one of them."""
+
+
+def _blanked(statement: str) -> str:
+    blank = "".join("\n" if char == "\n" else " " * len(char.encode()) for char in statement)
+    return "pass" + blank[4:]
 
 
 def _require_python(text: str, what: str) -> str:

@@ -28,7 +28,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curriculum.problem import Problem
+from curriculum.problem import Problem, behind_preamble
 from curriculum.prompt import Prompt
 from curriculum.statements import (
     first_line,
@@ -53,7 +53,7 @@ class Program:
     """A whole program, and which range of the policy's text is in it."""
 
     source: str
-    """Preamble, prefix, and the completion's bytes from `begin` to `end`."""
+    """Preamble, prefix, and the completion's bytes from `begin` to `end` (`behind_preamble`)."""
     completion_start: int
     """Byte offset in `source.encode()` at which the completion's range begins."""
     begin: int
@@ -71,13 +71,14 @@ def assemble(problem: Problem, prompt: Prompt, completion: str) -> Program:
     """Make the program of a completion by the rules above."""
     begin, end = _fenced_range(problem, prompt, completion)
     end = begin + _code_end(problem, prompt.prefix, completion[begin:end])
-    before = problem.preamble + prompt.prefix
-    begin_byte = len(completion[:begin].encode())
+    stretch = completion[begin:end]
+    source = behind_preamble(problem.preamble, prompt.prefix + stretch)
+    begin_byte, length = len(completion[:begin].encode()), len(stretch.encode())
     return Program(
-        source=before + completion[begin:end],
-        completion_start=len(before.encode()),
+        source=source,
+        completion_start=len(source.encode()) - length,
         begin=begin_byte,
-        end=begin_byte + len(completion[begin:end].encode()),
+        end=begin_byte + length,
     )
 
 

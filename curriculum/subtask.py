@@ -69,7 +69,7 @@ def stage_offsets(points: tuple[int, ...]) -> tuple[int, ...]:
 def solution_points(problem: Problem, kinds: frozenset[str]) -> tuple[int, ...]:
     """Start points of the canonical solution, without those inside its starter code."""
     starter_end = len(starter_prefix(problem))
-    return tuple(p for p in start_points(problem.canonical_solution, kinds) if p >= starter_end)
+    return tuple(p for p in start_points(problem.solution, kinds) if p >= starter_end)
 
 
 def cut(problem: Problem, stage: int, kinds: frozenset[str]) -> Subtask:
@@ -111,7 +111,7 @@ def starter_prefix(problem: Problem) -> str:
 
     White space at its end is left to the policy, like the newline at every other cut.
     """
-    starter, solution = problem.starter_code.rstrip(), problem.canonical_solution
+    starter, solution = problem.starter_code.rstrip(), problem.solution
     next_character = solution[len(starter) : len(starter) + 1]
     complete = not next_character or next_character.isspace()
     return starter if solution.startswith(starter) and complete else ""
@@ -122,5 +122,5 @@ def _full_task_end(problem: Problem) -> int:
 
 
 def _split(problem: Problem, stage: int, stages: int, end: int) -> Subtask:
-    solution = problem.canonical_solution
+    solution = problem.solution
     return Subtask(problem, stage, stages, solution[:end], solution[end:])

@@ -223,7 +223,7 @@ class Run:
 
 def parity_sequences(problems: Sequence[Problem], tokenizer: Any, longest: int) -> list[list[int]]:
     """Token ids of the first problems with their canonical solutions, each below `longest`."""
-    texts = [f"{p.question}\n{p.canonical_solution}" for p in problems[:PARITY_PROBLEMS]]
+    texts = [f"{p.question}\n{p.solution}" for p in problems[:PARITY_PROBLEMS]]
     return [tokenizer.encode(text, add_special_tokens=False)[: longest - 1] for text in texts]
 
 

@@ -39,7 +39,7 @@ class Counts:
         self.problems += 1
         self.call_based += problem.fn_name is not None
         self.tests.append(len(problem.tests))
-        solution = problem.canonical_solution
+        solution = problem.solution
         self.lines.append(sum(bool(line.strip()) for line in solution.splitlines()))
         try:
             points = solution_points(problem, kinds)

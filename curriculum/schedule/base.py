@@ -229,7 +229,7 @@ class Schedule(ABC):
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for problem, offsets in zip(self._problems, self._offsets, strict=True):
-            digest.update(repr((problem.id, problem.canonical_solution, offsets)).encode())
+            digest.update(repr((problem.id, problem.solution, offsets)).encode())
         return digest.hexdigest()
 
 

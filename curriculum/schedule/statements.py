@@ -18,5 +18,5 @@ class StatementSchedule(Schedule):
     @override
     def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
         starter_end = len(starter_prefix(problem))
-        points = statement_points(problem.canonical_solution)
+        points = statement_points(problem.solution)
         return tuple(point for point in points if point > starter_end)

@@ -84,7 +84,7 @@ def _new_problem(rng: random.Random, tier: Tier, taken: set[str], problem_id: st
             return Problem(
                 id=problem_id,
                 question=spec.question,
-                canonical_solution=spec.solution(),
+                solution=spec.solution(),
                 fn_name="f",
                 tests=tests,
                 difficulty=tier,

@@ -124,7 +124,7 @@ def solution_with_cuts(problem: Problem, kinds: frozenset[str]) -> list[str]:
     for index, point in enumerate(points):
         stage = f", stage {stage_at[index]} of {stages}" if index in stage_at else ""
         marks.setdefault(point, []).append(f"start point {index}{stage}")
-    solution, start, lines = problem.canonical_solution, 0, []
+    solution, start, lines = problem.solution, 0, []
     for point in sorted(marks):
         lines += _segment(solution[start:point]) if point > start else []
         lines.append(f"-----8<----- {'; '.join(marks[point])}")

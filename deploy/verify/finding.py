@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from curriculum.datasets.formats.apps import PREAMBLE
-from curriculum.problem import Problem
+from curriculum.problem import Problem, behind_preamble
 from sandbox import Job, Outcome, Verdict
 
 
@@ -73,7 +73,9 @@ def examine(problem: Problem, slot: Slot, runs: int) -> Finding:
     """
     first = _run_repeatedly(problem, slot, runs)
     if first.cause is Cause.runtime_error and _NAME_ERROR.match(first.detail):
-        repaired = problem.model_copy(update={"preamble": PREAMBLE + problem.preamble})
+        repaired = problem.model_copy(
+            update={"preamble": behind_preamble(PREAMBLE, problem.preamble)}
+        )
         second = _run_repeatedly(repaired, slot, runs)
         if second.cause is Cause.passed:
             return Finding(repaired, Cause.repaired, first.detail, first.runs + second.runs)

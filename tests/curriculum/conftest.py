@@ -13,7 +13,7 @@ def make_problem():
             **{
                 "id": f"p{number}",
                 "question": f"# question {number}",
-                "canonical_solution": f"def f(x):\n{body}    return x\n",
+                "solution": f"def f(x):\n{body}    return x\n",
                 "fn_name": "f",
                 "tests": (Test(input=[0], output=0),),
                 "difficulty": "introductory",

@@ -1,5 +1,9 @@
+import ast
+
 import pytest
 from pydantic import ValidationError
+
+from curriculum.problem import Problem, behind_preamble
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,42 @@ def test_empty_and_unknown_values_are_refused(make_problem, field, value):
 
 def test_a_preamble_is_whole_lines_before_the_solution(make_problem):
     problem = make_problem(preamble="import math\n")
-    assert problem.program == f"import math\n{problem.canonical_solution}"
+    assert problem.program == f"import math\n{problem.solution}"
     with pytest.raises(ValidationError, match="must end with a newline"):
         make_problem(preamble="import math")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from __future__ import annotations\nx: List[int] = 1\n",
+        "\r\n# coding\r\nfrom __future__ import annotations\r\nx: y = 1\r\n",
+        '"""Text."""\nfrom __future__ import (\n  division,  # é\n)\nx = 1\n',
+        "'text'; from __future__ import division; from __future__ import annotations; x = 1",
+        "from __future__ import \\\n    division\nx = 1\n",
+    ],
+)
+def test_future_imports_compile_behind_a_preamble_and_the_code_keeps_its_place(code):
+    preamble = '"""Helpers."""\nimport math\n'
+    program = behind_preamble(preamble, code)
+    first = ast.parse(program).body[0]
+    assert isinstance(first, ast.ImportFrom)
+    assert first.module == "__future__"
+    tail = program.encode()[-len(code.encode()) :]
+    assert tail.endswith(code.encode()[-5:])
+    assert tail.count(b"\n") == code.encode().count(b"\n")
+    assert program.encode()[: -len(tail)].endswith(preamble.encode())
+    compile(program, "program", "exec", dont_inherit=True)
+
+
+@pytest.mark.parametrize("start", ["x = 1\n", "'''open\n", "f()\n"])
+def test_what_python_refuses_without_a_preamble_it_refuses_behind_one(start):
+    code = start + "from __future__ import division\n"
+    assert behind_preamble("import math\n", code) == "import math\n" + code
+
+
+def test_only_id_question_solution_and_tests_must_be_given():
+    required = {name for name, field in Problem.model_fields.items() if field.is_required()}
+    assert required == {"id", "question", "solution"}
+    with pytest.raises(ValidationError, match="at least 1 test"):
+        Problem(id="a", question="q", solution="print(1)")

@@ -206,7 +206,7 @@ def test_a_program_that_parses_only_loses_its_end(make_problem, pieces):
 @pytest.mark.parametrize("fenced", [False, True], ids=["base", "chat"])
 def test_every_remainder_completes_its_solution_whatever_follows(fenced):
     for problem in synthetic_problems(seed=3, per_tier=5):
-        points = statement_points(problem.canonical_solution)
+        points = statement_points(problem.solution)
         for index in range(FULL_TASK, len(points)):
             task = cut_before(problem, index, points)
             prompt = Prompt((), task.prefix, fenced and task.prefix != "")

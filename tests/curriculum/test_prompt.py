@@ -24,7 +24,7 @@ AWKWARD = '@deco\ndef f(x):\n\n\n    s = {"ü漢🐍": [1,\n  2]}\n    if s:\n  
 
 
 def every_cut(problem):
-    points = statement_points(problem.canonical_solution)
+    points = statement_points(problem.solution)
     return [cut_before(problem, index, points) for index in range(FULL_TASK, len(points))]
 
 
@@ -55,7 +55,7 @@ def styles(tokenizer):
 
 def test_the_ids_of_a_prompt_are_the_first_of_the_whole_text(tokenizer, make_problem):
     table, seen = token_bytes(tokenizer), 0
-    awkward = make_problem(canonical_solution=AWKWARD)
+    awkward = make_problem(solution=AWKWARD)
     for config in styles(tokenizer):
         encode = encoder(tokenizer, config).encode
         for task in [t for problem in [*PROBLEMS, awkward] for t in every_cut(problem)]:
@@ -90,7 +90,7 @@ def test_nothing_of_the_remainder_is_in_a_prompt(tokenizer, data):
     code = task.remainder.lstrip()
     white = task.remainder[: len(task.remainder) - len(code)]
     other = dataclasses.replace(task, remainder=white + data.draw(st.text(min_size=1)).lstrip())
-    hidden = task.problem.model_copy(update={"canonical_solution": "x", "tests": ()})
+    hidden = task.problem.model_copy(update={"solution": "x", "tests": ()})
     other = dataclasses.replace(other, problem=hidden)
     for config in styles(tokenizer):
         encode = encoder(tokenizer, config).encode
@@ -125,7 +125,7 @@ def test_whole_characters_are_removed_and_nothing_of_the_question(make_problem):
         return ids
 
     stub = SimpleNamespace(chat_template=None, encode=encode)
-    problem = make_problem(question="# ü", canonical_solution="# ü\nif x: pass\n")
+    problem = make_problem(question="# ü", solution="# ü\nif x: pass\n")
     made = PromptEncoder(stub, table, BASE)
     assert made.encode(Subtask(problem, 0, 1, "# ü", "\nif x: pass\n")).prefix == "# "
     alone = made.encode(Subtask(problem, 0, 1, "ü"[:0], "\nif"))

@@ -158,7 +158,7 @@ def test_a_remainder_begins_with_white_space_and_the_statement(source):
 
 @given(source=sources())
 def test_every_cut_is_exact_and_lower_stages_have_shorter_prefixes(make_problem, source):
-    problem = make_problem(canonical_solution=source.text)
+    problem = make_problem(solution=source.text)
     points = start_points(source.text, ALL)
     stages = stage_count(len(points))
     tasks = [cut(problem, stage, ALL) for stage in range(FULL_TASK, stages)]
@@ -230,5 +230,5 @@ def test_statement_points_are_where_statements_begin(source, starts):
 
 def test_every_start_point_is_before_a_statement():
     for problem in synthetic_problems(seed=2, per_tier=5):
-        points = statement_points(problem.canonical_solution)
-        assert set(start_points(problem.canonical_solution, ALL)) <= set(points)
+        points = statement_points(problem.solution)
+        assert set(start_points(problem.solution, ALL)) <= set(points)

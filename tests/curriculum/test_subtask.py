@@ -73,20 +73,18 @@ def test_the_full_task_begins_with_starter_code_that_the_solution_begins_with(ma
     problem = make_problem(points=2, starter_code="def f(x):\n    ")
     task = cut(problem, FULL_TASK, ALL)
     assert task.prefix == "def f(x):"
-    assert task.prefix + task.remainder == problem.canonical_solution
+    assert task.prefix + task.remainder == problem.solution
 
 
 @pytest.mark.parametrize("starter", ["def g(x):\n    ", "def", "def f(x):\n    if"])
 def test_starter_code_that_the_solution_does_not_begin_with_is_no_prefix(make_problem, starter):
     solution = "define = 1\ndef f(x):\n    iffy = 2\n"
-    assert starter_prefix(make_problem(canonical_solution=solution, starter_code=starter)) == ""
+    assert starter_prefix(make_problem(solution=solution, starter_code=starter)) == ""
 
 
 def test_start_points_inside_starter_code_do_not_count(make_problem):
     solution = "if True:\n    import math\ndef f(x):\n    if x:\n        x = 0\n    return x\n"
-    problem = make_problem(
-        canonical_solution=solution, starter_code="if True:\n    import math\ndef f(x):\n"
-    )
+    problem = make_problem(solution=solution, starter_code="if True:\n    import math\ndef f(x):\n")
     task = cut(problem, 0, ALL)
     assert task.stages == 1
     assert task.remainder.startswith("\n    if x:")
@@ -102,9 +100,9 @@ def test_stage_offsets_are_the_ends_of_the_prefixes(make_problem):
 
 def test_every_cut_before_a_statement_is_exact():
     for problem in synthetic_problems(seed=2, per_tier=5):
-        offsets = statement_points(problem.canonical_solution)
+        offsets = statement_points(problem.solution)
         for stage in range(len(offsets)):
             task = cut_before(problem, stage, offsets)
-            assert task.prefix + task.remainder == problem.canonical_solution
+            assert task.prefix + task.remainder == problem.solution
     with pytest.raises(ValueError, match=f"no stage {len(offsets)}"):
         cut_before(problem, len(offsets), offsets)

@@ -10,7 +10,7 @@ PROBLEM = Problem(
     id="double",
     question="Double x.",
     preamble="import math\n",
-    canonical_solution="def f(x):\n    return 2 * x\n",
+    solution="def f(x):\n    return 2 * x\n",
     fn_name="f",
     tests=(Test(input=[1], output=2),),
     difficulty="introductory",

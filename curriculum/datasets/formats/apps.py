@@ -136,7 +136,7 @@ def _apps_problem(record: RecordReader) -> Problem:
         question=record.text("question").strip(),
         starter_code=starter_without_tabs(record.text("starter_code", ""), written),
         preamble=PREAMBLE if fn_name and "class Solution" in solution else "",
-        canonical_solution=solution,
+        solution=solution,
         fn_name=fn_name,
         tests=input_output.tests("inputs", "outputs", call_based=fn_name is not None),
         difficulty=record.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0]),

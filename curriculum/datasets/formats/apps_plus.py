@@ -80,7 +80,7 @@ def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
 
 def _apps_plus_problem(record: RecordReader, mapping: KeyMapping, default_id: str) -> Problem:
     fields = mapping.normalised(record)
-    written = _solution(fields, packed=mapping.key_of("canonical_solution") == "solutions")
+    written = _solution(fields, packed=mapping.key_of("solution") == "solutions")
     starter = starter_without_tabs(fields.text("starter_code", ""), written)
     solution = without_tabs(written)
     fn_name = fields.get("fn_name") or None
@@ -93,7 +93,7 @@ def _apps_plus_problem(record: RecordReader, mapping: KeyMapping, default_id: st
         question=fields.text("question"),
         starter_code=starter,
         preamble=preamble if not preamble or preamble.endswith("\n") else f"{preamble}\n",
-        canonical_solution=solution,
+        solution=solution,
         fn_name=fn_name,
         tests=fields.tests("inputs", "outputs", call_based=fn_name is not None),
         difficulty=fields.tier("difficulty", {tier: tier for tier in TIERS}),
@@ -102,15 +102,15 @@ def _apps_plus_problem(record: RecordReader, mapping: KeyMapping, default_id: st
 
 
 def _solution(fields: RecordReader, packed: bool) -> str:
-    value = fields.decoded("canonical_solution") if packed else fields.get("canonical_solution")
+    value = fields.decoded("solution") if packed else fields.get("solution")
     if isinstance(value, list):
         if not value:
-            raise fields.error("canonical_solution", "the list of solutions is empty")
+            raise fields.error("solution", "the list of solutions is empty")
         value = cast(list[Any], value)[0]
-    single = RecordReader(fields.path, fields.where, {"canonical_solution": value})
-    text = single.text("canonical_solution")
+    single = RecordReader(fields.path, fields.where, {"solution": value})
+    text = single.text("solution")
     if not text.strip():
-        raise fields.error("canonical_solution", "empty")
+        raise fields.error("solution", "empty")
     return text
 
 

@@ -8,7 +8,7 @@ from curriculum.datasets.formats.record import RecordReader
 ALIASES: dict[str, tuple[str, ...]] = {
     "id": ("id", "task_id", "problem_id"),
     "question": ("question", "prompt", "problem", "description", "problem_description"),
-    "canonical_solution": ("canonical_solution", "solution", "solutions"),
+    "solution": ("solution", "canonical_solution", "solutions"),
     "starter_code": ("starter_code", "starter"),
     "preamble": ("preamble", "prefix"),
     "fn_name": ("fn_name", "function_name", "entry_point"),

@@ -17,7 +17,7 @@ def human_eval_problem(record: RecordReader) -> Problem:
         id=record.text("task_id"),
         question=f"# Complete the function {fn_name}.",
         starter_code=prompt,
-        canonical_solution=prompt + record.code("canonical_solution"),
+        solution=prompt + record.code("canonical_solution"),
         fn_name=fn_name,
         tests=record.convert("test", tests_of_check),
         difficulty=TIER,

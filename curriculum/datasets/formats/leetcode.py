@@ -23,7 +23,7 @@ def leetcode_problem(record: RecordReader) -> Problem:
         question=record.text("problem_description").strip(),
         starter_code=record.code("starter_code", ""),
         preamble=f"{preamble}\n\n" if preamble else "",
-        canonical_solution=record.code("completion"),
+        solution=record.code("completion"),
         fn_name=record.text("entry_point").removeprefix("Solution()."),
         tests=record.convert("test", tests_of_check),
         difficulty=record.tier("difficulty", LEVELS),

@@ -18,7 +18,7 @@ def mbpp_problem(record: RecordReader) -> Problem:
         id=f"mbpp/{record.get('task_id')}",
         question=record.text("text").strip(),
         preamble=f"{setup}\n" if setup else "",
-        canonical_solution=record.code("code"),
+        solution=record.code("code"),
         fn_name=fn_name,
         tests=tests,
         difficulty=TIER,

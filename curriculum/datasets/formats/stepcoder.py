@@ -15,6 +15,6 @@ def read(path: Path) -> Reading:
 FORMAT = Format(
     name="stepcoder",
     description="StepCoder's own JSONL, which a run reads and `stepcoder data convert` writes",
-    recognises=has_keys(("id", "question", "canonical_solution", "tests")),
+    recognises=has_keys(("id", "question", "solution", "tests")),
     read=read,
 )

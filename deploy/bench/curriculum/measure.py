@@ -83,7 +83,7 @@ def generate_problems(problems: int) -> Iterator[Problem]:
         yield Problem(
             id=f"bench/{number:07d}",
             question=spec.question,
-            canonical_solution=spec.solution(),
+            solution=spec.solution(),
             fn_name="f",
             tests=tuple(Test(input=[i], output=o) for i, o in zip(inputs, outputs, strict=True)),
             difficulty=tier,
@@ -95,7 +95,7 @@ def bare_parse(path: Path) -> Iterator[ast.Module]:
     """Stream the file through `json.loads` and `ast.parse` only: the baseline."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
-            yield ast.parse(json.loads(line)["canonical_solution"])
+            yield ast.parse(json.loads(line)["solution"])
 
 
 def load_cut_vs_bare_parse(path: Path, problems: int) -> Figure:

@@ -142,7 +142,7 @@ def steady_trainer(
     """A real Trainer, schedule, collector, ledger and metrics log around the stand-ins."""
     problems = synthetic_problems(seed=4, per_tier=max(4, loop.prompts_per_step))
     heldout = synthetic_problems(seed=5, per_tier=1)
-    texts = (f"{p.question}\n{p.canonical_solution}" for p in problems)
+    texts = (f"{p.question}\n{p.solution}" for p in problems)
     fleet = SteadyFleet(generate_s)
     made = RunFolder(folder)
     made.clear()

@@ -160,7 +160,7 @@ def create_model(shape: ModelConfig, folder: Path) -> Path:
     from learner.models.networks import create_llama
     from learner.tokenizer import train_tokenizer
 
-    texts = (f"{p.question}\n{p.canonical_solution}" for p in synthetic_problems(1, 40))
+    texts = (f"{p.question}\n{p.solution}" for p in synthetic_problems(1, 40))
     tokenizer = train_tokenizer(texts, shape.vocab_size)
     create_llama(shape, tokenizer, seed=1).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -60,7 +60,7 @@ class Pool:
     async def run(self, job: Job) -> Verdict:
         self.jobs.append(job)
         await asyncio.sleep(self.delay_s)
-        solutions = {problem.canonical_solution for problem in PROBLEMS}
+        solutions = {problem.solution for problem in PROBLEMS}
         passed = Outcome.passed if job.source in solutions else Outcome.failed
         if job.id in self.faults:
             passed = Outcome.infra_error
@@ -71,7 +71,7 @@ class Pool:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    return train_tokenizer((f"{p.question}\n{p.canonical_solution}" for p in PROBLEMS), 400)
+    return train_tokenizer((f"{p.question}\n{p.solution}" for p in PROBLEMS), 400)
 
 
 def collector(tokenizer: Any, fleet: Fleet, pool: Pool, **rollout: Any) -> Collector:
@@ -95,7 +95,7 @@ def test_every_group_comes_back_whole_in_order_with_its_programs(tokenizer: Any)
     assert ids == [[40, 41, 42], [43, 44, 45]]
     for group in finished.groups:
         for sample in group.samples:
-            assert sample.program.source == group.subtask.problem.canonical_solution
+            assert sample.program.source == group.subtask.problem.solution
             assert sample.verdict.outcome is Outcome.passed
             written = len(sample.program.source.encode()) - sample.program.completion_start
             assert sum(sample.token_lengths) == written
@@ -149,12 +149,12 @@ def test_text_around_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any
     problem = PROBLEMS[2]
     before, after = "Sure:\n```python\n", "\n```\nThis solves it."
     prompt = tuple(tokenizer.encode(f"{problem.question}\n"))
-    fleet.remainders[prompt] = f"{before}{problem.canonical_solution}{after}"
+    fleet.remainders[prompt] = f"{before}{problem.solution}{after}"
     subtasks = [cut(problem, FULL_TASK, KINDS)]
     group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).groups[0]
     sample = group.samples[0]
-    assert sample.program.source == problem.canonical_solution + "\n"
-    assert sample.text == f"{before}{problem.canonical_solution}{after}"
+    assert sample.program.source == problem.solution + "\n"
+    assert sample.text == f"{before}{problem.solution}{after}"
     mask = trajectory(group, sample, RewardConfig()).executed_mask
     half, at = len(sample.program.source.encode()) // 2, 0
     for kept, length in zip(mask, sample.token_lengths, strict=True):

@@ -10,7 +10,7 @@ from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
 from curriculum.errors import BadRecord
 
 STEPCODER = {
-    "id": "a", "question": "q", "canonical_solution": "def f(x): return x", "fn_name": "f",
+    "id": "a", "question": "q", "solution": "def f(x): return x", "fn_name": "f",
     "tests": [{"input": [1], "output": 1}], "difficulty": "interview", "source": "test",
 }  # fmt: skip
 APPS_PLUS = {

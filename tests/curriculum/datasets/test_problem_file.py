@@ -19,7 +19,7 @@ PROBLEMS = st.builds(
     id=st.uuids().map(str),
     question=TEXT,
     starter_code=TEXT,
-    canonical_solution=TEXT,
+    solution=TEXT,
     fn_name=st.just("f"),
     tests=st.lists(
         st.builds(

@@ -47,7 +47,7 @@ def human_eval() -> list[Problem]:
             id=record["task_id"],
             question="",
             starter_code=record["prompt"],
-            canonical_solution=record["prompt"] + record["canonical_solution"],
+            solution=record["prompt"] + record["canonical_solution"],
             fn_name=record["entry_point"],
             tests=(Test(input=[], output=None),),
             difficulty="interview",
@@ -61,7 +61,7 @@ def check_every_cut(problem: Problem) -> int:
     """Cut at every stage; returns the number of stages."""
     stages = cut(problem, FULL_TASK, ALL).stages
     tasks = [cut(problem, stage, ALL) for stage in range(FULL_TASK, stages)]
-    solution = problem.canonical_solution.encode()
+    solution = problem.solution.encode()
     for task in tasks:
         assert task.prefix.encode() + task.remainder.encode() == solution
         assert not task.prefix[-1:].isspace()
@@ -83,7 +83,7 @@ def test_all_of_mbpp_loads_and_cuts(mbpp):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_prompts_of_mbpp_are_the_first_ids_of_the_whole_text(mbpp, kind):
-    tokenizer = KINDS[kind]([f"{p.question}\n{p.canonical_solution}" for p in mbpp[:200]])
+    tokenizer = KINDS[kind]([f"{p.question}\n{p.solution}" for p in mbpp[:200]])
     encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), PromptConfig())
     removed = 0
     for problem in mbpp[200:500]:
@@ -101,7 +101,7 @@ def test_all_of_human_eval_cuts_behind_its_starter_code(human_eval):
     for problem in human_eval:
         check_every_cut(problem)
         assert cut(problem, FULL_TASK, ALL).prefix == problem.starter_code.rstrip()
-    points = [len(start_points(problem.canonical_solution, ALL)) for problem in human_eval]
+    points = [len(start_points(problem.solution, ALL)) for problem in human_eval]
     assert sum(points) / len(points) == pytest.approx(1.93, abs=0.02)
 
 
@@ -110,7 +110,7 @@ def test_mbpp_as_published_with_carriage_returns_and_tabs_cuts_exactly(make_prob
     carriage_returns = sum("\r\n" in record["code"] for record in records)
     assert (len(records), carriage_returns) == (974, 972)
     for record in records:
-        check_every_cut(make_problem(canonical_solution=record["code"]))
+        check_every_cut(make_problem(solution=record["code"]))
 
 
 def test_the_apps_samples_cut(make_problem):
@@ -123,7 +123,7 @@ def test_the_apps_samples_cut(make_problem):
             compile(source, "<solution>", "exec", dont_inherit=True)
         except SyntaxError:  # some published solutions are Python 2
             continue
-        cuts += check_every_cut(make_problem(canonical_solution=source))
+        cuts += check_every_cut(make_problem(solution=source))
     assert cuts > len(solutions)
 
 

@@ -19,7 +19,7 @@ def search_of(schedule):
 
 
 def test_the_prefix_is_halved_on_success_and_gets_half_of_the_rest_on_failure(make_problem):
-    schedule = make_schedule([make_problem(canonical_solution=SIX)], ADAPTIVE, seed=0)
+    schedule = make_schedule([make_problem(solution=SIX)], ADAPTIVE, seed=0)
     assert stage_of(schedule) == 5  # all but the last statement: 6 in the prefix
     assert visit(schedule, 8) == 2  # 3 in the prefix
     assert visit(schedule, 3) == 2  # between floor and threshold: it learns here
@@ -32,7 +32,7 @@ def test_the_prefix_is_halved_on_success_and_gets_half_of_the_rest_on_failure(ma
 
 
 def test_a_mixed_in_whole_task_has_its_own_average_and_ends_the_search_when_solved(make_problem):
-    schedule = make_schedule([make_problem(canonical_solution=SIX)], MIXED, seed=0)
+    schedule = make_schedule([make_problem(solution=SIX)], MIXED, seed=0)
     late = next(task for task in schedule.sample(20) if task.stage == 5)
     assert visit(schedule, 4, whole=True) == 5  # .35
     assert progress_of(schedule)["pass_rate"] == 0
@@ -43,7 +43,7 @@ def test_a_mixed_in_whole_task_has_its_own_average_and_ends_the_search_when_solv
 
 
 def test_a_report_of_an_earlier_stay_at_the_same_stage_is_stale(make_problem):
-    schedule = make_schedule([make_problem(canonical_solution=SIX)], ADAPTIVE, seed=0)
+    schedule = make_schedule([make_problem(solution=SIX)], ADAPTIVE, seed=0)
     assert visit(schedule, 8) == 2
     late = sample_task(schedule)
     assert [visit(schedule, 8), visit(schedule, 0), visit(schedule, 8)] == [0, 3, 1]
@@ -64,7 +64,7 @@ def test_whole_tasks_are_mixed_in_by_their_share(make_problem):
 
 
 def test_always_solved_problems_rest_longer_each_time_and_come_back(make_problem):
-    problems = [make_problem(0, points=0, canonical_solution="f = abs"), make_problem(1, points=3)]
+    problems = [make_problem(0, points=0, solution="f = abs"), make_problem(1, points=3)]
     schedule = make_schedule(problems, MIXED.model_copy(update={"full_task_share": 0}), seed=0)
     rests = []
     for _ in range(3):
@@ -87,7 +87,7 @@ def test_never_solved_problems_rest_but_are_sampled_when_all_rest(make_problem):
 
 def test_a_policy_is_held_where_some_of_its_programs_pass(make_problem):
     """A policy that can write the last three statements half of the time, and no more."""
-    schedule = make_schedule([make_problem(canonical_solution=SIX)], ADAPTIVE, seed=0)
+    schedule = make_schedule([make_problem(solution=SIX)], ADAPTIVE, seed=0)
     stages = Counter()
     for _ in range(40):
         written = 6 - stage_of(schedule)

@@ -128,7 +128,7 @@ def test_every_sampled_task_is_an_exact_cut_at_an_existing_stage(make_problem, m
     schedule = new_schedule(make_problem, mode)
     play(schedule, steps)
     for task in schedule.sample(20):
-        assert task.prefix + task.remainder == task.problem.canonical_solution
+        assert task.prefix + task.remainder == task.problem.solution
         assert FULL_TASK <= task.stage < max(task.stages, 1)
 
 
@@ -209,7 +209,7 @@ def test_a_task_that_was_not_sampled_is_refused_and_changes_nothing(make_problem
 
 def test_a_solution_that_does_not_parse_is_named(make_problem):
     with pytest.raises(UnusableData, match="'p7': its canonical solution does not parse"):
-        make_schedule([make_problem(7, canonical_solution="print 'old'")], CCCS, seed=0)
+        make_schedule([make_problem(7, solution="print 'old'")], CCCS, seed=0)
 
 
 def test_no_problems_and_doubled_ids_are_refused(make_problem):

@@ -68,7 +68,7 @@ def test_only_the_configured_kinds_make_stages(make_problem):
 
 
 def test_mode_none_always_asks_whole_tasks_and_parses_nothing(make_problem):
-    problems = [make_problem(0, points=9), make_problem(1, canonical_solution="print 'old'")]
+    problems = [make_problem(0, points=9), make_problem(1, solution="print 'old'")]
     schedule = make_schedule(problems, CurriculumConfig(mode="none"), seed=0)
     for _ in range(3):
         tasks = schedule.sample(2)

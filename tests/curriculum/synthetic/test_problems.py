@@ -26,7 +26,7 @@ def problems() -> list[Problem]:
 def call(problem: Problem) -> list:
     """What the canonical solution itself returns, without the generator's loop budget."""
     namespace: dict = {}
-    exec(problem.canonical_solution, namespace)
+    exec(problem.solution, namespace)
     return [namespace["f"](*test.input) for test in problem.tests]
 
 
@@ -52,8 +52,8 @@ def test_question_and_solution_have_the_shape_of_the_warm_start_corpus(problems)
     for problem in problems:
         assert problem.question.startswith("# each: ")
         assert "\n" not in problem.question
-        assert problem.canonical_solution.startswith("def f(a):\n    t = 0\n    for x in a:\n")
-        assert problem.canonical_solution.endswith("\n    return t")
+        assert problem.solution.startswith("def f(a):\n    t = 0\n    for x in a:\n")
+        assert problem.solution.endswith("\n    return t")
 
 
 def test_the_seed_decides_everything(problems):
@@ -104,7 +104,7 @@ def test_an_exhausted_tier_is_an_error(monkeypatch):
      ("competition", (9, 10.5), (20, 22))],
 )  # fmt: skip
 def test_tiers_are_as_long_as_documented(problems, tier, conditionals, lines):
-    solutions = [p.canonical_solution for p in problems if p.difficulty == tier]
+    solutions = [p.solution for p in problems if p.difficulty == tier]
     points = mean(len(start_points(solution, ALL)) for solution in solutions)
     assert conditionals[0] <= points <= conditionals[1]
     assert lines[0] <= mean(len(solution.splitlines()) for solution in solutions) <= lines[1]
@@ -176,7 +176,7 @@ def test_rare_clauses_leave_code_unexecuted(problems):
     """The execution mask has work: most suites behind a rare guard never run in the tests."""
     guarded = executed = 0
     for problem in problems:
-        lines = problem.canonical_solution.splitlines()
+        lines = problem.solution.splitlines()
         guards = [i for i, line in enumerate(lines) if f"> {RARE_ABOVE}:" in line]
         for guard in guards:
             indent = len(lines[guard]) - len(lines[guard].lstrip())

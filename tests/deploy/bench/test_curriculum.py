@@ -42,8 +42,8 @@ def test_both_streams_read_the_whole_file(cache):
     for task, tree, problem in zip(tasks, trees, read_problems(path), strict=True):
         assert task.problem == problem
         assert task.stage == stage_count(len(solution_points(problem, KINDS))) - 1 >= 0
-        assert task.prefix + task.remainder == problem.canonical_solution
-        assert ast.dump(tree) == ast.dump(ast.parse(problem.canonical_solution))
+        assert task.prefix + task.remainder == problem.solution
+        assert ast.dump(tree) == ast.dump(ast.parse(problem.solution))
 
 
 def test_loading_refuses_an_invalid_record(cache, tmp_path):

@@ -178,7 +178,7 @@ def test_statistics_of_an_empty_set_and_of_unparsable_solutions_are_printed() ->
     problem = Problem(
         id="p",
         question="",
-        canonical_solution="print 1",
+        solution="print 1",
         tests=(Test(input="", output="1"),),
         difficulty="interview",
         source="test",
@@ -195,14 +195,14 @@ def test_the_cut_points_are_drawn_where_the_stages_cut() -> None:
         id="p",
         question="",
         starter_code="def f(x):",
-        canonical_solution=f"def f(x):\n{body}    return x\n",
+        solution=f"def f(x):\n{body}    return x\n",
         fn_name="f",
         tests=(Test(input=[0], output=0),),
         difficulty="interview",
         source="test",
     )
     lines = solution_with_cuts(problem, KINDS)
-    assert "\n".join(line for line in lines if "8<" not in line) == problem.canonical_solution[:-1]
+    assert "\n".join(line for line in lines if "8<" not in line) == problem.solution[:-1]
     marks = [line.removeprefix("-----8<----- ") for line in lines if "8<" in line]
     assert marks == [
         "full task; start point 0, stage 0 of 3",

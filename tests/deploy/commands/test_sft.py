@@ -84,7 +84,7 @@ def test_prompts_equal_those_of_rl(problems: list[Problem], tiny_model: Path) ->
     for problem, example in zip(problems, examples, strict=True):
         subtask = cut(problem, FULL_TASK, frozenset())
         assert tuple(example.prompt_ids) == encoder.encode(subtask).ids
-        assert subtask.prefix + subtask.remainder == problem.canonical_solution
+        assert subtask.prefix + subtask.remainder == problem.solution
 
 
 def test_held_out_problems_share_no_question(problems: list[Problem], source: Path) -> None:

@@ -31,7 +31,7 @@ def problem(name: str, solution: str = "def f(x):\n    return 2 * x\n") -> Probl
     return Problem(
         id=name,
         question=name,
-        canonical_solution=solution,
+        solution=solution,
         fn_name="f",
         tests=(DOUBLE,),
         difficulty="interview",

@@ -40,7 +40,7 @@ def test_a_folder_is_read_by_split_and_takes_the_first_python_3_solution(write_a
     assert detect(path).name == "apps"
     [first, second] = read_source(path)
     assert (first.id, second.id) == ("apps/train/0001", "apps/test/0002")
-    assert first.canonical_solution == "print(input())"
+    assert first.solution == "print(input())"
     assert first.tests == (Test(input="1\n2", output="1"), Test(input="3\n", output="3\n"))
     assert (first.question, first.difficulty, first.preamble) == ("Echo.", "competition", "")
     assert [p.id for p in read_source(path, split="test")] == ["apps/test/0002"]

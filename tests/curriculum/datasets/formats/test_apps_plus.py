@@ -13,7 +13,7 @@ from curriculum.subtask import starter_prefix
 CALLS = {
     "id": "a/1",
     "question": "Add one.",
-    "canonical_solution": "def f(x):\r\n    return x + 1",
+    "solution": "def f(x):\r\n    return x + 1",
     "fn_name": "f",
     "starter_code": "def f(x):\n",
     "inputs": [[1], [2]],
@@ -52,7 +52,7 @@ def test_every_form_of_file_gives_the_same_problems(tmp_path, form):
     assert [problem.id for problem in problems] == ["a/1", "a/2"][: len(problems)]
     assert len(problems) == (1 if form == "one record" else 2)
     first = problems[0]
-    assert first.canonical_solution == "def f(x):\n    return x + 1"
+    assert first.solution == "def f(x):\n    return x + 1"
     assert first.tests == (Test(input=[1], output=2), Test(input=[2], output=3))
     assert (first.fn_name, first.difficulty, first.source) == ("f", "interview", "apps")
 
@@ -61,7 +61,7 @@ def test_stdin_problems_join_lists_of_lines(tmp_path):
     problem = read(tmp_path, [STDIN])[0]
     assert problem.fn_name is None
     assert problem.tests == (Test(input="1\n", output="1\n"), Test(input="2\n3", output="2"))
-    assert problem.canonical_solution == "print(input())"
+    assert problem.solution == "print(input())"
     assert (problem.id, problem.difficulty) == ("apps/0", "introductory")
 
 
@@ -74,7 +74,7 @@ def test_no_function_name_means_a_stdin_program(tmp_path, fn_name):
     ("field", "key"),
     [
         *(("question", k) for k in ("prompt", "problem", "description", "Problem Description")),
-        *(("canonical_solution", k) for k in ("solution", "canonical solution")),
+        *(("solution", k) for k in ("canonical_solution", "canonical solution")),
         *(("fn_name", k) for k in ("function_name", "entry_point", "Function Name")),
         ("difficulty", "level"),
         ("starter_code", "starter code"),
@@ -94,18 +94,16 @@ def test_a_function_without_parameters_whose_tests_are_texts_is_a_stdin_program(
     record = without(CALLS, "fn_name") | {
         "function name": "solve",
         "starter_code": "def solve():",
-        "canonical_solution": "def solve():\n    print(int(input()) + 1)",
+        "solution": "def solve():\n    print(int(input()) + 1)",
         "inputs": ["1\n", "2\n"],
         "outputs": ["2\n", "3\n"],
     }
     problem = read(tmp_path, [record])[0]
     assert problem.fn_name is None
-    assert problem.canonical_solution == (
-        "def solve():\n    print(int(input()) + 1)\n\n\nsolve()\n"
-    )
+    assert problem.solution == ("def solve():\n    print(int(input()) + 1)\n\n\nsolve()\n")
     assert problem.tests == (Test(input="1\n", output="2\n"), Test(input="2\n", output="3\n"))
     assert starter_prefix(problem) == "def solve():"
-    with_argument = record | {"canonical_solution": "def solve(x):\n    return x"}
+    with_argument = record | {"solution": "def solve(x):\n    return x"}
     with pytest.raises(BadRecord, match="must be a list of arguments"):
         read(tmp_path, [with_argument])
 
@@ -133,23 +131,23 @@ def test_indentation_by_tabs_becomes_spaces_in_starter_and_solution_alike(tmp_pa
         ('def f(x):\n\ty = "\t"\n\treturn', 'def f(x):\n    y = "\t"\n    return'),
         ("def f(x):\n\t", "def f(x):"),
     ):
-        record = CALLS | {"canonical_solution": solution, "starter_code": starter}
+        record = CALLS | {"solution": solution, "starter_code": starter}
         problem = read(tmp_path, [record])[0]
-        assert problem.canonical_solution == spaces
+        assert problem.solution == spaces
         assert starter_prefix(problem) == prefix
 
 
 def test_a_solution_that_begins_with_a_bracket_is_code(tmp_path):
     record = without(STDIN, "solutions") | {"solution": "[print(i) for i in input()]"}
-    assert read(tmp_path, [record])[0].canonical_solution == "[print(i) for i in input()]"
+    assert read(tmp_path, [record])[0].solution == "[print(i) for i in input()]"
 
 
 @pytest.mark.parametrize(
     ("change", "field", "reason"),
     [
         ({"question": None}, "question", "must be text, not null"),
-        ({"canonical_solution": "  "}, "canonical_solution", "empty"),
-        ({"canonical_solution": []}, "canonical_solution", "the list of solutions is empty"),
+        ({"solution": "  "}, "solution", "empty"),
+        ({"solution": []}, "solution", "the list of solutions is empty"),
         ({"outputs": [2]}, "outputs", "1 outputs for 2 inputs"),
         ({"inputs": [], "outputs": []}, "tests", "at least 1 test"),
         ({"inputs": {"a": 1}}, "inputs", "must be a list, not dict"),
@@ -170,9 +168,7 @@ def test_a_bad_record_is_named_by_file_index_and_field(tmp_path, change, field, 
         read(tmp_path, [CALLS, bad])
 
 
-@pytest.mark.parametrize(
-    "field", ["question", "canonical_solution", "inputs", "outputs", "difficulty"]
-)
+@pytest.mark.parametrize("field", ["question", "solution", "inputs", "outputs", "difficulty"])
 def test_a_missing_field_is_named_with_the_accepted_keys(tmp_path, field):
     with pytest.raises(BadRecord, match=rf"record 0: {field}: missing \(accepted: {field}"):
         read(tmp_path, [without(CALLS, field)])

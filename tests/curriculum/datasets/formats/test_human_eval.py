@@ -15,7 +15,7 @@ HUMAN_EVAL = {
 
 def test_the_solution_begins_with_the_prompt_and_tests_keep_tuples(write_records):
     [problem] = read_source(write_records(HUMAN_EVAL))
-    assert problem.canonical_solution == HUMAN_EVAL["prompt"] + HUMAN_EVAL["canonical_solution"]
+    assert problem.solution == HUMAN_EVAL["prompt"] + HUMAN_EVAL["canonical_solution"]
     assert problem.starter_code == HUMAN_EVAL["prompt"]
     assert problem.tests == (Test(input=[(1,)], kwargs={"y": 2}, output=((1,), 2)),)
 

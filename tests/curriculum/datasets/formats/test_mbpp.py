@@ -19,7 +19,7 @@ def test_code_is_normalised_and_asserts_become_calls(write_records):
         id="mbpp/7",
         question="Add one.",
         preamble="import math\n",
-        canonical_solution="def f(x):\n    if x:\n        return x + 1\n    return 1",
+        solution="def f(x):\n    if x:\n        return x + 1\n    return 1",
         fn_name="f",
         tests=(Test(input=[1], output=2), Test(input=[0], output=1)),
         difficulty="introductory",
