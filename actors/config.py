@@ -91,7 +91,8 @@ class LoopConfig(BaseModel):
     """Steps between two steps of which some rollouts are written to `rollouts.jsonl`."""
     max_staleness: int = Field(default=0, ge=0)
     """Updates by which a sample's weights may be older than those it trains. 0 is strictly
-    on-policy; from 1 on, the fleet generates the next rounds while the learner learns."""
+    on-policy; from 1 on, the fleet generates the next rounds while the learner learns, and
+    `learner.importance_cap` is required."""
     learner_restarts: int = Field(default=3, ge=0)
     """Times that the learner may be restarted from one checkpoint."""
     step_timeout_s: float = Field(default=900, gt=0)

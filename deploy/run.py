@@ -74,7 +74,7 @@ class Run:
 
         self._pool = SandboxPool.create(config.sandbox, config.pool, config.name, placement.sandbox)
         self._learner = LearnerGroup.create(
-            config.learner.model_copy(update={"seed": config.seed + config.learner.seed}),
+            config.resolved_learner(),
             config.placement,
             cluster.gpu,
             config.loop.step_timeout_s,

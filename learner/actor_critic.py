@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,13 +13,15 @@ from learner.models.pretrained import load_critic, load_policy, load_tokenizer
 from learner.zero.distributed import device, ensure_distributed, torch_dtype
 from learner.zero.engine import Engine
 from learner.zero.export import save_policy
+from learner.zero.frozen import FrozenModel
 
 
 class ActorCritic:
     """The models of one rank, loaded from one folder. Every method is collective.
 
-    There is a critic only if the advantages need one. With LoRA the reference is the policy with
-    its adapters off, else a frozen copy of the policy.
+    There is a critic only if the advantages need one, and a reference only if there is a KL
+    penalty. With LoRA the reference is the policy with its adapters off, else a frozen copy of the
+    policy.
 
     Raises:
         ModelError: `model_dir` holds no model, one that is not supported, or one that does not fit
@@ -47,19 +48,20 @@ class ActorCritic:
                 folder, dtype, config.critic_layers, recompute, config.lora, config.seed
             )
             self._critic = Engine(critic, config.critic, config.zero, dtype)
-        self._reference: Any = None
-        if not config.lora.rank:
-            self._reference = load_policy(folder, dtype).requires_grad_(False)
-            self._reference.to(self._device)
+        self._reference: FrozenModel | None = None
+        if config.kl_coefficient and not config.lora.rank:
+            self._reference = FrozenModel(load_policy(folder, dtype), config.zero, dtype)
 
     @torch.no_grad()
     def _scores(self, batch: TokenBatch) -> Tensor:
         """Log-probabilities by policy and reference, entropies and values: [4, targets]; zeros
-        where there is no critic.
+        where there is no reference or critic.
         """
         chunk = self._config.logprob_chunk
         logprobs, entropies = self._policy(batch, self._temperature, chunk, entropy=True)
-        if self._reference is not None:
+        if not self._config.kl_coefficient:
+            reference = torch.zeros_like(logprobs)
+        elif self._reference is not None:
             reference, _ = self._reference(batch, self._temperature, chunk)
         else:
             with adapters_off(self._policy.module):

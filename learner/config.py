@@ -98,9 +98,31 @@ class OptimizerConfig(_Config):
     eps: float = Field(default=1e-8, gt=0)
     """Added to the square root of the second moment."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay."""
+    """Decoupled weight decay of the linear layers; norms, biases and embeddings have none."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Global gradient norm above which the gradient is scaled down."""
+
+
+class CriticOptimizerConfig(OptimizerConfig):
+    """AdamW of the critic, whose value head starts at zero."""
+
+    head_lr: float = Field(default=1e-4, gt=0)
+    """Peak learning rate of the value head. At the backbone's rate a head that starts at zero would
+    hardly move; a step changes a value by about this rate times the width of the model.
+    """
+
+
+class LRScheduleConfig(_Config):
+    """Learning rates over the run, as a share of the peaks (`learner.algorithm.lr_schedule`)."""
+
+    kind: Literal["constant", "cosine", "linear"] = "constant"
+    """What follows the warm-up: the peak to the end, or a decay."""
+    warmup_updates: int = Field(default=0, ge=0)
+    """Updates of linear warm-up; the policy's begin after `critic_warmup_steps`."""
+    updates: int | None = Field(default=None, gt=0)
+    """Update at which a decay ends; null is `loop.steps`."""
+    final_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the peak at which a decay ends."""
 
 
 FREE_SETTINGS = {
@@ -122,8 +144,10 @@ class LearnerConfig(_Config):
     """Seed of the adapters, the random mask and the order of minibatches."""
     policy: OptimizerConfig = OptimizerConfig(lr=5e-7)
     """Optimizer of the policy."""
-    critic: OptimizerConfig = OptimizerConfig(lr=1.5e-6)
+    critic: CriticOptimizerConfig = CriticOptimizerConfig(lr=1.5e-6)
     """Optimizer of the critic."""
+    lr_schedule: LRScheduleConfig = LRScheduleConfig()
+    """Learning rates of policy and critic over the run."""
     critic_layers: int | None = Field(default=None, gt=0)
     """Blocks of the policy that the critic's backbone starts from; null takes all."""
     critic_warmup_steps: int = Field(default=0, ge=0)
@@ -131,7 +155,9 @@ class LearnerConfig(_Config):
     epochs: int = Field(default=1, gt=0)
     """Passes over each batch of trajectories."""
     minibatch_size: int = Field(default=32, gt=0)
-    """Trajectories in one optimizer step, over all ranks."""
+    """Most trajectories in one optimizer step, over all ranks. A batch that it does not divide is
+    spread evenly over its steps.
+    """
     token_budget: int = Field(default=4096, gt=0)
     """Most tokens in one micro-batch on one rank; a longer sample is alone in its micro-batch.
     Changes speed and memory, not the gradient.
@@ -157,7 +183,7 @@ class LearnerConfig(_Config):
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of generalised advantage estimation (GAE)."""
     kl_coefficient: float = Field(default=0.05, ge=0)
-    """Weight of the per-token KL penalty against the reference."""
+    """Weight of the per-token KL penalty against the reference; with 0 no reference is loaded."""
     kl_clip: float = Field(default=10.0, gt=0)
     """Bound of the absolute KL estimate of one token [nats]."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k1"

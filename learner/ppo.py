@@ -19,6 +19,7 @@ from learner.algorithm.experience import (
     make_experience,
     make_masks,
 )
+from learner.algorithm.lr_schedule import lr_share
 from learner.algorithm.objective import Tokens, policy_objective, step_scales, value_objective
 from learner.config import LearnerConfig
 from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
@@ -55,6 +56,7 @@ class PPOLearner(ActorCritic):
     Raises:
         ModelError: `model_dir` holds no model, one that is not supported, or one that does not fit
             its tokenizer or the configuration.
+        ValueError: the learning rate decays, but the configuration does not say until when.
 
     Example:
         learner = PPOLearner(LearnerConfig(), Path("sft"), rollout_temperature=1.0)
@@ -69,6 +71,11 @@ class PPOLearner(ActorCritic):
         rollout_temperature: float,
         fault_dir: Path = Path("faults"),
     ) -> None:
+        if config.lr_schedule.kind != "constant" and config.lr_schedule.updates is None:
+            raise ValueError(
+                f"lr_schedule.kind {config.lr_schedule.kind} needs lr_schedule.updates, the number "
+                "of updates after which the decay ends"
+            )
         super().__init__(config, model_dir, rollout_temperature)
         self._dump = FaultDump(fault_dir, self._rank, token_bytes(self._tokenizer))
         self.updates = 0
@@ -111,6 +118,7 @@ class PPOLearner(ActorCritic):
         experience = make_experience(trajectories, group_numbers, masks, scores, self._config)
         scored = time.perf_counter()
 
+        policy_share, critic_share = shares = self._lr_shares()
         metrics = UpdateMetrics(self._device)
         policy_learned = policy_learns = self._policy_learns()
         for epoch in range(self._config.epochs):
@@ -121,7 +129,7 @@ class PPOLearner(ActorCritic):
                 if not policy_learns and self._critic is None:
                     break
                 kl = self._optimizer_step(
-                    step, micro_batches, experience, trajectories, metrics, policy_learns
+                    step, micro_batches, experience, trajectories, metrics, shares, policy_learns
                 )
                 policy_learns &= self._config.kl_stop is None or kl <= self._config.kl_stop
         self.updates += 1
@@ -131,12 +139,29 @@ class PPOLearner(ActorCritic):
             **differences,
             **metrics.reduce(critic=self._critic is not None),
             "idle_share": idle_share(first_epoch, lengths, self._world_size),
-            "policy_lr": self._config.policy.lr if policy_learned else 0.0,
-            "critic_lr": self._config.critic.lr if self._critic else 0.0,
+            "policy_lr": self._config.policy.lr * policy_share if policy_learned else 0.0,
+            "critic_lr": self._config.critic.lr * critic_share if self._critic else 0.0,
             "seconds_score": scored - started,
             "seconds_train": finished - scored,
             "seconds": finished - started,
         }
+
+    def _lr_shares(self) -> tuple[float, float]:
+        """Learning rates of policy and critic in this update, as shares of their peaks. The
+        policy's warm-up begins with its first update, and both decays end together.
+        """
+        schedule = self._config.lr_schedule
+
+        def share(first: int) -> float:
+            return lr_share(
+                max(0, self.updates - first),
+                schedule.kind,
+                schedule.warmup_updates,
+                (schedule.updates or 0) - first,
+                schedule.final_share,
+            )
+
+        return share(0 if self._critic is None else self._config.critic_warmup_steps), share(0)
 
     def _policy_learns(self) -> bool:
         return self._critic is None or self.updates >= self._config.critic_warmup_steps
@@ -213,8 +238,9 @@ class PPOLearner(ActorCritic):
                 f"update {self.updates}: {fault} for samples "
                 f"{', '.join(str(t.sample_id) for t in samples)}: the weights are broken{path}"
             )
+        reference = table[1] if self._config.kl_coefficient else None
         values = None if self._critic is None else table[3]
-        return Scores(table[0], table[1], table[2], values)
+        return Scores(table[0], reference, table[2], values)
 
     def _check_rollout_logprobs(self, difference: float) -> None:
         """Raise the alarm if rollout engine and trainer disagree on fresh samples."""
@@ -241,6 +267,7 @@ class PPOLearner(ActorCritic):
         experience: Experience,
         trajectories: Sequence[Trajectory],
         metrics: UpdateMetrics,
+        lr_shares: tuple[float, float],
         policy_learns: bool,
     ) -> float:
         """One optimizer step of critic and policy; returns the policy's mean KL to the old one
@@ -289,9 +316,9 @@ class PPOLearner(ActorCritic):
         norms = [0.0, 0.0]
         try:
             if policy_learns:
-                norms[0] = self._policy.step(config.policy.lr)
+                norms[0] = self._policy.step(lr_shares[0])
             if self._critic is not None:
-                norms[1] = self._critic.step(config.critic.lr)
+                norms[1] = self._critic.step(lr_shares[1])
         except NonFiniteGradientError as error:
             names = ", ".join(str(trajectories[i].sample_id) for i in step.samples)
             raise NonFiniteError(

@@ -1,6 +1,5 @@
 """Supervised fine-tuning (SFT) on (prompt, solution) pairs: the policy that RL starts from."""
 
-import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from learner.algorithm.lr_schedule import lr_share
 from learner.config import ModelConfig, SFTConfig
 from learner.errors import LearnerError, NonFiniteError
 from learner.models.batch import TokenBatch, plan_step, token_batch
@@ -83,10 +83,10 @@ def sft(
 
     tokens, recent_losses, heldout_loss = 0, [], {}
     for step, samples in enumerate(_sample_order(len(examples), config)):
-        lr = config.optimizer.lr * lr_share(step, config)
+        share = lr_share(step, "cosine", config.warmup_steps, config.steps, config.final_lr_share)
         batch = [examples[i] for i in samples]
         try:
-            recent_losses.append(_step(engine, batch, lr, config, rank, world_size))
+            recent_losses.append(_step(engine, batch, share, config, rank, world_size))
         except NonFiniteGradientError as error:
             raise NonFiniteError(
                 f"SFT step {step}, pairs {samples}: {error}; lower sft.optimizer.lr"
@@ -106,7 +106,7 @@ def sft(
                     "step": step + 1,
                     "steps": config.steps,
                     "loss": sum(recent_losses) / len(recent_losses),
-                    "lr": lr,
+                    "lr": config.optimizer.lr * share,
                     "seconds": seconds,
                     "tokens_per_second": tokens / seconds,
                     **heldout_loss,
@@ -156,17 +156,6 @@ def _fitting(
     return examples
 
 
-def lr_share(step: int, config: SFTConfig) -> float:
-    """Learning rate of a step as a share of the peak: linear warm-up, then a cosine to
-    `config.final_lr_share`.
-    """
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * done))
-    return config.final_lr_share + (1 - config.final_lr_share) * cosine
-
-
 def _starting_point(
     pairs: Sequence[tuple[str, str]], config: SFTConfig, model_config: ModelConfig
 ) -> tuple[PolicyModel, PreTrainedTokenizerBase]:
@@ -201,7 +190,7 @@ def _sample_order(count: int, config: SFTConfig) -> Iterator[list[int]]:
 def _step(
     engine: Engine,
     examples: Sequence[Example],
-    lr: float,
+    lr_share: float,
     config: SFTConfig,
     rank: int,
     world_size: int,
@@ -214,7 +203,7 @@ def _step(
         loss = -logprobs.sum() / learned
         engine.backward(loss * world_size)
         total += loss.detach()
-    engine.step(lr)
+    engine.step(lr_share)
     return float(sum_over_ranks(total))
 
 

@@ -97,6 +97,27 @@ class RunConfig(BaseModel):
             raise ValueError(f"placement.colocate: {'; '.join(broken)}")
         return self
 
+    @model_validator(mode="after")
+    def _stale_samples_are_weighted(self) -> RunConfig:
+        if self.loop.max_staleness and self.learner.importance_cap is None:
+            raise ValueError(
+                f"loop.max_staleness {self.loop.max_staleness} needs learner.importance_cap, for "
+                "example 2: without importance weights the update takes samples of older weights "
+                "for its own"
+            )
+        return self
+
+    def resolved_learner(self) -> LearnerConfig:
+        """The learner's configuration with what it takes from other sections: the run's seed, and
+        the number of steps where a learning rate decays.
+        """
+        learner = self.learner
+        schedule = learner.lr_schedule
+        if schedule.kind != "constant" and schedule.updates is None:
+            schedule = schedule.model_copy(update={"updates": max(1, self.loop.steps)})
+        changes = {"seed": self.seed + learner.seed, "lr_schedule": schedule}
+        return learner.model_copy(update=changes)
+
     def digest(self) -> str:
         """Twelve hex digits that identify this configuration's content."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)

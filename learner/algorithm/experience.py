@@ -33,8 +33,8 @@ class Scores:
 
     logprobs: Tensor
     """Log-probabilities by the policy before the update, in nats: the denominator of the ratio."""
-    reference_logprobs: Tensor
-    """Log-probabilities by the frozen reference, in nats."""
+    reference_logprobs: Tensor | None
+    """Log-probabilities by the frozen reference, in nats; None if there is no KL penalty."""
     entropies: Tensor
     """Entropy of the policy's distribution at each token, in nats."""
     values: Tensor | None
@@ -131,16 +131,17 @@ def make_experience(
     advantages, returns, estimator_metrics = _advantages(
         trajectories, groups, masks, scores, config
     )
-    kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
     tokens = response.sum().clamp(min=1)
     metrics = {
         "reward": sum(t.reward for t in trajectories) / len(trajectories),
-        "kl": float(kl[response].sum() / tokens),
         "entropy": float(scores.entropies[response].sum() / tokens),
         "masked_share": float(1 - masks.policy.sum() / tokens) if response.any() else 0.0,
         "tokens": float(response.sum()),
         **estimator_metrics,
     }
+    if scores.reference_logprobs is not None:
+        kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
+        metrics["kl"] = float(kl[response].sum() / tokens)
     if weights is not None:
         metrics["importance_weight"] = float(weights[response].sum() / tokens)
         capped = weights[response] == weights.new_tensor(config.importance_cap)
@@ -158,13 +159,11 @@ def _advantages(
     """Advantages, returns if there is a critic, and metrics of the estimator."""
     response = masks.response
     outcomes = torch.tensor([t.reward for t in trajectories], device=response.device)
+    penalty = torch.zeros_like(scores.logprobs)
+    if config.kl_in == "reward" and scores.reference_logprobs is not None:
+        penalty = kl_estimate(scores.logprobs, scores.reference_logprobs, config.kl_estimator)
     rewards = token_rewards(
-        outcomes,
-        kl_estimate(scores.logprobs, scores.reference_logprobs, config.kl_estimator),
-        response,
-        config.kl_coefficient if config.kl_in == "reward" else 0.0,
-        config.kl_clip,
-        masks.kl,
+        outcomes, penalty, response, config.kl_coefficient, config.kl_clip, masks.kl
     )
     if config.advantage == "gae":
         assert scores.values is not None

@@ -92,10 +92,11 @@ def policy_objective(
     if config.entropy_coefficient and entropies is not None:
         bonus = torch.where(mask, entropies, 0.0).sum() * scales.policy
         loss = loss - config.entropy_coefficient * bonus
-    if config.kl_in == "loss" and config.kl_coefficient:
+    reference = experience.scores.reference_logprobs
+    if config.kl_in == "loss" and reference is not None:
         penalty = kl_loss(
             logprobs,
-            tokens.of(experience.scores.reference_logprobs),
+            tokens.of(reference),
             tokens.of(experience.masks.kl),
             config.kl_estimator,
             config.kl_clip,

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -30,14 +30,16 @@ class Step:
 def plan_epoch(
     lengths: Sequence[int], size: int, token_budget: int, rank: int, world_size: int, seed: str
 ) -> list[Step]:
-    """Shuffle samples into optimizer steps of `size` and split each over ranks and micro-batches.
+    """Shuffle samples into optimizer steps; split each over ranks and micro-batches.
 
     Which samples share a step depends on `seed` only, never on the number of ranks or the token
     budget.
 
     Args:
         lengths: tokens of each sample.
-        size: samples in one optimizer step over all ranks; the last one may have fewer.
+        size: most samples in one optimizer step over all ranks. The steps are as few as possible,
+            and their sizes differ by at most one: a small last step would give its samples a
+            larger weight.
         token_budget: most tokens in a micro-batch; a longer sample goes alone.
         rank: the rank whose micro-batches are returned.
         world_size: number of ranks.
@@ -45,7 +47,9 @@ def plan_epoch(
     """
     order = list(range(len(lengths)))
     random.Random(seed).shuffle(order)
-    groups = (order[start : start + size] for start in range(0, len(order), size))
+    count = max(1, math.ceil(len(order) / size))
+    bounds = [len(order) * step // count for step in range(count + 1)]
+    groups = (order[start:end] for start, end in pairwise(bounds))
     return [plan_step(group, lengths, token_budget, rank, world_size) for group in groups]
 
 

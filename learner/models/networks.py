@@ -97,10 +97,25 @@ def _check_output(config: Any) -> None:
             )
 
 
-class CriticModel(nn.Module):
-    """A backbone of its own with a linear head: the value of the state before each target.
+class ValueHead(nn.Linear):
+    """A linear layer to one value that computes in float32, whatever the precision of its weights.
 
-    The head starts at zero, so that the first values are a constant and not noise.
+    It starts at zero, so that the first values are a constant and not noise.
+    """
+
+    def __init__(self, hidden_size: int, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(hidden_size, 1, dtype=dtype, device=device)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:  # type: ignore[override]
+        """Values [tokens] float32 of states [tokens, hidden_size]."""
+        bias = self.bias.float()
+        return nn.functional.linear(hidden.float(), self.weight.float(), bias)[:, 0]
+
+
+class CriticModel(nn.Module):
+    """A backbone of its own with a value head: the value of the state before each target.
 
     Raises:
         ModelError: the backbone has layers that `pack` refuses.
@@ -110,18 +125,14 @@ class CriticModel(nn.Module):
         super().__init__()
         self.backbone = backbone
         embedding: Any = backbone.get_input_embeddings().weight
-        self.value_head = nn.Linear(
-            embedding.shape[1], 1, dtype=embedding.dtype, device=embedding.device
-        )
-        nn.init.zeros_(self.value_head.weight)
-        nn.init.zeros_(self.value_head.bias)
+        self.value_head = ValueHead(embedding.shape[1], embedding.dtype, embedding.device)
         pack(backbone)
         self.watch = TokenWatch(backbone)
         self.eval()
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """Values [targets] in float32."""
-        return self.value_head(_states(self.backbone, batch))[:, 0].float()
+        return self.value_head(_states(self.backbone, batch))
 
 
 def _states(backbone: nn.Module, batch: TokenBatch) -> Tensor:

@@ -12,6 +12,7 @@ from learner.config import OptimizerConfig, ZeroConfig
 from learner.errors import ModelError
 from learner.zero.distributed import ensure_distributed, load_deepspeed
 from learner.zero.export import buckets, exports
+from learner.zero.parameter_groups import parameter_groups
 
 
 class NonFiniteGradientError(ArithmeticError):
@@ -23,7 +24,8 @@ class Engine:
 
     Lifecycle: any number of `backward()`, then one `step()`, the same number of times on every
     rank. DeepSpeed averages gradients over ranks, so a caller who wants the gradient of a sum over
-    ranks multiplies its loss by `world_size`.
+    ranks multiplies its loss by `world_size`. Gradients are accumulated in float32 whatever the
+    precision of the weights: in bfloat16 a sum of many micro-batches loses most of its addends.
 
     Raises:
         ModelError: bfloat16 with stage 0, which keeps no float32 master weights.
@@ -43,10 +45,12 @@ class Engine:
         for parameter in module.parameters():
             if parameter.requires_grad:
                 parameter.register_hook(self._record_norm)
+        groups = parameter_groups(module, optimizer)
+        self._peaks = [group["lr"] for group in groups]
         self._engine, _, _, _ = load_deepspeed().initialize(
             model=module,
-            model_parameters=[p for p in module.parameters() if p.requires_grad],
-            config=_deepspeed_config(optimizer, zero, dtype),
+            model_parameters=groups,
+            config=_trained_config(optimizer, zero, dtype),
         )
         if zero.stage == 0:
             self._engine.basic_optimizer.register_step_pre_hook(self._clip)
@@ -68,15 +72,15 @@ class Engine:
     def _record_norm(self, gradient: Tensor) -> None:
         self._largest_norm = torch.maximum(self._largest_norm, gradient.detach().float().norm())
 
-    def step(self, lr: float) -> float:
-        """Apply the accumulated gradient at learning rate `lr`; returns its global norm before
-        clipping.
+    def step(self, lr_share: float) -> float:
+        """Apply the accumulated gradient at this share of every group's peak learning rate; returns
+        its global norm before clipping.
 
         Raises:
             NonFiniteGradientError: on every rank; the weights are as before.
         """
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = lr
+        for group, peak in zip(self._engine.optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * lr_share
         self._engine.step()
         if self.stage > 0:
             self._grad_norm = float(self._engine.get_global_grad_norm())
@@ -135,16 +139,33 @@ class Engine:
             raise FileNotFoundError(f"no checkpoint of an engine in {folder}")
 
 
-def _deepspeed_config(
+def _trained_config(
     optimizer: OptimizerConfig, zero: ZeroConfig, dtype: torch.dtype
 ) -> dict[str, Any]:
+    """DeepSpeed's configuration of a model that is trained."""
     adam = {
         "lr": optimizer.lr,
         "betas": list(optimizer.betas),
         "eps": optimizer.eps,
-        "weight_decay": optimizer.weight_decay,
         "torch_adam": True,  # the fused variants are compiled at first use
     }
+    return {
+        **base_config(zero, dtype),
+        "gradient_accumulation_steps": 1,
+        "managed_gradient_accumulation": False,
+        "gradient_clipping": optimizer.max_grad_norm if zero.stage else 0.0,
+        "optimizer": {"type": "AdamW", "params": adam},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        # Stage 1 reduces the sum of all micro-batches, which bfloat16 would round; 2 and 3 reduce
+        # each micro-batch's gradient, which has the precision of the weights already.
+        **({"communication_data_type": "fp32"} if zero.stage == 1 else {}),
+        # Offloading would otherwise require DeepSpeed's own Adam, which is compiled as well.
+        "zero_force_ds_cpu_optimizer": False,
+    }
+
+
+def base_config(zero: ZeroConfig, dtype: torch.dtype) -> dict[str, Any]:
+    """DeepSpeed's configuration of precision and partitions."""
     partition: dict[str, Any] = {
         "stage": zero.stage,
         "overlap_comm": False,
@@ -159,13 +180,7 @@ def _deepspeed_config(
         partition["offload_param"] = host
     return {
         "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,
-        "managed_gradient_accumulation": False,
-        "gradient_clipping": optimizer.max_grad_norm if zero.stage else 0.0,
         "steps_per_print": 10**9,
-        "optimizer": {"type": "AdamW", "params": adam},
         "bf16": {"enabled": dtype == torch.bfloat16, "check_grad_overflow": True},
         "zero_optimization": partition,
-        # Offloading would otherwise require DeepSpeed's own Adam, which is compiled as well.
-        "zero_force_ds_cpu_optimizer": False,
     }

@@ -142,3 +142,21 @@ def test_roles_that_cannot_share_a_gpu_are_refused(arguments: list[str], message
     assert load_config(None, ["--placement.colocate", "true"]).placement.colocate
     with pytest.raises(ConfigError, match=message):
         load_config(None, ["--placement.colocate", "true", *arguments])
+
+
+def test_stale_samples_need_an_importance_cap() -> None:
+    stale = ["--loop.max_staleness", "1"]
+    with pytest.raises(ConfigError, match=r"max_staleness 1 needs learner.importance_cap, for ex"):
+        load_config(None, stale)
+    config = load_config(None, [*stale, "--learner.importance_cap", "2"])
+    assert config.resolved_learner().importance_cap == 2
+
+
+def test_a_learning_rate_decays_over_the_steps_of_the_run() -> None:
+    steps = ["--loop.steps", "70", "--seed", "5", "--learner.seed", "2"]
+    learner = load_config(None, steps).resolved_learner()
+    assert (learner.seed, learner.lr_schedule.updates) == (7, None)
+    decay = [*steps, "--learner.lr_schedule.kind", "cosine"]
+    assert load_config(None, decay).resolved_learner().lr_schedule.updates == 70
+    named = [*decay, "--learner.lr_schedule.updates", "90"]
+    assert load_config(None, named).resolved_learner().lr_schedule.updates == 90

@@ -45,6 +45,7 @@ def main(job_file: str, rank: int) -> None:
             "metrics": history[-1],
             "history": history,
             "export": export,
+            "reference": reference_bytes(learner),
             **weights(learner),
         }
         if rank == 0:
@@ -73,6 +74,15 @@ def measured_export(learner) -> list[dict[str, int | list[str]]]:
     everywhere: list = [None] * torch.distributed.get_world_size()
     mine = {"names": names, "whole": whole, "most": most, "before": before, "after": held()}
     torch.distributed.all_gather_object(everywhere, mine)
+    return everywhere
+
+
+def reference_bytes(learner) -> list[int]:
+    """Bytes of the reference that each rank holds; empty without a reference."""
+    if learner._reference is None:
+        return []
+    everywhere: list = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(everywhere, learner._reference.held_bytes())
     return everywhere
 
 

@@ -24,9 +24,17 @@ class ReferencePPO:
         self.head = torch.nn.Linear(self.backbone.config.hidden_size, 1)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
-        self.critic_parameters = [*self.backbone.parameters(), *self.head.parameters()]
-        self.policy_adam = self._adam(self.policy.parameters(), config.policy)
-        self.critic_adam = self._adam(self.critic_parameters, config.critic)
+        self.policy_adam = self._adam(self._groups(self.policy), config.policy)
+        head = [
+            {"params": [self.head.weight], "lr": config.critic.head_lr},
+            {"params": [self.head.bias], "lr": config.critic.head_lr, "weight_decay": 0.0},
+        ]
+        self.critic_adam = self._adam([*self._groups(self.backbone), *head], config.critic)
+        self.peaks = {
+            adam: [group["lr"] for group in adam.param_groups]
+            for adam in (self.policy_adam, self.critic_adam)
+        }
+        self.updates = 0
 
     def update(self, batch: Sequence[Trajectory], orders: Sequence[Sequence[int]]) -> None:
         """One update; `orders` names the samples (by position) of each optimizer step."""
@@ -46,6 +54,11 @@ class ReferencePPO:
             returns = [a + v for a, v in zip(advantages, values, strict=True)]
             flat = torch.cat(advantages)
             advantages = [(a - flat.mean()) / flat.std(correction=0) for a in advantages]
+        share = 1 - self.updates / c.lr_schedule.updates
+        self.updates += 1
+        for adam, peaks in self.peaks.items():
+            for group, peak in zip(adam.param_groups, peaks, strict=True):
+                group["lr"] = share * peak
         for samples in orders:
             policy, value, kl = [], [], []
             for i in samples:
@@ -129,6 +142,13 @@ class ReferencePPO:
     def _values(self, trajectory: Trajectory) -> torch.Tensor:
         states = self.backbone(torch.tensor([trajectory.token_ids])).last_hidden_state[0, :-1]
         return self.head(states)[len(trajectory.prompt_ids) - 1 :, 0]
+
+    @staticmethod
+    def _groups(model) -> list[dict]:
+        """Norms and embeddings do not decay; a Llama has no biases."""
+        spared = [p for n, p in model.named_parameters() if "norm" in n or "embed" in n]
+        decayed = [p for n, p in model.named_parameters() if "norm" not in n and "embed" not in n]
+        return [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
 
     @staticmethod
     def _adam(parameters, config) -> torch.optim.Optimizer:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from actors.cluster.ports import free_port
-from learner.config import LearnerConfig, OptimizerConfig
+from learner.config import CriticOptimizerConfig, LearnerConfig, OptimizerConfig
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
 from tests.learner.ranks import weights
@@ -19,7 +19,14 @@ from tests.learner.samples import grouped, random_trajectories
 
 ROOT = Path(__file__).resolve().parents[2]
 UPDATES = (1, 2)
-LINEAR = {"lr": 0.3, "betas": (0.0, 0.0), "eps": 1.0, "max_grad_norm": 0.5}
+LINEAR = {
+    "lr": 0.3,
+    "betas": (0.0, 0.0),
+    "eps": 1.0,
+    "max_grad_norm": 0.5,
+    "weight_decay": 0.1,
+}
+LINEAR_CRITIC = {**LINEAR, "head_lr": 0.2}
 """With eps far above the gradient AdamW moves by lr * gradient: weights compare as gradients do."""
 
 EXPORT_BUCKET_MIB = 0.04
@@ -56,7 +63,7 @@ VARIANTS = {
 def new_learner(
     model_dir: Path, faults: Path | None = None, temperature: float = 1.0, **changes
 ) -> PPOLearner:
-    rates = {"policy": OptimizerConfig(lr=1e-3), "critic": OptimizerConfig(lr=1e-3)}
+    rates = {"policy": OptimizerConfig(lr=1e-3), "critic": CriticOptimizerConfig(lr=1e-3)}
     config = LearnerConfig(**{**rates, "minibatch_size": 4, **changes})
     return PPOLearner(config, model_dir, temperature, faults or model_dir.parent / "faults")
 
@@ -67,10 +74,13 @@ def same(before: dict, after: dict) -> bool:
 
 
 def settings(**changes) -> dict:
-    """Two epochs of minibatches that do not divide the batch, with every clip in play."""
+    """Two epochs of minibatches that do not divide the batch, with every clip in play, weight decay
+    and a learning rate that falls from update to update.
+    """
     return {
         "policy": LINEAR,
-        "critic": LINEAR,
+        "critic": LINEAR_CRITIC,
+        "lr_schedule": {"kind": "linear", "updates": 4},
         "epochs": 2,
         "minibatch_size": 4,
         "token_budget": 40,

@@ -26,6 +26,21 @@ def test_the_policy_stops_at_the_kl_limit_and_the_critic_continues(model_dir: Pa
     assert metrics["policy_steps"] == metrics["optimizer_steps"] < 9
 
 
+def test_learning_rates_follow_the_schedule_from_each_models_first_update(model_dir: Path) -> None:
+    schedule = {"kind": "linear", "warmup_updates": 2, "updates": 5}
+    learner = new_learner(model_dir, lr_schedule=schedule, critic_warmup_steps=1, epochs=1)
+    rates = [learner.update(grouped(random_trajectories(seed))) for seed in range(1, 7)]
+    policy = [1e3 * update["policy_lr"] for update in rates]
+    critic = [1e3 * update["critic_lr"] for update in rates]
+    assert policy == pytest.approx([0, 0.5, 1, 1, 0.5, 0])
+    assert critic == pytest.approx([0.5, 1, 1, 2 / 3, 1 / 3, 0])
+
+
+def test_a_decay_without_an_end_is_refused(model_dir: Path) -> None:
+    with pytest.raises(ValueError, match=r"kind cosine needs lr_schedule\.updates"):
+        new_learner(model_dir, lr_schedule={"kind": "cosine"})
+
+
 @pytest.mark.parametrize("advantage", ["grpo", "rloo", "reinforce++"])
 def test_only_gae_creates_a_critic(advantage: str, model_dir: Path, tmp_path: Path) -> None:
     settings = {"advantage": advantage, "critic_warmup_steps": 5, "kl_coefficient": 0.0}

@@ -1,6 +1,5 @@
 """Supervised fine-tuning: what is learned, what is written, and what is refused."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.config import ModelConfig, OptimizerConfig, SFTConfig
 from learner.errors import LearnerError, NonFiniteError
-from learner.sft import encode_pairs, lr_share, sft
+from learner.sft import encode_pairs, sft
 from learner.tokenizer import completion_text, token_bytes
 from tests.learner.samples import CORPUS
 
@@ -132,16 +131,6 @@ def test_prompt_and_solution_are_encoded_separately(model_dir: Path) -> None:
     (example,) = encode_pairs([("# q\n", "x = 1")], tokenizer)
     assert list(example.prompt_ids) == tokenizer.encode("# q\n")
     assert list(example.solution_ids) == [*tokenizer.encode("x = 1"), tokenizer.eos_token_id]
-
-
-def test_the_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
-    config = SFTConfig(steps=110, warmup_steps=10, final_lr_share=0.1)
-    assert [lr_share(step, config) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1, 1])
-    assert lr_share(60, config) == pytest.approx(0.55)
-    assert lr_share(110, config) == pytest.approx(0.1)
-    shares = [lr_share(step, config) for step in range(10, 111)]
-    assert shares == sorted(shares, reverse=True)
-    assert all(math.isfinite(lr_share(s, SFTConfig(steps=1, warmup_steps=0))) for s in (0, 1))
 
 
 @pytest.mark.integration
