@@ -1,6 +1,5 @@
 """A sandbox slot: one warm runner, one program at a time, one verdict per job."""
 
-import json
 import logging
 import threading
 import time
@@ -12,7 +11,7 @@ from sandbox.backends.choose import choose_backend
 from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, RunnerLost, SetupError
-from sandbox.inputs import encode_inputs
+from sandbox.inputs import encode_inputs, encode_job
 from sandbox.job import Job
 from sandbox.judging.judge import JudgedRun, conclude, judge
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
@@ -129,12 +128,12 @@ class Sandbox:
 
     def _run(self, job: Job) -> Verdict:
         limits = job.limits or self.config.limits
-        inputs = _inputs(job)
+        inputs = encode_inputs(job)
         try:
             if job.stop_at_first_failure or job.isolate_tests:
                 runs = self._run_one_by_one(job, inputs, limits)
             else:
-                reply = self._exchange(_encode(job, inputs), limits)
+                reply = self._exchange(encode_job(job, inputs), limits)
                 runs = [judge(reply, job, job.cases, limits.cpu_seconds)]
         except (RunnerLost, SetupError) as error:
             return self._infra_error(job, error)
@@ -157,7 +156,7 @@ class Sandbox:
                     "cpu_seconds": max(round(cpu_left), 1),
                 }
             )
-            reply = self._exchange(_encode(job, [text]), limits_left)
+            reply = self._exchange(encode_job(job, [text]), limits_left)
             run = judge(reply, job, [test], limits_left.cpu_seconds)
             runs.append(run)
             wall_left -= reply.exit.wall_seconds
@@ -209,19 +208,3 @@ class Sandbox:
             isolation=self._backend.name,
             slot=self.slot,
         )
-
-
-def _inputs(job: Job) -> list[str]:
-    if job.assertions is None:
-        return encode_inputs(job.fn_name, job.tests)
-    return [json.dumps(statement) for statement in job.assertions.statements]
-
-
-def _encode(job: Job, inputs: Sequence[str]) -> bytes:
-    """The job as the child decodes it; `inputs` are JSON texts already."""
-    fields = {
-        "source": job.source,
-        "fn_name": job.fn_name,
-        "setup": job.assertions.setup if job.assertions else None,
-    }
-    return f'{json.dumps(fields)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()

@@ -1,81 +1,82 @@
-"""The rules by which an output equals the expected one; nothing looser than written here passes.
+"""How an output is compared with the expected one, for each `Comparison`; nothing looser passes.
 
-Return values (`same_value`):
-- `==` of Python for None, booleans, integers, strings, bytes; a boolean equals 0 or 1.
-- An expected float: any number within `TOLERANCE` of it, relative or absolute; NaN equals NaN. An
-  expected integer: a returned float must equal it exactly.
-- The sign of a zero does not count.
-- Sequences (list, tuple) are compared item by item. A set equals a set, or the list of its members
-  (data sets are JSON, which has no sets); members are compared by `==`. Sets of numbers, floats
-  among them, are sorted and compared by the rules for numbers.
-- Dicts are compared by keys, taken in their JSON form (`1` and `"1"` are one key), and values.
-- An expected list of one item, `[x]`, also accepts `x` (APPS wraps return values so).
+| comparison | return values | printed text |
+|---|---|---|
+| `exact` | Python's `==` (`equality`) | but for whitespace at line ends, blank lines at the end |
+| `close` | numbers within a millionth, a list equals a tuple (`tolerance`) | token by token |
+| `apps` | as `close`, and an expected `[x]` also accepts `x` | as `close` |
+| `unordered` | as `close`, and the outermost list may come in any order | its lines in any order |
 
-Printed text (`same_text`):
-- Blank lines at either end of the text and whitespace at either end of a line do not count; the
-  number of lines does.
-- The tokens of a line, split at whitespace, are compared one by one: they are equal as text; or the
-  expected one has a point or an exponent and the printed one is a number within `TOLERANCE` of it;
-  or the expected one is a plain integer and the printed one adds a zero fraction (`2.0`).
-- The sign of a zero does not count. `nan` and `inf` may be written in capitals.
+What a program returned is compared by value, in the types that `sandbox.runner.values` gives it:
+numpy's scalars and arrays, `Decimal` and `Fraction` are numbers and lists of numbers under every
+comparison. A byte-order mark in front of a text is no content.
 """
 
-import json
-import math
-import re
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from sandbox.runner.values import (
-    MAX_PLAIN_INT,
-    ClaimedDict,
-    ClaimedSet,
-    Value,
-    dumps_exact,
-    hashable,
-)
+from sandbox.judging.equality import equal
+from sandbox.judging.printed import close_lines, lines_of, same_line
+from sandbox.judging.tolerance import close
+from sandbox.runner.values import ClaimedDict, ClaimedSet, Value
 
-TOLERANCE = 1e-6
+if TYPE_CHECKING:  # comparing needs the standard library only
+    from curriculum.problem import Comparison
+
 SHOWN_CHARS = 120
-MAX_NUMBER_CHARS = 400
-"""A longer token is compared as text."""
-_Collection = list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any] | ClaimedSet
-_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d{1,3})?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
-_ZERO = re.compile(r"-?0(\.0*)?", re.ASCII)
-_NOT_FINITE = frozenset({"nan", "-nan", "inf", "+inf", "-inf", "infinity", "-infinity"})
-_ZERO_FRACTION = re.compile(r"(-?(?:0|[1-9]\d*))\.0*", re.ASCII)
+MAX_PAIRED = 1000
+"""Items of an unordered list that are paired one by one, where sorting both lists pairs them
+wrongly: numbers that are nearly the same, dicts, sets."""
 
 
-def same_value(expected: Value, returned: Value) -> bool:
+def same_value(expected: Value, returned: Value, comparison: "Comparison" = "close") -> bool:
     """Whether a returned value is the expected one."""
     try:
-        if _same(expected, returned):
+        if comparison == "exact":
+            return equal(expected, returned)
+        if close(expected, returned):
             return True
-        return isinstance(expected, list) and len(expected) == 1 and _same(expected[0], returned)
+        if not isinstance(expected, (list, tuple)):
+            return False
+        if comparison == "apps":
+            return len(expected) == 1 and close(expected[0], returned)
+        if comparison == "unordered" and isinstance(returned, (list, tuple)):
+            claimed = isinstance(returned, (ClaimedSet, ClaimedDict))
+            return not claimed and _same_in_any_order(expected, returned, close)
+        return False
     except RecursionError:
         return False
 
 
-def same_text(expected: str, printed: str) -> bool:
+def same_text(expected: str, printed: str, comparison: "Comparison" = "close") -> bool:
     """Whether printed text is the expected text."""
     if expected == printed:
         return True
-    wanted, got = _lines(expected), _lines(printed)
-    return len(wanted) == len(got) and all(map(_same_line, wanted, got))
+    wanted, got = lines_of(expected, comparison), lines_of(printed, comparison)
+    if comparison == "unordered":
+        return _same_in_any_order(wanted, got, close_lines)
+    if len(wanted) != len(got):
+        return False
+    return all(same_line(line, other, comparison) for line, other in zip(wanted, got, strict=True))
 
 
-def difference(expected: Value, output: Value) -> str:
+def difference(expected: Value, output: Value, comparison: "Comparison" = "close") -> str:
     """A short text for a person: the first line that differs of two texts, else both values."""
     if isinstance(expected, str) and isinstance(output, str):
-        wanted, got = _lines(expected), _lines(output)
-        for number, (wanted_line, line) in enumerate(zip(wanted, got, strict=False), 1):
-            if not _same_line(wanted_line, line):
-                return f"line {number}: expected {_show(wanted_line)}, got {_show(line)}"
+        wanted, got = lines_of(expected, comparison), lines_of(output, comparison)
+        for number, (line, other) in enumerate(zip(wanted, got, strict=False), 1):
+            if not same_line(line, other, comparison):
+                return f"line {number}: expected {_show(line)}, got {_show(other)}"
         if len(wanted) != len(got):
             return f"expected {len(wanted)} lines, got {len(got)}"
     return f"expected {_show(expected)}, got {_show(output)}"
+
+
+def shortened(text: str) -> str:
+    """The text if it is short, else its beginning and its length."""
+    if len(text) <= SHOWN_CHARS:
+        return text
+    return f"{text[:SHOWN_CHARS]}... ({len(text)} characters)"
 
 
 def _show(value: Value) -> str:
@@ -86,144 +87,32 @@ def _show(value: Value) -> str:
     return shortened(text)
 
 
-def shortened(text: str) -> str:
-    """The text if it is short, else its beginning and its length."""
-    if len(text) <= SHOWN_CHARS:
-        return text
-    return f"{text[:SHOWN_CHARS]}... ({len(text)} characters)"
-
-
-def _same(expected: Value, returned: Value) -> bool:
-    if isinstance(expected, float):
-        return _near(expected, returned)
-    if isinstance(returned, (ClaimedSet, set, frozenset)):
-        if isinstance(expected, (list, tuple, set, frozenset)):
-            return _same_members(expected, returned)
+def _same_in_any_order(wanted: Any, got: Any, same: Callable[[Any, Any], bool]) -> bool:
+    """Whether every item of one list has a partner of its own in the other."""
+    if len(wanted) != len(got):
         return False
-    if isinstance(expected, dict):
-        return isinstance(returned, (dict, ClaimedDict)) and _same_items(expected, returned)
-    if isinstance(returned, ClaimedDict):
-        return False
-    if isinstance(expected, (list, tuple)):
-        if not isinstance(returned, (list, tuple)) or len(expected) != len(returned):
-            return False
-        return all(map(_same, expected, returned))
-    if isinstance(expected, (set, frozenset)) or isinstance(returned, (list, tuple, dict)):
-        return False
-    return bool(expected == returned)
-
-
-def _same_members(expected: _Collection, returned: _Collection) -> bool:
-    """Whether a claimed set is the expected one.
-
-    Only members that are expected enter a set here: hashing all that a program claims could be made
-    slow by values whose hashes collide.
-    """
-    if all(map(_is_number, expected)) and any(isinstance(member, float) for member in expected):
-        return _same_numbers(expected, returned)
-    try:
-        wanted = frozenset(map(hashable, expected))
-    except TypeError:
-        return False
-    if not len(wanted) == len(expected) == len(returned):
-        return False
-    seen: set[Any] = set()
-    for member in returned:
-        member = hashable(member)
-        try:
-            if member not in wanted:
-                return False
-        except TypeError:
-            return False
-        seen.add(member)
-    return len(seen) == len(wanted)
-
-
-def _same_numbers(expected: _Collection, returned: _Collection) -> bool:
-    """Whether two sets of numbers, floats among them, are the same; hashes nothing claimed."""
-    if len(expected) != len(returned):
-        return False
-    if not all(map(_is_number, returned)):
-        return False
-    wanted, got = sorted(expected, key=_by_size), sorted(returned, key=_by_size)
-    if any(number == following for number, following in pairwise(got)):  # claimed twice: not a set
-        return False
-    return all(map(_same, wanted, got))
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, (int, float))
-
-
-def _by_size(number: float) -> tuple[bool, float]:
-    """The key that sorts numbers by size, with NaN, which has none, last."""
-    return (True, 0) if number != number else (False, number)
-
-
-def _same_items(expected: dict[Any, Any], returned: dict[Any, Any] | ClaimedDict) -> bool:
-    items = list(returned if isinstance(returned, ClaimedDict) else returned.items())
-    wanted = {_json_key(key): value for key, value in expected.items()}
-    got = {_json_key(key): value for key, value in items}
-    if not len(items) == len(got) == len(wanted) == len(expected):
-        return False
-    return all(key in got and _same(value, got[key]) for key, value in wanted.items())
-
-
-def _json_key(key: Value) -> str:
-    """A key's text in JSON; for keys that JSON lacks, NUL and the text of `dumps_exact`."""
-    if isinstance(key, str):
-        return key
-    if key is None or isinstance(key, (bool, float)):
-        return json.dumps(key)
-    if isinstance(key, int):
-        return str(key) if abs(key) < MAX_PLAIN_INT else hex(key)
-    try:
-        return "\0" + dumps_exact(hashable(key))
-    except TypeError:
-        return "\0" + repr(type(key))
-
-
-def _near(expected: float, returned: Value) -> bool:
-    if not isinstance(returned, (int, float)):
-        return False
-    try:
-        number = float(returned)
-    except OverflowError:
-        return False
-    if math.isnan(expected) or math.isnan(number):
-        return math.isnan(expected) and math.isnan(number)
-    return math.isclose(expected, number, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-
-
-def _lines(text: str) -> list[str]:
-    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
-    while lines and not lines[-1]:
-        lines.pop()
-    first = 0
-    while first < len(lines) and not lines[first]:
-        first += 1
-    return lines[first:]
-
-
-def _same_line(expected: str, printed: str) -> bool:
-    if expected == printed:
+    wanted, got = sorted(wanted, key=_order), sorted(got, key=_order)
+    if all(map(same, wanted, got)):
         return True
-    wanted, got = expected.split(), printed.split()
-    return len(wanted) == len(got) and all(map(_same_token, wanted, got))
-
-
-def _same_token(expected: str, printed: str) -> bool:
-    if expected == printed:
-        return True
-    if expected.lower() in _NOT_FINITE and printed.lower() in _NOT_FINITE:
-        return _near(float(expected), float(printed))
-    if _INTEGER.fullmatch(expected):
-        if _ZERO.fullmatch(expected) and _ZERO.fullmatch(printed):
-            return True
-        whole = _ZERO_FRACTION.fullmatch(printed)
-        return whole is not None and whole[1] == expected
-    if len(printed) > MAX_NUMBER_CHARS:
+    if len(wanted) > MAX_PAIRED:
         return False
-    if _FLOAT.fullmatch(expected) and _NUMBER.fullmatch(printed):
-        return _near(float(expected), float(printed))
-    return False
+    left = list(got)
+    for item in wanted:
+        partner = next((index for index, other in enumerate(left) if same(item, other)), None)
+        if partner is None:
+            return False
+        del left[partner]
+    return True
+
+
+def _order(value: Any) -> tuple[Any, ...]:
+    """A sort key that puts equal values of any types side by side; sets and dicts come last."""
+    if value is None:
+        return (0,)
+    if isinstance(value, (int, float)):
+        return (1, value) if value == value else (2,)
+    if isinstance(value, str):
+        return (3, value)
+    if isinstance(value, (list, tuple)) and not isinstance(value, (ClaimedSet, ClaimedDict)):
+        return (4, tuple(map(_order, value)))
+    return (5,)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from curriculum.problem import Test
 from sandbox.channel import ProcessExit, Reply
+from sandbox.inputs import text_of
 from sandbox.job import Job
 from sandbox.judging.comparison import difference, same_text, same_value, shortened
 from sandbox.judging.coverage import executed_lines, statements
@@ -24,7 +25,7 @@ from sandbox.judging.records import (
     parse_spans,
 )
 from sandbox.judging.tampering import is_suspicious
-from sandbox.runner.values import Value
+from sandbox.runner.values import BYTE_ORDER_MARK, Value
 from sandbox.runner.wire import OUTPUT_LIMIT_STATUS
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
 
@@ -141,7 +142,7 @@ def _add_record(run: JudgedRun, record: Record, job: Job, tests: Sequence[Test |
     kind, index, content = record
     if not run.compiled:
         if kind == b"p":
-            run.spans, run.compiled = parse_spans(content, len(job.source.encode())), True
+            run.spans, run.compiled = _spans(content, job.source), True
         elif kind == b"c" and run.compile_error is None:
             run.compile_error = parse_error(content)
         else:
@@ -156,7 +157,14 @@ def _add_record(run: JudgedRun, record: Record, job: Job, tests: Sequence[Test |
     if isinstance(case, str):
         run.tests.append(_assertion_result(kind, content, case))
     else:
-        run.tests.append(_output_result(kind, content, job.fn_name, case.output))
+        run.tests.append(_output_result(kind, content, job, case.output))
+
+
+def _spans(content: Value, source: str) -> list[Span]:
+    """The statements in the source as it was given: the child sees it without its mark."""
+    mark = len(BYTE_ORDER_MARK.encode()) if source.startswith(BYTE_ORDER_MARK) else 0
+    spans = parse_spans(content, len(source.encode()) - mark)
+    return [Span(start + mark, end + mark, alias) for start, end, alias in spans] if mark else spans
 
 
 def _assertion_result(kind: bytes, content: Value, assertion: str) -> TestResult:
@@ -170,19 +178,20 @@ def _assertion_result(kind: bytes, content: Value, assertion: str) -> TestResult
     raise Malformed("a record of another kind of test")
 
 
-def _output_result(kind: bytes, output: Value, fn_name: str | None, expected: Value) -> TestResult:
+def _output_result(kind: bytes, output: Value, job: Job, expected: Value) -> TestResult:
     """The result of comparing an output, returned or printed, with the expected one."""
     if kind == b"e":
         return _raised(output)
-    if kind == b"r" and fn_name is not None:
-        same = same_value(expected, output)
-    elif kind == b"o" and fn_name is None and isinstance(output, str):
-        if isinstance(expected, (list, tuple)):
-            expected = "\n".join(map(str, expected))
-        same = isinstance(expected, str) and same_text(expected, output)
+    if kind == b"r" and job.fn_name is not None:
+        same = same_value(expected, output, job.comparison)
+    elif kind == b"o" and job.fn_name is None and isinstance(output, str):
+        expected = text_of(expected)
+        same = same_text(expected, output, job.comparison)
     else:
         raise Malformed("a record of another kind of test")
-    return _PASSED if same else TestResult(TestOutcome.failed, difference(expected, output))
+    if same:
+        return _PASSED
+    return TestResult(TestOutcome.failed, difference(expected, output, job.comparison))
 
 
 def _raised(content: Value) -> TestResult:

@@ -5,7 +5,8 @@ what came out. Records are lines `KIND INDEX JSON`:
 
     p 0 [[start, end, alias], ...]         the program's statements, before any of it ran
     c 0 [type, message, line]              it does not compile
-    r i value                              call-based test i returned this
+    r i value                              call-based test i returned this (or left it in the
+                                           argument that is its result)
     o i text                               program test i ended and had printed this
     a i null                               assertion i holds
     f i null                               assertion i does not hold
@@ -47,7 +48,7 @@ def run(
     if job["setup"] is not None:
         program.run_assertions(job["setup"], job["inputs"])
     elif files is None:
-        program.call_function(job["fn_name"], job["inputs"])
+        program.call_function(job["fn_name"], job["inputs"], job["exact"], job["result_argument"])
     else:
         program.run_script(job["inputs"], files, job["output_bytes"])
     emit("z", 0, "null")

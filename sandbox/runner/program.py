@@ -34,8 +34,14 @@ class LoadedProgram:
         self.opens_files = opens_files
         """Whether the program may hold files of its own over descriptors 0 and 1."""
 
-    def call_function(self, name: str, inputs: list[Any]) -> None:
-        """Execute the program once and call its function on each `[arguments, keywords]`."""
+    def call_function(
+        self, name: str, inputs: list[Any], exact: bool, result_argument: int | None
+    ) -> None:
+        """Execute the program once and call its function on each `[arguments, keywords]`.
+
+        A test's result is what the function returns, or what it left in the argument at position
+        `result_argument` (keywords come behind the others); `exact`: see `values.dumps_result`.
+        """
         namespace = _module("solution")
         try:
             exec(self.code, namespace)
@@ -54,9 +60,11 @@ class LoadedProgram:
             try:
                 function = getattr(owner(), name) if owner else namespace[name]
                 returned = function(*arguments, **keywords)
+                if result_argument is not None:
+                    returned = [*arguments, *keywords.values()][result_argument]
                 # Encoded at once: a later test may change the object.
                 values.limit_digits()
-                result = values.dumps_result(returned)
+                result = values.dumps_result(returned, exact)
             except OutputLimit:
                 raise
             except BaseException as error:

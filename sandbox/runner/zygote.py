@@ -58,6 +58,8 @@ _JOBS: tuple[dict[str, Any], ...] = (
         "source": _CALLED,
         "fn_name": "f",
         "setup": None,
+        "exact": False,
+        "result_argument": None,
         "inputs": [[[[1, 0, 3]], {"text": "c b a"}], [[[2]], {}], [[5], {}]],
     },
     {"source": _PRINTING, "fn_name": None, "setup": None, "inputs": ["2\n3 4\n"]},

@@ -280,3 +280,57 @@ def test_without_coverage_there_are_no_statements():
         verdict = bare.run(Job(id="x", source=DOUBLE, fn_name="f", tests=tests))
     assert verdict.outcome is Outcome.passed
     assert verdict.statements == ()
+
+
+def test_a_job_says_how_its_outputs_are_compared(call, program):
+    source = "def f(x):\n    return [x, x]\n"
+    assert call(source, ([1], (1, 1))).outcome is Outcome.passed
+    verdict = call(source, ([1], (1, 1)), comparison="exact")
+    assert verdict.error == "expected (1, 1), got [1, 1]"
+    pair = "def f(x):\n    return (x, x)\n"
+    assert call(pair, ([1], (1, 1)), comparison="exact").outcome is Outcome.passed
+    assert call(source, ([1], [[1, 1]])).outcome is Outcome.failed
+    assert call(source, ([1], [[1, 1]]), comparison="apps").outcome is Outcome.passed
+    shuffled = "def f():\n    return [2, 1]\n"
+    assert call(shuffled, ([], [1, 2]), comparison="unordered").outcome is Outcome.passed
+    assert program("print(0.5)", ("", "0.50")).outcome is Outcome.passed
+    assert program("print(0.5)", ("", "0.50"), comparison="exact").outcome is Outcome.failed
+
+
+def test_numbers_of_the_standard_library_compare_by_value(call):
+    source = (
+        "from decimal import Decimal\nfrom fractions import Fraction\n"
+        "def f():\n    return [Decimal('0.5'), Fraction(1, 2), Fraction(6, 2), Decimal(7)]\n"
+    )
+    for comparison in ("exact", "close"):
+        verdict = call(source, ([], [0.5, 0.5, 3, 7]), comparison=comparison)
+        assert verdict.outcome is Outcome.passed, verdict.error
+
+
+def test_a_changed_argument_may_be_the_result(call):
+    source = "class Solution:\n    def f(self, s, by=1):\n        s.reverse()\n"
+    assert call(source, ([["a", "b"]], ["b", "a"])).outcome is Outcome.failed
+    verdict = call(source, ([["a", "b"]], ["b", "a"]), ([[1], 2], [1]), result_argument=0)
+    assert verdict.outcome is Outcome.passed, verdict.error
+    rebinds = "def f(s):\n    s = s[::-1]\n    return s\n"
+    verdict = call(rebinds, ([["a", "b"]], ["b", "a"]), result_argument=0)
+    assert verdict.error == "expected ['b', 'a'], got ['a', 'b']"
+
+
+def test_a_changed_keyword_argument_may_be_the_result(sandbox):
+    test = Test(input=[], kwargs={"k": 1, "s": [1, 2]}, output=[2, 1])
+    source = "def f(s, k):\n    s.reverse()\n    return k\n"
+    for position, outcome in [(1, Outcome.passed), (0, Outcome.failed)]:
+        job = Job(id="k", source=source, fn_name="f", tests=(test,), result_argument=position)
+        assert sandbox.run(job).outcome is outcome
+    with pytest.raises(ValueError, match=r"tests\[0\].input has 2 arguments: none at position 2"):
+        sandbox.run(job.model_copy(update={"result_argument": 2}))
+
+
+def test_a_byte_order_mark_is_no_content(program, call):
+    verdict = program("\ufeffx = input()\nprint(x)\n", ("\ufeff5\n", "5"), ("5", "\ufeff5"))
+    assert verdict.outcome is Outcome.passed, verdict.error
+    assert verdict.statements == ((3, 14, True), (15, 23, True))
+    assert verdict.executed_lines == (1, 2)
+    assert program("print('\ufeff5')\n", ("", "5"), comparison="exact").outcome is Outcome.passed
+    assert call("\ufeffdef f(x):\n    return x\n", (["\ufeff"], "\ufeff")).outcome is Outcome.passed

@@ -139,6 +139,7 @@ def _apps_problem(record: RecordReader) -> Problem:
         solution=solution,
         fn_name=fn_name,
         tests=input_output.tests("inputs", "outputs", call_based=fn_name is not None),
+        comparison="apps",
         difficulty=record.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0]),
         source="apps",
     )

@@ -96,6 +96,7 @@ def _apps_plus_problem(record: RecordReader, mapping: KeyMapping, default_id: st
         solution=solution,
         fn_name=fn_name,
         tests=fields.tests("inputs", "outputs", call_based=fn_name is not None),
+        comparison="apps",
         difficulty=fields.tier("difficulty", {tier: tier for tier in TIERS}),
         source=fields.get("source") or record.path.stem,
     )

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import sandbox
+from curriculum.problem import Comparison
 from sandbox.errors import SandboxError
 from sandbox.job import Job
 from sandbox.judging.comparison import same_text, same_value
@@ -46,16 +47,17 @@ LOOP = (
 import time
 sys.path.insert(0, "/judge")
 from sandbox.judging.comparison import same_text, same_value
-def judged(text, expected):
+def judged(text, expected, comparison):
     source, fn_name, inputs = json.loads(text)
     same = same_text if fn_name is None else same_value
-    return all(map(same, expected, run(source, fn_name, inputs)))
+    outputs = run(source, fn_name, inputs)
+    return all(same(*pair, comparison) for pair in zip(expected, outputs, strict=True))
 jobs = [json.loads(line) for line in sys.stdin]
 spent = []
 for _ in range(ROUNDS + 1):
     began = time.perf_counter()
-    for text, expected in jobs:
-        if not judged(text, expected): sys.exit(text)
+    for text, expected, comparison in jobs:
+        if not judged(text, expected, comparison): sys.exit(text)
     spent.append(time.perf_counter() - began)
 print(len(jobs) * ROUNDS / sum(spent[1:]))
 """
@@ -63,7 +65,7 @@ print(len(jobs) * ROUNDS / sum(spent[1:]))
 ROUNDS = 3
 DEADLINE_S = 120
 PACKAGE = Path(sandbox.__file__).resolve().parent
-COMPARISON_FILES = ("judging/comparison.py", "runner")
+COMPARISON_FILES = ("judging", "runner")
 """The files of this package that compare outputs, mounted for the in-process baseline."""
 
 
@@ -111,7 +113,10 @@ class Baselines:
         with the same code, all in one process.
         """
         command = ["docker", "exec", "-i", self.container, "python3", "-I", "-c"]
-        lines = [json.dumps([_text(job), [test.output for test in job.tests]]) for job in jobs]
+        lines = [
+            json.dumps([_text(job), [test.output for test in job.tests], _comparison(job)])
+            for job in jobs
+        ]
         return float(_call([*command, f"ROUNDS = {ROUNDS}\n{LOOP}"], "\n".join(lines)))
 
 
@@ -121,9 +126,14 @@ def _rate(command: list[str], jobs: Sequence[Job]) -> float:
         outputs = json.loads(_call(command, _text(job)))
         same = same_text if job.fn_name is None else same_value
         for test, output in zip(job.tests, outputs, strict=True):
-            if not same(test.output, output):
+            if not same(test.output, output, _comparison(job)):
                 raise AssertionError(f"{job.id}: {output!r} is not {test.output!r}")
     return len(jobs) / (time.perf_counter() - began)
+
+
+def _comparison(job: Job) -> Comparison:
+    """The job's own, unless it counts types: the rivals' outputs are JSON, which has no tuples."""
+    return "close" if job.comparison == "exact" else job.comparison
 
 
 def _text(job: Job) -> str:

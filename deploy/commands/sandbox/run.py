@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from curriculum.errors import first_fault
-from curriculum.problem import Test
+from curriculum.problem import Comparison, Test
 from deploy.commands.sandbox.tests_file import read_tests, read_text
 from deploy.commands.sandbox.verdict_view import as_record, print_verdict
 from deploy.errors import ConfigError
@@ -38,6 +38,10 @@ def run(
     fn_name: Annotated[
         str | None, Parameter("--fn", help="Function to call; without it stdin to stdout.")
     ] = None,
+    compare: Annotated[
+        Comparison | None,
+        Parameter(help="How outputs are compared; apps for APPS' form of tests, else close."),
+    ] = None,
     as_json: Annotated[bool, Parameter("--json", help="Print the verdict as JSON.")] = False,
     backend: Annotated[Backend, Parameter(help="Where the program runs.")] = "auto",
     seconds: Annotated[
@@ -61,6 +65,7 @@ def run(
                 fn_name=fn_name,
                 tests=test_file.tests,
                 assertions=test_file.assertions,
+                comparison=compare or test_file.comparison,
             )
             verdict = sandbox.run(job)
         except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from curriculum.errors import first_fault
-from curriculum.problem import Assertions, Test
+from curriculum.problem import Assertions, Comparison, Test
 from deploy.errors import ConfigError
 
 SHAPES = (
@@ -27,6 +27,8 @@ class TestFile(NamedTuple):
     fn_name: str | None
     tests: tuple[Test, ...] = ()
     assertions: Assertions | None = None
+    comparison: Comparison = "close"
+    """The one that data sets of this shape are compared by."""
 
 
 def read_tests(path: Path) -> TestFile:
@@ -36,20 +38,23 @@ def read_tests(path: Path) -> TestFile:
         ConfigError: anything else, or a test without output; names the file and the test.
     """
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path).removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
-    fn_name, records = None, content
+    fn_name, records, comparison = None, content, "close"
     if isinstance(content, dict) and {"test_list", "entry_point"} & content.keys():
         return TestFile(None, assertions=_assertions(path, content))
     if isinstance(content, dict):
         fn_name = content.get("fn_name")
-        records = _paired(path, content) if "inputs" in content else content.get("tests")
+        records = content.get("tests")
+        if "inputs" in content:
+            records, comparison = _paired(path, content), "apps"
     if not isinstance(records, list) or not isinstance(fn_name, str | None):
         raise ConfigError(f"{path}: not tests; expected {SHAPES}")
     if not records:
         raise ConfigError(f"{path}: no tests in it; a program without tests has no verdict")
-    return TestFile(fn_name, tuple(_test(path, i, record) for i, record in enumerate(records)))
+    tests = tuple(_test(path, i, record) for i, record in enumerate(records))
+    return TestFile(fn_name, tests, comparison=comparison)
 
 
 def _assertions(path: Path, content: dict[str, Any]) -> Assertions:

@@ -2,6 +2,12 @@
 
 import math
 import time
+from collections import Counter, OrderedDict, UserDict, UserString, deque, namedtuple
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -10,11 +16,38 @@ from hypothesis import strategies as st
 from sandbox.judging.comparison import difference, same_text, same_value
 from sandbox.runner import values
 
+Point = namedtuple("Point", "x y")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A data class equals its own kind only."""
+
+    x: int
+    y: int
+
+
+class Rank(IntEnum):
+    """An integer."""
+
+    low = 1
+
+
+class Name(StrEnum):
+    """A text."""
+
+    low = "low"
+
+
+class Colour(Enum):
+    """Neither."""
+
+    red = 1
+
+
 SAME_VALUES = [
     ([1, 2], (1, 2)),
     ((1, [2]), [1, (2,)]),
-    ([3], 3),
-    ([[1, 2]], [1, 2]),
     (0.1 + 0.2, 0.3),
     ([1.0, [2.0000001]], [1, [2]]),
     (2, 2.0),
@@ -39,8 +72,25 @@ SAME_VALUES = [
     ([float("nan"), 1.5], {float("nan"), 1.5}),
     ([0.5, "a"], {"a", 0.5}),
     (2**80, float(2**80)),
-    ([["a"]], ["a"]),
     ([], []),
+    ([[1, 2], [3]], {frozenset([2, 1]), frozenset([3])}),
+    ({frozenset([1, 2])}, {frozenset([2, 1])}),
+    (1j, 1j + 1e-9),
+    (2 + 0j, 2),
+    (0.1, Decimal("0.1")),
+    (2, Decimal("2.00")),
+    (0.5, Fraction(1, 2)),
+    (3, Fraction(3)),
+    ([0.25, 0.5], {Fraction(1, 4), Decimal("0.5")}),
+    ([1, 2], deque([1, 2])),
+    ([0, 1, 2], range(3)),
+    ([1, 2], {1: 0, 2: 0}.keys()),
+    ({"a": 1}, UserDict(a=1)),
+    ({"a": 1}, MappingProxyType({"a": 1})),
+    ("ab", UserString("ab")),
+    ([1, 2], Point(1, 2)),
+    (math.inf, Decimal("Infinity")),
+    (math.nan, Decimal("sNaN")),
 ]
 DIFFERENT_VALUES = [
     ([1, 2], [2, 1]),
@@ -84,13 +134,90 @@ DIFFERENT_VALUES = [
     ([0.5, float("nan")], {0.5, 1}),
     ([1, 2], [[1, 2]]),
     (3, [3]),
-    ([[3]], 3),
+    ([3], 3),
+    ([[1, 2]], [1, 2]),
+    ([["a"]], ["a"]),
+    ({frozenset([1, 2])}, {frozenset([1, 3])}),
+    ([[1, 2]], {frozenset([1, 2, 3])}),
+    (1j, 1),
+    (1, Decimal("1.0000001")),
+    (0.5, Fraction(1, 3)),
+    (math.inf, Fraction(10**400, 3)),
+    (math.inf, Decimal("1e400")),
+    ("0.1", Decimal("0.1")),
+    ([1, 2], (n for n in (1, 2))),
+    ([1, 2], Pair(1, 2)),
+    ({"x": 1, "y": 2}, Pair(1, 2)),
+]
+EXACTLY_THE_SAME = [
+    ((1, 1), (1, 1)),
+    ([1, [2]], [1, [2]]),
+    (True, 1),
+    (1, True),
+    (1, 1.0),
+    (2.0, 2),
+    (-0.0, 0),
+    (0.5, Fraction(1, 2)),
+    (0.5, Decimal("0.5")),
+    (1, Decimal("1.0")),
+    (3, 3 + 0j),
+    ({1, 2}, frozenset([2, 1])),
+    (frozenset([1]), {1}),
+    ({1: "a", 2: (1,)}, {2: (1,), 1: "a"}),
+    ({1: "a"}, {True: "a"}),
+    ({(1, 2): 3}, {(1, 2): 3}),
+    ({"a": 1}, Counter("a")),
+    ({"a": 1}, OrderedDict(a=1)),
+    ({"a": 1}, UserDict(a=1)),
+    ({1, 2}, {1: 0, 2: 0}.keys()),
+    ({(1, 0)}, {1: 0}.items()),
+    ((1, 2), Point(1, 2)),
+    (1, Rank.low),
+    ("low", Name.low),
+    ("ab", UserString("ab")),
+    (b"x", bytearray(b"x")),
+    ({frozenset([1, 2])}, {frozenset([2, 1])}),
+    ({(frozenset([1]), "a")}, {(frozenset([1]), "a")}),
+    ({frozenset([1]): [{2}]}, {frozenset([1]): [{2}]}),
+    ({}, {}),
+    (set(), set()),
+    ([10**5000], [10**5000]),
+]
+NOT_EXACTLY_THE_SAME = [
+    ((1, 1), [1, 1]),
+    ([1, 1], (1, 1)),
+    ([(1, 2)], [[1, 2]]),
+    ([7], 7),
+    (7, [7]),
+    ([[]], []),
+    (0.3, 0.1 + 0.2),
+    (0.1, Decimal("0.1")),
+    (math.nan, math.nan),
+    ([1, 2], {1, 2}),
+    ({1, 2}, [1, 2]),
+    ({1, 2}, {1, 3}),
+    ({"1": 2}, {1: 2}),
+    ({1: 2}, {1: 3}),
+    ({(1, 2)}, {(1, 3)}),
+    ({frozenset([1, 2])}, {frozenset([1, 3])}),
+    ({frozenset([1])}, {frozenset([1, 2, 3])}),
+    ([1, 2], deque([1, 2])),
+    ([0, 1], range(2)),
+    ([1, 2], {1: 0, 2: 0}.keys()),
+    ([1, 2], (n for n in (1, 2))),
+    ([1, 2], map(int, "12")),
+    ((1, 2), Pair(1, 2)),
+    (1, Colour.red),
+    ("red", Colour.red),
+    (b"x", "x"),
+    (None, 0),
+    ("1", 1),
 ]
 
 
-def sent(value):
+def sent(value, exact=False):
     """The value as the host decodes it after a program returned it."""
-    return values.loads_result(values.dumps_result(value))
+    return values.loads_result(values.dumps_result(value, exact))
 
 
 @pytest.mark.parametrize(("expected", "returned"), SAME_VALUES)
@@ -103,6 +230,89 @@ def test_different_values(expected, returned):
     assert not same_value(expected, sent(returned))
 
 
+@pytest.mark.parametrize(("expected", "returned"), EXACTLY_THE_SAME)
+def test_exactly_the_same_values(expected, returned):
+    assert expected == returned
+    assert same_value(expected, sent(returned, exact=True), "exact")
+
+
+@pytest.mark.parametrize(("expected", "returned"), NOT_EXACTLY_THE_SAME)
+def test_values_that_are_not_exactly_the_same(expected, returned):
+    assert expected != returned
+    assert not same_value(expected, sent(returned, exact=True), "exact")
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_numpys_scalars_and_arrays_compare_by_value(exact):
+    numpy = pytest.importorskip("numpy")
+    comparison = "exact" if exact else "close"
+    for expected, returned in [
+        (3, numpy.int64(3)),
+        (2.5, numpy.float64(2.5)),
+        (0.5, numpy.float32(0.5)),
+        (True, numpy.bool_(True)),
+        (1 + 2j, numpy.complex64(1 + 2j)),
+        ("ab", numpy.str_("ab")),
+        ([1, 2], numpy.array([1, 2])),
+        ([[0.5], [1.5]], numpy.array([[0.5], [1.5]])),
+        (7, numpy.array(7)),
+        ([1.0], numpy.array([1], dtype=numpy.longdouble)),
+        ([2, {"a": 3}], [numpy.int8(2), {"a": numpy.uint8(3)}]),
+        ({1, 2}, {numpy.int64(1), numpy.int64(2)}),
+        ({1: 2}, {numpy.int64(1): numpy.int64(2)}),
+    ]:
+        assert same_value(expected, sent(returned, exact), comparison), returned
+        assert not same_value([expected, 0], sent(returned, exact), comparison)
+
+
+@pytest.mark.parametrize("comparison", ["close", "apps", "unordered"])
+def test_only_apps_unwraps_a_list_of_one(comparison):
+    for expected, returned in [([3], 3), ([[1, 2]], [1, 2]), ([["a"]], ["a"]), ([[1]], (1,))]:
+        unwrapped = comparison == "apps"
+        assert same_value(expected, sent(returned), comparison) == unwrapped
+    assert not same_value([[3]], 3, comparison)
+    assert same_value([3], [3], comparison)
+
+
+UNORDERED = [
+    ([1, 2, 2], [2, 1, 2], True),
+    ([1, 2, 2], [2, 1, 1], False),
+    ([1, 2], [1, 2, 2], False),
+    ([[1, 2], [3, 4]], [(3, 4), (1, 2)], True),
+    ([[1, 2], [3, 4]], [[2, 1], [4, 3]], False),
+    ([0.1, "a", None], [None, "a", 0.1 + 1e-9], True),
+    ([[1.0, "b"], [1.0, "a"]], [[1.0 + 1e-9, "a"], [1.0, "b"]], True),
+    ([{"a": 1}, {"b": 2}], [{"b": 2}, {"a": 1}], True),
+    ([{"a": 1}, {"b": 2}], [{"b": 2}, {"b": 2}], False),
+    ([1, 2], {2, 1}, True),
+    ([], [], True),
+    ([[]], [], False),
+    ("ab", "ba", False),
+    ({"a": [1, 2]}, {"a": [2, 1]}, False),
+]
+
+
+@pytest.mark.parametrize(("expected", "returned", "same"), UNORDERED)
+def test_unordered_is_about_the_outermost_list(expected, returned, same):
+    assert same_value(expected, sent(returned), "unordered") == same
+    assert not same_value(expected, values.loads_result('{"\\u0000dict": [[1, 2]]}'), "unordered")
+
+
+def test_a_program_cannot_make_decoding_numbers_slow():
+    for text in (
+        '{"\\u0000decimal": 1}',
+        f'{{"\\u0000decimal": "{"9" * 5000}"}}',
+        '{"\\u0000fraction": [1, 0]}',
+        '{"\\u0000fraction": [true, 2]}',
+        f'{{"\\u0000fraction": [1, {{"\\u0000int": "0x{"f" * 10**5}"}}]}}',
+    ):
+        with pytest.raises(ValueError, match="malformed tag"):
+            values.loads_result(text)
+    huge = values.loads_result('{"\\u0000decimal": "1e999999999999"}')
+    for comparison in ("exact", "close"):
+        assert not same_value([1.5, 1, 10**4000], [huge] * 3, comparison)
+
+
 def test_claimed_sets_and_dicts_with_duplicates_do_not_pass():
     assert not same_value({1, 2, 3}, values.loads_result('{"\\u0000set": [1, 1, 1]}'))
     assert not same_value([1, 2, 3], values.loads_result('{"\\u0000set": [1, 2, 3, 3]}'))
@@ -111,11 +321,29 @@ def test_claimed_sets_and_dicts_with_duplicates_do_not_pass():
     assert not same_value({(1,): 2}, values.loads_result('{"\\u0000dict": [[[1], 2], [[1], 2]]}'))
 
 
+def test_claimed_sets_and_dicts_are_not_exactly_the_same_as_what_they_resemble():
+    for expected, claim in [
+        ({1, 2, 3}, '{"\\u0000set": [1, 1, 1]}'),
+        ({1, 2, 3}, '{"\\u0000set": [1, 2, 3, 3]}'),
+        ({1, (1,)}, '{"\\u0000set": [1, [1]]}'),
+        ({(1,): 2}, '{"\\u0000dict": [[[1], 2]]}'),
+        ({1: 2}, '{"\\u0000dict": [[1, 2], [1, 2]]}'),
+        ([1, 2], '{"\\u0000set": [1, 2]}'),
+        ([(1, 2)], '{"\\u0000dict": [[1, 2]]}'),
+        ({}, '{"\\u0000opaque": "dict"}'),
+    ]:
+        assert not same_value(expected, values.loads_result(claim), "exact"), claim
+
+
 def test_members_whose_hashes_collide_are_compared_quickly():
     members = ", ".join(str(k * (2**61 - 1)) for k in range(1, 100_000))
     claimed = values.loads_result(f'{{"\\u0000set": [{members}]}}')
+    inside = values.loads_result(f'{{"\\u0000set": [{{"\\u0000set": [{members}]}}]}}')
     started = time.perf_counter()
     assert not same_value([0, 1], claimed)
+    assert not same_value({0, 1}, claimed, "exact")
+    assert not same_value({frozenset([0, 1])}, inside, "exact")
+    assert not same_value([[0, 1]], inside)
     assert time.perf_counter() - started < 5, "minutes, if all members entered a set"
 
 
@@ -177,6 +405,40 @@ def test_different_texts(expected, printed):
     assert not same_text(expected, printed)
 
 
+EXACT_TEXTS = [
+    ("1 2\n3\n", "1 2  \n3\r\n\n", True),
+    ("\ufeff1", "1", True),
+    ("", " \n\n", True),
+    ("1 2", " 1 2", False),
+    ("1 2", "1  2", False),
+    ("1\n2", "\n1\n2", False),
+    ("1\n\n2", "1\n2", False),
+    ("2", "2.0", False),
+    ("0.3333333333", "0.333333", False),
+    ("0", "-0", False),
+    ("nan", "NaN", False),
+]
+
+
+@pytest.mark.parametrize(("expected", "printed", "same"), EXACT_TEXTS)
+def test_exact_texts_are_the_same_but_for_space_at_their_ends(expected, printed, same):
+    assert same_text(expected, printed, "exact") == same
+    assert same_text(printed, expected, "exact") == same
+
+
+def test_unordered_texts_have_the_same_lines_in_any_order():
+    assert same_text("a b\nc\nc\n", "c\na  b\nc", "unordered")
+    assert same_text("0.5\n1\n", "1\n0.50\n", "unordered")
+    assert not same_text("a b\nc", "b a\nc", "unordered")
+    assert not same_text("a\na\nb", "a\nb\nb", "unordered")
+
+
+def test_a_difference_names_what_the_comparison_counts():
+    assert difference((1, 1), [1, 1], "exact") == "expected (1, 1), got [1, 1]"
+    assert difference("a\n2", "a\n2.0", "exact") == "line 2: expected '2', got '2.0'"
+    assert difference("2\nb", "2.0\nc") == "line 2: expected 'b', got 'c'"
+
+
 def test_differences_are_short():
     assert difference("a\nb", "a\nc") == "line 2: expected 'b', got 'c'"
     assert difference("a\nb", "a") == "expected 2 lines, got 1"
@@ -201,6 +463,16 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN)
+def test_every_value_exactly_equals_itself_after_encoding_and_decoding(value):
+    assert same_value(value, sent(value, exact=True), "exact") or "nan" in repr(value)
+
+
+@given(PLAIN, PLAIN)
+def test_two_values_are_exactly_the_same_only_if_python_says_so(expected, returned):
+    assert same_value(expected, sent(returned, exact=True), "exact") == (expected == returned)
+
+
+@given(PLAIN)
 def test_every_value_equals_itself_after_encoding_and_decoding(value):
     assert same_value(value, sent(value))
 
@@ -222,8 +494,9 @@ STRICT = st.recursive(
 
 @given(STRICT, STRICT)
 def test_plain_values_are_the_same_only_if_python_says_so(expected, returned):
+    assert same_value(expected, sent(returned)) == (expected == returned)
     wrapped = isinstance(expected, list) and len(expected) == 1 and expected[0] == returned
-    assert same_value(expected, sent(returned)) == (expected == returned or wrapped)
+    assert same_value(expected, sent(returned), "apps") == (expected == returned or wrapped)
 
 
 TOKENS = st.text("abc01.", min_size=1, max_size=4).filter(lambda token: token[-1:] != ".")
