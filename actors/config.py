@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -25,6 +25,10 @@ class RolloutConfig(BaseModel):
     """Completions of each subtask in one step."""
     max_model_len: int = Field(default=512, ge=16)
     """Longest prompt plus completion [tokens]."""
+    min_new_tokens: int = Field(default=64, ge=1)
+    """Room that a prompt must leave within `max_model_len` for its completion [tokens], or
+    `max_new_tokens` where that is less. Longer prompts are found before anything is loaded, and
+    `data.too_long` says what becomes of them."""
     max_num_seqs: int = Field(default=128, ge=1)
     """Largest number of sequences that one engine decodes together."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -49,6 +53,20 @@ class RolloutConfig(BaseModel):
     retries: int = Field(default=3, ge=0)
     """Times that a sample is sent to another engine after its engine died. A prompt that kills
     every engine ends the run."""
+
+    @property
+    def longest_prompt(self) -> int:
+        """Most tokens that a prompt may have."""
+        return self.max_model_len - min(self.min_new_tokens, self.max_new_tokens)
+
+    @model_validator(mode="after")
+    def _a_prompt_fits(self) -> RolloutConfig:
+        if self.longest_prompt < 1:
+            raise ValueError(
+                f"max_model_len {self.max_model_len} has no room for a prompt beside "
+                f"min_new_tokens {self.min_new_tokens}: raise the one or lower the other"
+            )
+        return self
 
 
 class SandboxPoolConfig(BaseModel):

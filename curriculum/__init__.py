@@ -6,7 +6,9 @@ from curriculum.datasets.problem_file import read_problems, write_problems
 from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem, Test, Tier
 from curriculum.program import Program, assemble
-from curriculum.prompt import Prompt, PromptEncoder, prompt_text
+from curriculum.prompt import Prompt
+from curriculum.prompts.encode import PromptEncoder
+from curriculum.prompts.render import PromptRenderer
 from curriculum.schedule.base import Schedule
 from curriculum.schedule.make import make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
@@ -27,6 +29,7 @@ __all__ = [
     "Prompt",
     "PromptConfig",
     "PromptEncoder",
+    "PromptRenderer",
     "Schedule",
     "Subtask",
     "Test",
@@ -36,7 +39,6 @@ __all__ = [
     "load_dataset",
     "make_schedule",
     "noisy_corpus",
-    "prompt_text",
     "read_problems",
     "start_points",
     "synthetic_problems",

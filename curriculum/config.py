@@ -1,7 +1,7 @@
 """Settings of the data and of the curriculum."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -51,17 +51,24 @@ class CurriculumConfig(BaseModel):
 
 
 class PromptConfig(BaseModel):
-    """The form of the prompts (`curriculum.prompt`)."""
+    """The form of the prompts (`curriculum.prompts`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     style: Literal["base", "chat"] = "base"
     """base: the model continues question and prefix as one text; chat: the question is the user's
     turn and the prefix the beginning of the assistant's, by the tokenizer's chat template."""
+    template: str = Field(default="auto", min_length=1)
+    """The prompt's text: a shipped template (apps, bare, humaneval, leetcode, mbpp, plain), a Jinja
+    file's path, or Jinja text; auto chooses a shipped one by each problem's `source`."""
+    show_tests: int | None = Field(default=None, ge=0)
+    """Tests that the prompt of a function shows, whatever its question shows. Null: by convention,
+    which is one where the question shows none; with template mbpp three, as a chat one; with
+    humaneval none."""
     system: str = ""
-    """Style `chat`: the system's turn; left out where empty."""
-    instruction: str = "Answer with the whole program in one Python code block."
-    """Style `chat`: follows the question in the user's turn."""
+    """Style `chat`: the system's turn; where empty, the template's own or none."""
+    chat_arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Style `chat`: arguments of the tokenizer's chat template: {enable_thinking: false}."""
 
 
 class DataConfig(BaseModel):
@@ -76,6 +83,9 @@ class DataConfig(BaseModel):
     """File of training problems; required by kind jsonl."""
     heldout_path: Path | None = None
     """File of problems for evaluation only; required by kind jsonl."""
+    too_long: Literal["drop", "refuse"] = "drop"
+    """Problems whose prompt leaves less than `rollout.min_new_tokens` of `rollout.max_model_len`:
+    drop leaves them out of training and evaluation, named and counted; refuse ends the run."""
     train_per_tier: int = Field(default=20, gt=0)
     """Synthetic training problems in each tier."""
     heldout_per_tier: int = Field(default=100, gt=0)

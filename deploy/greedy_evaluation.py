@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curriculum.problem import Problem
 from curriculum.program import assemble
-from curriculum.prompt import PromptEncoder
+from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK, cut
 from deploy.config import RunConfig
 from learner.tokenizer import completion_text, token_bytes

@@ -24,10 +24,10 @@ from actors.training.evaluate import Evaluation
 from actors.training.trainer import Trainer
 from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
-from curriculum.datasets.load import DataSet
 from curriculum.problem import Problem
 from curriculum.schedule.make import make_schedule
 from deploy.config import RunConfig
+from deploy.prompt_fit import PromptFit
 from deploy.versions import git_commit, package_versions
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Run:
         self,
         config: RunConfig,
         folder: RunFolder,
-        dataset: DataSet,
+        fit: PromptFit,
         cluster: Cluster,
         placement: Placement,
         model_dir: Path,
@@ -57,7 +57,7 @@ class Run:
         Args:
             config: the whole run.
             folder: where it writes.
-            dataset: what it trains and is evaluated on.
+            fit: what it trains and is evaluated on.
             cluster: the Ray cluster that it is connected to.
             placement: the places reserved for its actors.
             model_dir: the Hugging Face folder of the policy it starts from.
@@ -88,10 +88,11 @@ class Run:
             colocated=config.placement.colocate,
             on_engine_loaded=self._sync.update_engine,
         )
-        self._trainer = self._make_trainer(dataset)
+        self._fit = fit
+        self._trainer = self._make_trainer()
 
-    def _make_trainer(self, dataset: DataSet) -> Trainer:
-        config = self._config
+    def _make_trainer(self) -> Trainer:
+        config, dataset = self._config, self._fit.dataset
         collector = Collector(
             self._fleet,
             self._pool,
@@ -112,7 +113,9 @@ class Run:
             loop=config.loop,
             rewards=config.reward,
             samples_per_prompt=config.rollout.samples_per_prompt,
-            schedule=make_schedule(dataset.train, config.curriculum, config.seed),
+            schedule=make_schedule(
+                dataset.train, config.curriculum, config.seed, self._fit.train.stage_limits
+            ),
             heldout=dataset.heldout,
             collector=collector,
             fleet=self._fleet,
@@ -211,6 +214,7 @@ class Run:
                 "parity_checks": parity.checks,
                 "max_logprob_diff": parity.largest,
             },
+            "left_out": self._fit.left_out(),
             "samples": self._trainer.ledger.totals,
             "restarts": self._trainer.restarts(),
             "seconds": {

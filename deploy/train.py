@@ -21,6 +21,7 @@ from curriculum.files import write_atomic
 from curriculum.synthetic.corpus import noisy_corpus
 from deploy.config import RunConfig
 from deploy.preflight import check_folder, check_model_folder
+from deploy.prompt_fit import fit_prompts
 from deploy.run import Run
 
 
@@ -46,6 +47,8 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     folder = RunFolder(config.runs_dir.absolute() / config.name)
     check_folder(folder, config, resume, overwrite)
     dataset = load_dataset(config.data)
+    # A model that exists has its tokenizer, so that its prompts are looked at before Ray starts.
+    fit = fit_prompts(config, dataset, Path(config.model.path)) if config.model.path else None
     cluster = connect(config.placement, config.rollout, config.pool)
     try:
         placement = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
@@ -54,7 +57,9 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         with collect_logs(folder.log), notes_on_continuing(folder):
             write_atomic(folder.config, config.to_yaml())
             model_dir, warm_start_s = _first_policy(config, dataset, cluster, placement)
-            run = Run(config, folder, dataset, cluster, placement, model_dir)
+            fit = fit or fit_prompts(config, dataset, model_dir)
+            fit.log()
+            run = Run(config, folder, fit, cluster, placement, model_dir)
             checkpoint = folder.latest() if resume else None
             result = asyncio.run(run.train(checkpoint, warm_start_s))
         write_atomic(folder.result, json.dumps(result, indent=2) + "\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,13 @@ from actors.rollout.samples import Completion, Request, RolloutGroup, Sample
 from actors.sandboxes.pool import SandboxPool
 from curriculum.config import PromptConfig
 from curriculum.program import assemble
-from curriculum.prompt import Prompt, PromptEncoder
+from curriculum.prompt import Prompt
+from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import Subtask
 from learner.tokenizer import completion_text, text_lengths, token_bytes
-from sandbox import Job, Limits
+from sandbox import Job, Limits, Outcome, Verdict
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,8 @@ class Collector:
         """A group with a request for each of its samples.
 
         Raises:
-            RunFailed: the prompt leaves no room for a completion.
+            RunFailed: the prompt leaves no room for a completion; a run leaves such problems out
+                at its start.
         """
         prompt = self._encoder.encode(subtask)
         room = self._config.max_model_len - len(prompt.ids)
@@ -185,8 +190,13 @@ class Collector:
         text = completion_text(completion.token_ids, self._bytes)
         problem = group.subtask.problem
         program = assemble(problem, group.prompt, text)
-        job = Job.for_program(problem, program.source, self._limits, id=f"{sample_id}")
-        verdict = await self._pool.run(job)
+        if completion.refusal:
+            error = f"the engine refused the prompt: {completion.refusal}"
+            logger.warning("problem %s, sample %d: %s", problem.id, sample_id, error)
+            verdict = Verdict(f"{sample_id}", Outcome.infra_error, tests=(), error=error)
+        else:
+            job = Job.for_program(problem, program.source, self._limits, id=f"{sample_id}")
+            verdict = await self._pool.run(job)
         if ledger is not None:
             ledger.reached(sample_id, JUDGED)
         group.samples.append(

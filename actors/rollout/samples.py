@@ -53,9 +53,11 @@ class Completion:
     logprobs: tuple[float, ...]
     """Log-probability of each generated id under the sampling distribution [nats]."""
     finish_reason: str
-    """`stop` (the policy or a stop string ended it) or `length`."""
+    """`stop` (the policy or a stop string ended it), `length`, or `refused`."""
     weight_version: int
     """Version of the oldest weights that wrote any of it."""
+    refusal: str = ""
+    """Why the engine refused the prompt, where it did; the completion is empty then."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Sample:
 
     @property
     def judged(self) -> bool:
-        """Whether the sandbox could judge it; if not, the sample is dropped, never trained on."""
+        """Whether it could be judged; if not, the sample is dropped, never trained on."""
         return self.verdict.outcome is not Outcome.infra_error
 
 

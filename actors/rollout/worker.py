@@ -166,7 +166,9 @@ class RolloutWorker:
                 task.cancel()
 
     async def _complete(self, request: Request) -> Completion:
+        """One completion; an empty one where vLLM refuses the request, as for an empty prompt."""
         from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
         from vllm.sampling_params import RequestOutputKind
 
         params = SamplingParams(
@@ -179,7 +181,19 @@ class RolloutWorker:
             detokenize=bool(self.config.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        output = await self._final(request.prompt_ids, params)
+        try:
+            output = await self._final(request.prompt_ids, params)
+        except VLLMClientError as error:
+            # The engine is well. A stream that raised would cost it a restart, and the same request
+            # would end the next one.
+            return Completion(
+                sample_id=request.sample_id,
+                token_ids=(),
+                logprobs=(),
+                finish_reason="refused",
+                weight_version=self.weight_version,
+                refusal=str(error),
+            )
         generated = output.outputs[0]
         return Completion(
             sample_id=request.sample_id,

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from curriculum.config import PromptConfig
 from curriculum.problem import TIERS, Problem
+from curriculum.prompts.render import PromptRenderer
 from curriculum.subtask import cut_at, solution_points, stage_count
 from curriculum.syntax import UNPARSABLE
 
@@ -23,6 +25,8 @@ class Counts:
     """Problems whose canonical solution Python cannot parse; their start points are not counted."""
     call_based: int = 0
     """Problems tested by calls of a function; the others read stdin."""
+    unnamed: list[str] = field(default_factory=list[str])
+    """Ids of the problems whose prompt names no function."""
     tests: list[int] = field(default_factory=list[int])
     """Tests of each problem."""
     lines: list[int] = field(default_factory=list[int])
@@ -34,10 +38,12 @@ class Counts:
     revealed: list[float] = field(default_factory=list[float])
     """Share of the solution's characters in the first stage's prefix, where there is a stage."""
 
-    def add(self, problem: Problem, kinds: frozenset[str]) -> None:
-        """Count one problem, cut at statements of these kinds."""
+    def add(self, problem: Problem, kinds: frozenset[str], named: bool) -> None:
+        """Count one problem, cut at statements of these kinds; `named`: its prompt names it."""
         self.problems += 1
         self.call_based += problem.fn_name is not None
+        if not named:
+            self.unnamed.append(problem.id)
         self.tests.append(len(problem.tests))
         solution = problem.solution
         self.lines.append(sum(bool(line.strip()) for line in solution.splitlines()))
@@ -68,12 +74,18 @@ class Counts:
 
 
 def count(problems: Iterable[Problem], kinds: frozenset[str]) -> dict[str, Counts]:
-    """Counts of each tier that occurs, in the order of the tiers, and of all together (`ALL`)."""
+    """Counts of each tier that occurs, in the order of the tiers, and of all together (`ALL`).
+
+    Raises:
+        CurriculumError: a prompt cannot be rendered.
+    """
+    renderer = PromptRenderer(PromptConfig())
     counts = {tier: Counts() for tier in TIERS}
     total = Counts()
     for problem in problems:
-        counts[problem.difficulty].add(problem, kinds)
-        total.add(problem, kinds)
+        named = renderer.names_function(problem)
+        counts[problem.difficulty].add(problem, kinds, named)
+        total.add(problem, kinds, named)
     return {tier: tally for tier, tally in counts.items() if tally.problems} | {ALL: total}
 
 

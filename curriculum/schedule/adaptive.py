@@ -17,7 +17,7 @@ Why it works as it does:
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,8 +55,14 @@ class AdaptiveSchedule(StatementSchedule):
     task. It says as much after the stage has moved as before, so it is never stale for that reason.
     """
 
-    def __init__(self, problems: Sequence[Problem], config: CurriculumConfig, seed: int):
-        super().__init__(problems, config, seed)
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        config: CurriculumConfig,
+        seed: int,
+        stage_limits: Mapping[str, int] | None = None,
+    ):
+        super().__init__(problems, config, seed, stage_limits)
         self._search = {problem.id: SearchState() for problem in self._problems}
         self._seed = seed
         self._draws = 0

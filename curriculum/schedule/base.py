@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -50,12 +50,15 @@ class Schedule(ABC):
 
     So a problem's progress depends on the reports about it alone, and each changes it at most once.
 
-    A subclass implements `_stage_offsets` and `_update`, and may override `_counts` and `_choose`.
+    A subclass implements `stage_offsets` and `_update`, and may override `_counts` and `_choose`.
 
     Args:
         problems: with distinct ids.
         config: mode, moving average and threshold, tier weights, and the mode's own settings.
         seed: decides the order of the problems.
+        stage_limits: stages that a problem may be asked at, by id; all of them where it is not
+            named. Further ones, with longer prefixes, are left out, because their prompts do not
+            fit (`curriculum.prompts.fit`).
 
     Raises:
         UnusableData: no problems, two with one id, or a canonical solution that does not parse.
@@ -68,12 +71,22 @@ class Schedule(ABC):
         >>> schedule.observe(task, passed=8, attempts=8, weight_version=0)
     """
 
-    def __init__(self, problems: Sequence[Problem], config: CurriculumConfig, seed: int):
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        config: CurriculumConfig,
+        seed: int,
+        stage_limits: Mapping[str, int] | None = None,
+    ):
         if not problems:
             raise UnusableData("there is nothing to sample: the curriculum has no problems")
         self._problems = tuple(problems)
         self._config = config
-        self._offsets = tuple(self._offsets_or_raise(problem) for problem in self._problems)
+        limits = stage_limits or {}
+        self._offsets = tuple(
+            self.offsets_or_raise(problem, config)[: limits.get(problem.id)]
+            for problem in self._problems
+        )
         self._progress = {
             problem.id: StageProgress(stage=len(offsets) - 1)
             for problem, offsets in zip(self._problems, self._offsets, strict=True)
@@ -84,8 +97,9 @@ class Schedule(ABC):
         self._sampler = EpochSampler(len(self._problems), seed, weights)
         self._visits = VisitLog()
 
+    @staticmethod
     @abstractmethod
-    def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
+    def stage_offsets(problem: Problem, config: CurriculumConfig) -> tuple[int, ...]:
         """Offsets in the canonical solution at which the prefixes of stages 0, 1, ... end.
 
         The problem begins at the last stage. Without offsets it is asked whole from the start.
@@ -218,9 +232,15 @@ class Schedule(ABC):
         number = self._visits.open(Visit(problem.id, stage, self._progress[problem.id].moves))
         return replace(cut_before(problem, stage, self._offsets[index]), visit=number)
 
-    def _offsets_or_raise(self, problem: Problem) -> tuple[int, ...]:
+    @classmethod
+    def offsets_or_raise(cls, problem: Problem, config: CurriculumConfig) -> tuple[int, ...]:
+        """`stage_offsets`, with an error for a user where the solution does not parse.
+
+        Raises:
+            UnusableData: names the problem.
+        """
         try:
-            return self._stage_offsets(problem)
+            return cls.stage_offsets(problem, config)
         except UNPARSABLE as error:
             raise UnusableData(
                 f"problem {problem.id!r}: its canonical solution does not parse: {error}"

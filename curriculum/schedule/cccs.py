@@ -5,6 +5,7 @@ Source: StepCoder (arXiv 2402.01391), section 3.1 and Algorithm 1.
 
 from typing_extensions import override
 
+from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule, StageProgress
 from curriculum.subtask import FULL_TASK, Subtask, solution_points, stage_offsets
@@ -20,8 +21,9 @@ class CccsSchedule(Schedule):
     """
 
     @override
-    def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
-        return stage_offsets(solution_points(problem, self._config.cut_kinds))
+    @staticmethod
+    def stage_offsets(problem: Problem, config: CurriculumConfig) -> tuple[int, ...]:
+        return stage_offsets(solution_points(problem, config.cut_kinds))
 
     @override
     def _update(self, progress: StageProgress, task: Subtask, pass_rate: float) -> None:

@@ -8,7 +8,7 @@
 | `adaptive` | the prefix follows what the policy can do |
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
@@ -26,11 +26,25 @@ SCHEDULES: dict[str, type[Schedule]] = {
 """Schedules by `CurriculumConfig.mode`."""
 
 
-def make_schedule(problems: Sequence[Problem], config: CurriculumConfig, seed: int) -> Schedule:
-    """The schedule of a configuration over some problems.
+def make_schedule(
+    problems: Sequence[Problem],
+    config: CurriculumConfig,
+    seed: int,
+    stage_limits: Mapping[str, int] | None = None,
+) -> Schedule:
+    """The schedule of a configuration over some problems; `stage_limits` as in `Schedule`.
 
     Raises:
         UnusableData: no problems, two with one id, or a canonical solution that does not parse
             (mode `none` does not parse any).
     """
-    return SCHEDULES[config.mode](problems, config, seed)
+    return SCHEDULES[config.mode](problems, config, seed, stage_limits)
+
+
+def stage_offsets(problem: Problem, config: CurriculumConfig) -> tuple[int, ...]:
+    """Where the prefix of each stage of a problem ends, before any limit.
+
+    Raises:
+        UnusableData: its solution does not parse.
+    """
+    return SCHEDULES[config.mode].offsets_or_raise(problem, config)

@@ -2,6 +2,7 @@
 
 from typing_extensions import override
 
+from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
 from curriculum.start_points import statement_points
@@ -16,7 +17,8 @@ class StatementSchedule(Schedule):
     """
 
     @override
-    def _stage_offsets(self, problem: Problem) -> tuple[int, ...]:
+    @staticmethod
+    def stage_offsets(problem: Problem, config: CurriculumConfig) -> tuple[int, ...]:
         starter_end = len(starter_prefix(problem))
         points = statement_points(problem.solution)
         return tuple(point for point in points if point > starter_end)

@@ -14,9 +14,10 @@ from cyclopts import App, Parameter
 
 from actors.errors import RunFailed
 from actors.training.console import clock
+from curriculum.config import PromptConfig
 from curriculum.datasets.registry import Skipped
 from curriculum.problem import Problem
-from curriculum.prompt import prompt_text
+from curriculum.prompts.render import PromptRenderer
 from curriculum.subtask import FULL_TASK, cut
 from deploy.commands.configuration import Configuration, takes_configuration
 from deploy.commands.data.source import FormatOption, Selection, SkipBad, SourcePath, report_skipped
@@ -57,13 +58,19 @@ def sft(
 ) -> int:
     """Fine-tune a policy on a data set's solutions (the warm start): a model folder.
 
-    Reads the configuration's `sft`, `model` and, with --solve, `sandbox` and `rollout` keys.
+    Reads the configuration's `sft`, `model`, `prompt` and, with --solve, `sandbox` and `rollout`
+    keys.
     """
     log_to_stdout()
     if model:
         overrides = {"model.path": json.dumps(str(model)), **configuration.overrides}
         configuration = replace(configuration, overrides=overrides)
     config = configuration.load()
+    if config.prompt.style == "chat":
+        raise ConfigError(
+            "sft learns to continue prompts of style base; leave prompt.style out, or train a chat "
+            "model without a warm start"
+        )
     if out.exists() and not (out / "config.json").is_file():
         raise ConfigError(f"--out {out}: exists and is no model folder; name another")
     above = next(folder for folder in out.absolute().parents if folder.exists())
@@ -77,7 +84,14 @@ def sft(
     from learner.sft import sft
 
     try:
-        result = sft(pairs(train), config.sft, config.model, out, log_step, heldout=pairs(held_out))
+        result = sft(
+            pairs(train, config.prompt),
+            config.sft,
+            config.model,
+            out,
+            log_step,
+            heldout=pairs(held_out, config.prompt),
+        )
     except NonFiniteError as error:
         raise RunFailed(f"sft: {error}") from error
     except LearnerError as error:
@@ -110,10 +124,19 @@ def split(
     return train, [problem for problem in problems if problem.question in held_out]
 
 
-def pairs(problems: Sequence[Problem]) -> list[tuple[str, str]]:
-    """Pairs of a prompt, as RL writes it for the whole task, and the solution that follows."""
+def pairs(problems: Sequence[Problem], config: PromptConfig) -> list[tuple[str, str]]:
+    """Pairs of a prompt, as RL writes it for the whole task, and the solution that follows.
+
+    Raises:
+        CurriculumError: the template fails on a problem.
+    """
+    renderer = PromptRenderer(config)
     subtasks = [cut(problem, FULL_TASK, frozenset()) for problem in problems]
-    return [(prompt_text(subtask), subtask.remainder) for subtask in subtasks]
+    rendered = [renderer.render(subtask) for subtask in subtasks]
+    return [
+        (prompt.text + prompt.prefix, subtask.remainder)
+        for prompt, subtask in zip(rendered, subtasks, strict=True)
+    ]
 
 
 def log_step(row: dict[str, float]) -> None:

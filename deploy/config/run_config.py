@@ -42,7 +42,7 @@ class RunConfig(BaseModel):
     curriculum: CurriculumConfig = CurriculumConfig()
     """The schedule of subtasks: CCCS and its alternatives."""
     prompt: PromptConfig = PromptConfig()
-    """The prompt: plain text for a base model, or a chat."""
+    """The prompt: one text for a base model, or a chat, by a template."""
     rollout: RolloutConfig = RolloutConfig()
     """vLLM engines and sampling."""
     sandbox: SandboxConfig = SandboxConfig()
@@ -66,6 +66,16 @@ class RunConfig(BaseModel):
             raise ValueError(
                 "prompt.style chat needs model.path, the folder of an instruction-tuned model: the "
                 "small Llama that is warm-started without it has no chat template"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_bundled_model_knows_one_template(self) -> RunConfig:
+        template = self.prompt.template
+        if self.model.path is None and template not in ("auto", "bare"):
+            raise ValueError(
+                f"prompt.template {template} needs model.path: the small Llama that is "
+                "warm-started without it is taught the bare questions only"
             )
         return self
 

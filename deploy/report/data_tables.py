@@ -11,6 +11,7 @@ from rich.text import Text
 
 from curriculum.datasets.statistics import ALL, Counts, median
 from curriculum.problem import Problem
+from curriculum.prompts.fit import unnamed_message
 from curriculum.subtask import FULL_TASK, cut_at, solution_points, stage_count, start_index
 
 BAR_WIDTH = 40
@@ -51,6 +52,8 @@ def print_statistics(
     total = counts[ALL]
     if total.unparsable:
         console.print(f"{total.unparsable} solutions do not parse and have no start points")
+    if total.unnamed:
+        console.print(unnamed_message(total.unnamed), markup=False, soft_wrap=True)
     console.print()
     for line in histogram(total.start_points):
         console.print(line, markup=False)

@@ -66,7 +66,10 @@ def test_a_wrong_path_or_a_broken_file_is_named_before_ray_starts(
 
 
 def test_a_node_that_times_out_at_startup_is_one_message(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tiny_model: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def time_out(**_: object) -> None:
         # What Ray raises; it has no class of its own (ray/_private/node.py).
@@ -74,10 +77,21 @@ def test_a_node_that_times_out_at_startup_is_one_message(
 
     monkeypatch.setattr(ray, "init", time_out)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert start(tmp_path, "--model.path", str(model)) == 1
-    message = only_message(capsys)
+    small = ("--data.train_per_tier", "1", "--data.heldout_per_tier", "1")
+    assert start(tmp_path, "--model.path", str(tiny_model), *small) == 1
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
     assert "timed out during startup" in message
     assert "Try again when the machine is less busy" in message
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["cache"]
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named_before_ray_starts(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start(tmp_path, "--model.path", str(model)) == 2
+    assert f"{model}: its tokenizer cannot be read: " in only_message(capsys)
+    assert not ray.is_initialized()
     assert not (tmp_path / "runs").exists()
 
 

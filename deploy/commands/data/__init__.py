@@ -9,12 +9,14 @@ Examples:
   stepcoder data synth -o problems.jsonl --per-tier 300
   stepcoder data convert mbpp.jsonl -o problems.jsonl --skip-bad
   stepcoder data stats problems.jsonl --plot problems.png
+  stepcoder data prompt problems.jsonl mbpp/1 --stage 0
   stepcoder data verify problems.jsonl -o kept.jsonl --report report.json""",
 )
 _COMMANDS = {
     "convert": "Read a data set of any format, write our JSONL.",
     "stats": "Count tiers, lengths, start points and stages.",
     "show": "Print one problem with its cut points.",
+    "prompt": "Print what the model will see of one problem, its tokens counted.",
     "synth": "Write problems of the bundled generator.",
     "verify": "Keep the problems whose solutions pass their tests.",
 }

@@ -14,6 +14,7 @@ import pytest
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.collector import Collector
+from actors.rollout.ledger import Ledger
 from actors.rollout.samples import Completion, Request, outcome_mix, trajectory, trajectory_group
 from actors.training.evaluate import evaluate
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
@@ -178,10 +179,36 @@ def test_a_round_that_misses_its_deadline_says_how_far_it_came(tokenizer: Any) -
 
 
 def test_a_prompt_longer_than_the_context_is_refused_by_name(tokenizer: Any) -> None:
-    made = collector(tokenizer, Fleet(tokenizer), Pool(), max_model_len=16)
+    made = collector(tokenizer, Fleet(tokenizer), Pool(), max_model_len=16, min_new_tokens=1)
     subtasks = [cut(PROBLEMS[2], FULL_TASK, KINDS)]
     with pytest.raises(RunFailed, match=rf"{PROBLEMS[2].id}: its prompt has .*max_model_len"):
         asyncio.run(made.collect(subtasks, 1, 0, deadline_s=5))
+
+
+def test_a_prompt_that_the_engine_refuses_costs_its_samples_alone(
+    tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet, pool = Fleet(tokenizer), Pool()
+    made = collector(tokenizer, fleet, pool)
+
+    async def refuse_the_first(groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
+        first, *others = groups
+        for request in first:
+            yield Completion(request.sample_id, (), (), "refused", 7, refusal="too long")
+        async for completion in Fleet.generate(fleet, others):
+            yield completion
+
+    fleet.generate = refuse_the_first
+    ledger = Ledger()
+    ledger.asked(range(4))
+    subtasks = [cut(problem, FULL_TASK, KINDS) for problem in PROBLEMS[:2]]
+    finished = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=20, ledger=ledger))
+    assert [sample.sample_id for sample in finished.faults] == [0, 1]
+    assert [sample.verdict.outcome for sample in finished.judged] == [Outcome.passed] * 2
+    counts = ledger.close([2, 3], {0: "infra_error", 1: "infra_error"})
+    assert (counts["trained"], counts["dropped"]) == (2, 2)
+    assert f"problem {PROBLEMS[0].id}, sample 0: the engine refused the prompt" in caplog.text
+    assert len(pool.jobs) == 2, "nothing is run for it"
 
 
 def test_a_sample_that_the_sandbox_could_not_judge_has_no_reward(tokenizer: Any) -> None:

@@ -13,7 +13,9 @@ from curriculum.datasets.problem_file import read_problems, write_problems
 from curriculum.datasets.registry import read_source
 from curriculum.problem import Problem, Test
 from curriculum.program import assemble
-from curriculum.prompt import Prompt, PromptEncoder, prompt_text
+from curriculum.prompt import Prompt
+from curriculum.prompts.encode import PromptEncoder
+from curriculum.prompts.render import PromptRenderer
 from curriculum.schedule.make import make_schedule
 from curriculum.start_points import START_POINT_KINDS, start_points
 from curriculum.subtask import FULL_TASK, cut
@@ -85,11 +87,14 @@ def test_all_of_mbpp_loads_and_cuts(mbpp):
 def test_prompts_of_mbpp_are_the_first_ids_of_the_whole_text(mbpp, kind):
     tokenizer = KINDS[kind]([f"{p.question}\n{p.solution}" for p in mbpp[:200]])
     encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), PromptConfig())
+    renderer = PromptRenderer(PromptConfig())
     removed = 0
     for problem in mbpp[200:500]:
         for stage in range(cut(problem, FULL_TASK, ALL).stages):
             task = cut(problem, stage, ALL)
-            whole = tokenizer.encode(prompt_text(task) + task.remainder, add_special_tokens=False)
+            rendered = renderer.render(task)
+            text = rendered.text + rendered.prefix + task.remainder
+            whole = tokenizer.encode(text, add_special_tokens=False)
             prompt = encoder.encode(task)
             assert prompt.ids == tuple(whole[: len(prompt.ids)])
             removed += prompt.prefix != task.prefix

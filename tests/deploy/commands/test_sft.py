@@ -80,7 +80,7 @@ def test_prompts_equal_those_of_rl(problems: list[Problem], tiny_model: Path) ->
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), PromptConfig())
-    examples = encode_pairs(pairs(problems), tokenizer)
+    examples = encode_pairs(pairs(problems, PromptConfig()), tokenizer)
     for problem, example in zip(problems, examples, strict=True):
         subtask = cut(problem, FULL_TASK, frozenset())
         assert tuple(example.prompt_ids) == encoder.encode(subtask).ids

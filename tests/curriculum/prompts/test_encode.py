@@ -1,4 +1,4 @@
-"""The text of prompts, and how prompt and remainder join at the cut."""
+"""Token ids of prompts: how prompt and remainder join at the cut, and what is left open."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curriculum.config import PromptConfig
-from curriculum.prompt import FENCE, PromptEncoder, chat_messages, prompt_text
+from curriculum.errors import CurriculumError
+from curriculum.prompts.encode import PromptEncoder
+from curriculum.prompts.render import PromptRenderer
 from curriculum.start_points import START_POINT_KINDS, statement_points
 from curriculum.subtask import FULL_TASK, Subtask, cut, cut_before
 from curriculum.synthetic.corpus import noisy_corpus
@@ -18,7 +20,8 @@ from tests.curriculum.tokenizers import KINDS
 
 ALL = frozenset(START_POINT_KINDS)
 BASE = PromptConfig()
-CHAT = PromptConfig(style="chat", system="You write Python.", instruction="Only code.")
+CHAT = PromptConfig(style="chat", system="You write Python.")
+FENCE = "```python\n"
 PROBLEMS = synthetic_problems(seed=3, per_tier=12)
 AWKWARD = '@deco\ndef f(x):\n\n\n    s = {"ü漢🐍": [1,\n  2]}\n    if s:\n        pass\n'
 
@@ -40,13 +43,13 @@ def encoder(tokenizer, config=BASE):
 
 def text_before(task, tokenizer, config):
     """All text up to the cut, rendered without the code under test."""
+    rendered = PromptRenderer(config).render(task)
     if config.style == "base":
-        return prompt_text(task)
-    turns = chat_messages(task, config)
-    opened = turns[-1]["role"] == "assistant"
-    rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    closing = "<|im_end|>\n<|im_start|>assistant\n"
-    return rendered.removesuffix(closing) if opened else rendered
+        return rendered.text + rendered.prefix
+    text = tokenizer.apply_chat_template(
+        list(rendered.turns), tokenize=False, add_generation_prompt=True
+    )
+    return text + rendered.text + rendered.prefix
 
 
 def styles(tokenizer):
@@ -90,9 +93,10 @@ def test_nothing_of_the_remainder_is_in_a_prompt(tokenizer, data):
     code = task.remainder.lstrip()
     white = task.remainder[: len(task.remainder) - len(code)]
     other = dataclasses.replace(task, remainder=white + data.draw(st.text(min_size=1)).lstrip())
-    hidden = task.problem.model_copy(update={"solution": "x", "tests": ()})
+    hidden = task.problem.model_copy(update={"solution": "def f(a): pass", "tests": ()})
     other = dataclasses.replace(other, problem=hidden)
-    for config in styles(tokenizer):
+    for style in styles(tokenizer):
+        config = style.model_copy(update={"show_tests": 0})
         encode = encoder(tokenizer, config).encode
         assert encode(other) == encode(task)
 
@@ -103,8 +107,8 @@ def test_a_token_across_the_cut_is_removed_from_the_prompt(make_problem):
     tokenizer = KINDS["byte-level"](texts)
     task = cut(make_problem(points=1), 0, ALL)
     assert task.prefix == "def f(x):"
-    whole = tokenizer.encode(prompt_text(task) + task.remainder)
-    naive = tokenizer.encode(prompt_text(task))
+    whole = tokenizer.encode(text_before(task, tokenizer, BASE) + task.remainder)
+    naive = tokenizer.encode(text_before(task, tokenizer, BASE))
     assert naive != whole[: len(naive)]
     prompt = encoder(tokenizer).encode(task)
     assert prompt.prefix == "def f(x"
@@ -126,7 +130,7 @@ def test_whole_characters_are_removed_and_nothing_of_the_question(make_problem):
 
     stub = SimpleNamespace(chat_template=None, encode=encode)
     problem = make_problem(question="# ü", solution="# ü\nif x: pass\n")
-    made = PromptEncoder(stub, table, BASE)
+    made = PromptEncoder(stub, table, PromptConfig(template="bare"))
     assert made.encode(Subtask(problem, 0, 1, "# ü", "\nif x: pass\n")).prefix == "# "
     alone = made.encode(Subtask(problem, 0, 1, "ü"[:0], "\nif"))
     assert alone.ids == tuple(encode("# ü\n", False))
@@ -134,58 +138,61 @@ def test_whole_characters_are_removed_and_nothing_of_the_question(make_problem):
     assert made.encode(only).prefix == ""
 
 
-def test_the_prompt_is_question_newline_prefix(make_problem):
-    problem = make_problem(points=1)
-    assert prompt_text(cut(problem, FULL_TASK, ALL)) == "# question 0\n"
-    assert prompt_text(cut(problem, 0, ALL)) == "# question 0\ndef f(x):"
-
-
-def test_starter_code_that_can_be_continued_is_shown_once(make_problem):
-    problem = make_problem(points=1, starter_code="def f(x):\n")
-    for task in (cut(problem, FULL_TASK, ALL), cut(problem, 0, ALL)):
-        assert prompt_text(task) == "# question 0\ndef f(x):"
-        turns = chat_messages(task, CHAT)
-        assert turns[-1] == {"role": "assistant", "content": "```python\ndef f(x):"}
-        assert "def f" not in turns[-2]["content"]
-
-
-def test_other_starter_code_is_shown_with_the_question(make_problem):
-    problem = make_problem(points=1, starter_code="class Solution:\n    def f(self):\n        ")
-    shown = "# question 0\n# class Solution:\n#     def f(self):\n"
-    assert prompt_text(cut(problem, FULL_TASK, ALL)) == shown
-    assert prompt_text(cut(problem, 0, ALL)) == shown + "def f(x):"
-    user_turn = chat_messages(cut(problem, FULL_TASK, ALL), CHAT)[-1]["content"]
-    assert "Begin with:\n```python\nclass Solution:\n    def f(self):\n```" in user_turn
-
-
-def test_turns_of_a_chat(make_problem):
-    problem = make_problem(points=1)
-    user = {"role": "user", "content": "# question 0\n\nOnly code."}
-    system = {"role": "system", "content": "You write Python."}
-    assert chat_messages(cut(problem, FULL_TASK, ALL), CHAT) == [system, user]
-    prefix = {"role": "assistant", "content": "```python\ndef f(x):"}
-    assert chat_messages(cut(problem, 0, ALL), CHAT) == [system, user, prefix]
-    assert chat_messages(cut(problem, FULL_TASK, ALL), PromptConfig(style="chat", instruction=""))[
-        0
-    ] == {"role": "user", "content": "# question 0"}
-
-
 def test_a_chat_ends_in_an_open_turn(make_problem):
-    texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 200)]
-    tokenizer = KINDS["byte-level"](texts)
+    tokenizer = KINDS["byte-level"]([f"{q}\n{s}" for q, s in noisy_corpus(0, 200)])
     made = encoder(tokenizer, CHAT)
     whole, begun = (made.encode(cut(make_problem(points=1), stage, ALL)) for stage in (-1, 0))
-    assert tokenizer.decode(whole.ids).endswith("Only code.<|im_end|>\n<|im_start|>assistant\n")
+    assert tokenizer.decode(whole.ids).endswith("code block.<|im_end|>\n<|im_start|>assistant\n")
     assert tokenizer.decode(begun.ids).endswith("<|im_start|>assistant\n```python\ndef f(x")
     assert (whole.in_code_fence, whole.prefix) == (False, "")
     assert (begun.in_code_fence, begun.prefix) == (True, "def f(x")
 
 
-def test_a_style_without_support_of_the_tokenizer_is_refused(make_problem):
+def test_a_template_may_begin_the_answer_to_the_whole_task(make_problem):
+    """Also where the chat template strips the turns, whose last newline opens the code."""
+    tokenizer = KINDS["byte-level"]([f"{q}\n{s}" for q, s in noisy_corpus(0, 200)])
+    tokenizer.chat_template = TRIMMING
+    made = encoder(tokenizer, PromptConfig(style="chat", template="mbpp"))
+    prompt, text = made.encode_with_text(cut(make_problem(points=1), FULL_TASK, ALL))
+    assert text.endswith(":\n```python\n")
+    assert tokenizer.decode(prompt.ids) == text
+    assert (prompt.in_code_fence, prompt.prefix) == (True, "")
+
+
+TRIMMING = (
+    "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content | trim }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if think is defined %}<think>\n{% endif %}{% endif %}"
+)
+
+
+def test_a_prompt_says_whether_it_leaves_reasoning_open(make_problem):
+    tokenizer = KINDS["byte-level"]([f"{q}\n{s}" for q, s in noisy_corpus(0, 200)])
+    tokenizer.chat_template = TRIMMING
+    thinking = PromptConfig(style="chat", chat_arguments={"think": True})
+    problem = make_problem(points=1, question="What does <think> open?")
+    whole, begun = (cut(problem, stage, ALL) for stage in (FULL_TASK, 0))
+    assert encoder(tokenizer, thinking).encode(whole).in_reasoning
+    assert not encoder(tokenizer, thinking).encode(begun).in_reasoning, "no generation prompt"
+    assert not encoder(tokenizer, CHAT).encode(whole).in_reasoning, "the question opens nothing"
+    begins = (
+        "{% block user %}{{ question }}{% endblock %}{% block assistant %}<think>\nSo{% endblock %}"
+    )
+    own = PromptConfig(style="chat", template=begins)
+    assert encoder(tokenizer, own).encode(whole).in_reasoning
+
+
+def test_what_tokenizer_or_template_cannot_do_is_refused_by_name(make_problem):
     texts = [f"{question}\n{solution}" for question, solution in noisy_corpus(0, 100)]
-    with pytest.raises(ValueError, match="no chat template"):
+    begun, whole = (cut(make_problem(points=1), stage, ALL) for stage in (0, FULL_TASK))
+    with pytest.raises(CurriculumError, match="no chat template"):
         encoder(KINDS["own"](texts), CHAT)
-    shouting = KINDS["byte-level"](texts)
-    shouting.chat_template = "{{ messages[-1]['content'] | upper }}"
-    with pytest.raises(ValueError, match="continue_final_message"):
-        encoder(shouting, CHAT).encode(cut(make_problem(points=1), 0, ALL))
+    tokenizer = KINDS["byte-level"](texts)
+    tokenizer.chat_template = "{{ messages[-1]['content'] | upper }}"
+    with pytest.raises(CurriculumError, match="changes the beginning of the answer"):
+        encoder(tokenizer, CHAT).encode(begun)
+    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+    with pytest.raises(CurriculumError, match=r"turns system, user: System role .* prompt\.system"):
+        encoder(tokenizer, CHAT).encode(whole)
+    with pytest.raises(CurriculumError, match="'p0': its prompt is empty"):
+        encoder(tokenizer, PromptConfig(template="{# nothing #}{{ '' }}")).encode(whole)

@@ -1,0 +1,150 @@
+r"""Encoding: a subtask as token ids.
+
+**Tokens at the cut.** Prompt and completion are tokenised apart, but a tokenizer may join
+characters on both sides of the cut: for many models `):` and the newline after it are one token
+`):\n`. A prompt that ends in `):` would then be followed by a newline token that the model has
+never seen there. So the last tokens of the prompt are removed where the white space behind the cut
+would change them, and the policy writes their text itself; `Prompt.prefix` is the code that is
+left. The prompt's ids are then the first ids of prompt and remainder tokenised together. Nothing of
+the remainder except that white space is looked at, so a prompt reveals nothing about it.
+"""
+
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+
+from jinja2 import TemplateError
+
+from curriculum.config import PromptConfig
+from curriculum.errors import CurriculumError
+from curriculum.problem import Problem
+from curriculum.prompt import Prompt
+from curriculum.prompts.reasoning import leaves_reasoning_open
+from curriculum.prompts.render import PromptRenderer, RenderedPrompt
+from curriculum.subtask import Subtask
+
+_CUT = "\u2402CUT\u2402"
+"""Stands behind the beginning of the answer while a chat template is rendered: what the template
+writes behind it, such as the end of the turn, is left out of the prompt."""
+
+
+class PromptEncoder:
+    """Turns subtasks into prompts for one tokenizer.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer; for style `chat` one with a chat template.
+        token_bytes: the bytes that each token id adds to a text, indexed by id (empty for special
+            tokens).
+        config: style and template.
+
+    Raises:
+        CurriculumError: the tokenizer or the template cannot do what the style needs; names the
+            remedy.
+    """
+
+    def __init__(self, tokenizer: Any, token_bytes: Sequence[bytes], config: PromptConfig):
+        if config.style == "chat" and not tokenizer.chat_template:
+            raise CurriculumError(
+                "prompt.style is 'chat', but the model's tokenizer has no chat template: use an "
+                "instruction-tuned model, or set prompt.style to base"
+            )
+        self._tokenizer = tokenizer
+        self._token_bytes = token_bytes
+        self._config = config
+        self.renderer = PromptRenderer(config)
+
+    def encode(self, subtask: Subtask) -> Prompt:
+        """The prompt of a subtask.
+
+        Raises:
+            CurriculumError: the template fails, the prompt is empty, or the chat template refuses
+                the turns or changes the beginning of the answer, which then cannot be continued.
+        """
+        return self.encode_with_text(subtask)[0]
+
+    def encode_with_text(self, subtask: Subtask) -> tuple[Prompt, str]:
+        """The prompt of a subtask, and the text that its ids hold, the prefix at its end.
+
+        Raises:
+            CurriculumError: as for `encode`.
+        """
+        rendered = self.renderer.render(subtask)
+        text = self.text(rendered, subtask.problem)
+        ids, prefix = self._encode_text(text), rendered.prefix
+        if not ids:
+            raise CurriculumError(
+                f"problem {subtask.problem.id!r}: its prompt is empty; prompt.template "
+                f"{rendered.template} writes nothing of it: choose another template"
+            )
+        if prefix:
+            remainder = subtask.remainder
+            white_space = remainder[: len(remainder) - len(remainder.lstrip())]
+            joined = self._encode_text(text + white_space)
+            unchanged = takewhile(lambda pair: pair[0] == pair[1], zip(ids, joined, strict=False))
+            kept, prefix = self._remove_end(ids, sum(1 for _ in unchanged), prefix)
+            ids = ids[:kept]
+        before = text[: len(text) - len(rendered.prefix)]
+        prompt = Prompt(
+            ids=tuple(ids),
+            prefix=prefix,
+            in_code_fence=rendered.in_code_fence,
+            in_reasoning=leaves_reasoning_open(before, rendered),
+        )
+        return prompt, before + prefix
+
+    def text(self, rendered: RenderedPrompt, problem: Problem) -> str:
+        """The text of a rendered prompt, the special tokens of a chat template written out.
+
+        Raises:
+            CurriculumError: as for `encode`.
+        """
+        if self._config.style == "base":
+            return rendered.text + rendered.prefix
+        answer = rendered.text + rendered.prefix
+        turns = [dict(turn) for turn in rendered.turns]
+        if answer:
+            turns.append({"role": "assistant", "content": answer + _CUT})
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                turns,
+                tokenize=False,
+                add_generation_prompt=not answer,
+                **self._config.chat_arguments,
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise CurriculumError(
+                f"problem {problem.id!r}: the tokenizer's chat template refuses the turns "
+                f"{', '.join(turn['role'] for turn in turns)}: {error}; leave prompt.system empty "
+                f"where it knows no system turn, or set prompt.style to base"
+            ) from error
+        if not answer:
+            return text
+        before, cut, _ = text.rpartition(_CUT)
+        if not cut or not before.endswith(answer):
+            raise CurriculumError(
+                f"problem {problem.id!r}: the tokenizer's chat template changes the beginning of "
+                f"the answer, which then cannot be continued; set prompt.style to base, or "
+                f"curriculum.mode to none with a prompt.template that begins no answer"
+            )
+        return before
+
+    def _remove_end(self, ids: list[int], unchanged: int, prefix: str) -> tuple[int, str]:
+        """How many ids to keep, at most `unchanged`, and the part of `prefix` that they hold.
+
+        More ids are removed than needed where a character would be split. All are kept where the
+        removed ones would hold more than the prefix: the question must stay whole.
+        """
+        code = prefix.encode()
+        for count in range(unchanged, -1, -1):
+            removed = b"".join(self._token_bytes[token_id] for token_id in ids[count:])
+            if not code.endswith(removed):
+                break
+            try:
+                return count, code[: len(code) - len(removed)].decode()
+            except UnicodeDecodeError:
+                continue
+        return len(ids), prefix
+
+    def _encode_text(self, text: str) -> list[int]:
+        # No special tokens: a chat template has written its own out, and a base prompt has none.
+        return self._tokenizer.encode(text, add_special_tokens=False)
