@@ -33,11 +33,11 @@ class Job(BaseModel):
     """None: the limits of the sandbox's configuration."""
     stop_at_first_failure: bool = False
     """Run each test in a process of its own, and none after the first that does not pass. Otherwise
-    all tests run, in one process, so that coverage is the union over all of them."""
+    all tests run."""
     isolate_tests: bool = False
-    """Run each test in a process of its own, so that no test sees what an earlier one left (module
-    state, patched libraries, recursion limits). Coverage is still the union. The limits are over
-    all tests together; each process costs about as much as a small program."""
+    """Run each test in a process of its own, as tests on stdin are anyway: no test sees what
+    an earlier one left (module state, patched libraries, recursion limits). Coverage is still the
+    union. The limits are over all tests together; each process costs as much as a small program."""
 
     @classmethod
     def for_program(
@@ -58,6 +58,11 @@ class Job(BaseModel):
             result_argument=problem.result_argument,
             limits=limits,
         )
+
+    @property
+    def reads_stdin(self) -> bool:
+        """Whether each test is a run of the program as a script."""
+        return self.fn_name is None and self.assertions is None
 
     @property
     def cases(self) -> tuple[Test, ...] | tuple[str, ...]:

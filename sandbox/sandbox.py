@@ -130,7 +130,8 @@ class Sandbox:
         limits = job.limits or self.config.limits
         inputs = encode_inputs(job)
         try:
-            if job.stop_at_first_failure or job.isolate_tests:
+            # Tests on stdin are processes of their own in any case.
+            if job.stop_at_first_failure or (job.isolate_tests and not job.reads_stdin):
                 runs = self._run_one_by_one(job, inputs, limits)
             else:
                 reply = self._exchange(encode_job(job, inputs), limits)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 MOUNT_POINT = "/run/stepcoder"
 """Where the container sees the runner's files and the host's socket, read-only."""
-MAX_TASKS = 64
+MAX_TASKS = 160
 """Processes and threads of one container, the runner's among them."""
 UIDS_PER_CONTAINER = 1 << 17
 """Every run has a uid of its own; more than `SandboxConfig.recycle_after` can use up."""

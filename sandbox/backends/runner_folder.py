@@ -23,15 +23,15 @@ def create_runner_folder() -> Path:
     try:
         folder = Path(tempfile.mkdtemp(prefix="stepcoder-runner-"))
         target = folder / "runner"
-        target.mkdir()
-        for module in RUNNER.glob("*.py"):
-            shutil.copyfile(module, target / module.name)
+        for module in RUNNER.rglob("*.py"):
+            copy = target / module.relative_to(RUNNER)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(module, copy)
         if os.getuid() != 0:
             # The engine may map the container's root to a user that owns nothing here.
-            for path in (folder, target):
-                path.chmod(0o755)
-            for module in target.iterdir():
-                module.chmod(0o644)
+            folder.chmod(0o755)
+            for path in (target, *target.rglob("*")):
+                path.chmod(0o755 if path.is_dir() else 0o644)
     except OSError as error:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

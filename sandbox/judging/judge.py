@@ -20,6 +20,7 @@ from sandbox.judging.records import (
     Malformed,
     Record,
     Span,
+    parse_end,
     parse_error,
     parse_record,
     parse_spans,
@@ -54,6 +55,8 @@ class JudgedRun:
     compile_error: ErrorReport | None = None
     load_error: TestResult | None = None
     """Raised before the first test, by the program's own top-level code or the tests' setup."""
+    raised: TestResult | None = None
+    """By the next stdin test, whose end is not recorded yet."""
 
 
 def judge(reply: Reply, job: Job, tests: Sequence[Test | str], cpu_seconds: int) -> JudgedRun:
@@ -156,6 +159,11 @@ def _add_record(run: JudgedRun, record: Record, job: Job, tests: Sequence[Test |
     case = tests[index]
     if isinstance(case, str):
         run.tests.append(_assertion_result(kind, content, case))
+    elif job.fn_name is None and kind == b"e" and run.raised is None:
+        run.raised = _raised(content)
+    elif job.fn_name is None:
+        run.tests.append(_stdin_result(run, kind, content, job, case.output))
+        run.raised = None
     else:
         run.tests.append(_output_result(kind, content, job, case.output))
 
@@ -179,19 +187,29 @@ def _assertion_result(kind: bytes, content: Value, assertion: str) -> TestResult
 
 
 def _output_result(kind: bytes, output: Value, job: Job, expected: Value) -> TestResult:
-    """The result of comparing an output, returned or printed, with the expected one."""
+    """The result of comparing what a function returned with the expected output."""
     if kind == b"e":
         return _raised(output)
-    if kind == b"r" and job.fn_name is not None:
-        same = same_value(expected, output, job.comparison)
-    elif kind == b"o" and job.fn_name is None and isinstance(output, str):
-        expected = text_of(expected)
-        same = same_text(expected, output, job.comparison)
-    else:
+    if kind != b"r":
         raise Malformed("a record of another kind of test")
-    if same:
+    if same_value(expected, output, job.comparison):
         return _PASSED
     return TestResult(TestOutcome.failed, difference(expected, output, job.comparison))
+
+
+def _stdin_result(
+    run: JudgedRun, kind: bytes, content: Value, job: Job, expected: Value
+) -> TestResult:
+    """The result of a test that is a process: its exit status decides first, as for a shell."""
+    if kind != b"o":
+        raise Malformed("a record of another kind of test")
+    end = parse_end(content)
+    if end.status:
+        return run.raised or _end_of_process(end.status)
+    expected = text_of(expected)
+    if same_text(expected, end.printed, job.comparison):
+        return _PASSED
+    return TestResult(TestOutcome.failed, difference(expected, end.printed, job.comparison))
 
 
 def _raised(content: Value) -> TestResult:
@@ -206,18 +224,25 @@ def _death(exit: ProcessExit, cpu_seconds: int) -> TestResult:
     """The result of the test during which a process ended without a record of it."""
     if exit.timed_out:
         return TestResult(TestOutcome.timeout)
-    if os.WIFSIGNALED(exit.status):
-        number = os.WTERMSIG(exit.status)
-        # SIGKILL comes from the processor limit, a second after SIGXCPU, or from the kernel when
-        # the container's memory is exhausted.
-        cpu_used_up = number == signal.SIGKILL and exit.cpu_seconds >= cpu_seconds
-        if number == signal.SIGXCPU or cpu_used_up:
+    # SIGKILL comes from the processor limit, a second after SIGXCPU, or from the kernel when the
+    # container's memory is exhausted.
+    killed = os.WIFSIGNALED(exit.status) and os.WTERMSIG(exit.status) == signal.SIGKILL
+    if killed and exit.cpu_seconds >= cpu_seconds:
+        return _end_of_process(signal.SIGXCPU)
+    if exit.status == OUTPUT_LIMIT_STATUS << 8:
+        return TestResult(TestOutcome.runtime_error, "the program's output exceeds its limit")
+    return _end_of_process(exit.status)
+
+
+def _end_of_process(status: int) -> TestResult:
+    """The result of a test whose process ended so (`os.waitpid`), other than by an exception."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number == signal.SIGXCPU:
             return TestResult(TestOutcome.timeout, "processor time limit")
         if number == signal.SIGKILL:
             return TestResult(TestOutcome.out_of_memory, "killed by the kernel")
         name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
         return TestResult(TestOutcome.runtime_error, f"the program was killed by {name}")
-    code = os.WEXITSTATUS(exit.status)
-    if code == OUTPUT_LIMIT_STATUS:
-        return TestResult(TestOutcome.runtime_error, "the program's output exceeds its limit")
+    code = os.WEXITSTATUS(status)
     return TestResult(TestOutcome.runtime_error, f"the program ended its process (status {code})")

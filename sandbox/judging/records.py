@@ -30,6 +30,14 @@ class Span(NamedTuple):
     alias: int
 
 
+class ProcessEnd(NamedTuple):
+    """How the process of a stdin test ended."""
+
+    status: int
+    """As `os.waitpid` returns it."""
+    printed: str
+
+
 class ErrorReport(NamedTuple):
     """What a program raised, or why it does not compile."""
 
@@ -55,6 +63,20 @@ def parse_record(line: bytes) -> Record:
         return Record(kind, int(number), Opaque("deeply nested"))
     except (ValueError, MemoryError) as error:
         raise Malformed("a record is malformed") from error
+
+
+def parse_end(content: Value) -> ProcessEnd:
+    """The content `[status, text]` of a stdin test's record.
+
+    Raises:
+        Malformed: it is something else.
+    """
+    if not isinstance(content, list) or len(content) != 2:
+        raise Malformed("the record of a process is malformed")
+    status, printed = content
+    if type(status) is not int or not 0 <= status <= 0xFFFF or not isinstance(printed, str):
+        raise Malformed("the record of a process is malformed")
+    return ProcessEnd(status, printed)
 
 
 def parse_error(content: Value) -> ErrorReport:

@@ -7,54 +7,63 @@ what came out. Records are lines `KIND INDEX JSON`:
     c 0 [type, message, line]              it does not compile
     r i value                              call-based test i returned this (or left it in the
                                            argument that is its result)
-    o i text                               program test i ended and had printed this
+    o i [status, text]                     stdin test i ended so (`os.waitpid`) and had printed this
     a i null                               assertion i holds
     f i null                               assertion i does not hold
-    e i [type, message, line or null]      test i raised; i = -1: loading the program raised
+    e i [type, message, line or null]      test i raised; i = -1: loading the program raised;
+                                           a stdin test's `o` follows
     z 0 null                               the end: every test was run
 """
 
 import gc
 import json
-import os
+import signal
+from collections.abc import Callable
 from typing import Any
 
 from . import statements, tracing
+from .interpreter.recursion import RecursionDepth
+from .interpreter.stdin_tests import StdinTests
 from .program import FILENAME, MESSAGE_CHARS, Emit, LoadedProgram
 
 
-def memory_files() -> tuple[int, int]:
-    """Descriptors of files for stdin and stdout; to be made before the filter denies the call."""
-    return os.memfd_create("stdin"), os.memfd_create("stdout")
+def reads_stdin(job: dict[str, Any]) -> bool:
+    """Whether the program runs as a script, in a process of its own for each test."""
+    return job["fn_name"] is None and job["setup"] is None
 
 
 def run(
     job: dict[str, Any],
     emit: Emit,
     tracer: tracing.Tracer | None,
-    files: tuple[int, int] | None,
+    depth: RecursionDepth,
+    fork: Callable[[], int],
+    seal: Callable[[int], None],
 ) -> None:
-    """Run the job in this process, which exits soon after.
+    """Run the job in this process, which exits soon after, or in processes that it forks.
 
-    `tracer` is None where coverage is not wanted; `files` are those of `memory_files`, None unless
-    the program reads stdin.
+    `tracer` is None where coverage is not wanted. `fork` and `seal` are for the processes of single
+    tests, see `StdinTests`.
     """
-    program = load(job["source"], emit)
+    program = load(job["source"], emit, depth)
     if program is None:
         return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
     gc.enable()  # the server runs without the collector, so that forks share its pages
     if tracer is not None:
         tracer.arm(program.code)
     if job["setup"] is not None:
         program.run_assertions(job["setup"], job["inputs"])
-    elif files is None:
+    elif not reads_stdin(job):
         program.call_function(job["fn_name"], job["inputs"], job["exact"], job["result_argument"])
     else:
-        program.run_script(job["inputs"], files, job["output_bytes"])
+        gc.freeze()
+        tests = StdinTests(program.code, depth, fork, seal)
+        tests.run(job["inputs"], job["cpu_seconds"], program.emit_error, program.emit_output)
     emit("z", 0, "null")
 
 
-def load(source: str, emit: Emit) -> LoadedProgram | None:
+def load(source: str, emit: Emit, depth: RecursionDepth) -> LoadedProgram | None:
     """The program, its statements emitted; None, with its error emitted, if it does not compile."""
     lines: list[int] = []
     try:
@@ -70,4 +79,4 @@ def load(source: str, emit: Emit) -> LoadedProgram | None:
         emit("c", 0, json.dumps([type(error).__name__, message[:MESSAGE_CHARS], line]))
         return None
     emit("p", 0, json.dumps(numbering.spans))
-    return LoadedProgram(code, lines, emit, opens_files="open" in source or "FileIO" in source)
+    return LoadedProgram(code, lines, emit, depth)

@@ -4,13 +4,13 @@ import ctypes
 import os
 import resource
 
+from .interpreter.recursion import STACK_BYTES
 from .syscall_filter import ARCHITECTURES, child_filter, server_filter
 
 MIB = 1 << 20
 OPEN_FILES = 64
-MAX_THREADS = 32
+MAX_THREADS = 128
 """Threads of one program; counted by uid, so set only where each run has a uid of its own."""
-STACK_BYTES = 64 * MIB
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
@@ -33,10 +33,11 @@ class _Filter(ctypes.Structure):
 
 
 class Confinement:
-    """Confines the server when it is made, and a child with `enter` before its program runs.
+    """Confines the server when it is made, a child with `enter`, and whatever runs a program's code
+    with `seal`.
 
     Children inherit limits and filters. So the server gives up, once, all that it does not need
-    itself; a child, for every program, only what is left.
+    itself; a child, for every program, what is left.
     """
 
     def __init__(self, first_uid: int | None):
@@ -56,31 +57,31 @@ class Confinement:
             )
         self.first_uid = first_uid
         self._arch = ARCHITECTURES[name]
-        self._filter = _Filter(child_filter(self._arch))
         _adopt_orphans()
         for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_MEMLOCK):
             resource.setrlimit(kind, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
         _, hard = resource.getrlimit(resource.RLIMIT_STACK)
         stack = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
-        resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+        # The hard limit stays: many programs raise the soft one in their first lines.
+        resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
         if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "no_new_privs")
         if first_uid is None:
             _deny_writing()
         _install(_Filter(server_filter(self._arch)))
 
-    def enter(self, run: int, cpu_seconds: int, memory_bytes: int, file_bytes: int) -> None:
-        """Confine the calling process, a child, for good.
+    def enter(self, run: int, cpu_seconds: int, memory_bytes: int) -> None:
+        """Take privileges and resources from the calling process, a child, for good.
 
         `run` is the run's number, from which it gets the uid `first_uid + run`: no two runs of a
-        container share one, so that nothing of one run can be reached by the next.
+        container share one, so that nothing of one run can be reached by the next. It may still
+        start processes, which inherit all this.
 
         Raises:
             OSError: the kernel refuses.
         """
         limit = resource.setrlimit
-        limit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         # SIGXCPU at the limit; SIGKILL a second later for a program that ignores it.
         limit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
         if self.first_uid is not None:
@@ -89,14 +90,25 @@ class Confinement:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-        else:
-            # The run has the user of the person's own processes: signals to those are denied.
-            self._filter = _Filter(child_filter(self._arch, os.getpid()))
-        # The program dies with the server, however that ends; and nobody can trace or dump it.
+        # It dies with the server, however that ends; and nobody can trace or dump it.
         _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
         _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-        _install(self._filter)
         limit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+    def seal(self, file_bytes: int, cpu_seconds: int | None = None) -> None:
+        """Take what is left from the calling process, which then runs the program's code.
+
+        It is what `enter` was called in, or a child of that: `cpu_seconds` is then its own limit.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        limit = resource.setrlimit
+        if cpu_seconds is not None:
+            limit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+            _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # a fork takes it back
+        limit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        _install(_Filter(child_filter(self._arch, os.getpid())))
 
 
 def _install(program: _Filter) -> None:

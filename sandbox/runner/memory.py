@@ -34,7 +34,7 @@ _READ_WRITE, _READ_EXECUTE = 3, 5
 _PRIVATE_ANONYMOUS = 0x22
 _MOVE_THERE = 3  # MREMAP_MAYMOVE | MREMAP_FIXED
 _ADVISE_HUGE, _COLLAPSE = 14, 25
-_TOP_PAD = -2
+_TOP_PAD, _ARENAS = -2, -8
 # What a code object refers to; it does not report these to the collector.
 _CODE_PARTS = (
     *("co_consts", "co_names", "co_varnames", "co_freevars", "co_cellvars"),
@@ -48,6 +48,8 @@ def align() -> None:
     """Make new memory begin at the boundary of a large page; to be called before anything else."""
     with contextlib.suppress(AttributeError):  # other C libraries have none
         _libc.mallopt(_TOP_PAD, HUGE)
+        # Otherwise each thread of a program reserves 64 MiB of its address space.
+        _libc.mallopt(_ARENAS, 1)
     top = _call(_libc.sbrk, 0)
     _call(_libc.sbrk, -top % HUGE)
     _map(_map(1) % HUGE or HUGE)  # each mapping comes to lie below the last

@@ -21,10 +21,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from . import child, tracing, values, zygote
 from .confinement import MIB, Confinement
+from .interpreter.program_run import run_program
+from .interpreter.recursion import RecursionDepth
 from .program import FILENAME
 from .results import OutputLimit, ResultMemory
 from .wire import (
@@ -65,6 +67,8 @@ class Server:
         os.set_blocking(self.flags_out, False)
         os.set_blocking(self.flags_in, False)
         self.tracer = tracing.Tracer(FILENAME, self.results.hits, self._report_tampering)
+        self.depth = RecursionDepth()
+        self.depth.follow_threads()
 
     def serve(self) -> None:
         """Answer requests; returns when the host closes the socket."""
@@ -105,7 +109,7 @@ class Server:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
-        clean = self._sweep()
+        clean, orphans_seconds = self._sweep()
         if end == "closed":
             raise Closed
         # A statement takes at least a byte of the source.
@@ -116,7 +120,7 @@ class Server:
             end == "timeout",
             status,
             time.perf_counter() - started,
-            usage.ru_utime + usage.ru_stime,
+            usage.ru_utime + usage.ru_stime + orphans_seconds,
             program_started,
             tampered,
             end == "cancelled",
@@ -153,22 +157,27 @@ class Server:
         finally:
             os.close(process)
 
-    def _sweep(self) -> bool:
-        """Kill and reap whatever the child left behind; False if something is still there.
+    def _sweep(self) -> tuple[bool, float]:
+        """Kill and reap whatever the child left behind.
 
-        The server adopts orphans (`confinement`), so it has children exactly as long as something
-        of the run lives. Most programs leave nothing, and the first `waitpid` says so.
+        Returns whether nothing is left, and the processor time of what was reaped [s]. The server
+        adopts orphans (`confinement`), so it has children exactly as long as something of the run
+        lives. Most programs leave nothing, and the first `wait4` says so.
         """
+        seconds = 0.0
         for attempt in range(SWEEPS):
             try:
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+                while True:
+                    process, _, usage = os.wait4(-1, os.WNOHANG)
+                    if not process:
+                        break
+                    seconds += usage.ru_utime + usage.ru_stime
             except ChildProcessError:
-                return True
+                return True, seconds
             if attempt:
                 time.sleep(0.001)
             self._kill_remaining()
-        return False
+        return False, seconds
 
     def _kill_remaining(self) -> None:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as children:
@@ -207,38 +216,61 @@ class Server:
             # Without these the program can neither speak to the host nor read the flags.
             os.close(self.connection.fileno())
             os.close(self.flags_out)
-            self._perform(limits, job, self.confinement.enter)
+            self._perform(limits, job)
             status = 0
         except OutputLimit:
             status = OUTPUT_LIMIT_STATUS
         finally:
             os._exit(status)
 
-    def _perform(
-        self, limits: WireLimits, job: bytes, confine: Callable[..., None]
-    ) -> tuple[int, int] | None:
-        """Decode the job, confine this process, run the program; returns the files it opened."""
+    def _perform(self, limits: WireLimits, job: bytes) -> None:
+        """Decode the job, confine this process, run the program."""
         fields = values.loads(job)
-        output_bytes = limits.output_kib << 10
-        self.results.max_records = limits.max_records(len(job))
-        fields["output_bytes"] = output_bytes
-        files, file_bytes = None, output_bytes
-        if fields["fn_name"] is None and fields["setup"] is None:
-            files = child.memory_files()
-            file_bytes = max(output_bytes, len(job))  # the input is written to a file as well
         # The limit is on address space, of which the child has all of the server's from the start.
         memory_bytes = self.own_bytes + limits.memory_mib * MIB
-        confine(self.runs, limits.cpu_seconds, memory_bytes, file_bytes)
+        self.confinement.enter(self.runs, limits.cpu_seconds, memory_bytes)
+        # One byte more than a program may print, so that too much can be told from just enough.
+        file_bytes = (limits.output_kib << 10) + 1
+        if not child.reads_stdin(fields):
+            self.confinement.seal(file_bytes)
         self._set_flag(STARTED)
-        child.run(fields, self.results.append, self.tracer if limits.coverage else None, files)
-        return files
+        seal = self.confinement.seal
+        self._run_job(fields, limits, len(job), zygote.fork, lambda cpu: seal(file_bytes, cpu))
+
+    def _run_job(
+        self,
+        fields: dict[str, Any],
+        limits: WireLimits,
+        job_bytes: int,
+        fork: Callable[[], int],
+        seal: Callable[[int], None],
+    ) -> None:
+        self.results.max_records = limits.max_records(job_bytes)
+        fields["cpu_seconds"] = limits.cpu_seconds
+        tracer = self.tracer if limits.coverage else None
+        child.run(fields, self.results.append, tracer, self.depth, fork, seal)
 
     def rehearse(self, job: bytes) -> None:
-        """Do in this process what a child does, without confining it, and discard the results."""
+        """Do in this process what a child does, without confining it, and discard the results.
+
+        The process of a single test is rehearsed too; it has no parent that waits for it.
+        """
         limits = WireLimits(1, 1, 1, 1, coverage=tracing.METHOD == "monitoring")
-        for file in self._perform(limits, job, lambda *_: None) or ():
-            os.close(file)
+        fields = values.loads(job)
+        if child.reads_stdin(fields):
+            program = child.load(fields["source"], self.results.append, self.depth)
+            assert program is not None
+            if limits.coverage:
+                self.tracer.arm(program.code)
+            # Hidden, if some package on the host has loaded it: it cannot shut down twice.
+            threading = sys.modules.pop("threading", None)
+            run_program(program.code, self.depth, lambda error: program.emit_error(0, error))
+            if threading is not None:
+                sys.modules["threading"] = threading
+        else:
+            self._run_job(fields, limits, len(job), zygote.fork, lambda _: None)
         self.tracer.disarm()
+        self.depth.end()
         self._report_tampering()
         self._take_flags()
         self.results.read(len(job), MAX_RECORDS_BYTES)
@@ -269,7 +301,6 @@ def main() -> None:
     devnull = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(devnull, standard)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
     server = Server(connection, settings["first_uid"])
     hello = {
         "token": os.environ.pop("STEPCODER_TOKEN", ""),
@@ -280,4 +311,5 @@ def main() -> None:
     # Before the preparation, which takes a while: the host's first job waits in the socket.
     connection.sendall(HELLO.pack(len(text)) + text)
     zygote.prepare(server.rehearse)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
     server.serve()

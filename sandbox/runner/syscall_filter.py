@@ -15,19 +15,26 @@ class Architecture(NamedTuple):
     """Denied to the server and its children."""
     denied_to_children: tuple[int, ...]
     """Denied to children only: the server needs them, and so does a child until it is confined."""
-    tgkill: int
-    """Allowed on the calling process only, where its user has other processes."""
+    signals: tuple[int, ...]
+    """kill and tgkill: a child may send signals to itself only."""
     prlimit64: int
     """Allowed on the calling process only."""
+    socketpair: int
+    """Allowed for streams between two ends in one process, as asyncio needs one."""
+    messages: tuple[int, ...]
+    """sendto and recvfrom: denied with `MSG_OOB`, a rarely used and attackable part of the kernel;
+    their flags are the fourth argument."""
 
 
 # Denied with EPERM: new processes and programs; sockets (AF_VSOCK reaches a hypervisor in spite of
-# `--network none`); signals to other processes; everything by which one run could leave something
+# `--network none`), whatever would lead a socket pair to another process or pass descriptors;
+# signals to other processes; everything by which one run could leave something
 # to the next (System V IPC, message queues, keyrings); changes to files that Landlock does not
 # cover; and whatever widens the kernel's attack surface.
 # fmt: off
 _X86_64 = Architecture(0xC000003E, 56, 435, (
-    41, 53,                        # socket socketpair
+    41, 42, 49, 50, 43, 288,       # socket connect bind listen accept accept4
+    46, 307, 54,                   # sendmsg sendmmsg setsockopt
     57, 58, 59, 322,               # fork vfork execve execveat
     101, 310, 311,                 # ptrace process_vm_readv process_vm_writev
     200, 424, 438,                 # tkill pidfd_send_signal pidfd_getfd
@@ -49,10 +56,11 @@ _X86_64 = Architecture(0xC000003E, 56, 435, (
     132, 235, 261, 280,            # utime utimes futimesat utimensat
     129, 297,                      # rt_sigqueueinfo rt_tgsigqueueinfo
 ), (
-    62, 434, 112, 157, 319,        # kill pidfd_open setsid prctl memfd_create
-), 234, 302)
+    434, 112, 157, 319,            # pidfd_open setsid prctl memfd_create
+), (62, 234), 302, 53, (44, 45))
 _AARCH64 = Architecture(0xC00000B7, 220, 435, (
-    198, 199,                      # socket socketpair
+    198, 203, 200, 201, 202, 242,  # socket connect bind listen accept accept4
+    211, 269, 208,                 # sendmsg sendmmsg setsockopt
     221, 281,                      # execve execveat
     117, 270, 271,                 # ptrace process_vm_readv process_vm_writev
     130, 424, 438,                 # tkill pidfd_send_signal pidfd_getfd
@@ -74,8 +82,8 @@ _AARCH64 = Architecture(0xC00000B7, 220, 435, (
     88,                            # utimensat
     138, 240,                      # rt_sigqueueinfo rt_tgsigqueueinfo
 ), (
-    129, 434, 157, 167, 279,       # kill pidfd_open setsid prctl memfd_create
-), 131, 261)
+    434, 157, 167, 279,            # pidfd_open setsid prctl memfd_create
+), (129, 131), 261, 199, (206, 207))
 # fmt: on
 ARCHITECTURES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
@@ -83,8 +91,9 @@ ARCHITECTURES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 def server_filter(arch: Architecture) -> bytes:
     """The BPF program for server and children.
 
-    It denies `arch.denied` and setting another process's limits, and kills a process that makes a
-    system call of another architecture, whose numbers mean other calls.
+    It denies `arch.denied`, setting another process's limits, and socket pairs other than streams
+    (a pair of datagram sockets can send to any address), and kills a process that makes a system
+    call of another architecture, whose numbers mean other calls.
     """
     code = [_instruction(_LOAD, _ARCHITECTURE)]
     code += [_instruction(_EQUAL, arch.audit_arch, 1, 0), _instruction(_RETURN, _KILL)]
@@ -97,6 +106,20 @@ def server_filter(arch: Architecture) -> bytes:
     code += _if_call(arch.clone3, _ERRNO | ENOSYS)
     for call in sorted(arch.denied):
         code += _if_call(call, _ERRNO | EPERM)
+    for call in arch.messages:
+        code.append(_instruction(_EQUAL, call, 0, 3))
+        code.append(_instruction(_LOAD, _FOURTH_ARGUMENT))
+        code.append(_instruction(_BITS, _MSG_OOB, 0, 1))
+        code.append(_instruction(_RETURN, _ERRNO | EPERM))
+        code.append(_instruction(_LOAD, _NUMBER))
+    code.append(_instruction(_EQUAL, arch.socketpair, 0, 7))
+    code.append(_instruction(_LOAD, _FIRST_ARGUMENT))
+    code.append(_instruction(_EQUAL, _AF_UNIX, 0, 4))
+    code.append(_instruction(_LOAD, _SECOND_ARGUMENT))
+    code.append(_instruction(_AND, _SOCK_TYPES))
+    code.append(_instruction(_EQUAL, _SOCK_STREAM, 0, 1))
+    code.append(_instruction(_RETURN, _ALLOW))
+    code.append(_instruction(_RETURN, _ERRNO | EPERM))
     code.append(_instruction(_EQUAL, arch.prlimit64, 0, 3))
     code.append(_instruction(_LOAD, _FIRST_ARGUMENT))
     code.append(_instruction(_EQUAL, 0, 1, 0))
@@ -104,18 +127,18 @@ def server_filter(arch: Architecture) -> bytes:
     return b"".join((*code, _instruction(_RETURN, _ALLOW)))
 
 
-def child_filter(arch: Architecture, process: int | None = None) -> bytes:
-    """The BPF program that a child adds to the server's.
+def child_filter(arch: Architecture, process: int) -> bytes:
+    """The BPF program that a child, `process`, adds to the server's.
 
-    It denies `arch.denied_to_children` and new processes, but not new threads. If `process` is
-    given, signals go to threads of that process only. It is short because it is installed anew for
-    every program, and the kernel then evaluates it once for each system call number.
+    It denies `arch.denied_to_children`, signals to other processes, and new processes, but not new
+    threads. It is short because it is installed anew for every program, and the kernel then
+    evaluates it once for each system call number.
     """
     code = [_instruction(_LOAD, _NUMBER)]
     for call in arch.denied_to_children:
         code += _if_call(call, _ERRNO | EPERM)
-    if process is not None:
-        code.append(_instruction(_EQUAL, arch.tgkill, 0, 4))
+    for call in arch.signals:
+        code.append(_instruction(_EQUAL, call, 0, 4))
         code.append(_instruction(_LOAD, _FIRST_ARGUMENT))
         code.append(_instruction(_EQUAL, process, 1, 0))
         code.append(_instruction(_RETURN, _ERRNO | EPERM))
@@ -128,9 +151,10 @@ def child_filter(arch: Architecture, process: int | None = None) -> bytes:
 
 
 # Opcodes; offsets in `struct seccomp_data`; actions.
-_LOAD, _EQUAL, _AT_LEAST, _BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_LOAD, _AND, _EQUAL, _AT_LEAST, _BITS, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 24, 40
 _KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
+_AF_UNIX, _SOCK_STREAM, _SOCK_TYPES, _MSG_OOB = 1, 1, 0xF, 1
 
 
 def _instruction(opcode: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:

@@ -7,6 +7,7 @@ memory itself is arranged, see `memory`.
 """
 
 import atexit
+import contextlib
 import ctypes
 import importlib
 import os
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import memory, values
+from .interpreter.program_run import PATH
 
 PRELOADED = (
     *("array", "bisect", "collections", "copy", "datetime", "enum", "functools", "heapq"),
@@ -78,13 +80,9 @@ def prepare(rehearse: Callable[[bytes], None]) -> None:
         importlib.import_module(name)
     # At a program's end only its own functions run; there is no public way to forget the others.
     atexit._clear()  # pyright: ignore[reportPrivateUsage]
-    standard = (os.dup(0), os.dup(1))  # rehearsed scripts replace both
     for _ in range(REHEARSALS):
         for job in _JOBS:
             rehearse(values.dumps_exact(job).encode())
-    for number, original in enumerate(standard):
-        os.dup2(original, number)
-        os.close(original)
     _forget_the_runner()
     random.seed(0)
     memory.settle()
@@ -109,6 +107,9 @@ def _forget_the_runner() -> None:
     for name in list(sys.modules):
         if name.split(".")[0] in (__package__, "ctypes", "_ctypes", "gc", "mmap", "solution"):
             del sys.modules[name]
-    del sys.path[0]
     sys.modules["__main__"] = types.ModuleType("__main__")
-    sys.argv[:] = [""]
+    # As for `python3 program.py` in the folder of the program.
+    sys.argv[:] = [os.path.basename(PATH)]
+    sys.path[0] = os.path.dirname(PATH)
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("no_such_module")  # reads the folders of `sys.path`

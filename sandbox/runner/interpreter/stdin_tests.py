@@ -1,0 +1,104 @@
+"""The tests of a program that reads stdin: each is a process, forked from the compiled program.
+
+The process that forks them runs no line of the program. It sees what a shell would see of
+`python3 program.py < input > output`: the exit status and the content of a file.
+"""
+
+import math
+import os
+import signal
+import types
+from collections.abc import Callable
+from typing import NoReturn
+
+from .program_run import run_program
+from .recursion import RecursionDepth
+
+Result = Callable[[int, int, str], None]
+"""Takes a test's index, its exit status (as `os.waitpid` gives it), and what it printed."""
+_exit = os._exit
+
+
+class StdinTests:
+    """Runs one compiled program on each stdin."""
+
+    def __init__(
+        self,
+        code: types.CodeType,
+        depth: RecursionDepth,
+        fork: Callable[[], int],
+        confine: Callable[[int], None],
+    ):
+        """`fork` as `zygote.fork`; `confine` is given a process's processor time [s] and is called
+        in it before the program runs."""
+        self.code = code
+        self.depth = depth
+        self.fork = fork
+        self.confine = confine
+
+    def run(
+        self,
+        inputs: list[str],
+        cpu_seconds: int,
+        report: Callable[[int, BaseException], None],
+        result: Result,
+    ) -> None:
+        """Run all tests, or until their processor time is used up.
+
+        `report` is called in a test's process with the exception that ends it, `result` in this
+        process after the test's end.
+        """
+        stdin, stdout = os.memfd_create("stdin"), os.memfd_create("stdout")
+        used = 0.0
+        for index, text in enumerate(inputs):
+            _rewrite(stdin, text.encode("utf-8", "surrogatepass"))
+            _rewrite(stdout, b"")
+            # Opened anew, as a shell opens files: no test sees flags or positions of another's.
+            files = (_reopen(stdin, os.O_RDONLY), _reopen(stdout, os.O_WRONLY))
+            left = max(1, math.ceil(cpu_seconds - used))
+            process = self.fork()
+            if process == 0:
+                self._run_in_child(files, (stdin, stdout), left, index, report)
+            for file in files:
+                os.close(file)
+            _, status, usage = os.wait4(process, 0)
+            own = usage.ru_utime + usage.ru_stime
+            used += own
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and own >= left:
+                status = int(signal.SIGXCPU)  # it had ignored the signal, which comes 1 s earlier
+            printed = os.pread(stdout, os.fstat(stdout).st_size, 0)
+            result(index, status, printed.decode("utf-8", "replace"))
+            if used >= cpu_seconds and index + 1 < len(inputs):
+                if status != signal.SIGXCPU:
+                    result(index + 1, int(signal.SIGXCPU), "")
+                return
+
+    def _run_in_child(
+        self,
+        files: tuple[int, int],
+        others: tuple[int, int],
+        cpu_seconds: int,
+        index: int,
+        report: Callable[[int, BaseException], None],
+    ) -> NoReturn:
+        status = 1
+        try:
+            self.confine(cpu_seconds)
+            for number, file in enumerate(files):
+                os.dup2(file, number)
+            for file in (*files, *others):
+                os.close(file)
+            status = run_program(self.code, self.depth, lambda error: report(index, error))
+        finally:
+            _exit(status)
+
+
+def _reopen(file: int, flags: int) -> int:
+    return os.open(f"/proc/self/fd/{file}", flags | os.O_CLOEXEC)
+
+
+def _rewrite(file: int, content: bytes) -> None:
+    os.ftruncate(file, 0)
+    view, at = memoryview(content), 0
+    while at < len(content):
+        at += os.pwrite(file, view[at:], at)
