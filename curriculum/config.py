@@ -86,6 +86,9 @@ class DataConfig(BaseModel):
     too_long: Literal["drop", "refuse"] = "drop"
     """Problems whose prompt leaves less than `rollout.min_new_tokens` of `rollout.max_model_len`:
     drop leaves them out of training and evaluation, named and counted; refuse ends the run."""
+    untrusted_tests: Literal["leave_out", "train"] = "leave_out"
+    """Training problems whose tests are code, which a program could forge: left out of training, or
+    trained on. Evaluation uses such problems in either case."""
     train_per_tier: int = Field(default=20, gt=0)
     """Synthetic training problems in each tier."""
     heldout_per_tier: int = Field(default=100, gt=0)

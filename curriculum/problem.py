@@ -1,5 +1,6 @@
 """Problems: a question, its canonical solution and its tests."""
 
+import keyword
 import re
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -103,9 +104,11 @@ class Problem(BaseModel):
     """Imports and helpers, as whole lines, that stand before every program of this problem; neither
     cut nor shown to the policy."""
     solution: str
-    """A whole program known to be right, the canonical solution; the curriculum cuts it."""
-    fn_name: str | None = Field(default=None, min_length=1)
-    """Function the tests call; None for a program tested on stdin and stdout."""
+    """A whole program known to be right, the canonical solution; the curriculum cuts it. Empty
+    where a data set publishes none: then the problem is only asked whole."""
+    fn_name: str | None = None
+    """Function, or method of a class `Solution`, that the tests call; None for a program tested on
+    stdin and stdout."""
     assertions: Assertions | None = None
     """Instead of `tests`, where a data set's tests are code; less trustworthy, see there."""
     tests: tuple[Test, ...] = Field(default=(), validate_default=True)
@@ -114,6 +117,8 @@ class Problem(BaseModel):
     """How outputs are compared with the expected ones."""
     checker: Checker | None = None
     """Decides instead of `comparison`; programs on stdin only."""
+    time_limit: float | None = Field(default=None, gt=0)
+    """Seconds that the data set gives each test; the sandbox's limits are raised to hold them."""
     result_argument: int | None = Field(default=None, ge=0)
     """Position of the argument whose value after the call is compared instead of the returned
     value, for functions that change it in place; None compares what is returned."""
@@ -126,6 +131,11 @@ class Problem(BaseModel):
     def program(self) -> str:
         """The solution behind its preamble: a program that passes the tests."""
         return behind_preamble(self.preamble, self.solution)
+
+    @field_validator("fn_name", mode="before")
+    @classmethod
+    def _a_name(cls, fn_name: Any) -> Any:
+        return function_name(fn_name) if isinstance(fn_name, str) else fn_name
 
     @field_validator("preamble")
     @classmethod
@@ -165,6 +175,23 @@ class Problem(BaseModel):
             if not call_based and test.kwargs:
                 raise ValueError(f"tests[{index}].kwargs: a stdin program takes no arguments")
         return tests
+
+
+def function_name(text: str) -> str:
+    """The name in a text that calls it or reaches it through `Solution`.
+
+    Example:
+        >>> function_name("Solution().climb"), function_name("two_max()")
+        ('climb', 'two_max')
+
+    Raises:
+        ValueError: no function can have such a name.
+    """
+    match = re.fullmatch(r"(?:Solution(?:\(\))?\.)?(\w+)(?:\([^()]*\))?:?", text.strip())
+    name = match[1] if match else ""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"{text!r} is no name of a function")
+    return name
 
 
 def behind_preamble(preamble: str, code: str) -> str:

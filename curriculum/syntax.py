@@ -20,3 +20,8 @@ def parse(source: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source)
+
+
+def syntax_fault(error: BaseException) -> str:
+    """Why `parse` raised an error, in one line."""
+    return " ".join(str(error).replace("<unknown>, ", "").split())

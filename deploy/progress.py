@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import TaskID
@@ -16,6 +17,8 @@ LINE_INTERVAL_S = 5.0
 """Least time between two log lines of one stage where there is no terminal [seconds]."""
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class StageProgress:
@@ -51,8 +54,11 @@ class StageProgress:
         if self._bars:
             self._bars.stop()
 
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
-        """Begin a stage of `total` steps, of which `done` were done before this process."""
+    def begin(self, stage: str, total: int | None = None, done: int = 0) -> None:
+        """Begin a stage of `total` steps, of which `done` were done before this process.
+
+        None: the number is not known.
+        """
         self._stage, self._total, self._done, self._done_before = stage, total, done, done
         self._began = self._last_line = self._clock()
         if self._bars:
@@ -68,9 +74,18 @@ class StageProgress:
                 self._bars.advance(self._bar)
             elif self._line_is_due():
                 self._last_line = self._clock()
+                if self._total is None:
+                    logger.info("%s: %d", self._stage, self._done)
+                    return
                 per_step = (self._last_line - self._began) / (self._done - self._done_before)
                 left = per_step * (self._total - self._done)
                 logger.info("%s: %d of %d, %.0f s left", self._stage, self._done, self._total, left)
+
+    def counting(self, items: Iterable[T]) -> Iterator[T]:
+        """The same items; each is a step once the next is asked for."""
+        for item in items:
+            yield item
+            self.step()
 
     def _line_is_due(self) -> bool:
         return self._done == self._total or self._clock() - self._last_line >= LINE_INTERVAL_S

@@ -1,5 +1,6 @@
 """The configuration of the sandbox: limits of one program, and the properties of a slot."""
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,14 @@ class Limits(BaseModel):
     """Address space beyond the bare interpreter's; beyond it Python raises MemoryError."""
     output_kib: int = Field(default=4096, gt=0, le=32768)
     """Return values or printed text, all tests together; more is a runtime error."""
+
+    def with_seconds(self, seconds: float) -> "Limits":
+        """These limits with at least as much time, up to the largest that is allowed."""
+        wall, cpu = min(seconds, 3600.0), min(math.ceil(seconds), 3600)
+        longer = {
+            "wall_seconds": max(self.wall_seconds, wall), "cpu_seconds": max(self.cpu_seconds, cpu)
+        }  # fmt: skip
+        return self.model_copy(update=longer)
 
 
 class SandboxConfig(BaseModel):

@@ -31,6 +31,8 @@ class Job(BaseModel):
     """Position of the argument whose value after the call is compared; None: the returned value."""
     limits: Limits | None = None
     """None: the limits of the sandbox's configuration."""
+    seconds_per_test: float | None = None
+    """What the data set gives each test; the limits are raised to hold as much for every test."""
     stop_at_first_failure: bool = False
     """Run each test in a process of its own, and none after the first that does not pass. Otherwise
     all tests run."""
@@ -56,6 +58,7 @@ class Job(BaseModel):
             comparison=problem.comparison,
             checker=problem.checker,
             result_argument=problem.result_argument,
+            seconds_per_test=problem.time_limit,
             limits=limits,
         )
 

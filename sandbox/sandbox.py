@@ -127,7 +127,8 @@ class Sandbox:
         return True
 
     def _run(self, job: Job) -> Verdict:
-        limits = job.limits or self.config.limits
+        seconds = (job.seconds_per_test or 0) * len(job.cases)
+        limits = (job.limits or self.config.limits).with_seconds(seconds)
         inputs = encode_inputs(job)
         try:
             # Tests on stdin are processes of their own in any case.

@@ -35,7 +35,7 @@ def json_document(path: Path) -> Iterator[tuple[str | None, Any]]:
             document, or holds a record longer than `MAX_RECORD_BYTES`.
         OSError: the file cannot be opened.
     """
-    with io.TextIOWrapper(open_binary(path), encoding="utf-8", newline="") as file:
+    with io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", newline="") as file:
         yield from _Reader(path, file).records()
 
 

@@ -1,10 +1,10 @@
 """JSONL files, plain or gzipped, with one line in memory at a time."""
 
+import codecs
 import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -28,7 +28,8 @@ def open_binary(path: Path | str) -> BinaryIO:
 def nonblank_lines(path: Path | str) -> Iterator[tuple[int, bytes | None]]:
     """Stream (line number from 1, bytes) over the lines that are not blank.
 
-    A line longer than `MAX_RECORD_BYTES` comes as None, and the next one follows.
+    A byte-order mark is no content. A line longer than `MAX_RECORD_BYTES` comes as None, and the
+    next one follows.
 
     Raises:
         BadRecord: the rest of the file cannot be read (a truncated gzip).
@@ -39,11 +40,13 @@ def nonblank_lines(path: Path | str) -> Iterator[tuple[int, bytes | None]]:
         try:
             while line := file.readline(MAX_RECORD_BYTES + 1):
                 number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if len(line) > MAX_RECORD_BYTES:
                     while line and not line.endswith(b"\n"):
                         line = file.readline(MAX_RECORD_BYTES)
                     yield number, None
-                elif not line.isspace():
+                elif line and not line.isspace():
                     yield number, line
         except GZIP_ERRORS as error:
             where, reason = f"line {number + 1} or later", f"damaged or cut short: {error}"
@@ -69,33 +72,6 @@ def decode_line(path: Path | str, where: str, line: bytes | None) -> Any:
         raise BadRecord(path, where, "json", str(error)) from None
 
 
-def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadRecord]]:
-    """Stream (index from 0, record) over a file with one JSON object per line.
-
-    A line that is not a JSON object comes as a `BadRecord`, and the next one follows. Raises what
-    `nonblank_lines` raises.
-    """
-    for index, (_, line) in enumerate(nonblank_lines(path)):
-        where = f"record {index}"
-        try:
-            yield index, _as_object(path, where, decode_line(path, where, line))
-        except BadRecord as error:
-            yield index, error
-
-
-def is_jsonl(path: Path) -> bool:
-    """Whether a file has two lines or more, of which the first is a JSON object."""
-    first = [record for _, record in islice(json_objects(path), 2)]
-    return len(first) == 2 and isinstance(first[0], dict)
-
-
 def too_long(path: Path | str, where: str) -> BadRecord:
     """The error for a record longer than `MAX_RECORD_BYTES`."""
     return BadRecord(path, where, "record", f"longer than {MAX_RECORD_BYTES >> 20} MiB")
-
-
-def _as_object(path: Path, where: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise BadRecord(path, where, "record", f"must be a JSON object, not {kind}")
-    return cast(dict[str, Any], value)

@@ -1,5 +1,6 @@
 """The data set of a run: problems to train on, and held-out ones to evaluate on."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,9 @@ from curriculum.errors import BadRecord, CurriculumError, UnusableData
 from curriculum.problem import Problem
 from curriculum.synthetic.problems import synthetic_problems
 
-EXPECTED = "expected a JSONL file of problems, such as `stepcoder data convert` writes"
+logger = logging.getLogger(__name__)
+
+EXPECTED = "expected a file of problems, such as `stepcoder data convert` writes"
 
 
 class DataSet(NamedTuple):
@@ -30,7 +33,8 @@ def load_dataset(config: DataConfig) -> DataSet:
 
     Raises:
         UnusableData: a file cannot be read, is empty, has a record that is not a problem or has
-            another format than StepCoder's own, or the two sets share a question or an id.
+            another form than StepCoder's own, or no training problem whose tests may be trusted; or
+            the two sets share a question or an id.
     """
     if config.kind == "synthetic":
         heldout = synthetic_problems(
@@ -42,6 +46,8 @@ def load_dataset(config: DataConfig) -> DataSet:
     assert config.train_path is not None  # the configuration was validated
     assert config.heldout_path is not None
     train = _read("data.train_path", config.train_path)
+    if config.untrusted_tests == "leave_out":
+        train = _with_trusted_tests(train, config.train_path)
     heldout = _read("data.heldout_path", config.heldout_path)
     _refuse_shared(train, heldout)
     return DataSet(train, heldout)
@@ -57,6 +63,23 @@ def _read(key: str, path: Path) -> list[Problem]:
     return problems
 
 
+def _with_trusted_tests(problems: list[Problem], path: Path) -> list[Problem]:
+    """The problems whose tests are not code; says how many others there are."""
+    kept = [problem for problem in problems if problem.assertions is None]
+    remedy = "data.untrusted_tests train trains on them"
+    if not kept:
+        raise UnusableData(
+            f"data.train_path {path}: the tests of all {len(problems)} problems are code, which a "
+            f"program could forge; {remedy}"
+        )
+    if len(kept) < len(problems):
+        logger.warning(
+            "left out %d of %d training problems, whose tests are code; %s",
+            len(problems) - len(kept), len(problems), remedy,
+        )  # fmt: skip
+    return kept
+
+
 def _fault_and_remedy(path: Path, error: BadRecord | OSError) -> str:
     convert = f"`stepcoder data convert {path} -o problems.jsonl"
     fault = str(error)
@@ -70,7 +93,7 @@ def _fault_and_remedy(path: Path, error: BadRecord | OSError) -> str:
         return f"{unreadable}; {EXPECTED}"
     if format is stepcoder.FORMAT:
         return f"{fault}; correct that record, or leave it out: {convert} --skip-bad`"
-    return f"{fault}; convert a data set of another format first: {convert}`"
+    return f"{fault}; convert a data set of another form first: {convert}`"
 
 
 def _refuse_shared(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:

@@ -1,5 +1,6 @@
-"""Our own problem files: JSONL with one `Problem` per line, read and written without loss."""
+"""Our own problem files: one `Problem` per record, read in any container, written as JSONL."""
 
+import difflib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,53 +9,50 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from curriculum.datasets.json_values import from_json, to_json
-from curriculum.datasets.jsonl import decode_line, nonblank_lines
+from curriculum.datasets.record_stream import read_records
 from curriculum.errors import BadRecord, first_fault
 from curriculum.files import write_atomic
-from curriculum.problem import Problem
+from curriculum.problem import Problem, Test
 
 
 def read_problems(path: Path | str) -> list[Problem]:
-    """Read the problems of a file written by `write_problems`, in file order; plain or `.gz`.
-
-    Blank lines are skipped.
+    """Read the problems of a file in our own form, in file order.
 
     Raises:
-        BadRecord: names file, line and field of a line that is not a problem, or of an id that an
-            earlier line has.
+        BadRecord: names file, line and field of a record that is not a problem, or of an id that an
+            earlier one has.
         OSError: the file cannot be read.
     """
     problems: list[Problem] = []
-    line_of_id: dict[str, int] = {}
-    for line, problem in iter_problems(path):
+    place_of_id: dict[str, str] = {}
+    for where, problem in iter_problems(path):
         if isinstance(problem, BadRecord):
             raise problem
-        first = line_of_id.setdefault(problem.id, line)
-        if first != line:
-            reason = f"{problem.id!r} was used on line {first}"
-            raise BadRecord(path, f"line {line}", "id", reason)
+        first = place_of_id.setdefault(problem.id, where)
+        if first != where:
+            raise BadRecord(path, where, "id", f"{problem.id!r} was used on {first}")
         problems.append(problem)
     return problems
 
 
-def iter_problems(path: Path | str) -> Iterator[tuple[int, Problem | BadRecord]]:
-    """Stream (line number from 1, problem) over such a file; a bad line comes as a `BadRecord`.
+def iter_problems(path: Path | str) -> Iterator[tuple[str, Problem | BadRecord]]:
+    """Stream (place, problem) over such a file; a bad record comes as a `BadRecord`.
 
-    Two lines with one id are not noticed here.
+    Two records with one id are not noticed here.
 
     Raises:
         BadRecord: the rest of the file cannot be read.
         OSError: the file cannot be read at all.
     """
-    for number, line in nonblank_lines(path):
-        where = f"line {number}"
+    path = Path(path)
+    for record in read_records(path):
         try:
-            record = decode_line(path, where, line)
-            if line is not None and b'"$' in line:
-                _restore_values(record, path, where)
-            yield number, parse_problem(record, path, where)
+            if isinstance(record.fields, BadRecord):
+                raise record.fields
+            read = problem_of if record.has_forms else parse_problem
+            yield record.where, read(record.fields, path, record.where)
         except BadRecord as error:
-            yield number, error
+            yield record.where, error
 
 
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
@@ -84,6 +82,29 @@ def dump_problem(problem: Problem) -> str:
     return json.dumps(record)
 
 
+def problem_of(record: dict[str, Any], path: Path | str, where: str) -> Problem:
+    """The problem of a record whose test values may be in the forms of `json_values`.
+
+    Raises:
+        BadRecord: as `parse_problem`, or a value has a form that `to_json` does not write.
+    """
+    tests = record.get("tests")
+    if not isinstance(tests, list):
+        return parse_problem(record, path, where)
+    restored: list[Any] = []
+    for index, test in enumerate(cast(list[Any], tests)):
+        if isinstance(test, dict):
+            fields = dict(cast(dict[str, Any], test))
+            for name in fields.keys() & {"input", "kwargs", "output"}:
+                try:
+                    fields[name] = from_json(fields[name])
+                except ValueError as error:
+                    raise BadRecord(path, where, f"tests.{index}.{name}", str(error)) from None
+            test = fields
+        restored.append(test)
+    return parse_problem(record | {"tests": restored}, path, where)
+
+
 def parse_problem(record: Any, path: Path | str, where: str) -> Problem:
     """Validate one decoded record.
 
@@ -94,20 +115,14 @@ def parse_problem(record: Any, path: Path | str, where: str) -> Problem:
         return Problem.model_validate(record)
     except ValidationError as error:
         field, reason = first_fault(error)
-        raise BadRecord(path, where, field or "record", reason) from None
+        raise BadRecord(path, where, field or "record", _with_nearest(field, reason)) from None
 
 
-def _restore_values(record: Any, path: Path | str, where: str) -> None:
-    """Give a record's test values, in place, the types that JSON does not have."""
-    tests = cast(dict[str, Any], record).get("tests") if isinstance(record, dict) else None
-    if not isinstance(tests, list):
-        return
-    for index, test in enumerate(cast(list[Any], tests)):
-        if not isinstance(test, dict):
-            continue
-        fields = cast(dict[str, Any], test)
-        for field in fields.keys() & {"input", "kwargs", "output"}:
-            try:
-                fields[field] = from_json(fields[field])
-            except ValueError as error:
-                raise BadRecord(path, where, f"tests.{index}.{field}", str(error)) from None
+def _with_nearest(field: str, reason: str) -> str:
+    if reason != "unknown field":
+        return reason
+    known = Test.model_fields if field.startswith("tests.") else Problem.model_fields
+    nearest = difflib.get_close_matches(field.rpartition(".")[2], known, n=1)
+    return f"{reason}; " + (
+        f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    )

@@ -27,6 +27,8 @@ class Counts:
     """Problems tested by calls of a function; the others read stdin."""
     unnamed: list[str] = field(default_factory=list[str])
     """Ids of the problems whose prompt names no function."""
+    code_tests: int = 0
+    """Problems whose tests are code, which a program could forge."""
     tests: list[int] = field(default_factory=list[int])
     """Tests of each problem."""
     lines: list[int] = field(default_factory=list[int])
@@ -44,7 +46,9 @@ class Counts:
         self.call_based += problem.fn_name is not None
         if not named:
             self.unnamed.append(problem.id)
-        self.tests.append(len(problem.tests))
+        self.code_tests += problem.assertions is not None
+        code = problem.assertions.statements if problem.assertions else ()
+        self.tests.append(len(problem.tests) + len(code))
         solution = problem.solution
         self.lines.append(sum(bool(line.strip()) for line in solution.splitlines()))
         try:
@@ -65,6 +69,7 @@ class Counts:
             "problems": self.problems,
             "unparsable": self.unparsable,
             "call_based": self.call_based,
+            "code_tests": self.code_tests,
             "tests_median": median(self.tests),
             "lines_median": median(self.lines),
             "start_points": _ascending(self.start_points),

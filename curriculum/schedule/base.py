@@ -12,7 +12,7 @@ from curriculum.problem import TIERS, Problem
 from curriculum.schedule.sampler import EpochSampler
 from curriculum.schedule.visits import Visit, VisitLog
 from curriculum.subtask import FULL_TASK, Subtask, cut_before
-from curriculum.syntax import UNPARSABLE
+from curriculum.syntax import UNPARSABLE, syntax_fault
 
 
 @dataclass(slots=True)
@@ -243,7 +243,8 @@ class Schedule(ABC):
             return cls.stage_offsets(problem, config)
         except UNPARSABLE as error:
             raise UnusableData(
-                f"problem {problem.id!r}: its canonical solution does not parse: {error}"
+                f"problem {problem.id!r}: its canonical solution is not Python 3: "
+                f"{syntax_fault(error)}; `stepcoder data verify` leaves such problems out"
             ) from error
 
     def _fingerprint(self) -> str:

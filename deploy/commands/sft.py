@@ -79,6 +79,9 @@ def sft(
     skipped = Skipped()
     problems = list(Selection(format=format, skip_bad=skip_bad).read(source, skipped))
     report_skipped(skipped)
+    if without := sum(not problem.solution for problem in problems):
+        logger.warning("left out %d problems without a solution to learn", without)
+        problems = [problem for problem in problems if problem.solution]
     train, held_out = split(problems, heldout, config.sft.seed, source)
     logger.info("sft: %d problems to learn from, %d held out -> %s", len(train), len(held_out), out)
     from learner.sft import sft

@@ -13,6 +13,7 @@ from curriculum.datasets.statistics import ALL, Counts, median
 from curriculum.problem import Problem
 from curriculum.prompts.fit import unnamed_message
 from curriculum.subtask import FULL_TASK, cut_at, solution_points, stage_count, start_index
+from curriculum.syntax import UNPARSABLE, syntax_fault
 
 BAR_WIDTH = 40
 LAST_BIN = 16
@@ -99,17 +100,49 @@ def print_problem(problem: Problem, kinds: frozenset[str], console: Console | No
     console = console or Console(width=100, highlight=False)
     calling = f"calls {problem.fn_name}" if problem.fn_name else "stdin to stdout"
     console.rule(problem.id)
-    console.print(f"{problem.difficulty}, from {problem.source}, {calling}", markup=False)
+    source = f", from {problem.source}" if problem.source else ""
+    console.print(f"{problem.difficulty}{source}, {calling}", markup=False)
     for title, text in (
         ("question", problem.question),
         ("starter code", problem.starter_code),
         ("preamble", problem.preamble),
-        ("canonical solution", "\n".join(solution_with_cuts(problem, kinds))),
-        (f"tests ({len(problem.tests)})", "\n".join(_tests(problem))),
+        ("canonical solution", _cut_solution(problem, kinds)),
+        *_judging(problem),
     ):
         if text:
             console.print(f"\n{title}", style="bold")
             console.print(text.rstrip("\n"), markup=False, soft_wrap=True)
+
+
+def _cut_solution(problem: Problem, kinds: frozenset[str]) -> str:
+    if not problem.solution:
+        return "none is published: the problem is only asked whole"
+    try:
+        return "\n".join(solution_with_cuts(problem, kinds))
+    except UNPARSABLE as error:
+        return f"not Python 3, no cut points: {syntax_fault(error)}\n{problem.solution}"
+
+
+def _judging(problem: Problem) -> list[tuple[str, str]]:
+    """Sections about the tests: calls, runs or code, and how outputs are compared."""
+    if problem.assertions is not None:
+        code = problem.assertions
+        return [
+            ("set-up of the tests", code.setup),
+            (f"tests that are code ({len(code.statements)})", "\n".join(code.statements)),
+        ]
+    place = problem.result_argument
+    compared = "" if place is None else f", argument {place} after the call"
+    checker = "" if problem.checker is None else problem.checker.source
+    sections = [
+        (f"tests ({len(problem.tests)})", "\n".join(_tests(problem))),
+        ("checker", checker),
+    ]
+    if not checker:
+        sections.append(("comparison", f"{problem.comparison}{compared}"))
+    if problem.time_limit:
+        sections.append(("time limit", f"{problem.time_limit:g} s a test"))
+    return sections
 
 
 def solution_with_cuts(problem: Problem, kinds: frozenset[str]) -> list[str]:

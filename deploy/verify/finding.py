@@ -26,6 +26,8 @@ class Cause(StrEnum):
     out_of_memory = "out_of_memory"
     flaky = "flaky"
     """Some runs pass and some do not."""
+    no_solution = "no_solution"
+    """The data set publishes none, so there is nothing to run."""
     infra_error = "infra_error"
     """The sandbox failed, which says nothing about the problem; it is examined again next time."""
 
@@ -71,6 +73,8 @@ def examine(problem: Problem, slot: Slot, runs: int) -> Finding:
     A solution that fails on an undefined name is run again with the standard imports
     (`curriculum.datasets.formats.apps.PREAMBLE`); if every run then passes, it is `repaired`.
     """
+    if not problem.solution:
+        return Finding(problem, Cause.no_solution)
     first = _run_repeatedly(problem, slot, runs)
     if first.cause is Cause.runtime_error and _NAME_ERROR.match(first.detail):
         repaired = problem.model_copy(

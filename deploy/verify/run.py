@@ -48,6 +48,8 @@ def verify_data_set(
     Returns:
         The report (`deploy.verify.report`).
 
+    Where no problem is kept, `output` is not written.
+
     Raises:
         SandboxError: no sandbox can be started here.
     """
@@ -72,7 +74,8 @@ def verify_data_set(
         for problem in problems()
         if rows[problem.id]["cause"] in KEPT
     )
-    write_problems(output, kept)
+    if report["kept"]:
+        write_problems(output, kept)
     if report_path is not None:
         write_atomic(report_path, json.dumps(report, indent=1) + "\n")
     if not sandbox_failed(report):

@@ -1,28 +1,28 @@
-"""APPS: a folder per problem, as its authors publish it, or the hub's parquet files.
+"""APPS and TACO: a question, many solutions, and tests packed as one JSON object.
+
+APPS comes as a folder per problem, as its authors publish it, or as records on the hub:
 
     train/0001/  question.txt  solutions.json  input_output.json  [metadata.json]  [starter_code.py]
 
-A parquet row holds the same under `problem_id`, `question`, `solutions`, `input_output`,
-`difficulty`, `starter_code`; lists and objects as JSON strings.
+A record holds the same under `problem_id` (or `id`), `question`, `solutions`, `input_output`,
+`difficulty`, `starter_code` and `url`; lists and objects as JSON strings. TACO's records add
+`tags`, `skill_types`, `time_limit` and more, and have no id.
 
-Rules where APPS leaves a choice: of many solutions the first that is Python 3 is the canonical one;
-input and output of a stdin program may be lists of lines; a solution in a class `Solution` runs
-behind `PREAMBLE`, as on the site it was written for.
+Rules where they leave a choice: of many solutions the first that is Python 3 is the canonical one;
+input and output of a stdin program may be lists of lines; an expected `[x]` also accepts `x`; a
+solution in a class `Solution` runs behind `PREAMBLE`, as on the site it was written for.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from curriculum.datasets.formats.format import Format, Reading
-from curriculum.datasets.formats.record import (
-    RecordReader,
-    parses,
-    starter_without_tabs,
-    without_tabs,
-)
+from curriculum.datasets.reading.format import Format
+from curriculum.datasets.reading.record import RecordReader, starter_without_tabs, without_tabs
+from curriculum.datasets.record_stream import Record
 from curriculum.errors import BadRecord
-from curriculum.problem import TIERS, Problem
+from curriculum.problem import TIERS, Problem, Tier
 
 PREAMBLE = (
     "import collections, functools, heapq, itertools, math, re, string\n"
@@ -35,61 +35,86 @@ PREAMBLE = (
     "from typing import *\n"
 )
 SPLITS = ("train", "test")
-BATCH_ROWS = 64
-"""Rows of a parquet file in memory at a time."""
+TACO_LEVELS: dict[str, Tier] = {
+    "easy": "introductory",
+    "medium": "interview",
+    "medium_hard": "interview",
+    "unknown_difficulty": "interview",
+    "hard": "competition",
+    "very_hard": "competition",
+}
 
 
-def read_apps_folder(path: Path, split: str | None = None) -> Reading:
-    """Stream the problems below a folder, in the order of their names.
+def apps_problem(record: RecordReader) -> Problem:
+    """The problem of a record, or of a folder."""
+    identity = record.get("problem_id")
+    return packed_problem(
+        record,
+        id=f"apps/{record.get('id') if identity is None else identity}",
+        difficulty=record.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0]),
+        source="apps",
+    )
 
-    Args:
-        path: holds the problem folders, directly or in `train` and `test`.
-        split: `train` or `test`; None reads both.
+
+def taco_problem(record: RecordReader) -> Problem:
+    """The problem of a record of TACO; its id is the file's name and the record's number."""
+    return packed_problem(
+        record,
+        id=f"taco/{record.path.name.partition('.')[0]}/{record.index}",
+        difficulty=record.tier("difficulty", TACO_LEVELS, default="interview"),
+        time_limit=_seconds(record.text("time_limit", "")),
+        source="taco",
+    )
+
+
+def packed_problem(record: RecordReader, **fields: Any) -> Problem:
+    """The problem of a record with `solutions` and `input_output` in APPS's form."""
+    packed = record.decoded("input_output")
+    if not isinstance(packed, dict):
+        raise record.wrong_kind("input_output", "a JSON object", packed)
+    input_output = record.within(cast(dict[str, Any], packed))
+    fn_name = input_output.get("fn_name") or None
+    tests = input_output.tests("inputs", "outputs", call_based=fn_name is not None)
+    if not tests:
+        raise record.error("input_output", "no test in it")
+    solutions = record.decoded("solutions")
+    if not solutions:
+        raise record.error("solutions", "none")
+    texts = record.within({"solutions": solutions}).texts("solutions")
+    written = record.first_python("solutions", texts)
+    solution = without_tabs(written)
+    return record.problem(
+        question=record.text("question").strip(),
+        starter_code=starter_without_tabs(record.text("starter_code", ""), written),
+        preamble=PREAMBLE if fn_name and "class Solution" in solution else "",
+        solution=solution,
+        fn_name=fn_name,
+        tests=tests,
+        comparison="apps",
+        **fields,
+    )
+
+
+def folder_records(path: Path, split: str | None) -> Iterator[Record]:
+    """Stream the problem folders below a folder, in the order of their names.
 
     Raises:
         BadRecord: there is no problem folder at all.
     """
-    empty = True
-    for folder in _problem_folders(path, split):
-        empty = False
+    index = -1
+    for index, folder in enumerate(_problem_folders(path, split)):
         where = str(folder.relative_to(path))
         try:
-            yield _apps_problem(_read_folder(path, where, folder))
+            yield Record(where, index, _read_folder(path, where, folder))
         except BadRecord as error:
-            yield error
-    if empty:
+            yield Record(where, index, error)
+    if index < 0:
         chosen = f" of split {split!r}" if split else ""
         raise BadRecord(path, "folder", "question.txt", f"no problem folder{chosen} in it")
 
 
-def read_apps_parquet(path: Path) -> Reading:
-    """Stream the rows of a parquet file as on the hub.
-
-    Raises:
-        BadRecord: pyarrow is not installed, or the file is not a parquet file.
-    """
-    try:
-        from pyarrow.parquet import ParquetFile  # pyright: ignore[reportMissingTypeStubs]
-    except ImportError:
-        raise BadRecord(
-            path, "file", "parquet", "reading it needs pyarrow: pip install 'stepcoder[parquet]'"
-        ) from None
-    try:
-        batches = cast(Any, ParquetFile(path)).iter_batches(batch_size=BATCH_ROWS)
-    except ValueError as error:  # pyarrow.ArrowInvalid is one
-        raise BadRecord(path, "file", "parquet", str(error)) from None
-    index = 0
-    for batch in batches:
-        for row in batch.to_pylist():
-            try:
-                yield _apps_problem(RecordReader(path, f"row {index}", row))
-            except BadRecord as error:
-                yield error
-            index += 1
-
-
-def _is_apps_folder(path: Path, _: dict[str, Any] | None) -> bool:
-    return path.is_dir() and next(_problem_folders(path, None), None) is not None
+def _is_apps_folder(path: Path) -> bool:
+    return next(_problem_folders(path, None), None) is not None
 
 
 def _problem_folders(path: Path, split: str | None) -> Iterator[Path]:
@@ -99,10 +124,10 @@ def _problem_folders(path: Path, split: str | None) -> Iterator[Path]:
             yield from sorted(p.parent for p in place.glob("*/question.txt"))
 
 
-def _read_folder(path: Path, where: str, folder: Path) -> RecordReader:
+def _read_folder(path: Path, where: str, folder: Path) -> dict[str, Any]:
     def content(name: str) -> str | None:
         try:
-            return (folder / name).read_text(encoding="utf-8")
+            return (folder / name).read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:
@@ -120,53 +145,28 @@ def _read_folder(path: Path, where: str, folder: Path) -> RecordReader:
     if decoded is not None and not isinstance(decoded, dict):
         raise metadata.wrong_kind("metadata.json", "a JSON object", decoded)
     difficulty = cast(dict[str, Any], decoded or {}).get("difficulty")
-    return RecordReader(path, where, record | {"problem_id": where, "difficulty": difficulty})
+    return record | {"problem_id": where, "difficulty": difficulty}
 
 
-def _apps_problem(record: RecordReader) -> Problem:
-    packed = record.decoded("input_output")
-    if not isinstance(packed, dict):
-        raise record.wrong_kind("input_output", "a JSON object", packed)
-    input_output = RecordReader(record.path, record.where, cast(dict[str, Any], packed))
-    fn_name = input_output.get("fn_name") or None
-    written = _python_3_solution(record)
-    solution = without_tabs(written)
-    return record.problem(
-        id=f"apps/{record.get('problem_id')}",
-        question=record.text("question").strip(),
-        starter_code=starter_without_tabs(record.text("starter_code", ""), written),
-        preamble=PREAMBLE if fn_name and "class Solution" in solution else "",
-        solution=solution,
-        fn_name=fn_name,
-        tests=input_output.tests("inputs", "outputs", call_based=fn_name is not None),
-        comparison="apps",
-        difficulty=record.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0]),
-        source="apps",
-    )
+def _seconds(text: str) -> float | None:
+    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*s", text)
+    return float(match[1]) or None if match else None
 
 
-def _python_3_solution(record: RecordReader) -> str:
-    solutions = record.decoded("solutions")
-    if not solutions:
-        raise record.error("solutions", "none")
-    texts = RecordReader(record.path, record.where, {"solutions": solutions}).texts("solutions")
-    for text in texts:
-        source = text.replace("\r\n", "\n")
-        if source.strip() and parses(source):
-            return source
-    raise record.error("solutions", f"none of {len(texts)} is Python 3")
-
-
-FOLDER = Format(
+APPS = Format(
     name="apps",
-    description="APPS as its authors publish it: a folder per problem, perhaps in train/ and test/",
-    recognises=_is_apps_folder,
-    read=read_apps_folder,
-    read_split=read_apps_folder,
+    description="APPS: its authors' folder per problem, perhaps in train/ and test/, or the hub's",
+    keys=(("problem_id", "id"), "question", "solutions", "input_output", "difficulty", "url"),
+    more_keys=frozenset({"starter_code"}),
+    to_problem=apps_problem,
+    options=frozenset({"split"}),
+    folders=_is_apps_folder,
+    folder_records=folder_records,
 )
-PARQUET = Format(
-    name="apps_parquet",
-    description="APPS as on the hub: a parquet file (needs pip install 'stepcoder[parquet]')",
-    recognises=lambda path, _: path.suffix == ".parquet",
-    read=read_apps_parquet,
+TACO = Format(
+    name="taco",
+    description="TACO: as APPS, with more fields and levels from EASY to VERY_HARD",
+    keys=("question", "solutions", "input_output", "difficulty", "skill_types"),
+    more_keys=frozenset({"starter_code", "tags", "raw_tags", "time_limit", "memory_limit", "url"}),
+    to_problem=taco_problem,
 )

@@ -1,4 +1,4 @@
-"""APPS+-shaped files: one JSON document, or JSONL, under the usual names of the fields.
+"""APPS+, and records like it under the usual names of their fields.
 
 As its authors publish it (github.com/Ablustrund/APPS_Plus), APPS+ is one JSON list; a record holds
 a description, a canonical solution, a function name, inputs, outputs, and starter code that is the
@@ -7,80 +7,51 @@ parameters (`def solve():`); it is read as a program that ends with a call of th
 `prefix` is not in the published file; conversions to this shape give this name to what runs before
 the solution, which is the preamble here.
 
-The format is tolerant of form and strict about meaning:
+Everything that no other form recognises is read in this way too, also what `--map` gives names:
 
-- The file is a JSON list of records, a JSON object from id to record, or JSONL.
 - Tests stand in `inputs` and `outputs`, directly or inside `input_output` (an object, perhaps as a
-  JSON string, which may hold `fn_name` too). Inputs and outputs of stdin programs may be lists of
-  lines.
-- The solution may be a list, or one as a JSON string; the first is taken.
+  JSON string, which may hold `fn_name` too), or in `tests` (`reading.any_tests`). Inputs and
+  outputs of stdin programs may be lists of lines.
+- The solution may be a list, or one as a JSON string; the first that is Python 3 is taken.
 - The tabs of a solution's indentation become four columns each.
 - A record without an id gets `<file name>/<index>`, one without a source the file's name.
 """
 
 import ast
-import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
-from curriculum.datasets.formats.apps_plus_keys import KeyMapping
-from curriculum.datasets.formats.format import Format, Reading
-from curriculum.datasets.formats.record import (
-    RecordReader,
-    json_kind,
-    starter_without_tabs,
-    without_tabs,
-)
-from curriculum.datasets.json_document import json_document
-from curriculum.datasets.jsonl import is_jsonl, json_objects
+from curriculum.datasets.formats.kodcode import pytest_assertions
+from curriculum.datasets.reading.any_tests import any_tests
+from curriculum.datasets.reading.format import Format
+from curriculum.datasets.reading.record import RecordReader, starter_without_tabs, without_tabs
 from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem
 from curriculum.syntax import UNPARSABLE, parse
 
-logger = logging.getLogger(__name__)
+ALIASES: dict[str, tuple[str, ...]] = {
+    "id": ("id", "task_id", "problem_id", "question_id"),
+    "question": ("question", "prompt", "problem", "description", "problem_description"),
+    "solution": ("solution", "canonical_solution", "solutions"),
+    "starter_code": ("starter_code", "starter"),
+    "preamble": ("preamble", "prefix"),
+    "fn_name": ("fn_name", "function_name", "entry_point"),
+    "inputs": ("inputs",),
+    "outputs": ("outputs",),
+    "input_output": ("input_output",),
+    "tests": ("tests", "test_cases", "test_list", "test"),
+    "comparison": ("comparison",),
+    "difficulty": ("difficulty", "level"),
+    "source": ("source",),
+}
+"""Accepted keys of each field, best first. Case, spaces and hyphens do not matter."""
 
 
-def read_apps_plus(path: Path, guessed: bool = False) -> Reading:
-    """Stream such a file; the keys that were read as fields are logged at its end.
-
-    `guessed` is as in `KeyMapping`.
-
-    Raises:
-        BadRecord: the rest of the file cannot be read.
-    """
-    mapping = KeyMapping(guessed)
-    count = 0
-    for index, (key, record) in enumerate(_records(path)):
-        where = f"record {index}"
-        try:
-            if isinstance(record, BadRecord):
-                raise record
-            if not isinstance(record, dict):
-                reason = f"must be a JSON object, not {json_kind(record)}"
-                raise BadRecord(path, where, "record", reason)
-            default_id = key if key is not None else f"{path.stem}/{index}"
-            reader = RecordReader(path, where, cast(dict[str, Any], record))
-            yield _apps_plus_problem(reader, mapping, default_id)
-            count += 1
-        except BadRecord as error:
-            yield error
-    logger.info("%s: %d problems; %s", path, count, mapping)
-
-
-def _records(path: Path) -> Iterator[tuple[str | None, Any]]:
-    """Yield (id that the file's form gives, record) for each of the three forms."""
-    if is_jsonl(path):
-        yield from ((None, record) for _, record in json_objects(path))
-    else:
-        yield from json_document(path)
-
-
-def _apps_plus_problem(record: RecordReader, mapping: KeyMapping, default_id: str) -> Problem:
-    fields = mapping.normalised(record)
-    written = _solution(fields, packed=mapping.key_of("solution") == "solutions")
+def apps_plus_problem(record: RecordReader) -> Problem:
+    """The problem of a record under the usual names."""
+    fields = _normalised(record)
+    written = _solution(fields)
     starter = starter_without_tabs(fields.text("starter_code", ""), written)
     solution = without_tabs(written)
     fn_name = fields.get("fn_name") or None
@@ -89,27 +60,82 @@ def _apps_plus_problem(record: RecordReader, mapping: KeyMapping, default_id: st
     preamble = fields.text("preamble", "")
     identity = fields.get("id")
     return fields.problem(
-        id=default_id if identity is None else _as_text(identity),
+        id=f"{record.path.stem}/{record.index}" if identity is None else _as_text(identity),
         question=fields.text("question"),
         starter_code=starter,
         preamble=preamble if not preamble or preamble.endswith("\n") else f"{preamble}\n",
         solution=solution,
-        fn_name=fn_name,
-        tests=fields.tests("inputs", "outputs", call_based=fn_name is not None),
-        comparison="apps",
-        difficulty=fields.tier("difficulty", {tier: tier for tier in TIERS}),
+        difficulty=fields.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0]),
         source=fields.get("source") or record.path.stem,
+        **_tests(fields, solution, fn_name),
     )
 
 
-def _solution(fields: RecordReader, packed: bool) -> str:
-    value = fields.decoded("solution") if packed else fields.get("solution")
+def _normalised(record: RecordReader) -> RecordReader:
+    """A record's values by field; the parts of `input_output` become fields.
+
+    Raises:
+        BadRecord: a field that is needed is missing, or given twice with different values.
+    """
+    if len({plain_key(key) for key in record.fields}) < len(record.fields):
+        names = ", ".join(record.fields)
+        raise record.error("record", f"two keys differ only in spelling: {names}")
+    names = names_of(record.fields)
+    fields: dict[str, Any] = {field: record.fields[key] for field, key in names.items()}
+    normalised = record.within(fields)
+    if "input_output" in fields:
+        _unpack_tests(normalised)
+    tests = ("tests",) if "tests" in fields else ("inputs", "outputs")
+    for field in ("question", "solution", *tests):
+        if field not in fields:
+            raise record.error(field, f"missing (accepted: {', '.join(ALIASES[field])})")
+    return normalised
+
+
+def names_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Which key of a record holds which field."""
+    keys = {plain_key(key): key for key in record}
+    aliases = {field: [name for name in ALIASES[field] if name in keys] for field in ALIASES}
+    return {field: keys[names[0]] for field, names in aliases.items() if names}
+
+
+def _unpack_tests(record: RecordReader) -> None:
+    decoded = record.decoded("input_output")
+    if not isinstance(decoded, dict):
+        raise record.wrong_kind("input_output", "a JSON object", decoded)
+    packed, fields = cast(dict[str, Any], decoded), record.fields
+    for field in ("inputs", "outputs", "fn_name"):
+        if field not in packed:
+            continue
+        if field in fields and fields[field] != packed[field]:
+            raise record.error(field, "stands both beside and inside input_output, and differs")
+        fields[field] = packed[field]
+    del fields["input_output"]
+
+
+def _tests(fields: RecordReader, solution: str, fn_name: str | None) -> dict[str, Any]:
+    if "inputs" not in fields.fields:
+        tests = any_tests(fields, "tests", solution, fn_name, pytest_assertions)
+        given = fields.get("comparison")
+        return tests if given is None else tests | {"comparison": given}
+    tests = fields.tests("inputs", "outputs", call_based=fn_name is not None)
+    if not tests:
+        raise fields.error("inputs", "no test in it: at least 1 test is needed")
+    comparison = fields.get("comparison") or "apps"
+    return {"fn_name": fn_name, "tests": tests, "comparison": comparison}
+
+
+def _solution(fields: RecordReader) -> str:
+    value = fields.get("solution")
+    if isinstance(value, str) and value.lstrip()[:2] in ('["', "['"):
+        try:
+            value = fields.decoded("solution")
+        except BadRecord:  # code that begins with a list
+            value = fields.get("solution")
     if isinstance(value, list):
-        if not value:
-            raise fields.error("solution", "the list of solutions is empty")
-        value = cast(list[Any], value)[0]
-    single = RecordReader(fields.path, fields.where, {"solution": value})
-    text = single.text("solution")
+        texts = fields.within({"solution": value}).texts("solution")
+        return fields.first_python("solution", texts)
+    text = fields.within({"solution": value}).text("solution")
     if not text.strip():
         raise fields.error("solution", "empty")
     return text
@@ -136,11 +162,18 @@ def _as_text(identity: Any) -> Any:
     return str(identity) if isinstance(identity, int) else identity
 
 
+def plain_key(key: str) -> str:
+    """A key, spelt as the aliases are."""
+    return key.strip().lower().replace(" ", "_").replace("-", "_")
+
+
 FORMAT = Format(
     name="apps_plus",
-    description="APPS+ (one JSON document), and JSON or JSONL under the usual names of the fields",
-    recognises=lambda path, _: not path.is_dir(),
-    read=read_apps_plus,
+    description="APPS+, records like it under the usual names, and what --map gives names",
+    keys=(ALIASES["question"], ALIASES["solution"], ("inputs", "input_output")),
+    more_keys=frozenset(alias for aliases in ALIASES.values() for alias in aliases),
+    to_problem=apps_plus_problem,
+    spelling=plain_key,
 )
-GUESSED = replace(FORMAT, read=partial(read_apps_plus, guessed=True))
-"""The same, for a file that no format recognised: an error about its keys says so."""
+MAPPED = replace(FORMAT, keys=(*FORMAT.keys[:2], ("inputs", "input_output", *ALIASES["tests"])))
+"""The same for a record whose keys a user has given names: its tests may have any shape."""

@@ -1,20 +1,20 @@
-"""StepCoder's own format: JSONL with one `Problem` per line (`datasets.problem_file`)."""
+"""StepCoder's own form: one `Problem` per record (`datasets.problem_file`)."""
 
-from pathlib import Path
+from curriculum.datasets.problem_file import problem_of
+from curriculum.datasets.reading.format import Format
+from curriculum.datasets.reading.record import RecordReader
+from curriculum.problem import Problem
 
-from curriculum.datasets.formats.format import Format, Reading, has_keys
-from curriculum.datasets.problem_file import iter_problems
 
-
-def read(path: Path) -> Reading:
-    """Stream the problems of a file."""
-    for _, problem in iter_problems(path):
-        yield problem
+def own_problem(record: RecordReader) -> Problem:
+    """The record holds the fields of `Problem`."""
+    return problem_of(record.fields, record.path, record.where)
 
 
 FORMAT = Format(
     name="stepcoder",
-    description="StepCoder's own JSONL, which a run reads and `stepcoder data convert` writes",
-    recognises=has_keys(("id", "question", "solution", "tests")),
-    read=read,
+    description="StepCoder's own form, which a run reads and `stepcoder data convert` writes",
+    keys=("id", "question", "solution", ("tests", "assertions")),
+    more_keys=frozenset(Problem.model_fields),
+    to_problem=own_problem,
 )

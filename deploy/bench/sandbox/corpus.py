@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from curriculum.datasets.registry import FORMATS, Skipped, read_source
+from curriculum.datasets.registry import FORMATS, read_source
 from curriculum.problem import Test
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.versions import ROOT
@@ -50,11 +50,11 @@ def bench_corpus() -> Corpus:
     """
     folder = Path(os.environ.get("STEPCODER_DATA", ROOT.parent / "shared" / "data"))
     if (folder / HUMAN_EVAL).exists():
-        skipped = Skipped()
-        problems = list(read_source(folder / HUMAN_EVAL, FORMATS["human_eval"], skipped=skipped))
+        human_eval = read_source(folder / HUMAN_EVAL, FORMATS["human_eval"])
+        problems = [problem for problem in human_eval if problem.assertions is None]
         name = f"HumanEval ({len(problems)}, as calls)"
         if (folder / APPS).is_dir():
-            samples = list(read_source(folder / APPS, FORMATS["apps"], skipped=skipped))
+            samples = list(read_source(folder / APPS, FORMATS["apps"]))
             problems += samples
             name += f" and APPS samples ({len(samples)})"
     else:

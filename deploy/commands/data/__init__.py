@@ -7,7 +7,9 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder data synth -o problems.jsonl --per-tier 300
+  stepcoder data template -o problems.jsonl
   stepcoder data convert mbpp.jsonl -o problems.jsonl --skip-bad
+  stepcoder data split problems.jsonl --heldout 0.1 --by tier
   stepcoder data stats problems.jsonl --plot problems.png
   stepcoder data prompt problems.jsonl mbpp/1 --stage 0
   stepcoder data verify problems.jsonl -o kept.jsonl --report report.json""",
@@ -17,6 +19,8 @@ _COMMANDS = {
     "stats": "Count tiers, lengths, start points and stages.",
     "show": "Print one problem with its cut points.",
     "prompt": "Print what the model will see of one problem, its tokens counted.",
+    "split": "Divide problems into a training and a held-out file.",
+    "template": "Write an example of each kind of problem, to start from.",
     "synth": "Write problems of the bundled generator.",
     "verify": "Keep the problems whose solutions pass their tests.",
 }

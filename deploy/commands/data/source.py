@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 from typing_extensions import override
 
 from curriculum.datasets.problem_file import write_problems
-from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
+from curriculum.datasets.reading.format import ReadOptions
+from curriculum.datasets.reading.record import parses
+from curriculum.datasets.registry import FORMATS, Skipped, read_source
 from curriculum.errors import BadRecord
-from curriculum.problem import TIERS, Problem
+from curriculum.problem import TIERS, Problem, Tier
 from curriculum.start_points import START_POINT_KINDS
 from deploy.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-SourcePath = Annotated[Path, Parameter(help="A file of problems, or a folder of APPS.")]
+SourcePath = Annotated[Path, Parameter(help="A file of problems, or a folder.")]
 Output = Annotated[Path, Parameter(("--output", "-o"), help="The JSONL to write.")]
 FormatOption = Annotated[
     str | None,
@@ -38,11 +41,31 @@ class Selection:
 
     format: FormatOption = None
     split: Annotated[
-        Literal["train", "test"] | None, Parameter(help="Split of an APPS folder; both by default.")
+        Literal["train", "test"] | None, Parameter(help="Split of a folder; both by default.")
     ] = None
     tiers: Annotated[
         str | None,
-        Parameter(help=f"Tiers to keep, such as {','.join(TIERS[:2])}; all by default."),
+        Parameter(
+            help=f"Tiers to keep, such as {','.join(TIERS[:2])}, or the meaning of the data's own "
+            "levels, such as EASY=introductory,HARD=competition."
+        ),
+    ] = None
+    keys: Annotated[
+        list[str] | None,
+        Parameter(
+            "--map",
+            consume_multiple=True,
+            help="Where fields stand, such as question=prompt.text tests=asserts.",
+        ),
+    ] = None
+    release: Annotated[
+        str | None, Parameter(help="Release of LiveCodeBench, such as v5 or v4_v5.")
+    ] = None
+    first_day: Annotated[
+        str | None, Parameter("--from", help="First day of LiveCodeBench's contests, 2024-08-01.")
+    ] = None
+    last_day: Annotated[
+        str | None, Parameter("--to", help="Last day of LiveCodeBench's contests.")
     ] = None
     skip_bad: SkipBad = False
 
@@ -50,19 +73,23 @@ class Selection:
         """The selected problems of `source`; `skipped` counts where `--skip-bad` is given.
 
         Raises:
-            ConfigError: an unknown tier, a split of a source that has none, or a bad record without
-                `--skip-bad`.
+            ConfigError: an option that cannot be understood, or a bad record without `--skip-bad`.
+            UnusableData: the data has no known form, or an option that its form does not have.
             BadRecord: the file, or its rest, cannot be read.
         """
-        tiers = choices(self.tiers, TIERS, "--tiers")
-        format = FORMATS[self.format] if self.format else detect(source)
-        if self.split and format.read_split is None:
-            raise ConfigError(f"--split: {source} is read as {format.name}, which has no splits")
+        levels, tiers = _levels_and_tiers(self.tiers)
         yield from read_source(
             source,
-            format,
-            split=self.split,
-            tiers=[tier for tier in TIERS if tier in tiers],
+            FORMATS[self.format] if self.format else None,
+            options=ReadOptions(
+                split=self.split,
+                keys=_pairs(self.keys, "--map"),
+                levels=levels,
+                release=self.release,
+                first_day=_day(self.first_day, "--from"),
+                last_day=_day(self.last_day, "--to"),
+            ),
+            tiers=tiers,
             skipped=skipped if self.skip_bad else _NoneSkipped(),
         )
 
@@ -73,6 +100,35 @@ class _NoneSkipped(Skipped):
     @override
     def add(self, error: BadRecord) -> None:
         raise ConfigError(f"{error}\n  --skip-bad leaves such records out and counts them")
+
+
+def _levels_and_tiers(text: str | None) -> tuple[dict[str, Tier] | None, list[Tier]]:
+    """What `--tiers` says: tiers by the data's own levels, and the tiers to keep."""
+    words = text.split(",") if text else []
+    kept = choices(",".join(word for word in words if "=" not in word), TIERS, "--tiers")
+    levels: dict[str, Tier] = {}
+    for level, tier in _pairs([word for word in words if "=" in word], "--tiers").items():
+        choices(tier, TIERS, "--tiers")
+        levels[level.lower()] = cast(Tier, tier)
+    return levels or None, [tier for tier in TIERS if tier in kept]
+
+
+def _pairs(words: Sequence[str] | None, option: str) -> dict[str, str]:
+    """`NAME=VALUE` words, perhaps several in one, separated by commas."""
+    pairs: dict[str, str] = {}
+    for word in ",".join(words).split(",") if words else ():
+        name, equals, value = word.partition("=")
+        if not (equals and name.strip() and value.strip()):
+            raise ConfigError(f"{option}: {word!r} is not of the form NAME=VALUE")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _day(text: str | None, option: str) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{option}: {text!r} is no date; write it as 2024-08-31") from None
 
 
 def start_point_kinds(text: str) -> frozenset[str]:
@@ -95,6 +151,43 @@ def choices(text: str | None, allowed: Sequence[str], option: str) -> list[str]:
         if name not in allowed:
             raise ConfigError(f"{option}: {name!r} is none of {', '.join(allowed)}")
     return chosen
+
+
+class Notes:
+    """What a user should know about the problems of a data set."""
+
+    def __init__(self) -> None:
+        self._not_python, self._without_solution, self._code_tests = 0, 0, 0
+
+    def of(self, problems: Iterator[Problem]) -> Iterator[Problem]:
+        """The same problems, looked at as they pass."""
+        for problem in problems:
+            self._code_tests += problem.assertions is not None
+            if problem.solution:
+                self._not_python += not parses(problem.solution)
+            else:
+                self._without_solution += 1
+            yield problem
+
+    def report(self) -> None:
+        """Log what there is to say, a line each."""
+        if self._not_python:
+            logger.warning(
+                "%d solutions are not Python 3; `stepcoder data verify` leaves such problems out",
+                self._not_python,
+            )
+        if self._without_solution:
+            logger.warning(
+                "%d problems have no solution: they can be evaluated on, and trained on as whole "
+                "tasks",
+                self._without_solution,
+            )
+        if self._code_tests:
+            logger.info(
+                "%d problems have tests that are code; training leaves them out unless "
+                "data.untrusted_tests is train",
+                self._code_tests,
+            )
 
 
 def report_skipped(skipped: Skipped) -> None:

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from curriculum.datasets.registry import Skipped
 from curriculum.files import require_folder_of
 from deploy.commands.data.source import Output, Selection, SourcePath, report_skipped
+from deploy.commands.limit_options import LimitOptions
 from deploy.errors import ConfigError
 
 app = App(
@@ -35,26 +36,24 @@ def verify(
         int | None, Parameter(help="Sandboxes at a time; one per processor by default.")
     ] = None,
     backend: Annotated[Literal["auto", "docker", "process"], Parameter(help="Sandbox.")] = "auto",
-    wall_seconds: Annotated[float, Parameter(help="Time limit of one run [seconds].")] = 10.0,
+    limits: LimitOptions | None = None,
     selection: Selection | None = None,
 ) -> int:
     """Keep the problems whose solutions pass their tests in every run.
 
-    The exit status is 1 where a sandbox failed on some problem.
+    The exit status is 1 where a sandbox failed on some problem, and 2 where no problem is kept.
     """
     if runs < 1 or (slots is not None and slots < 1):
         raise ConfigError("--runs and --slots must be at least 1")
-    if not 0 < wall_seconds <= 3600:
-        raise ConfigError(f"--wall-seconds: {wall_seconds} is not within 0 and 3600")
     for written in (output, report):
         if written:
             require_folder_of(written)
     from deploy.report.data_tables import print_report
     from deploy.verify.report import sandbox_failed
     from deploy.verify.run import verify_data_set
-    from sandbox import Limits, SandboxConfig
+    from sandbox import SandboxConfig
 
-    limits = Limits(wall_seconds=wall_seconds, cpu_seconds=max(1, int(wall_seconds)))
+    chosen_limits = (limits or LimitOptions()).limits()
     chosen = selection or Selection()
     skipped = Skipped()
     if not sum(1 for _ in chosen.read(source, skipped)):
@@ -65,9 +64,13 @@ def verify(
         output,
         report,
         skipped,
-        config=SandboxConfig(backend=backend, limits=limits, coverage=False),
+        config=SandboxConfig(backend=backend, limits=chosen_limits, coverage=False),
         slots=slots or os.cpu_count() or 1,
         runs=runs,
     )
     print_report(result, output)
-    return 1 if sandbox_failed(result) else 0
+    if sandbox_failed(result):
+        return 1
+    if not result["kept"]:
+        raise ConfigError(f"{source}: no problem is kept; {output} is unchanged")
+    return 0

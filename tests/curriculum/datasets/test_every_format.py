@@ -1,62 +1,33 @@
-"""What every format reads and refuses: each bad file gives one error with file, record and field.
+"""What every form reads and refuses: each bad file gives one error with file, record and field.
 
-A new JSONL format joins these tests by an entry in `GOOD`, `OTHER_ID`, `WITHOUT_OUTPUTS` and
-`REQUIRED_KEY`.
+A new form joins these tests by an entry in each table of `published.py`.
 """
 
+import gzip
+import json
+import re
+
+import pyarrow
+import pyarrow.parquet
 import pytest
 
+from curriculum.datasets.problem_file import read_problems, write_problems
 from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
-from curriculum.errors import BadRecord
+from curriculum.errors import BadRecord, UnusableData
+from tests.curriculum.datasets.published import GOOD, OTHER_ID, REQUIRED_KEY, WITHOUT_OUTPUTS
 
-STEPCODER = {
-    "id": "a", "question": "q", "solution": "def f(x): return x", "fn_name": "f",
-    "tests": [{"input": [1], "output": 1}], "difficulty": "interview", "source": "test",
-}  # fmt: skip
-APPS_PLUS = {
-    "id": "a", "question": "q", "canonical_solution": "def f(x): return x", "fn_name": "f",
-    "inputs": [[1]], "outputs": [1], "difficulty": "interview",
-}  # fmt: skip
-MBPP = {"task_id": 1, "text": "q", "code": "def f(x): return x", "test_list": ["assert f(1) == 1"]}
-HUMAN_EVAL = {
-    "task_id": "H/0", "prompt": "def f(x):\n", "entry_point": "f",
-    "canonical_solution": "    return x\n", "test": "def check(c):\n    assert c(1) == 1\n",
-}  # fmt: skip
-LEETCODE = {
-    "task_id": "two", "problem_description": "q", "difficulty": "Easy",
-    "completion": "class Solution:\n    def f(self, x): return x\n",
-    "entry_point": "Solution().f", "test": "def check(c):\n    assert c(1) == 1\n",
-}  # fmt: skip
-GOOD: dict[str, dict] = {
-    "stepcoder": STEPCODER, "apps_plus": APPS_PLUS, "mbpp": MBPP,
-    "human_eval": HUMAN_EVAL, "leetcode": LEETCODE,
-}  # fmt: skip
-OTHER_ID: dict[str, dict] = {
-    "stepcoder": {"id": "b"}, "apps_plus": {"id": "b"}, "mbpp": {"task_id": 2},
-    "human_eval": {"task_id": "H/1"}, "leetcode": {"task_id": "three"},
-}  # fmt: skip
-WITHOUT_OUTPUTS: dict[str, tuple[dict, str]] = {
-    "stepcoder": ({"tests": [{"input": [1]}]}, r"tests\.0\.output: missing"),
-    "apps_plus": ({"outputs": []}, "outputs: 0 outputs for 1 inputs"),
-    "mbpp": ({"test_list": ["assert f(1)", "f(1)"]}, "test_list: "),
-    "human_eval": ({"test": "def check(c):\n    c(1)\n"}, "test: "),
-    "leetcode": ({"test": "def check(c):\n    c(1)\n"}, "test: "),
-}
-REQUIRED_KEY: dict[str, str] = {
-    "stepcoder": "question", "apps_plus": "question", "mbpp": "text", "human_eval": "prompt",
-    "leetcode": "completion",
-}  # fmt: skip
+BOM = b"\xef\xbb\xbf"
 every_format = pytest.mark.parametrize("format", GOOD)
+with_ids = pytest.mark.parametrize("format", [format for format in GOOD if OTHER_ID[format]])
 
 
-def test_every_jsonl_format_is_in_these_tests():
+def test_every_form_is_in_these_tests():
     for table in (GOOD, OTHER_ID, WITHOUT_OUTPUTS, REQUIRED_KEY):
-        missing = set(FORMATS) - {"apps", "apps_parquet"} - set(table)
-        assert not missing, f"add {missing} to the tables of this file"
+        assert table.keys() == FORMATS.keys(), "add the form to the tables of published.py"
 
 
 def second(format):
-    """Another good record of the format."""
+    """Another good record of the form."""
     return GOOD[format] | OTHER_ID[format]
 
 
@@ -66,37 +37,74 @@ def error_message(path, format):
     return str(raised.value).removeprefix(str(path))
 
 
-def place(format, index):
-    return f": line {index + 1}: " if format == "stepcoder" else f": record {index}: "
+CONTAINERS = {
+    "data.jsonl": lambda records: "".join(f"{json.dumps(r)}\n" for r in records).encode(),
+    "data.json": lambda records: json.dumps(records).encode(),
+    "pretty.json": lambda records: json.dumps(records, indent=2).encode(),
+    "mark.jsonl": lambda records: BOM + CONTAINERS["data.jsonl"](records),
+    "mark.json": lambda records: BOM + CONTAINERS["pretty.json"](records),
+}
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory):
+    """Writes records in every container; returns the paths."""
+
+    def write(records):
+        folder = tmp_path_factory.mktemp("containers")
+        for name, encode in CONTAINERS.items():
+            (folder / name).write_bytes(encode(records))
+            (folder / f"{name}.gz").write_bytes(gzip.compress(encode(records)))
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), folder / "data.parquet")
+        return sorted(folder.iterdir())
+
+    return write
 
 
 @every_format
-def test_good_files_are_detected_and_read_plain_and_gzipped(write_records, format):
-    for name in ("good.jsonl", "good.jsonl.gz"):
-        path = write_records(GOOD[format], second(format), name=name)
-        assert detect(path).name == format
+def test_every_container_gives_the_same_problems(containers, format, tmp_path):
+    read = {}
+    for path in containers([GOOD[format], second(format)]):
+        assert detect(path).name == format, path
         problems = list(read_source(path))
-        assert len(problems) == 2
+        assert len(problems) == 2, path
         assert problems == list(read_source(path, FORMATS[format]))
+        read[path.name] = [p.model_copy(update={"id": "", "source": ""}) for p in problems]
+    assert len(read) == 2 * len(CONTAINERS) + 1
+    first, *others = read.values()
+    assert all(other == first for other in others)
+    write_problems(tmp_path / "own.jsonl", problems)
+    assert read_problems(tmp_path / "own.jsonl") == problems
 
 
-@pytest.mark.parametrize("format", [format for format in GOOD if format != "stepcoder"])
-def test_a_bad_record_is_counted_and_the_others_are_read(write_records, format):
-    """StepCoder's own files are not skipped in: `convert` wrote them."""
-    path = write_records(GOOD[format], dict.fromkeys(GOOD[format]), second(format))
+@every_format
+def test_a_bad_record_is_counted_wherever_it_stands(write_records, format):
+    bad = dict.fromkeys(GOOD[format])
+    for records in ([bad, GOOD[format], second(format)], [GOOD[format], bad, second(format)]):
+        skipped = Skipped()
+        assert len(list(read_source(write_records(*records), skipped=skipped))) == 2
+        assert skipped.total == 1
+        [[message]] = skipped.examples.values()
+        assert f": line {records.index(bad) + 1}: " in message
+
+
+@every_format
+def test_a_first_line_that_is_cut_is_counted_like_any_other(write_records, format):
+    cut = json.dumps(GOOD[format])[:-20]
+    path = write_records(cut, GOOD[format], second(format))
     skipped = Skipped()
     assert len(list(read_source(path, skipped=skipped))) == 2
-    assert skipped.total == 1
-    [[message]] = skipped.examples.values()
-    assert place(format, 1) in message
+    assert skipped.counts == {"json": 1}
+    with pytest.raises(BadRecord, match=r"data\.jsonl: line 1: json: "):
+        list(read_source(path))
 
 
 @every_format
 def test_lines_that_are_not_json_objects_are_named(write_records, format):
     path = write_records(GOOD[format], '{"a": ', name="bad.jsonl")
-    assert error_message(path, format).startswith(place(format, 1) + "json: Expecting value")
+    assert error_message(path, format).startswith(": line 2: json: Expecting value")
     path = write_records(GOOD[format], "[1]", name="bad.jsonl")
-    assert error_message(path, format).startswith(place(format, 1) + "record: ")
+    assert error_message(path, format).startswith(": line 2: record: must be a JSON object")
 
 
 @every_format
@@ -110,22 +118,45 @@ def test_a_truncated_gzip_is_named(write_records, format):
 
 
 @every_format
-def test_a_wrong_key_is_named(write_records, format):
+def test_a_renamed_key_is_named_with_the_form_and_the_remedy(write_records, format):
     key = REQUIRED_KEY[format]
-    wrong = {("misspelt_" + k if k == key else k): v for k, v in second(format).items()}
-    message = error_message(write_records(GOOD[format], wrong, name="bad.jsonl"), format)
-    assert message.startswith(place(format, 1))
-    assert key in message
+    wrong = {("renamed" if k == key else k): v for k, v in second(format).items()}
+    path = write_records(wrong, name="bad.jsonl")
+    with pytest.raises(UnusableData) as raised:
+        list(read_source(path))
+    message = str(raised.value).removeprefix(str(path))
+    assert message.startswith(": line 1: ")
+    assert key in message.split(": missing; looks like ")[0]
+    assert message.split("looks like ")[1].startswith(f"{format}, with the keys [")
+    assert "--map FIELD=KEY" in message
+    path = write_records(GOOD[format], wrong, name="bad.jsonl")
+    message = error_message(path, format)
+    assert message.startswith(": line 2: ")
+    assert ("prompt" if format == "mbpp" else key) in message
+
+
+@every_format
+def test_no_message_has_pydantics_wording(write_records, format):
+    """Each field in turn has a wrong type."""
+    for key in GOOD[format]:
+        for value in (None, 5, "x", [], {}, [1], {"a": 1}):
+            path = write_records(GOOD[format] | {key: value}, name="bad.jsonl")
+            try:
+                list(read_source(path, FORMATS[format]))
+            except BadRecord as error:
+                message = str(error).removeprefix(str(path))
+                assert not re.search(r"Input should|\bvalid |validation|pydantic", message)
+                assert "\n" not in message
 
 
 @every_format
 def test_a_huge_record_is_refused_unread(write_records, format, monkeypatch):
     monkeypatch.setattr("curriculum.datasets.jsonl.MAX_RECORD_BYTES", 3000)
     path = write_records(GOOD[format], second(format) | {"x": "y" * 9000}, name="bad.jsonl")
-    assert error_message(path, format).startswith(place(format, 1) + "record: longer than")
+    assert error_message(path, format).startswith(": line 2: record: longer than")
 
 
-@every_format
+@with_ids
 def test_an_id_used_twice_is_named(write_records, format):
     path = write_records(GOOD[format], second(format), GOOD[format], name="bad.jsonl")
     assert ": id: an earlier record has it" in error_message(path, format)
@@ -135,7 +166,7 @@ def test_an_id_used_twice_is_named(write_records, format):
 def test_tests_without_outputs_are_named(write_records, format):
     change, reason = WITHOUT_OUTPUTS[format]
     path = write_records(GOOD[format], second(format) | change, name="bad.jsonl")
-    with pytest.raises(BadRecord, match=place(format, 1)[2:] + reason):
+    with pytest.raises(BadRecord, match=f"line 2: {reason}"):
         list(read_source(path, FORMATS[format]))
 
 
@@ -149,11 +180,31 @@ def test_tests_of_mixed_styles_are_named(write_records, format):
     )
     path = write_records(GOOD[format], second(format) | change, name="bad.jsonl")
     message = error_message(path, format)
-    assert message.startswith(place(format, 1) + "tests: ")
+    assert message.startswith(": line 2: tests: ")
     assert "tests[1].input must be a list of arguments, not str" in message
 
 
 @pytest.mark.parametrize("other", [format for format in GOOD if format != "mbpp"])
-def test_a_record_of_another_format_is_named(write_records, other):
-    path = write_records(MBPP, GOOD[other], name="bad.jsonl")
-    assert error_message(path, "mbpp").startswith(": record 1: ")
+def test_a_record_of_another_form_is_named(write_records, other):
+    path = write_records(GOOD["mbpp"], GOOD[other], name="bad.jsonl")
+    assert error_message(path, "mbpp").startswith(": line 2: ")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("two_max()", "two_max"), ("Solution().climb", "climb"), (" Solution.climb() ", "climb")],
+)
+@pytest.mark.parametrize("format", ["stepcoder", "apps_plus", "human_eval", "leetcode"])
+def test_a_function_name_that_calls_is_normalised(write_records, format, written, name):
+    key = "entry_point" if "entry_point" in GOOD[format] else "fn_name"
+    [problem] = read_source(write_records(GOOD[format] | {key: written}))
+    assert problem.fn_name == name
+
+
+@pytest.mark.parametrize("written", ["two max", "3sum", "Other().f", "class", "f.g", ""])
+def test_a_text_that_can_be_no_function_name_is_refused(write_records, written):
+    path = write_records(GOOD["stepcoder"] | {"fn_name": written})
+    with pytest.raises(
+        BadRecord, match=re.escape(f"fn_name: '{written}' is no name of a function")
+    ):
+        list(read_source(path))

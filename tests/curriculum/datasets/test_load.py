@@ -110,7 +110,11 @@ def test_a_folder_or_a_damaged_file_is_refused_with_its_key(tmp_path, make_probl
     good, damaged = tmp_path / "good.jsonl", tmp_path / "damaged.jsonl.gz"
     write_problems(good, [make_problem(0)])
     damaged.write_bytes(gzip.compress(good.read_bytes())[:-9])
-    for path, reason in ((tmp_path, "is a folder; expected"), (damaged, "damaged or cut short")):
+    (tmp_path / "folder").mkdir()
+    for path, reason in (
+        (tmp_path / "folder", "is a folder; expected"),
+        (damaged, "damaged or cut short"),
+    ):
         config = DataConfig(kind="jsonl", train_path=good, heldout_path=path)
         with pytest.raises(UnusableData, match=rf"^data\.heldout_path {path}: .*{reason}"):
             load_dataset(config)

@@ -1,10 +1,14 @@
+import json
+
 import pytest
 
 from curriculum.datasets.problem_file import write_problems
+from curriculum.datasets.reading.format import ReadOptions
 from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
-from curriculum.errors import BadRecord, CurriculumError, UnusableData
+from curriculum.errors import BadRecord, UnusableData
+from curriculum.problem import Test
 from tests.curriculum.datasets.formats.test_mbpp import MBPP
-from tests.curriculum.datasets.test_every_format import APPS_PLUS
+from tests.curriculum.datasets.published import GOOD
 
 
 def test_every_format_has_a_description_and_the_one_that_takes_any_file_is_tried_last():
@@ -19,30 +23,116 @@ def test_stepcoder_files_are_detected_and_read(tmp_path, make_problem):
 
 
 UNKNOWN = {f"key {number}": "x" for number in range(30)}
-GUESS = (
-    r"record 0: keys: no format recognised \['key 0', .*'key 5', \.\.\.\]; read as apps_plus, "
-    r"question is missing \(accepted: question, .*\); --format NAME chooses another format"
-)
 
 
 @pytest.mark.parametrize("records", [[UNKNOWN], [UNKNOWN, UNKNOWN], ["[", UNKNOWN, "]"]])
-def test_an_error_about_an_unrecognised_file_names_its_keys_and_the_guess(write_records, records):
-    with pytest.raises(BadRecord, match=GUESS):
-        list(read_source(write_records(*records)))
+def test_an_error_about_an_unrecognised_file_names_its_keys_and_the_remedy(write_records, records):
+    message = (
+        r"(line 1|record 0): no form has the keys \['key 0', .*'key 5', \.\.\.\]; "
+        r"--map FIELD=KEY .*--format NAME .*\(question, solution and tests\)"
+    )
+    with pytest.raises(UnusableData, match=message):
+        list(read_source(write_records(*records), skipped=Skipped()))
 
 
-def test_records_that_no_format_recognises_are_counted_under_their_keys(write_records):
+@pytest.mark.parametrize("pretty", [False, True])
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [({"query": "q"}, "question"), ({"identity": "a"}, "id"), ({"code": ""}, "solution")],
+)
+def test_our_own_form_with_a_key_missing_is_named_in_any_file(tmp_path, pretty, change, missing):
+    record = {k: v for k, v in GOOD["stepcoder"].items() if k != missing} | change
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps([record], indent=2 if pretty else None))
+    with pytest.raises(UnusableData, match=f"record 0: {missing}: missing; looks like stepcoder"):
+        list(read_source(path))
+
+
+def test_the_first_recognised_record_gives_the_form(write_records):
     skipped = Skipped()
-    path = write_records(UNKNOWN, UNKNOWN)
-    assert list(read_source(path, detect(path), skipped=skipped)) == []
-    assert skipped.counts == {"keys": 2}
+    path = write_records(UNKNOWN, "[", MBPP)
+    assert [p.id for p in read_source(path, skipped=skipped)] == ["mbpp/7"]
+    assert skipped.total == 2
 
 
-def test_only_a_guessed_format_is_doubted_and_only_until_a_record_fits(write_records):
-    with pytest.raises(BadRecord, match=r"record 0: question: missing \(accepted"):
-        list(read_source(write_records(UNKNOWN, UNKNOWN), FORMATS["apps_plus"]))
-    with pytest.raises(BadRecord, match=r"record 1: question: missing \(accepted"):
-        list(read_source(write_records(APPS_PLUS, UNKNOWN)))
+MINE = {
+    "prompt": {"text": "Add one.", "lang": "en"}, "meta": '{"level": "EASY"}', "uid": 7,
+    "answers": ["def f(x):\n    return x + 1", "other"], "checks": ["assert f(1) == 2"],
+}  # fmt: skip
+
+
+def test_a_map_reads_any_record_by_paths(write_records):
+    keys = {
+        "question": "prompt.text", "solution": "answers.0", "tests": "checks", "id": "uid",
+        "difficulty": "meta.level",
+    }  # fmt: skip
+    options = ReadOptions(keys=keys, levels={"easy": "introductory"})
+    [problem] = read_source(write_records(MINE), options=options)
+    assert (problem.id, problem.question, problem.fn_name) == ("7", "Add one.", "f")
+    assert (problem.tests, problem.comparison) == ((Test(input=[1], output=2),), "exact")
+    assert problem.difficulty == "introductory"
+
+
+def test_a_level_without_a_tier_is_named_with_the_remedy(write_records):
+    options = ReadOptions(levels={"easy": "introductory"})
+    path = write_records(GOOD["apps_plus"] | {"difficulty": "HARD"})
+    with pytest.raises(BadRecord, match=r"'HARD' is none of easy; .*--tiers hard=interview"):
+        list(read_source(path, options=options))
+
+
+def test_a_map_gives_our_own_form_its_key(write_records):
+    record = {("query" if k == "question" else k): v for k, v in GOOD["stepcoder"].items()}
+    value = {"$tuple": [1]}
+    path = write_records(record | {"tests": [{"input": [value], "output": value}]})
+    [problem] = read_source(path, options=ReadOptions(keys={"question": "query"}))
+    assert problem.tests == (Test(input=[(1,)], output=(1,)),)
+
+
+TESTS = {
+    "objects": [{"input": [1], "output": 2}, {"input": [2], "expected_output": 3}],
+    "columns": {"inputs": [[1], [2]], "outputs": [2, 3]},
+    "packed": '{"input": [[1], [2]], "output": [2, 3], "fn_name": "f"}',
+    "asserts": ["assert f(1) == 2", "assert f(2) == 3"],
+    "text of asserts": "assert f(1) == 2\nassert f(2) == 3\n",
+    "check": "def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(2) == 3\n",
+}
+
+
+@pytest.mark.parametrize("shape", TESTS)
+def test_tests_in_any_shape_are_read_alike(write_records, shape):
+    record = {
+        "question": "q", "solution": "def f(x):\n    return x + 1", "fn_name": "f",
+        "id": "a", "checks": TESTS[shape],
+    }  # fmt: skip
+    options = ReadOptions(keys={"tests": "checks"})
+    [problem] = read_source(write_records(record), options=options)
+    assert problem.tests == (Test(input=[1], output=2), Test(input=[2], output=3))
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "def test_f():\n    assert f(1) == 2\n",
+        "from math import isclose\nassert isclose(f(1), 2)\n",
+    ],
+)
+def test_tests_that_are_code_stay_code_in_any_record(write_records, tests):
+    record = {"id": "a", "question": "q", "solution": "def f(x):\n    return x + 1", "t": tests}
+    if "def test" in tests:
+        record["fn_name"] = "f"
+    options = ReadOptions(keys={"tests": "t"})
+    [problem] = read_source(write_records(record), options=options)
+    assert problem.assertions is not None
+    assert problem.fn_name == "f"
+
+
+def test_a_folder_of_shards_is_read_by_split(tmp_path, write_records):
+    write_records(MBPP, name="train-00000-of-00002.jsonl")
+    write_records(MBPP | {"task_id": 8}, name="train-00001-of-00002.jsonl.gz")
+    write_records(MBPP | {"task_id": 9}, name="test-00000-of-00001.jsonl")
+    assert len(list(read_source(tmp_path))) == 3
+    train = read_source(tmp_path, options=ReadOptions(split="train"))
+    assert [p.id for p in train] == ["mbpp/7", "mbpp/8"]
 
 
 def test_lines_that_are_not_records_are_counted_and_the_next_are_read(write_records, monkeypatch):
@@ -51,8 +141,8 @@ def test_lines_that_are_not_records_are_counted_and_the_next_are_read(write_reco
     skipped = Skipped()
     assert len(list(read_source(path, skipped=skipped))) == 1
     assert skipped.counts == {"json": 1, "record": 3, "id": 1}
-    assert "record 2: record: must be a JSON object, not list" in skipped.examples["record"][0]
-    assert "record 3: record: longer than" in skipped.examples["record"][1]
+    assert "line 3: record: must be a JSON object, not list" in skipped.examples["record"][0]
+    assert "line 5: record: longer than" in skipped.examples["record"][1]
 
 
 def test_a_truncated_gzip_is_an_error_even_where_bad_records_are_skipped(write_records):
@@ -73,9 +163,9 @@ def test_only_the_chosen_tiers_are_read(write_records):
     assert len(list(read_source(path, tiers=["introductory"]))) == 1
 
 
-def test_a_split_of_a_format_without_splits_is_refused(write_records):
-    with pytest.raises(CurriculumError, match="'mbpp' has no splits; only apps has"):
-        list(read_source(write_records(MBPP), split="train"))
+def test_a_split_of_one_file_is_refused(write_records):
+    with pytest.raises(UnusableData, match="mbpp, which has no split"):
+        list(read_source(write_records(MBPP), options=ReadOptions(split="train")))
 
 
 def test_folders_without_problems_and_missing_files_are_named(tmp_path):
@@ -89,5 +179,5 @@ def test_records_are_read_one_at_a_time(write_records):
     path = write_records(*[MBPP | {"task_id": i} for i in range(5)], "no json")
     reading = read_source(path)
     assert [next(reading).id for _ in range(5)] == [f"mbpp/{i}" for i in range(5)]
-    with pytest.raises(BadRecord, match="record 5"):
+    with pytest.raises(BadRecord, match="line 6"):
         next(reading)

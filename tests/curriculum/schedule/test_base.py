@@ -208,7 +208,7 @@ def test_a_task_that_was_not_sampled_is_refused_and_changes_nothing(make_problem
 
 
 def test_a_solution_that_does_not_parse_is_named(make_problem):
-    with pytest.raises(UnusableData, match="'p7': its canonical solution does not parse"):
+    with pytest.raises(UnusableData, match="'p7': its canonical solution is not Python 3"):
         make_schedule([make_problem(7, solution="print 'old'")], CCCS, seed=0)
 
 

@@ -74,7 +74,7 @@ def test_a_bad_record_ends_convert_with_its_name_and_leaves_the_old_file(
     out.write_text("old")
     assert main(["data", "convert", str(path), "-o", str(out)]) == 2
     printed = capsys.readouterr().err
-    assert "source.jsonl: record 1: outputs: 0 outputs for 1 inputs" in printed
+    assert "source.jsonl: line 2: outputs: 0 outputs for 1 inputs" in printed
     assert "--skip-bad" in printed
     assert out.read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "source.jsonl"]
@@ -108,7 +108,7 @@ def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("arguments", "message"),
     [
         (["convert", "{src}", "-o", "{out}", "--tiers", "easy"], "'easy' is none of introductory"),
-        (["convert", "{src}", "-o", "{out}", "--split", "test"], "has no splits"),
+        (["convert", "{src}", "-o", "{out}", "--split", "test"], "which has no split; apps has"),
         (["convert", "{src}", "-o", "{out}", "--tiers", "competition"], "no problem is left"),
         (["convert", "{src}.absent", "-o", "{out}"], "No such file"),
         (["convert", "{src}", "-o", "{out}/o"], "out.jsonl: no such folder; create it first"),
@@ -117,7 +117,7 @@ def test_skip_bad_counts_by_field(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["verify", "{src}", "-o", "{out}", "--report", "{out}/o"], "no such folder; create it"),
         (["stats", "{src}.absent", "--plot", "{out}/o.png"], "no such folder; create it first"),
         (["stats", "{src}.absent", "--plot", "o.gif"], "--plot: o.gif must end in one of .png"),
-        (["stats", "{folder}"], "is a folder; expected a file, or a folder of APPS with"),
+        (["stats", "{folder}"], "is a folder; expected a file, a folder of APPS with"),
         (["show", "{src}", "p9"], "no problem 'p9'"),
         (["stats", "{src}", "--kinds", "if,def"], "'def' is none of if, for"),
         (["stats", "{src}", "--rollout.x", "1"], "Unknown option: --rollout.x"),
@@ -128,7 +128,8 @@ def test_wrong_arguments_end_in_one_message_and_write_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     out = tmp_path / "out.jsonl"
-    places = {"src": source(tmp_path, RECORD), "out": out, "folder": tmp_path}
+    (tmp_path / "empty").mkdir()
+    places = {"src": source(tmp_path, RECORD), "out": out, "folder": tmp_path / "empty"}
     assert main(["data", *(word.format(**places) for word in arguments)]) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()

@@ -32,10 +32,10 @@ def without(record, *keys):
     return {key: value for key, value in record.items() if key not in keys}
 
 
-def read(tmp_path, text):
+def read(tmp_path, text, format="apps_plus"):
     path = tmp_path / "apps.json"
     path.write_text(text if isinstance(text, str) else json.dumps(text))
-    return list(read_source(path, FORMATS["apps_plus"]))
+    return list(read_source(path, format and FORMATS[format]))
 
 
 @pytest.mark.parametrize("form", ["list", "indented list", "object", "jsonl", "one record"])
@@ -83,8 +83,9 @@ def test_no_function_name_means_a_stdin_program(tmp_path, fn_name):
 )
 def test_aliases_are_accepted_and_told(tmp_path, caplog, field, key):
     renamed = without(CALLS, field) | {key: CALLS[field], "url": "x"}
+    expected = read(tmp_path, [CALLS])
     with caplog.at_level(logging.INFO, logger="curriculum"):
-        assert read(tmp_path, [renamed]) == read(tmp_path, [CALLS])
+        assert read(tmp_path, [renamed], None) == expected
     assert f"{field} from {key!r}" in caplog.text
     assert "keys not read: 'url'" in caplog.text
 
@@ -147,14 +148,14 @@ def test_a_solution_that_begins_with_a_bracket_is_code(tmp_path):
     [
         ({"question": None}, "question", "must be text, not null"),
         ({"solution": "  "}, "solution", "empty"),
-        ({"solution": []}, "solution", "the list of solutions is empty"),
+        ({"solution": []}, "solution", "none"),
         ({"outputs": [2]}, "outputs", "1 outputs for 2 inputs"),
-        ({"inputs": [], "outputs": []}, "tests", "at least 1 test"),
+        ({"inputs": [], "outputs": []}, "inputs", "at least 1 test"),
         ({"inputs": {"a": 1}}, "inputs", "must be a list, not dict"),
         ({"inputs": "[[1]"}, "inputs", "text that is not JSON"),
         ({"inputs": ["1", "2"]}, "tests", r"tests\[0\].input must be a list of arguments"),
         ({"fn_name": None}, "tests", r"tests\[0\] of a stdin program needs string"),
-        ({"fn_name": 5}, "fn_name", "valid string"),
+        ({"fn_name": 5}, "fn_name", "must be text, not int"),
         ({"difficulty": "easy"}, "difficulty", "'easy' is none of introductory, interview"),
         ({"difficulty": 2}, "difficulty", "2 is none of"),
         ({"input_output": {"inputs": [[9], [9]]}}, "inputs", "both beside and inside"),
@@ -168,24 +169,16 @@ def test_a_bad_record_is_named_by_file_index_and_field(tmp_path, change, field, 
         read(tmp_path, [CALLS, bad])
 
 
-@pytest.mark.parametrize("field", ["question", "solution", "inputs", "outputs", "difficulty"])
+@pytest.mark.parametrize("field", ["question", "solution", "inputs", "outputs"])
 def test_a_missing_field_is_named_with_the_accepted_keys(tmp_path, field):
     with pytest.raises(BadRecord, match=rf"record 0: {field}: missing \(accepted: {field}"):
         read(tmp_path, [without(CALLS, field)])
 
 
-def test_records_of_mixed_styles_are_refused(tmp_path):
-    other = without(CALLS, "question", "id") | {"prompt": "Another."}
-    message = "record 1: question: stands under 'prompt', in earlier records under 'question'"
-    with pytest.raises(BadRecord, match=message):
-        read(tmp_path, [CALLS, other])
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "file: json: the file is empty"),
-        ("no json", "record 0: json: Expecting value"),
+        ("no json", "line 1: json: Expecting value"),
         (json.dumps([CALLS])[:-1] + ",", "record 1: json: Expecting value"),
         (json.dumps([CALLS])[:-1] + ",]", "record 1: json: Expecting value"),
         (json.dumps([CALLS])[:-1], "record 1: json: the file ends too early"),
@@ -197,7 +190,7 @@ def test_records_of_mixed_styles_are_refused(tmp_path):
         ),
         (json.dumps({"a": CALLS})[:-1] + ", 5: 1}", "record 1: json: "),
         ("[1]", "record 0: record: must be a JSON object, not int"),
-        (json.dumps(CALLS) + '\n{"id": ', "record 1: json: Expecting value"),
+        (json.dumps(CALLS) + '\n{"id": ', "line 2: json: Expecting value"),
     ],
 )
 def test_files_that_are_no_json_are_named(tmp_path, text, message):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.datasets.formats.record import RecordReader, without_tabs
+from curriculum.datasets.reading.record import RecordReader, without_tabs
 from curriculum.errors import BadRecord
 from curriculum.problem import Tier
 

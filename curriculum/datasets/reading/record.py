@@ -2,14 +2,15 @@
 
 import ast
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from curriculum.datasets.problem_file import parse_problem
+from curriculum.datasets.record_stream import json_kind
 from curriculum.errors import BadRecord
 from curriculum.problem import Problem, Tier
-from curriculum.syntax import UNPARSABLE, parse
+from curriculum.syntax import UNPARSABLE, parse, syntax_fault
 
 T = TypeVar("T")
 
@@ -23,6 +24,8 @@ class RecordReader:
         path: the file or folder.
         where: the record's place in it, for error messages.
         fields: its values by field name.
+        index: the record's number in the file, from 0.
+        levels: tiers by the data set's own levels, in lower case, where the user gives them.
 
     Example:
         >>> record = RecordReader(Path("a.jsonl"), "record 0", {"text": "Add.\r\n"})
@@ -30,15 +33,28 @@ class RecordReader:
         'Add.\n'
     """
 
-    def __init__(self, path: Path, where: str, fields: dict[str, Any]):
-        self.path, self.where, self.fields = path, where, fields
+    def __init__(
+        self,
+        path: Path,
+        where: str,
+        fields: dict[str, Any],
+        *,
+        index: int = 0,
+        levels: Mapping[str, Tier] | None = None,
+    ):
+        self.path, self.where, self.fields, self.index = path, where, fields, index
+        self._levels = levels
+
+    def within(self, fields: dict[str, Any]) -> "RecordReader":
+        """A reader of other fields of the same record."""
+        return RecordReader(self.path, self.where, fields, index=self.index, levels=self._levels)
 
     def get(self, name: str) -> Any:
         """A field's value as it is; None where it is missing."""
         return self.fields.get(name)
 
     def text(self, name: str, default: str | None = None) -> str:
-        r"""A field that is text, with its line ends as `\n`.
+        r"""A field that is text, with its line ends as `\n` and without a byte-order mark.
 
         Raises:
             BadRecord: it is not text, or it is missing and there is no default.
@@ -48,7 +64,7 @@ class RecordReader:
             return default
         if not isinstance(value, str):
             raise self.wrong_kind(name, "text")
-        return value.replace("\r\n", "\n").replace("\r", "\n")
+        return value.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
     def code(self, name: str, default: str | None = None) -> str:
         """A field that is Python, with leading tabs as spaces where that changes nothing else."""
@@ -67,6 +83,8 @@ class RecordReader:
         value = self.fields.get(name)
         if not isinstance(value, str):
             return value
+        if not value.strip():
+            raise self.error(name, "empty")
         try:
             return json.loads(value)
         except (ValueError, RecursionError) as error:
@@ -84,12 +102,35 @@ class RecordReader:
             BadRecord: no such level, or it is missing and there is no default.
         """
         value = self.fields.get(name)
+        levels = levels if self._levels is None else self._levels
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if value in (None, "") and default is not None:
             return default
         level = str(value).strip().lower() if isinstance(value, str | int) else ""
         if level not in levels:
-            raise self.error(name, f"{value!r} is none of {', '.join(levels)}")
+            if name not in self.fields:
+                raise self.error(name, "missing")
+            reason = f"{value!r} is none of {', '.join(levels)}"
+            raise self.error(name, f"{reason}; name its tier: --tiers {level or 'LEVEL'}=interview")
         return levels[level]
+
+    def python(self, name: str, source: str) -> str:
+        """A field's source again; raises `BadRecord` where it is not Python 3."""
+        try:
+            parse(source)
+        except UNPARSABLE as error:
+            raise self.error(name, f"not Python 3: {syntax_fault(error)}") from None
+        return source
+
+    def first_python(self, name: str, sources: Sequence[str]) -> str:
+        """The first of some sources of a field that is Python 3, with line ends as in `text`."""
+        for source in sources:
+            text = self.within({name: source}).text(name)
+            if text.strip() and parses(text):
+                return text
+        reason = f"none of {len(sources)} is Python 3" if sources else "none"
+        raise self.error(name, reason)
 
     def convert(self, name: str, function: Callable[[str], T], text: str | None = None) -> T:
         """Apply a function to a field's text, or to `text` where that was made from the field.
@@ -100,7 +141,7 @@ class RecordReader:
         try:
             return function(value)
         except UNPARSABLE as error:
-            raise self.error(name, str(error)) from None
+            raise self.error(name, syntax_fault(error)) from None
 
     def tests(self, inputs: str, outputs: str, call_based: bool) -> list[dict[str, Any]]:
         """Tests from two fields that are lists of equal length, each perhaps a JSON string.
@@ -137,11 +178,6 @@ class RecordReader:
             return self.error(name, "missing")
         kind = json_kind(self.fields[name] if value is None else value)
         return self.error(name, f"must be {wanted}, not {kind}")
-
-
-def json_kind(value: Any) -> str:
-    """What to call a JSON value's type in a message."""
-    return "null" if value is None else type(value).__name__
 
 
 def without_tabs(source: str) -> str:

@@ -1,0 +1,113 @@
+"""Tests in any of the shapes in which they are found, for data sets without a form of their own.
+
+| value | read as |
+|---|---|
+| a list of objects with `input`, `output` (or `expected_output`, `expected`), `kwargs` | tests |
+| an object with the lists `inputs` and `outputs` (or `input`, `output`), `fn_name` | tests |
+| a list of asserts, or a text of asserts | calls where they are plain, else code |
+| a text with `def check(candidate)` | the same |
+| a text in pytest's style | code |
+
+Lists and objects may be packed as JSON text.
+"""
+
+import ast
+from collections.abc import Callable
+from typing import Any, cast
+
+from curriculum.datasets.json_values import from_json
+from curriculum.datasets.reading.asserts import CodeTests, tests_of_asserts, tests_of_check
+from curriculum.datasets.reading.record import RecordReader
+from curriculum.problem import Assertions
+from curriculum.syntax import parse
+
+_OUTPUTS = ("output", "expected_output", "expected")
+
+
+def any_tests(
+    record: RecordReader,
+    name: str,
+    solution: str,
+    fn_name: str | None,
+    pytest_assertions: Callable[[str], Assertions],
+) -> dict[str, Any]:
+    """The fields of `Problem` that a record's field of tests gives.
+
+    Args:
+        record: holds the field.
+        name: the field.
+        solution: the program that the tests call.
+        fn_name: the function, where the record names one.
+        pytest_assertions: reads a module in pytest's style.
+
+    Raises:
+        BadRecord: the field is none of the shapes above.
+    """
+    value = record.get(name)
+    if isinstance(value, str):
+        if value.strip()[:1] not in ("[", "{", ""):
+            return record.convert(
+                name, lambda text: _of_code(text, solution, fn_name, pytest_assertions)
+            )
+        value = record.decoded(name)
+    if isinstance(value, dict):
+        return _of_columns(record, name, cast(dict[str, Any], value), fn_name)
+    if not isinstance(value, list):
+        raise record.wrong_kind(name, "tests", value)
+    items = cast(list[Any], value)
+    if not items:
+        raise record.error(name, "no test in it")
+    if all(isinstance(item, str) for item in items):
+        found, tests = record.convert(
+            name,
+            lambda _: tests_of_asserts([text.strip() for text in items], solution, ""),
+            text="",
+        )
+        return {"fn_name": fn_name or found, **tests.fields()}
+    return {"fn_name": fn_name, "tests": [_test(record, name, i, t) for i, t in enumerate(items)]}
+
+
+def _of_code(
+    source: str,
+    solution: str,
+    fn_name: str | None,
+    pytest_assertions: Callable[[str], Assertions],
+) -> dict[str, Any]:
+    body = parse(source).body
+    if fn_name and any(isinstance(n, ast.FunctionDef) and n.name == "check" for n in body):
+        return {"fn_name": fn_name, **tests_of_check(source, fn_name).fields()}
+    tests: CodeTests
+    if any(isinstance(n, ast.FunctionDef | ast.ClassDef) for n in body):
+        found, tests = fn_name, CodeTests(assertions=pytest_assertions(source))
+    else:
+        asserts = [ast.unparse(node) for node in body if isinstance(node, ast.Assert)]
+        setup = "\n".join(ast.unparse(node) for node in body if not isinstance(node, ast.Assert))
+        found, tests = tests_of_asserts(asserts, solution, setup)
+    return {"fn_name": fn_name or found, **tests.fields()}
+
+
+def _of_columns(
+    record: RecordReader, name: str, value: dict[str, Any], fn_name: str | None
+) -> dict[str, Any]:
+    names = ("inputs", "outputs") if "inputs" in value else ("input", "output")
+    if missing := [key for key in names if key not in value]:
+        raise record.error(f"{name}.{missing[0]}", "missing")
+    fn_name = value.get("fn_name") or fn_name
+    tests = record.within(value).tests(*names, call_based=fn_name is not None)
+    return {"fn_name": fn_name, "tests": tests}
+
+
+def _test(record: RecordReader, name: str, index: int, value: Any) -> dict[str, Any]:
+    where = f"{name}.{index}"
+    if not isinstance(value, dict):
+        raise record.error(where, "must be an object with input and output")
+    test = cast(dict[str, Any], value)
+    output = next((key for key in _OUTPUTS if key in test), None)
+    if "input" not in test or output is None:
+        missing = "output" if "input" in test else "input"
+        raise record.error(f"{where}.{missing}", "missing")
+    try:
+        given, wanted = from_json(test["input"]), from_json(test[output])
+        return {"input": given, "output": wanted, "kwargs": from_json(test.get("kwargs") or {})}
+    except ValueError as error:
+        raise record.error(where, str(error)) from None

@@ -1,0 +1,64 @@
+"""`stepcoder data split`: a training and a held-out file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from curriculum.datasets.problem_file import write_problems
+from curriculum.datasets.registry import Skipped
+from curriculum.files import require_folder_of
+from deploy.commands.data.source import Selection, SourcePath, report_skipped
+from deploy.errors import ConfigError
+
+app = App(
+    name="split",
+    help_epilogue="""\
+Examples:
+  stepcoder data split problems.jsonl --heldout 0.1 --by tier
+
+writes problems.train.jsonl and problems.heldout.jsonl. Problems with the same question are in the
+same file, and the same seed gives the same files.""",
+)
+
+
+@app.default
+def split(
+    source: SourcePath,
+    /,
+    *,
+    heldout: Annotated[float, Parameter(help="Share of the held-out problems.")] = 0.1,
+    by: Annotated[
+        Literal["tier", "source", "nothing"], Parameter(help="What both files have alike.")
+    ] = "tier",
+    seed: Annotated[int, Parameter(help="Seed of the choice.")] = 0,
+    output: Annotated[
+        Path | None,
+        Parameter(("--output", "-o"), help="Names the files: OUTPUT.train.jsonl; SOURCE's name."),
+    ] = None,
+    selection: Selection | None = None,
+) -> int:
+    """Divide problems into a training and a held-out file."""
+    from curriculum.datasets.split import split_problems
+
+    if not 0 < heldout < 1:
+        raise ConfigError(f"--heldout {heldout:g}: a share lies between 0 and 1")
+    stem = output or source.with_name(source.name.partition(".")[0])
+    paths = [stem.with_name(f"{stem.name}.{part}.jsonl") for part in ("train", "heldout")]
+    for path in paths:
+        require_folder_of(path)
+    skipped = Skipped()
+    problems = list((selection or Selection()).read(source, skipped))
+    report_skipped(skipped)
+    parts = split_problems(problems, heldout, by, seed)
+    if not all(parts):
+        raise ConfigError(
+            f"{source}: {len(problems)} problems cannot be divided so that {heldout:g} of them are "
+            "held out; one file would be empty"
+        )
+    for path, part in zip(paths, parts, strict=True):
+        write_problems(path, part)
+        print(f"{path}: {len(part)} problems")
+    return 0
