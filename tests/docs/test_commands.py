@@ -54,6 +54,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "deploy").symlink_to(ROOT / "deploy")
     (folder / "mbpp.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in MBPP))
     stepcoder(folder, "data", "convert", "mbpp.jsonl", "-o", "problems.jsonl", "--skip-bad")
+    mine = {"prompt": {"text": "Add."}, "solution": "def f(x):\n    return x + 1", "level": "EASY"}
+    (folder / "mine.json").write_text(json.dumps([mine | {"checks": ["assert f(1) == 2"]}]))
     for name in ("kept.jsonl", "train.jsonl"):
         shutil.copy(folder / "problems.jsonl", folder / name)
     run = folder / "runs" / "hot"

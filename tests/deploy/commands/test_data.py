@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import logging
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,9 @@ from curriculum.start_points import START_POINT_KINDS
 from deploy.cli import main
 from deploy.report.data_plot import COLOURS
 from deploy.report.data_tables import histogram, print_statistics, solution_with_cuts
+from tests.curriculum.datasets.published import GOOD
 
+ROOT = Path(__file__).resolve().parents[3]
 KINDS = frozenset(START_POINT_KINDS)
 RECORD = {
     "question": "Add one.",
@@ -224,3 +229,129 @@ def test_show_prints_question_solution_and_tests(
     assert problem.question in printed
     assert "stage 0 of" in printed
     assert f"... and {len(problem.tests) - 3} more" in printed
+
+
+def test_the_template_has_each_kind_of_problem_and_is_never_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "template.jsonl"
+    assert main(["data", "template", "-o", str(path)]) == 0
+    problems = read_problems(path)
+    assert {p.comparison for p in problems} == {"close", "exact", "unordered"}
+    assert any(p.fn_name is None for p in problems)
+    assert any(p.checker for p in problems)
+    assert any(p.result_argument is not None for p in problems)
+    assert any(p.assertions for p in problems)
+    assert any(p.preamble for p in problems)
+    assert any(test.kwargs for p in problems for test in p.tests)
+    documented = (ROOT / "docs" / "data.md").read_text()
+    for record in map(json.loads, path.read_text().splitlines()):
+        if record["id"] not in ("method",):
+            assert f'"id": "{record["id"]}"' in documented
+    before = path.read_bytes()
+    assert main(["data", "template", "-o", str(path)]) == 2
+    assert "exists; name another file" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_the_documented_examples_are_problems(tmp_path: Path) -> None:
+    [block] = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "data.md").read_text(), re.DOTALL)
+    path = tmp_path / "documented.jsonl"
+    path.write_text(block)
+    assert len(read_problems(path)) == 8
+
+
+@pytest.mark.docker
+def test_every_problem_of_the_template_passes_its_tests(tmp_path: Path) -> None:
+    path, kept = tmp_path / "template.jsonl", tmp_path / "kept.jsonl"
+    assert main(["data", "template", "-o", str(path)]) == 0
+    assert main(["data", "verify", str(path), "-o", str(kept), "--runs", "1"]) == 0
+    assert len(read_problems(kept)) == len(read_problems(path))
+
+
+def split(path: Path, *options: str) -> tuple[list[Problem], list[Problem]]:
+    assert main(["data", "split", str(path), *options]) == 0
+    stem = path.with_name(path.name.partition(".")[0])
+    train, heldout = (stem.with_name(f"{stem.name}.{part}.jsonl") for part in ("train", "heldout"))
+    return read_problems(train), read_problems(heldout)
+
+
+def test_split_holds_out_a_share_of_each_tier_and_the_seed_decides(tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    assert main(["data", "synth", "-o", str(path), "--per-tier", "20"]) == 0
+    train, heldout = split(path, "--heldout", "0.1", "--by", "tier")
+    assert Counter(p.difficulty for p in heldout) == dict.fromkeys(TIERS, 2)
+    assert sorted(p.id for p in train + heldout) == sorted(p.id for p in read_problems(path))
+    assert split(path, "--heldout", "0.1") == (train, heldout)
+    assert split(path, "--heldout", "0.1", "--seed", "1")[1] != heldout
+
+
+def test_problems_with_one_question_are_split_together(tmp_path: Path) -> None:
+    records = [RECORD | {"id": f"p{n}", "question": f"q{n // 2}"} for n in range(20)]
+    train, heldout = split(source(tmp_path, *records), "--heldout", "0.3", "--by", "nothing")
+    assert len(heldout) == 6
+    assert not {p.question for p in train} & {p.question for p in heldout}
+
+
+@pytest.mark.parametrize("heldout", ["0", "1", "0.9"])
+def test_a_split_that_leaves_a_file_empty_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], heldout: str
+) -> None:
+    path = source(tmp_path, RECORD)
+    assert main(["data", "split", str(path), "--heldout", heldout]) == 2
+    assert "stepcoder: " in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["source.jsonl"]
+
+
+def test_a_map_and_levels_read_any_records(tmp_path: Path) -> None:
+    record = {
+        "prompt": {"text": "Add one."}, "solution": RECORD["solution"], "level": "EASY",
+        "checks": ["assert f(1) == 2"],
+    }  # fmt: skip
+    path, out = source(tmp_path, record), tmp_path / "out.jsonl"
+    options = ["--map", "question=prompt.text", "tests=checks", "--tiers", "EASY=competition"]
+    assert main(["data", "convert", str(path), "-o", str(out), *options]) == 0
+    [problem] = read_problems(out)
+    assert (problem.question, problem.fn_name) == ("Add one.", "f")
+    assert problem.difficulty == "competition"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--map", "question"], "--map: 'question' is not of the form NAME=VALUE"),
+        (["--tiers", "EASY=simple"], "--tiers: 'simple' is none of introductory"),
+        (["--from", "August"], "--from: 'August' is no date; write it as 2024-08-31"),
+        (["--to", "2024-08-01"], "read as apps_plus, which has no dates; livecodebench has"),
+        (["--release", "v1"], "read as apps_plus, which has no release; livecodebench has"),
+    ],
+)
+def test_options_about_the_form_are_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main(["data", "stats", str(source(tmp_path, RECORD)), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_python_2_solution_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = source(tmp_path, RECORD | {"id": "a", "solution": "print 1"})
+    assert main(["data", "show", str(path), "a"]) == 0
+    assert "not Python 3, no cut points: Missing parentheses" in capsys.readouterr().out
+    assert main(["data", "convert", str(path), "-o", str(tmp_path / "out.jsonl")]) == 0
+    assert "1 solutions are not Python 3" in capsys.readouterr().err
+
+
+def test_what_is_special_about_the_problems_is_said_at_conversion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "lcb.jsonl"
+    path.write_text(json.dumps(GOOD["livecodebench"]) + "\n")
+    assert main(["data", "convert", str(path), "-o", str(tmp_path / "out.jsonl")]) == 0
+    assert "1 problems have no solution" in caplog.text
+    path.write_text(json.dumps(GOOD["kodcode"]) + "\n")
+    assert main(["data", "convert", str(path), "-o", str(tmp_path / "out.jsonl")]) == 0
+    assert "1 problems have tests that are code" in caplog.text
+    assert "converting ..." in caplog.messages
