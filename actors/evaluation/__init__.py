@@ -1,0 +1,1 @@
+"""Evaluation of a model on suites of problems: samples, verdicts, and figures with intervals."""
