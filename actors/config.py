@@ -31,8 +31,9 @@ class RolloutConfig(BaseModel):
     `data.too_long` says what becomes of them."""
     max_num_seqs: int = Field(default=128, ge=1)
     """Largest number of sequences that one engine decodes together."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """The engine's weights and activations; bfloat16 on GPUs."""
+    dtype: Literal["float32", "bfloat16", "auto"] = "float32"
+    """The engine's weights and activations; bfloat16 on GPUs. `auto` is bfloat16 where the model is
+    stored in 16 bits and the processor multiplies in bfloat16."""
     tensor_parallel: int = Field(default=1, ge=1)
     """GPUs per engine."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "deploy": {"curriculum", "sandbox", "learner", "actors"},
 }
 ACTORS_MAY_IMPORT = {
-    "training": {"learners", "rollout", "sandboxes", "weights", "runs", "cluster"},
+    "training": {"learners", "evaluation", "rollout", "sandboxes", "weights", "runs", "cluster"},
+    "evaluation": {"rollout", "sandboxes", "runs", "cluster"},
     "rollout": {"sandboxes", "weights", "runs", "cluster"},
     "learners": {"weights", "runs", "cluster"},
     "sandboxes": {"runs", "cluster"},

@@ -1,8 +1,8 @@
 """pass@k, and intervals of means over problems.
 
-A problem is the unit that is drawn: its samples share their difficulty, so they are one cluster, and
-every interval is of a mean over problems (Miller, "Adding Error Bars to Evals", 2024, section 2.2).
-It says what the figure would be on other problems of the same kind, with samples of its own.
+A problem is the unit that is drawn: its samples share their difficulty, so they are one cluster,
+and every interval is of a mean over problems (Miller, "Adding Error Bars to Evals", 2024, section
+2.2). It covers what the figure would be on all problems of the same kind.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ class Request:
     """Longest completion [tokens]."""
     temperature: float
     """Sampling temperature; 0 is greedy."""
+    top_p: float = 1.0
+    """Probability mass that is sampled from; 1 in training (see `RolloutConfig.temperature`)."""
 
     @property
     def max_total_tokens(self) -> int:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
+from actors.rollout.dtype import engine_dtype
 from actors.rollout.samples import Completion, Request
 from actors.runs.logs import forward_logs
 
@@ -66,7 +68,7 @@ class RolloutWorker:
     async def start(
         self, model_dir: str, weights_backend: str, gpu: bool, colocated: bool
     ) -> dict[str, str]:
-        """Load the engine; returns the versions of vllm and torch in this process.
+        """Load the engine; returns the versions of vllm and torch in it, and its `dtype`.
 
         Args:
             model_dir: a Hugging Face folder.
@@ -87,6 +89,7 @@ class RolloutWorker:
 
         config = self.config
         self._gpu = gpu
+        dtype = engine_dtype(config.dtype, Path(model_dir), gpu)
         sized: dict[str, Any] = (
             {"gpu_memory_utilization": config.gpu_memory_utilization}
             if gpu
@@ -96,7 +99,7 @@ class RolloutWorker:
             self._engine = AsyncLLM.from_engine_args(
                 AsyncEngineArgs(
                     model=model_dir,
-                    dtype=config.dtype,
+                    dtype=dtype,
                     max_model_len=config.max_model_len,
                     max_num_seqs=config.max_num_seqs,
                     tensor_parallel_size=config.tensor_parallel,
@@ -114,7 +117,7 @@ class RolloutWorker:
                 f"{self.name}: vLLM could not load {model_dir}: {type(error).__name__}: {error}"
             ) from error
         await self._engine.update_weight_version(str(self.weight_version))
-        return {"vllm": vllm.__version__, "torch": torch.__version__}
+        return {"vllm": vllm.__version__, "torch": torch.__version__, "dtype": dtype}
 
     async def heartbeat(self) -> int:
         """The weight version, answered by the engine's own loop between two of its steps.
@@ -173,6 +176,7 @@ class RolloutWorker:
 
         params = SamplingParams(
             temperature=request.temperature,
+            top_p=request.top_p,
             max_tokens=request.max_tokens,
             seed=request.seed,
             logprobs=0,

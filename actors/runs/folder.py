@@ -115,7 +115,10 @@ def checkpoint_step(checkpoint: Path) -> int:
 
 
 def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append rows, one line each, in a single write."""
+    """Append rows, one line each, in a single write.
+
+    Half a surrogate pair, which a program's error message may hold, is written as JSON's escape.
+    """
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     with path.open("ab", buffering=0) as file:
-        file.write(lines.encode())
+        file.write(lines.encode(errors="backslashreplace"))

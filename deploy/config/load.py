@@ -28,12 +28,25 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: names the file, the key, what is wrong, and the nearest key that exists.
     """
     tree = read_profile(path) if path is not None else {}
+    return resolve(tree, str(path) if path is not None else "the defaults", overrides)
+
+
+def resolve(tree: dict[str, Any], source: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Apply overrides to the content of a profile, in place, and validate it.
+
+    Args:
+        tree: what differs from the defaults, as `read_profile` returns it.
+        source: names it in error messages.
+        overrides: as for `load_config`.
+
+    Raises:
+        ConfigError: as for `load_config`.
+    """
     for key, value in parse_overrides(overrides):
         _set(tree, key, value)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        source = str(path) if path is not None else "the defaults"
         if overrides:
             source += " with overrides"
         lines = [f"  {_describe(problem)}" for problem in error.errors()]

@@ -24,6 +24,8 @@ COMMANDS = [
     [],
     ["train"],
     ["sft"],
+    ["eval"],
+    ["eval", "compare"],
     ["config"],
     ["result"],
     ["data"],
@@ -67,7 +69,9 @@ def test_the_top_level_help_fits_on_one_screen_and_imports_no_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["train"], ["config"], ["local-cluster", "up"], ["chaos"], ["sft"]], ids=" ".join
+    "command",
+    [["train"], ["eval"], ["config"], ["local-cluster", "up"], ["chaos"], ["sft"]],
+    ids=" ".join,
 )
 def test_help_lists_every_key_with_type_default_and_docstring(
     command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,121 @@
+"""The figures of one suite: pass@k with intervals, outcomes, and what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
+
+from actors.evaluation.records import GeneratedSample, SampleVerdict
+from actors.evaluation.statistics import mean_interval, pass_at_k
+from actors.rollout.samples import OUTCOMES
+from curriculum.problem import TIERS, Problem
+from sandbox import Outcome
+
+OVERALL = "overall"
+_NAMED_ERRORS = 8
+"""Types of runtime errors that are counted by name, the most frequent ones."""
+
+
+@dataclass(frozen=True)
+class ProblemCounts:
+    """How the samples of one problem came out."""
+
+    problem: str
+    tier: str
+    digest: str
+    """Of the problem's content: two results are compared on equal problems only."""
+    samples: int
+    passed: int
+    judged: int
+    """Samples that the sandbox could judge."""
+
+    def pass_at(self, k: int, judged_only: bool = False) -> float | None:
+        """pass@k over all samples, where an infrastructure error has not passed, or over the
+        judged ones; None where fewer than `k` of those are left.
+        """
+        samples = self.judged if judged_only else self.samples
+        return pass_at_k(samples, self.passed, k) if samples >= k else None
+
+
+def count_problems(
+    problems: Sequence[Problem],
+    digests: Mapping[str, str],
+    verdicts: Mapping[str, Sequence[SampleVerdict]],
+) -> list[ProblemCounts]:
+    """The counts of every problem, in order.
+
+    Args:
+        problems: those of the suite.
+        digests: of each problem's content, by id.
+        verdicts: on all samples of each problem, by id.
+    """
+    return [
+        ProblemCounts(
+            problem=problem.id,
+            tier=problem.difficulty,
+            digest=digests[problem.id],
+            samples=len(verdicts[problem.id]),
+            passed=sum(verdict.passed for verdict in verdicts[problem.id]),
+            judged=sum(verdict.judged for verdict in verdicts[problem.id]),
+        )
+        for problem in problems
+    ]
+
+
+def suite_figures(
+    counts: Sequence[ProblemCounts],
+    samples: Sequence[GeneratedSample],
+    verdicts: Sequence[SampleVerdict],
+    ks: Sequence[int],
+) -> dict[str, Any]:
+    """The figures of one suite, as `result.json` holds them.
+
+    `pass_at_k` holds for each k an interval over all problems and for each tier, once over all
+    samples and once over the judged ones. Shares are of all samples.
+    """
+    outcomes = Counter(verdict.outcome.value for verdict in verdicts)
+    libraries = Counter(filter(None, (verdict.missing_library for verdict in verdicts)))
+    errors = Counter(filter(None, (verdict.error_type for verdict in verdicts)))
+    written = [sample for sample in samples if sample.completion is not None]
+    share = 1 / max(1, len(verdicts))
+    return {
+        "problems": len(counts),
+        "samples": len(verdicts),
+        "pass_at_k": {
+            str(k): {
+                "all": _by_tier(counts, k, judged_only=False),
+                "judged": _by_tier(counts, k, judged_only=True),
+            }
+            for k in ks
+        },
+        "outcomes": {outcome: outcomes[outcome] * share for outcome in OUTCOMES},
+        "infra_errors": outcomes[Outcome.infra_error.value] * share,
+        "missing_libraries": libraries.total() * share,
+        "libraries": dict(libraries.most_common()),
+        "runtime_errors": dict(errors.most_common(_NAMED_ERRORS)),
+        "truncated": _mean(sample.finish_reason == "length" for sample in written),
+        "completion_tokens": _mean(sample.completion_tokens for sample in written),
+        "longest_completion": max((sample.completion_tokens for sample in written), default=0),
+        "untrusted_tests": _mean(not verdict.trusted_tests for verdict in verdicts),
+    }
+
+
+def _by_tier(counts: Sequence[ProblemCounts], k: int, judged_only: bool) -> dict[str, Any]:
+    """Intervals by tier and overall; tiers are named where the suite has several."""
+    tiers = [tier for tier in TIERS if any(row.tier == tier for row in counts)]
+    groups = {tier: [row for row in counts if row.tier == tier] for tier in tiers}
+    groups = {**(groups if len(tiers) > 1 else {}), OVERALL: list(counts)}
+    intervals = {}
+    for tier, rows in groups.items():
+        values = [value for row in rows if (value := row.pass_at(k, judged_only)) is not None]
+        if values:
+            intervals[tier] = asdict(mean_interval(values))
+    return intervals
+
+
+def _mean(values: Any) -> float:
+    values = list(values)
+    return fmean(values) if values else 0.0

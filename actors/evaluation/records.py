@@ -1,0 +1,100 @@
+"""What an evaluation records of each sample: the program, and the verdict on it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sandbox import Outcome, TestOutcome, Verdict
+
+_MISSING_LIBRARY = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '([^'.]+)")
+_ERROR_TYPE = re.compile(r"[A-Za-z_][\w.]*(?=:|$)")
+
+
+class SampleKey(NamedTuple):
+    """Names one sample of an evaluation."""
+
+    suite: str
+    problem: str
+    """The problem's id."""
+    number: int
+    """The sample's number among those of its problem, from 0."""
+
+
+@dataclass(frozen=True)
+class GeneratedSample:
+    """One program to judge, and how it came about."""
+
+    key: SampleKey
+    task_id: str
+    """The problem's id as EvalPlus writes it."""
+    solution: str
+    """The whole program."""
+    completion: str | None = None
+    """What the model wrote; None for a program that no model of this evaluation wrote."""
+    program_bytes: tuple[int, int] | None = None
+    """The range of the completion, in UTF-8, that is in the program."""
+    finish_reason: str | None = None
+    """`stop` or `length`, as in `Completion`."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class SampleVerdict:
+    """The sandbox's verdict on one sample, as far as an evaluation keeps it."""
+
+    key: SampleKey
+    outcome: Outcome
+    error: str | None = None
+    error_line: int | None = None
+    tests: int = 0
+    tests_passed: int = 0
+    executed_lines: tuple[int, ...] = ()
+    """Lines of the program, from 1."""
+    wall_seconds: float = 0.0
+    coverage_tampered: bool = False
+    trusted_tests: bool = True
+    isolation: str = "process"
+
+    @classmethod
+    def of(cls, key: SampleKey, verdict: Verdict) -> SampleVerdict:
+        """What is kept of `verdict`."""
+        return cls(
+            key=key,
+            outcome=verdict.outcome,
+            error=verdict.error,
+            error_line=verdict.error_line,
+            tests=len(verdict.tests),
+            tests_passed=sum(test.outcome is TestOutcome.passed for test in verdict.tests),
+            executed_lines=tuple(verdict.executed_lines),
+            wall_seconds=round(verdict.wall_seconds, 6),
+            coverage_tampered=verdict.coverage_tampered,
+            trusted_tests=verdict.trusted_tests,
+            isolation=verdict.isolation,
+        )
+
+    @property
+    def judged(self) -> bool:
+        """Whether the sandbox could judge it."""
+        return self.outcome is not Outcome.infra_error
+
+    @property
+    def passed(self) -> bool:
+        """Whether every test passed."""
+        return self.outcome is Outcome.passed
+
+    @property
+    def missing_library(self) -> str | None:
+        """The library that the program imports and the sandbox lacks, if it failed for that."""
+        match = _MISSING_LIBRARY.match(self.error or "") if self.judged else None
+        return match[1] if match else None
+
+    @property
+    def error_type(self) -> str | None:
+        """The type of the exception that a program with a runtime error raised, if it is known."""
+        if self.outcome is not Outcome.runtime_error:
+            return None
+        match = _ERROR_TYPE.match(self.error or "")
+        return match[0] if match else None

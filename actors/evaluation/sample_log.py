@@ -1,0 +1,155 @@
+"""SampleLog: the samples of an evaluation and their verdicts on disk, one line each.
+
+samples.jsonl    programs, with `task_id` and `solution` as EvalPlus reads them
+verdicts.jsonl   verdicts, by suite, problem and number of the sample
+
+A line is written as soon as its sample is generated or judged, so that an evaluation that is killed
+continues at the sample.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from actors.errors import RunFailed
+from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
+from actors.runs.folder import append_jsonl
+from curriculum.files import write_atomic
+from sandbox import Outcome
+
+
+class SampleLog:
+    """The samples and verdicts of one evaluation, read back when it continues."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read what an earlier process wrote into `folder`.
+
+        A line that its death cut off is removed. So are the verdicts of samples that the sandbox
+        could not judge: they are judged again.
+
+        Raises:
+            RunFailed: a file holds something else.
+        """
+        self.samples_path = folder / "samples.jsonl"
+        self.verdicts_path = folder / "verdicts.jsonl"
+        self.samples: dict[SampleKey, GeneratedSample] = {}
+        self.verdicts: dict[SampleKey, SampleVerdict] = {}
+        for row in _rows(self.samples_path):
+            self._take_sample(_restored(self.samples_path, sample_of_row, row))
+        for row in _rows(self.verdicts_path):
+            verdict = _restored(self.verdicts_path, verdict_of_row, row)
+            if verdict.judged:
+                self._take_verdict(verdict)
+        if self.verdicts_path.exists():
+            rows = (json.dumps(verdict_row(v)) + "\n" for v in self.verdicts.values())
+            write_atomic(self.verdicts_path, rows)
+
+    @property
+    def unjudged(self) -> list[GeneratedSample]:
+        """The samples without a verdict, in the order in which they were generated."""
+        return [sample for key, sample in self.samples.items() if key not in self.verdicts]
+
+    def add_sample(self, sample: GeneratedSample) -> None:
+        """Write a generated sample.
+
+        Raises:
+            RunFailed: the sample was written before.
+        """
+        self._take_sample(sample)
+        append_jsonl(self.samples_path, [sample_row(sample)])
+
+    def add_verdict(self, verdict: SampleVerdict) -> None:
+        """Write a verdict.
+
+        Raises:
+            RunFailed: the sample was never generated, or was judged before.
+        """
+        self._take_verdict(verdict)
+        append_jsonl(self.verdicts_path, [verdict_row(verdict)])
+
+    def _take_sample(self, sample: GeneratedSample) -> None:
+        if sample.key in self.samples:
+            raise RunFailed(f"{self.samples_path}: sample {_named(sample.key)} is there twice")
+        self.samples[sample.key] = sample
+
+    def _take_verdict(self, verdict: SampleVerdict) -> None:
+        if verdict.key not in self.samples:
+            raise RunFailed(
+                f"{self.verdicts_path}: sample {_named(verdict.key)} is judged and is not in "
+                f"{self.samples_path.name}"
+            )
+        if verdict.key in self.verdicts:
+            raise RunFailed(f"{self.verdicts_path}: sample {_named(verdict.key)} is judged twice")
+        self.verdicts[verdict.key] = verdict
+
+
+def sample_row(sample: GeneratedSample) -> dict[str, Any]:
+    """A line of `samples.jsonl`."""
+    row = asdict(sample)
+    row.pop("key")
+    first = {"task_id": row.pop("task_id"), "solution": row.pop("solution")}
+    return {**first, **_key(sample.key), **row}
+
+
+def sample_of_row(row: dict[str, Any]) -> GeneratedSample:
+    """The sample of such a line."""
+    key = _take_key(row)
+    program_bytes = row.pop("program_bytes")
+    return GeneratedSample(
+        key=key, program_bytes=tuple(program_bytes) if program_bytes else None, **row
+    )
+
+
+def verdict_row(verdict: SampleVerdict) -> dict[str, Any]:
+    """A line of `verdicts.jsonl`."""
+    row = asdict(verdict)
+    row.pop("key")
+    return {**_key(verdict.key), **row}
+
+
+def verdict_of_row(row: dict[str, Any]) -> SampleVerdict:
+    """The verdict of such a line."""
+    key, outcome = _take_key(row), Outcome(row.pop("outcome"))
+    lines = tuple(row.pop("executed_lines"))
+    return SampleVerdict(key=key, outcome=outcome, executed_lines=lines, **row)
+
+
+def _key(key: SampleKey) -> dict[str, Any]:
+    return {"suite": key.suite, "problem": key.problem, "sample": key.number}
+
+
+def _take_key(row: dict[str, Any]) -> SampleKey:
+    return SampleKey(row.pop("suite"), row.pop("problem"), row.pop("sample"))
+
+
+def _named(key: SampleKey) -> str:
+    return f"{key.number} of {key.suite} {key.problem}"
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file, without one that was cut off, which is removed from the file too."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+    for number, line in enumerate(content[:whole].splitlines(), 1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise RunFailed(f"{path}: line {number} is not JSON: {error}") from None
+
+
+def _restored(path: Path, restore: Any, row: dict[str, Any]) -> Any:
+    try:
+        return restore(row)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunFailed(
+            f"{path}: a line is not one of this version ({error!r}); begin again with --overwrite"
+        ) from None

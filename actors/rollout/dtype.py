@@ -1,0 +1,34 @@
+"""The number format of an engine's weights and activations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_BFLOAT16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+"""Processor features for products in bfloat16; the last is ARM's."""
+
+
+def engine_dtype(wanted: str, model_dir: Path, gpu: bool, cpu_info: Path = _CPU_INFO) -> str:
+    """`float32` or `bfloat16`: what is wanted, or for `auto` what suits model and processor.
+
+    `auto` is bfloat16 where the model's `config.json` names a format of 16 bits and the engine runs
+    on a GPU or on a processor with bfloat16 products; otherwise it is float32.
+    """
+    if wanted != "auto":
+        return wanted
+    config = json.loads((model_dir / "config.json").read_text())
+    stored = config.get("dtype") or config.get("torch_dtype")
+    if stored in ("bfloat16", "float16") and (gpu or _has_bfloat16(cpu_info)):
+        return "bfloat16"
+    return "float32"
+
+
+def _has_bfloat16(cpu_info: Path) -> bool:
+    try:
+        lines = cpu_info.read_text().splitlines()
+    except OSError:
+        return False
+    flags = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
+    return not _BFLOAT16_FLAGS.isdisjoint(next(flags, "").split())

@@ -1,0 +1,1 @@
+"""`stepcoder eval`: a model, or samples in a file, on suites of problems."""

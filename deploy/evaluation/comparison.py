@@ -1,0 +1,91 @@
+"""Comparing two evaluations, paired by problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from actors.evaluation.figures import ProblemCounts
+from actors.evaluation.statistics import Interval, difference_interval, mean_interval
+from deploy.errors import ConfigError
+from deploy.evaluation.folder import EvaluationFolder
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results on the problems of one suite that both hold, for one k."""
+
+    suite: str
+    k: int
+    a: Interval
+    b: Interval
+    difference: Interval
+    """b minus a."""
+    won: tuple[str, ...]
+    """Problems that b solves more often than a."""
+    lost: tuple[str, ...]
+    """Problems that b solves less often than a."""
+    unpaired: int
+    """Problems that only one of them holds; not counted."""
+
+
+def compare(a: EvaluationFolder, b: EvaluationFolder) -> list[Comparison]:
+    """Compare two evaluations on every suite, and for every k, that both have.
+
+    Raises:
+        ConfigError: one of them is not finished, they share no suite or no k, or a problem of the
+            same id differs.
+    """
+    counts_a, counts_b = a.read_problems(), b.read_problems()
+    ks_a, ks_b = _ks(a), _ks(b)
+    suites = [name for name in counts_a if name in counts_b]
+    if not suites:
+        raise ConfigError(
+            f"{a.root} holds {', '.join(counts_a)} and {b.root} holds {', '.join(counts_b)}: there "
+            f"is no suite in both"
+        )
+    comparisons = []
+    for suite in suites:
+        ks = sorted(ks_a[suite] & ks_b[suite])
+        if not ks:
+            raise ConfigError(f"{suite}: {a.root} and {b.root} have no pass@k in common")
+        comparisons += [compare_suite(suite, k, counts_a[suite], counts_b[suite]) for k in ks]
+    return comparisons
+
+
+def compare_suite(
+    suite: str, k: int, a: Sequence[ProblemCounts], b: Sequence[ProblemCounts]
+) -> Comparison:
+    """Compare the counts of one suite.
+
+    Raises:
+        ConfigError: no problem is in both, or one of the same id differs.
+    """
+    of_b = {row.problem: row for row in b}
+    pairs = [(row, of_b[row.problem]) for row in a if row.problem in of_b]
+    changed = [row.problem for row, other in pairs if row.digest != other.digest]
+    if changed:
+        raise ConfigError(
+            f"{suite}: {len(changed)} problems have the same id and another content, such as "
+            f"{changed[0]}; evaluate both on the same version of the data"
+        )
+    if not pairs:
+        raise ConfigError(f"{suite}: no problem is in both")
+    before, after = zip(*((row.pass_at(k), other.pass_at(k)) for row, other in pairs), strict=True)
+    differences = [y - x for x, y in zip(before, after, strict=True)]
+    names = [row.problem for row, _ in pairs]
+    return Comparison(
+        suite=suite,
+        k=k,
+        a=mean_interval(before),
+        b=mean_interval(after),
+        difference=difference_interval(differences),
+        won=tuple(name for name, d in zip(names, differences, strict=True) if d > 0),
+        lost=tuple(name for name, d in zip(names, differences, strict=True) if d < 0),
+        unpaired=len(a) + len(b) - 2 * len(pairs),
+    )
+
+
+def _ks(folder: EvaluationFolder) -> dict[str, set[int]]:
+    suites = folder.read_result()["suites"]
+    return {name: {int(k) for k in suite["pass_at_k"]} for name, suite in suites.items()}

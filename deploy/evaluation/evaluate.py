@@ -1,0 +1,246 @@
+"""`evaluate`: from the options to the finished folder of an evaluation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from actors.evaluation.evaluator import Evaluator, Generation, Sampling, Task
+from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
+from actors.evaluation.sample_log import SampleLog
+from curriculum.files import write_atomic
+from curriculum.prompt import PromptEncoder
+from curriculum.subtask import FULL_TASK, cut
+from deploy.config import RunConfig
+from deploy.evaluation.engines import EvaluationActors, evaluation_actors
+from deploy.evaluation.folder import EvaluationFolder
+from deploy.evaluation.options import Options
+from deploy.evaluation.provenance import Provenance
+from deploy.evaluation.result import write_result
+from deploy.evaluation.sample_file import read_samples
+from deploy.evaluation.settings import EvaluationSettings, evaluation_config
+from deploy.evaluation.subject import CANONICAL, Subject, subject_of
+from deploy.evaluation.suites import Suite, load_suites, task_id
+from deploy.progress import StageProgress
+from learner.tokenizer import token_bytes
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(options: Options, profile: Path | None, overrides: Sequence[str]) -> EvaluationFolder:
+    """Generate and judge every sample, and write the figures.
+
+    An exception that ends it carries a note (`__notes__`) on how to continue.
+
+    Args:
+        options: what to evaluate and how.
+        profile: of the configuration; None for the defaults.
+        overrides: single keys of the configuration, `--key=value`.
+
+    Raises:
+        ConfigError: an option, the configuration or the folder does not allow it.
+        CurriculumError: a suite or a file of samples cannot be read.
+        RunFailed: Ray did not start, or an actor failed; the message names it.
+        TimeoutError: an actor did not answer in time; the message names it.
+    """
+    subject = subject_of(options.model) if options.model else Subject(str(options.judge))
+    tokenizer = AutoTokenizer.from_pretrained(subject.folder) if subject.folder else None
+    has_chat_template = bool(getattr(tokenizer, "chat_template", None))
+    config = evaluation_config(profile, overrides, subject, options.dtype, has_chat_template)
+    suites = load_suites(options.suites, options.limit, config.data)
+    for suite in suites:
+        for field, (count, example) in suite.data["left_out"].items():
+            logger.warning("%s: left out %d for %s: %s", suite.name, count, field, example)
+    settings = _settings(options, subject, config, suites)
+    folder = EvaluationFolder(options.out or _default_out(config, subject, options, suites))
+    existing = _existing_samples(options, subject, suites)
+    if options.resume:
+        settings.require_same(folder.settings)
+    else:
+        folder.begin(options.overwrite)
+        settings.write(folder.settings)
+        write_atomic(folder.config, config.to_yaml())
+    log = SampleLog(folder.root)
+    for sample in existing:
+        if sample.key not in log.samples:
+            log.add_sample(sample)
+    work = _Work(options, settings.sampling, suites, log, config, subject, tokenizer)
+    provenance = Provenance(
+        settings=settings,
+        template=tokenizer.chat_template if config.prompt.style == "chat" else None,
+        example_prompt=work.example_prompt,
+        prompts_without_room=work.prompts_without_room,
+        processes=folder.processes,
+    )
+    with _note_on_continuing(folder):
+        work.run(folder, provenance)
+    if not options.generate_only:
+        write_result(folder, log, suites, options.ks, provenance)
+    return folder
+
+
+class _Work:
+    """The samples that are missing, and the actors that make them."""
+
+    def __init__(
+        self,
+        options: Options,
+        sampling: Sampling | None,
+        suites: Sequence[Suite],
+        log: SampleLog,
+        config: RunConfig,
+        subject: Subject,
+        tokenizer: Any,
+    ) -> None:
+        self._judges = not options.generate_only
+        self._sampling = sampling
+        self._log = log
+        self._config = config
+        self._model_dir = subject.folder
+        self._tasks: list[Task] = []
+        self._token_bytes: list[bytes] = []
+        self._total = len(log.samples)
+        self.example_prompt: str | None = None
+        """The first prompt, as the model reads it."""
+        self.prompts_without_room = 0
+        """Prompts that leave no room for a completion."""
+        if sampling is not None:
+            self._token_bytes = token_bytes(tokenizer)
+            encoder = PromptEncoder(tokenizer, self._token_bytes, config.prompt)
+            self._tasks = list(_tasks(suites, encoder))
+            self._total = len(self._tasks) * sampling.samples
+            self.example_prompt = tokenizer.decode(self._tasks[0].prompt.ids)
+            lengths = [len(task.prompt.ids) for task in self._tasks]
+            needed = max(16, max(lengths) + sampling.max_new_tokens)
+            context_len = min(needed, subject.context_len())
+            self.prompts_without_room = sum(length >= context_len for length in lengths)
+            update = {"max_model_len": context_len}
+            self._config = config.model_copy(
+                update={"rollout": config.rollout.model_copy(update=update)}
+            )
+        self._problems = {
+            (suite.name, problem.id): problem for suite in suites for problem in suite.problems
+        }
+
+    def run(self, folder: EvaluationFolder, provenance: Provenance) -> None:
+        """Generate and judge what is missing; nothing is started where nothing is."""
+        generates = len(self._log.samples) < self._total
+        judges = self._judges and (generates or bool(self._log.unjudged))
+        if not generates and not judges:
+            return
+        with evaluation_actors(self._config, generates, judges, folder.log) as actors:
+            asyncio.run(self._run(actors, provenance))
+
+    async def _run(self, actors: EvaluationActors, provenance: Provenance) -> None:
+        started = time.monotonic()
+        try:
+            await actors.start(self._model_dir, self._config.rollout.start_timeout_s)
+            provenance.add_process(actors.dtype, actors.versions)
+            provenance.seconds["start"] = time.monotonic() - started
+            began = time.monotonic()
+            provenance.generation = await self._evaluate(actors)
+            provenance.seconds["evaluate"] = time.monotonic() - began
+        finally:
+            await actors.stop()
+
+    async def _evaluate(self, actors: EvaluationActors) -> Generation:
+        fleet, pool, config = actors.fleet, actors.pool, self._config
+        done = len(self._log.verdicts) if pool else len(self._log.samples)
+        if done:
+            logger.info("%d of %d samples were done before", done, self._total)
+        with StageProgress() as progress:
+            progress.begin("evaluating" if pool else "generating", self._total, done)
+
+            def on_sample(_verdict: SampleVerdict | None) -> None:
+                progress.step()
+
+            evaluator = Evaluator(self._log, self._problems, config.sandbox.limits, on_sample)
+            if fleet is not None:
+                assert self._sampling is not None
+                async with fleet.heartbeat():
+                    await evaluator.generate(
+                        self._tasks,
+                        self._sampling,
+                        fleet,
+                        self._token_bytes,
+                        config.rollout.max_model_len,
+                        pool,
+                    )
+            elif pool is not None:
+                await evaluator.judge(pool)
+        return evaluator.generation
+
+
+def _settings(
+    options: Options, subject: Subject, config: RunConfig, suites: Sequence[Suite]
+) -> EvaluationSettings:
+    generates = subject.folder is not None
+    sampling = Sampling(
+        samples=options.samples,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        max_new_tokens=options.max_new_tokens,
+        seed=config.seed,
+    )
+    sections = config.model_dump(mode="json")
+    return EvaluationSettings(
+        model=subject.name,
+        model_digest=subject.digest(),
+        suites={suite.name: suite.data["problems_sha256"] for suite in suites},
+        judged_file=str(options.judge) if options.judge else None,
+        sampling=sampling if generates else None,
+        dtype=config.rollout.dtype if generates else None,
+        prompt=sections["prompt"] if generates else None,
+        answer=sections.get("answer") if generates else None,
+        limits=sections["sandbox"]["limits"],
+    )
+
+
+def _default_out(
+    config: RunConfig, subject: Subject, options: Options, suites: Sequence[Suite]
+) -> Path:
+    name = options.judge.stem if options.judge else subject.name
+    return config.runs_dir / "eval" / "-".join([name, *(suite.name for suite in suites)])
+
+
+def _existing_samples(
+    options: Options, subject: Subject, suites: Sequence[Suite]
+) -> list[GeneratedSample]:
+    """The samples that need no model: canonical solutions, or those of a file."""
+    if options.judge is not None:
+        return read_samples(options.judge, suites, limited=options.limit is not None)
+    if subject.name != CANONICAL or subject.folder is not None:
+        return []
+    return [
+        GeneratedSample(
+            key=SampleKey(suite.name, problem.id, 0),
+            task_id=task_id(problem),
+            solution=problem.program,
+        )
+        for suite in suites
+        for problem in suite.problems
+    ]
+
+
+def _tasks(suites: Sequence[Suite], encoder: PromptEncoder) -> Iterator[Task]:
+    for suite in suites:
+        for problem in suite.problems:
+            prompt = encoder.encode(cut(problem, FULL_TASK, frozenset()))
+            yield Task(suite.name, problem, task_id(problem), prompt)
+
+
+@contextmanager
+def _note_on_continuing(folder: EvaluationFolder) -> Iterator[None]:
+    """Add to whatever exception ends an evaluation, Ctrl-C included, how it goes on."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"continue with --resume; the samples so far are in {folder.samples}")
+        raise

@@ -1,0 +1,103 @@
+"""EvaluationFolder: the files of one evaluation.
+
+<out>/settings.json     what decides the samples and verdicts
+      config.yaml       the resolved configuration
+      samples.jsonl     programs, as EvalPlus reads them
+      verdicts.jsonl    verdicts
+      problems.jsonl    counts of each problem
+      processes.jsonl   versions and number format of each process that took part
+      result.json       the figures
+      log.txt           every log record, of the driver and of its actors
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from actors.evaluation.figures import ProblemCounts
+from curriculum.files import write_atomic
+from deploy.errors import ConfigError
+
+
+class EvaluationFolder:
+    """The paths below the folder of an evaluation."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.settings = root / "settings.json"
+        self.config = root / "config.yaml"
+        self.samples = root / "samples.jsonl"
+        self.problems = root / "problems.jsonl"
+        self.processes = root / "processes.jsonl"
+        self.result = root / "result.json"
+        self.log = root / "log.txt"
+
+    def begin(self, overwrite: bool) -> None:
+        """Create the folder for a new evaluation.
+
+        Raises:
+            ConfigError: it holds another one, or something else.
+        """
+        if self.settings.exists() and not overwrite:
+            raise ConfigError(
+                f"{self.root} holds another evaluation: choose another --out, continue it with "
+                f"--resume, or replace it with --overwrite"
+            )
+        if self.root.exists() and not self.settings.exists() and any(self.root.iterdir()):
+            raise ConfigError(f"{self.root} holds other files; choose another --out")
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True)
+
+    def write_problems(self, counts: Mapping[str, Sequence[ProblemCounts]]) -> None:
+        """Write the counts of every problem, by suite."""
+        lines = [
+            json.dumps({"suite": suite, **asdict(row)}) + "\n"
+            for suite, rows in counts.items()
+            for row in rows
+        ]
+        write_atomic(self.problems, lines)
+
+    def read_problems(self) -> dict[str, list[ProblemCounts]]:
+        """What `write_problems` wrote.
+
+        Raises:
+            ConfigError: there is no finished evaluation, or the file holds something else.
+        """
+        counts: dict[str, list[ProblemCounts]] = {}
+        try:
+            for line in self.problems.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                counts.setdefault(row.pop("suite"), []).append(ProblemCounts(**row))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{self.root}: no finished evaluation there (no {self.problems.name}); finish it "
+                f"with `stepcoder eval --resume`"
+            ) from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"{self.problems}: not written by this version ({error!r}); evaluate again with "
+                f"--overwrite"
+            ) from None
+        return counts
+
+    def read_result(self) -> dict[str, Any]:
+        """What `result.json` holds.
+
+        Raises:
+            ConfigError: there is none, or it is not JSON.
+        """
+        try:
+            result = json.loads(self.result.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{self.root}: no finished evaluation there (no {self.result.name}); finish it "
+                f"with `stepcoder eval --resume`"
+            ) from None
+        except ValueError as error:
+            raise ConfigError(f"{self.result}: not JSON: {error}") from None
+        return result

@@ -1,0 +1,104 @@
+"""Samples in a file: EvalPlus' JSONL of `task_id` and `solution`, and our own."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from actors.evaluation.records import GeneratedSample, SampleKey
+from curriculum.datasets.jsonl import decode_line, nonblank_lines
+from curriculum.errors import BadRecord
+from curriculum.problem import Problem, behind_preamble
+from deploy.errors import ConfigError
+from deploy.evaluation.suites import Suite, task_id
+
+logger = logging.getLogger(__name__)
+
+
+def read_samples(
+    path: Path, suites: Sequence[Suite], limited: bool = False
+) -> list[GeneratedSample]:
+    """The samples of a file for the problems of `suites`, in the file's order; plain or `.gz`.
+
+    A line holds `task_id` and `solution` (a whole program), or `completion` in place of it for a
+    problem whose starter code is continued (HumanEval). Lines of one problem are its samples. Case
+    does not matter in a `task_id`: EvalPlus writes `Mbpp/2`. A solution that does not begin with
+    its problem's preamble gets it.
+
+    Args:
+        path: the file.
+        suites: whose problems the samples are for.
+        limited: whether `suites` hold some of their problems only; samples of others are then left
+            out, and their number is logged.
+
+    Raises:
+        ConfigError: a `task_id` is none of the suites', a line lacks what it needs, or a problem
+            has no sample.
+        BadRecord: a line is no JSON.
+    """
+    problems: dict[str, tuple[Suite, Problem]] = {}
+    for suite in suites:
+        for problem in suite.problems:
+            for name in {problem.id.casefold(), task_id(problem).casefold()}:
+                problems.setdefault(name, (suite, problem))
+    samples: list[GeneratedSample] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    left_out = 0
+    for number, line in nonblank_lines(path):
+        where = f"line {number}"
+        row = decode_line(path, where, line)
+        if not isinstance(row, dict):
+            raise BadRecord(path, where, "record", "expected a JSON object with task_id, solution")
+        name = str(row.get("task_id", ""))
+        if name.casefold() not in problems and limited:
+            left_out += 1
+            continue
+        if name.casefold() not in problems:
+            raise ConfigError(
+                f"{path}: {where}: task_id {name!r} is no problem of "
+                f"{', '.join(suite.name for suite in suites)}; name its suite with --suite"
+            )
+        suite, problem = problems[name.casefold()]
+        index = counts[suite.name, problem.id]
+        counts[suite.name, problem.id] += 1
+        samples.append(
+            GeneratedSample(
+                key=SampleKey(suite.name, problem.id, index),
+                task_id=task_id(problem),
+                solution=_program(row, problem, f"{path}: {where}"),
+                completion=row.get("completion"),
+                finish_reason=row.get("finish_reason"),
+                prompt_tokens=row.get("prompt_tokens", 0),
+                completion_tokens=row.get("completion_tokens", 0),
+            )
+        )
+    _refuse_missing(path, suites, counts)
+    if left_out:
+        logger.info("%s: %d samples of other problems left out (--limit)", path, left_out)
+    return samples
+
+
+def _program(row: dict[str, Any], problem: Problem, where: str) -> str:
+    solution = row.get("solution")
+    if not isinstance(solution, str):
+        completion = row.get("completion")
+        if not isinstance(completion, str) or not problem.starter_code:
+            raise ConfigError(f"{where}: no `solution`, the whole program as text")
+        solution = problem.starter_code + completion
+    if "sample" in row or solution.startswith(problem.preamble):  # our own have it already
+        return solution
+    return behind_preamble(problem.preamble, solution)
+
+
+def _refuse_missing(path: Path, suites: Sequence[Suite], counts: Counter[tuple[str, str]]) -> None:
+    for suite in suites:
+        missing = [p.id for p in suite.problems if not counts[suite.name, p.id]]
+        if missing:
+            raise ConfigError(
+                f"{path}: {len(missing)} of {len(suite.problems)} problems of {suite.name} have no "
+                f"sample, such as {missing[0]}; a pass rate over the others would say too much. "
+                f"Add them, or evaluate the first problems only with --limit"
+            )

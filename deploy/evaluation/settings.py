@@ -1,0 +1,119 @@
+"""The settings of an evaluation: its options, and the configuration of prompts and sandboxes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from actors.evaluation.evaluator import Sampling
+from curriculum.files import write_atomic
+from deploy.config import RunConfig
+from deploy.config.load import read_profile, resolve
+from deploy.errors import ConfigError
+from deploy.evaluation.subject import Subject
+
+DEFAULTS: dict[str, Any] = {
+    # One engine has the machine to itself; 1 GiB holds some 80,000 tokens of a 0.5 B model.
+    "rollout": {"kv_cache_mib": 1024, "max_num_seqs": 64, "hang_timeout_s": 600},
+}
+"""What differs from a training run's defaults."""
+
+_OF_THE_RUN = ("prompt", "answer", "sandbox", "data")
+"""Sections that a run's policy is evaluated with as it was trained."""
+
+
+class EvaluationSettings(BaseModel):
+    """What decides the samples and verdicts of an evaluation: the same settings give the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    model_digest: str | None
+    suites: dict[str, str]
+    """Name to digest of the problems."""
+    judged_file: str | None
+    """The file whose samples are judged; None where they are generated."""
+    sampling: Sampling | None
+    """How completions are drawn; None where no model generates."""
+    dtype: str | None
+    """As asked: `auto` may come out differently on another processor."""
+    prompt: dict[str, Any] | None
+    """The section `prompt` of the configuration."""
+    answer: dict[str, Any] | None
+    """The section `answer`."""
+    limits: dict[str, Any]
+    """The sandbox's limits of one program."""
+
+    def write(self, path: Path) -> None:
+        """Write them as JSON."""
+        write_atomic(path, json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
+
+    def require_same(self, path: Path) -> None:
+        """Refuse to continue an evaluation of other settings.
+
+        Raises:
+            ConfigError: names what differs, or the file cannot be read.
+        """
+        try:
+            other = EvaluationSettings.model_validate_json(path.read_text())
+        except FileNotFoundError:
+            raise ConfigError(
+                f"--resume: no evaluation in {path.parent}; start it without --resume"
+            ) from None
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not the settings of an evaluation: {error}") from None
+        changed = [
+            name
+            for name in EvaluationSettings.model_fields
+            if getattr(self, name) != getattr(other, name)
+        ]
+        if changed:
+            raise ConfigError(
+                f"--resume: this evaluation differs from {path} at {', '.join(changed)}; give the "
+                f"former values, or evaluate into another --out"
+            )
+
+
+def evaluation_config(
+    profile: Path | None,
+    overrides: Sequence[str],
+    subject: Subject,
+    dtype: str,
+    has_chat_template: bool,
+) -> RunConfig:
+    """The configuration of an evaluation.
+
+    From the weakest to the strongest: this module's defaults, the prompts, answers, sandbox and
+    synthetic problems of the run that is evaluated, the profile, the options of single keys. The
+    prompt is a chat where nothing sets its style and the tokenizer has a chat template.
+
+    Raises:
+        ConfigError: it is not valid.
+    """
+    tree: dict[str, Any] = {}
+    _merge(tree, DEFAULTS)
+    if subject.run_config is not None:
+        of_run = read_profile(subject.run_config)
+        _merge(tree, {name: of_run[name] for name in _OF_THE_RUN if name in of_run})
+    if profile is not None:
+        _merge(tree, read_profile(profile))
+    source = str(profile or subject.run_config or "the defaults")
+    if has_chat_template and isinstance(prompt := tree.setdefault("prompt", {}), dict):
+        prompt.setdefault("style", "chat")
+    fixed = [f"--rollout.dtype={dtype}"]
+    if subject.folder is not None:
+        fixed.append(f"--model.path={json.dumps(str(subject.folder))}")
+    return resolve(tree, source, [*overrides, *fixed])
+
+
+def _merge(tree: dict[str, Any], other: dict[str, Any]) -> None:
+    """Put the values of `other` into `tree`, section by section."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = dict(value) if isinstance(value, dict) else value

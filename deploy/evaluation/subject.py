@@ -1,0 +1,77 @@
+"""Subject: what is evaluated: a model folder, the policy of a run, or the canonical solutions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.errors import ConfigError
+
+CANONICAL = "canonical"
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated."""
+
+    name: str
+    """For tables and folder names."""
+    folder: Path | None = None
+    """Hugging Face folder of the model; None for the canonical solutions."""
+    run_config: Path | None = None
+    """Configuration of the run whose policy it is."""
+
+    def digest(self) -> str | None:
+        """A digest of the model's configuration, tokenizer and weights; None without a model."""
+        if self.folder is None:
+            return None
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.iterdir()):
+            if path.suffix in (".safetensors", ".json", ".jinja", ".bin", ".model"):
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                digest.update(f"{path.name} {content}\n".encode())
+        return digest.hexdigest()
+
+    def context_len(self) -> int:
+        """Longest prompt and completion that the model was made for [tokens]."""
+        assert self.folder is not None
+        config = json.loads((self.folder / "config.json").read_text())
+        config = config.get("text_config", config)
+        return int(config.get("max_position_embeddings") or config.get("n_positions") or 1 << 30)
+
+
+def subject_of(model: str) -> Subject:
+    """What `--model` names.
+
+    Raises:
+        ConfigError: nothing that can be evaluated.
+    """
+    if model == CANONICAL:
+        return Subject(CANONICAL)
+    folder = Path(model)
+    if (folder / "config.yaml").is_file():
+        policy = folder / "policy"
+        if not (policy / "config.json").is_file():
+            raise ConfigError(
+                f"--model {model}: this run has no policy yet ({policy}): a run writes it at its "
+                f"end; finish it with `stepcoder train --resume`"
+            )
+        return Subject(folder.absolute().name, policy.absolute(), folder / "config.yaml")
+    if not folder.exists() and _HUB_NAME.fullmatch(model):
+        raise ConfigError(
+            f"--model {model}: no such folder, and models are not fetched by their hub names; "
+            f"fetch it first, such as with `hf download {model} --local-dir FOLDER`, and give the "
+            f"folder"
+        )
+    for needed in ("config.json", "tokenizer.json"):
+        if not (folder / needed).is_file():
+            raise ConfigError(
+                f"--model {model}: no {needed} there; expected a Hugging Face model folder, the "
+                f"folder of a finished run, or `{CANONICAL}`"
+            )
+    return Subject(folder.absolute().name, folder.absolute())

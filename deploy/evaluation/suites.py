@@ -1,0 +1,155 @@
+"""Suites: the data sets that a model is evaluated on, by name or by file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from curriculum.config import DataConfig
+from curriculum.datasets.load import load_dataset
+from curriculum.datasets.problem_file import dump_problem
+from curriculum.datasets.registry import Skipped, detect, read_source
+from curriculum.problem import Problem
+from deploy.errors import ConfigError
+
+DATA = "STEPCODER_DATA"
+"""Environment variable that names the folder of the data sets."""
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class KnownSuite:
+    """A published data set that is found by its name."""
+
+    paths: tuple[str, ...]
+    """Where it may lie below `STEPCODER_DATA`."""
+    number: Callable[[int], bool] = lambda _number: True
+    """Which problems belong to it, by the number at the end of their ids."""
+
+
+_MBPP = ("mbpp/mbpp.jsonl", "mbpp/mbpp.jsonl.gz", "mbpp.jsonl", "mbpp.jsonl.gz")
+KNOWN = {
+    "humaneval": KnownSuite(
+        ("humaneval/HumanEval.jsonl.gz", "humaneval/HumanEval.jsonl", "HumanEval.jsonl.gz",
+         "HumanEval.jsonl")
+    ),
+    "mbpp": KnownSuite(_MBPP),
+    # The test split of the paper (Austin et al. 2021): 1 to 10 are for few-shot prompts.
+    "mbpp-test": KnownSuite(_MBPP, lambda number: 11 <= number <= 510),
+    "apps-sample": KnownSuite(("apps_sample", "apps_sample/train")),
+}  # fmt: skip
+_OTHERS = ("humaneval+", "mbpp+", "livecodebench", "apps+", "apps")
+"""Suites that people ask for and that are read as files only."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The problems of one suite, and where they came from."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    digests: dict[str, str]
+    """Digest of each problem's content, by id."""
+    data: dict[str, Any]
+    """Path, format, digests and number of records left out, for the result."""
+
+
+def load_suites(names: Sequence[str], limit: int | None, synthetic: DataConfig) -> list[Suite]:
+    """Read every suite.
+
+    Args:
+        names: of suites, or paths of files.
+        limit: number of problems of each suite, from its beginning; None takes all.
+        synthetic: seeds and number of the problems of the suite `synthetic`.
+
+    Raises:
+        ConfigError: an unknown name, a suite without problems, or two of one name.
+        CurriculumError: a file cannot be read.
+    """
+    suites = [_load(name, limit, synthetic) for name in names]
+    repeated = {suite.name for suite in suites if sum(s.name == suite.name for s in suites) > 1}
+    if repeated:
+        raise ConfigError(f"--suite: two suites are called {', '.join(sorted(repeated))}")
+    return suites
+
+
+def _load(name: str, limit: int | None, synthetic: DataConfig) -> Suite:
+    if name == SYNTHETIC:
+        heldout = load_dataset(synthetic).heldout
+        seed, per_tier = synthetic.heldout_seed, synthetic.heldout_per_tier
+        source = {"format": SYNTHETIC, "seed": seed, "per_tier": per_tier, "left_out": {}}
+        return _suite(name, heldout[:limit], source)
+    known = KNOWN.get(name)
+    path = Path(name) if known is None else _find(name, known)
+    if not path.exists():
+        raise ConfigError(_unknown(name))
+    skipped = Skipped()
+    format = detect(path)
+    problems: Iterator[Problem] = read_source(path, format, skipped=skipped)
+    if known is not None:
+        problems = (problem for problem in problems if known.number(_number(problem.id)))
+    kept = list(islice(problems, limit))
+    left_out = {field: [count, skipped.examples[field][0]] for field, count in
+                skipped.counts.items()}  # fmt: skip
+    source = {"path": str(path), "format": format.name, "left_out": left_out}
+    if path.is_file():
+        with path.open("rb") as file:
+            source["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _suite(name if known else _stem(path), kept, source)
+
+
+def _suite(name: str, problems: Sequence[Problem], source: dict[str, Any]) -> Suite:
+    if not problems:
+        raise ConfigError(f"--suite {name}: no problem in it")
+    digests = {
+        problem.id: hashlib.sha256(dump_problem(problem).encode()).hexdigest()[:16]
+        for problem in problems
+    }
+    whole = hashlib.sha256("".join(digests.values()).encode()).hexdigest()
+    return Suite(name, tuple(problems), digests, {**source, "problems_sha256": whole})
+
+
+def _find(name: str, known: KnownSuite) -> Path:
+    root = os.environ.get(DATA)
+    if not root:
+        raise ConfigError(
+            f"--suite {name}: {DATA} is not set; set it to the folder that holds "
+            f"{known.paths[0]}, or give the path of the file instead of the name"
+        )
+    for path in known.paths:
+        if (Path(root) / path).exists():
+            return Path(root) / path
+    raise ConfigError(
+        f"--suite {name}: none of {', '.join(known.paths)} in {root} ({DATA}); put the published "
+        f"file there, or give its path instead of the name"
+    )
+
+
+def _unknown(name: str) -> str:
+    known = ", ".join([*KNOWN, SYNTHETIC])
+    what = "is not found by its name" if name in _OTHERS else "no such file, and no suite"
+    return (
+        f"--suite {name}: {what}; known are {known}, and the path of any file that "
+        f"`stepcoder data convert` reads"
+    )
+
+
+def _number(problem_id: str) -> int:
+    last = problem_id.rpartition("/")[2]
+    return int(last) if last.isdigit() else -1
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
+def task_id(problem: Problem) -> str:
+    """A problem's id as EvalPlus writes it: `Mbpp/2` for `mbpp/2`."""
+    prefix, slash, number = problem.id.partition("/")
+    return f"Mbpp{slash}{number}" if prefix == "mbpp" and slash else problem.id

@@ -1,0 +1,63 @@
+"""The figures of a suite, by tier and over all and judged samples."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.evaluation.figures import ProblemCounts, suite_figures
+from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
+from sandbox import Outcome
+
+
+def counts(problem: str, tier: str, samples: int, passed: int, judged: int) -> ProblemCounts:
+    return ProblemCounts(problem, tier, "digest", samples, passed, judged)
+
+
+def verdict(number: int, outcome: Outcome, error: str | None = None) -> SampleVerdict:
+    return SampleVerdict(SampleKey("s", "p", number), outcome, error)
+
+
+def test_an_infrastructure_error_counts_among_all_samples_and_not_among_the_judged() -> None:
+    rows = [
+        counts("a", "introductory", 2, 1, 1),
+        counts("b", "introductory", 2, 2, 2),
+        counts("c", "interview", 2, 0, 0),
+    ]
+    pass_at_1 = suite_figures(rows, [], [], [1])["pass_at_k"]["1"]
+    estimates = {
+        view: {tier: interval["estimate"] for tier, interval in intervals.items()}
+        for view, intervals in pass_at_1.items()
+    }
+    assert estimates == {
+        "all": {"introductory": 0.75, "interview": 0.0, "overall": 0.5},
+        "judged": {"introductory": 1.0, "overall": 1.0},
+    }
+    assert pass_at_1["judged"]["overall"]["problems"] == 2
+
+
+def test_tiers_are_named_where_there_are_several() -> None:
+    rows = [counts("a", "interview", 1, 1, 1)]
+    assert set(suite_figures(rows, [], [], [1])["pass_at_k"]["1"]["all"]) == {"overall"}
+
+
+def test_shares_are_of_all_samples() -> None:
+    verdicts = [
+        verdict(0, Outcome.passed),
+        verdict(1, Outcome.runtime_error, "ModuleNotFoundError: No module named 'numpy.linalg'"),
+        verdict(2, Outcome.runtime_error, "NameError: name 'x' is not defined"),
+        verdict(3, Outcome.infra_error, "ModuleNotFoundError: No module named 'docker'"),
+    ]
+    samples = [
+        GeneratedSample(SampleKey("s", "p", n), "p", "", "text", None, reason, 1, tokens)
+        for n, reason, tokens in ((0, "stop", 2), (1, "length", 6), (2, "stop", 1), (3, "stop", 3))
+    ]
+    figures = suite_figures([counts("p", "interview", 4, 1, 3)], samples, verdicts, [1, 2])
+    assert figures["outcomes"]["passed"] == figures["infra_errors"] == 0.25
+    assert figures["outcomes"]["runtime_error"] == 0.5
+    assert figures["missing_libraries"] == 0.25
+    assert figures["libraries"] == {"numpy": 1}
+    assert figures["runtime_errors"] == {"ModuleNotFoundError": 1, "NameError": 1}
+    assert figures["truncated"] == 0.25
+    assert figures["completion_tokens"] == 3.0
+    assert figures["longest_completion"] == 6
+    assert figures["pass_at_k"]["2"]["all"]["overall"]["estimate"] == pytest.approx(0.5)

@@ -1,0 +1,77 @@
+"""Comparing two evaluations: paired by problem, on the same data only."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from actors.evaluation.figures import ProblemCounts, suite_figures
+from deploy.errors import ConfigError
+from deploy.evaluation.comparison import compare
+from deploy.evaluation.folder import EvaluationFolder
+from deploy.report.evaluation_table import print_comparison
+
+
+def evaluation(
+    root: Path, passed: dict[str, int], samples: int = 1, suite: str = "s", digest: str = "d"
+) -> EvaluationFolder:
+    folder = EvaluationFolder(root)
+    root.mkdir()
+    counts = [
+        ProblemCounts(name, "interview", digest, samples, number, samples)
+        for name, number in passed.items()
+    ]
+    folder.write_problems({suite: counts})
+    figures = suite_figures(counts, [], [], [1])
+    folder.result.write_text(json.dumps({"suites": {suite: figures}}))
+    return folder
+
+
+def test_problems_are_paired(tmp_path: Path) -> None:
+    a = evaluation(tmp_path / "a", {"p0": 1, "p1": 0, "p2": 0, "p3": 1, "only-a": 1})
+    b = evaluation(tmp_path / "b", {"p3": 0, "p2": 1, "p1": 1, "p0": 1, "b0": 0, "b1": 0})
+    [row] = compare(a, b)
+    assert (row.won, row.lost, row.unpaired) == (("p1", "p2"), ("p3",), 3)
+    assert (row.a.estimate, row.b.estimate, row.difference.estimate) == (0.5, 0.75, 0.25)
+    assert row.difference.low < 0.25 < row.difference.high
+    text = io.StringIO()
+    print_comparison([row], a.root, b.root, Console(file=text, width=120))
+    assert "+25.0" in text.getvalue()
+    assert "won: p1, p2" in text.getvalue()
+    assert "3 problems are in one of them only" in text.getvalue()
+
+
+def test_pairing_shows_a_difference_that_two_separate_intervals_hide(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(200)]
+    a = evaluation(tmp_path / "a", {name: int(i < 100) for i, name in enumerate(names)})
+    b = evaluation(tmp_path / "b", {name: int(i < 110) for i, name in enumerate(names)})
+    [row] = compare(a, b)
+    assert row.b.low < row.a.high
+    assert row.difference.low > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"digest": "other"}, "1 problems have the same id and another content, such as p0"),
+        ({"suite": "t"}, "there is no suite in both"),
+        ({"passed": {"q0": 1}}, "no problem is in both"),
+    ],
+)
+def test_what_cannot_be_paired_is_refused(
+    tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    a = evaluation(tmp_path / "a", {"p0": 1})
+    b = evaluation(tmp_path / "b", **{"passed": {"p0": 1}, **fields})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=message):
+        compare(a, b)
+
+
+def test_an_evaluation_that_has_not_finished_is_refused(tmp_path: Path) -> None:
+    finished = evaluation(tmp_path / "a", {"p0": 1})
+    with pytest.raises(ConfigError, match="no finished evaluation there"):
+        compare(finished, EvaluationFolder(tmp_path / "absent"))

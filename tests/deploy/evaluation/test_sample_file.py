@@ -1,0 +1,106 @@
+"""Samples in EvalPlus' form, and in our own, are read for the problems of the suites."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.evaluation.sample_log import SampleLog
+from curriculum.errors import BadRecord
+from curriculum.problem import Problem, Test
+from deploy.errors import ConfigError
+from deploy.evaluation.sample_file import read_samples
+from deploy.evaluation.suites import Suite
+
+
+def problem(number: int, **fields: Any) -> Problem:
+    return Problem(
+        id=f"mbpp/{number}",
+        question="q",
+        solution="def f(x):\n    return x\n",
+        fn_name="f",
+        tests=(Test(input=[1], output=1),),
+        **fields,
+    )
+
+
+PROBLEMS = (
+    problem(2, preamble="import math\n"),
+    problem(3, starter_code="def f(x):\n"),
+)
+SUITE = Suite("mbpp", PROBLEMS, {p.id: "d" for p in PROBLEMS}, {})
+
+
+def write(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def test_evalplus_samples_are_numbered_by_problem_and_run_behind_the_preamble(
+    tmp_path: Path,
+) -> None:
+    path = write(
+        tmp_path / "s.jsonl",
+        {"task_id": "Mbpp/2", "solution": "a = 1\n"},
+        {"task_id": "Mbpp/3", "completion": "    return x\n"},
+        {"task_id": "mbpp/2", "solution": "import math\nb = 1\n", "_identifier": "x"},
+    )
+    samples = read_samples(path, [SUITE])
+    assert [(s.task_id, s.key.number, s.solution) for s in samples] == [
+        ("Mbpp/2", 0, "import math\na = 1\n"),
+        ("Mbpp/3", 0, "def f(x):\n    return x\n"),
+        ("Mbpp/2", 1, "import math\nb = 1\n"),
+    ]
+
+
+def test_our_own_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "s.jsonl",
+        {"task_id": "Mbpp/2", "solution": "a = 1\n"},
+        {"task_id": "Mbpp/3", "solution": "b = 1\n"},
+    )
+    log = SampleLog(tmp_path)
+    (tmp_path / "log").mkdir()
+    log = SampleLog(tmp_path / "log")
+    for sample in read_samples(path, [SUITE]):
+        log.add_sample(sample)
+    again = read_samples(log.samples_path, [SUITE])
+    assert [s.solution for s in again] == [s.solution for s in log.samples.values()]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [{"task_id": "HumanEval/0", "solution": ""}],
+            "line 1: task_id 'HumanEval/0' is no problem",
+        ),
+        ([{"task_id": "Mbpp/2", "code": "x"}], "line 1: no `solution`"),
+        ([{"task_id": "Mbpp/2", "completion": "x"}], "line 1: no `solution`"),
+        (
+            [{"task_id": "Mbpp/2", "solution": ""}],
+            "1 of 2 problems of mbpp have no sample, such as",
+        ),
+    ],
+)
+def test_samples_that_would_give_a_wrong_figure_are_refused(
+    tmp_path: Path, rows: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_samples(write(tmp_path / "s.jsonl", *rows), [SUITE])
+
+
+def test_a_line_that_is_no_object_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text("[1]\n")
+    with pytest.raises(BadRecord, match="line 1: record: expected a JSON object"):
+        read_samples(path, [SUITE])
+
+
+def test_with_a_limit_samples_of_other_problems_are_left_out(tmp_path: Path) -> None:
+    rows = [{"task_id": f"Mbpp/{n}", "solution": ""} for n in (2, 3, 4)]
+    path = write(tmp_path / "s.jsonl", *rows)
+    assert [s.task_id for s in read_samples(path, [SUITE], limited=True)] == ["Mbpp/2", "Mbpp/3"]

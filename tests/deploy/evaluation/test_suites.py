@@ -1,0 +1,94 @@
+"""Suites are found by name or by file, and say what they hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from curriculum import synthetic_problems
+from curriculum.config import DataConfig
+from curriculum.datasets.problem_file import write_problems
+from deploy.errors import ConfigError
+from deploy.evaluation.suites import DATA, load_suites, task_id
+
+SYNTHETIC = DataConfig(heldout_per_tier=2)
+
+
+def mbpp(number: int) -> dict[str, object]:
+    return {
+        "task_id": number,
+        "text": f"Write a function to add {number} to a number.",
+        "code": f"def add(a):\n    return a + {number}\n",
+        "test_list": [f"assert add({a}) == {a + number}" for a in (0, 1, 2)],
+    }
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of data sets, as STEPCODER_DATA names it."""
+    monkeypatch.setenv(DATA, str(tmp_path))
+    (tmp_path / "mbpp").mkdir()
+    rows = "".join(f"{json.dumps(mbpp(number))}\n" for number in (2, 10, 11, 510, 511))
+    (tmp_path / "mbpp" / "mbpp.jsonl").write_text(rows)
+    return tmp_path
+
+
+def test_a_suite_is_found_by_its_name_and_holds_its_part_of_the_file(data: Path) -> None:
+    whole, part = load_suites(["mbpp", "mbpp-test"], None, SYNTHETIC)
+    assert [p.id for p in whole.problems] == [f"mbpp/{n}" for n in (2, 10, 11, 510, 511)]
+    assert [p.id for p in part.problems] == ["mbpp/11", "mbpp/510"]
+    assert whole.data["sha256"] == part.data["sha256"]
+    assert whole.data["problems_sha256"] != part.data["problems_sha256"]
+    assert [task_id(p) for p in part.problems] == ["Mbpp/11", "Mbpp/510"]
+
+
+def test_a_limit_takes_the_first_problems_of_each_suite(data: Path) -> None:
+    suites = load_suites(["mbpp", "synthetic"], 2, SYNTHETIC)
+    assert [len(suite.problems) for suite in suites] == [2, 2]
+
+
+def test_a_file_is_a_suite_named_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.v2.jsonl.gz"
+    write_problems(tmp_path / "mine.jsonl", synthetic_problems(seed=3, per_tier=1))
+    path.write_bytes(gzip.compress((tmp_path / "mine.jsonl").read_bytes()))
+    [suite] = load_suites([str(path)], None, SYNTHETIC)
+    assert suite.name == "mine.v2"
+    assert suite.data["format"] == "stepcoder"
+    assert len(suite.digests) == len(suite.problems) == 3
+
+
+def test_records_that_cannot_be_read_are_counted(data: Path) -> None:
+    path = data / "mbpp" / "mbpp.jsonl"
+    path.write_text(path.read_text() + json.dumps(mbpp(600) | {"test_list": []}) + "\n")
+    [suite] = load_suites(["mbpp"], None, SYNTHETIC)
+    [(field, (count, example))] = suite.data["left_out"].items()
+    assert (field, count) == ("test_list", 1)
+    assert "record 5" in example or "line 6" in example
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["humaneval"],
+            r"humaneval: none of humaneval/HumanEval.jsonl.gz.* in .* \(STEPCODER_DATA",
+        ),
+        (["humaneval+"], r"humaneval\+: is not found by its name; known are humaneval, mbpp"),
+        (["absent.jsonl"], "absent.jsonl: no such file, and no suite; known are "),
+        (["mbpp", "mbpp"], "two suites are called mbpp"),
+    ],
+)
+def test_a_suite_that_is_not_there_is_refused_with_the_remedy(
+    data: Path, names: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_suites(names, None, SYNTHETIC)
+
+
+def test_without_a_data_folder_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DATA, raising=False)
+    with pytest.raises(ConfigError, match="STEPCODER_DATA is not set; set it to the folder"):
+        load_suites(["mbpp"], None, SYNTHETIC)
