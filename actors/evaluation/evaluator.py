@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +22,9 @@ from curriculum.problem import Problem
 from curriculum.program import assemble
 from curriculum.prompt import Prompt
 from learner.tokenizer import completion_text
-from sandbox import Job, Limits
+from sandbox import Job, Limits, Outcome
+
+logger = logging.getLogger(__name__)
 
 _JOBS_PER_SLOT = 4
 """Programs with the pool, per sandbox slot: a slot never waits for the driver."""
@@ -110,6 +113,8 @@ class Evaluator:
             started = time.monotonic()
             async for completion in fleet.generate(requests):
                 task, number = task_of[completion.sample_id]
+                if completion.refusal:
+                    logger.warning("%s, sample %d: %s", task.task_id, number, completion.refusal)
                 sample = generated_sample(task, number, completion, token_bytes)
                 self._log.add_sample(sample)
                 self.generation.tokens += len(completion.token_ids)
@@ -150,9 +155,13 @@ class Evaluator:
     ) -> None:
         key = sample.key
         problem = self._problems[key.suite, key.problem]
-        async with slots:
-            job = Job.for_program(problem, sample.solution, self._limits, id=f"{key.number}")
-            verdict = SampleVerdict.of(key, await pool.run(job))
+        if sample.finish_reason == "refused":
+            error = "the engine refused the prompt"
+            verdict = SampleVerdict(key, Outcome.infra_error, error)
+        else:
+            async with slots:
+                job = Job.for_program(problem, sample.solution, self._limits, id=f"{key.number}")
+                verdict = SampleVerdict.of(key, await pool.run(job))
         self._log.add_verdict(verdict)
         self._on_sample(verdict)
 

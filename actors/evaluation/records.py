@@ -36,7 +36,7 @@ class GeneratedSample:
     program_bytes: tuple[int, int] | None = None
     """The range of the completion, in UTF-8, that is in the program."""
     finish_reason: str | None = None
-    """`stop` or `length`, as in `Completion`."""
+    """`stop`, `length` or `refused`, as in `Completion`."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

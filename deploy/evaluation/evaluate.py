@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,13 @@ from actors.evaluation.evaluator import Evaluator, Generation, Sampling, Task
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
 from curriculum.files import write_atomic
-from curriculum.prompt import PromptEncoder
+from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK, cut
 from deploy.config import RunConfig
 from deploy.evaluation.engines import EvaluationActors, evaluation_actors
 from deploy.evaluation.folder import EvaluationFolder
 from deploy.evaluation.options import Options
-from deploy.evaluation.provenance import Provenance
+from deploy.evaluation.provenance import Provenance, SuitePrompts
 from deploy.evaluation.result import write_result
 from deploy.evaluation.sample_file import read_samples
 from deploy.evaluation.settings import EvaluationSettings, evaluation_config
@@ -74,8 +75,8 @@ def evaluate(options: Options, profile: Path | None, overrides: Sequence[str]) -
     work = _Work(options, settings.sampling, suites, log, config, subject, tokenizer)
     provenance = Provenance(
         settings=settings,
-        template=tokenizer.chat_template if config.prompt.style == "chat" else None,
-        example_prompt=work.example_prompt,
+        chat_template=tokenizer.chat_template if config.prompt.style == "chat" else None,
+        prompts=work.prompts,
         prompts_without_room=work.prompts_without_room,
         processes=folder.processes,
     )
@@ -107,8 +108,8 @@ class _Work:
         self._tasks: list[Task] = []
         self._token_bytes: list[bytes] = []
         self._total = len(log.samples)
-        self.example_prompt: str | None = None
-        """The first prompt, as the model reads it."""
+        self.prompts: dict[str, SuitePrompts] = {}
+        """By suite."""
         self.prompts_without_room = 0
         """Prompts that leave no room for a completion."""
         if sampling is not None:
@@ -116,7 +117,9 @@ class _Work:
             encoder = PromptEncoder(tokenizer, self._token_bytes, config.prompt)
             self._tasks = list(_tasks(suites, encoder))
             self._total = len(self._tasks) * sampling.samples
-            self.example_prompt = tokenizer.decode(self._tasks[0].prompt.ids)
+            self.prompts = {
+                suite.name: _prompts_of(suite, self._tasks, encoder) for suite in suites
+            }
             lengths = [len(task.prompt.ids) for task in self._tasks]
             needed = max(16, max(lengths) + sampling.max_new_tokens)
             context_len = min(needed, subject.context_len())
@@ -234,6 +237,16 @@ def _tasks(suites: Sequence[Suite], encoder: PromptEncoder) -> Iterator[Task]:
         for problem in suite.problems:
             prompt = encoder.encode(cut(problem, FULL_TASK, frozenset()))
             yield Task(suite.name, problem, task_id(problem), prompt)
+
+
+def _prompts_of(suite: Suite, tasks: Sequence[Task], encoder: PromptEncoder) -> SuitePrompts:
+    digest = hashlib.sha256()
+    for task in tasks:
+        if task.suite == suite.name:
+            digest.update(f"{task.task_id} {task.prompt.ids}\n".encode())
+    first = cut(suite.problems[0], FULL_TASK, frozenset())
+    template = encoder.renderer.render(first).template
+    return SuitePrompts(template, digest.hexdigest(), encoder.encode_with_text(first)[1])
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,27 @@ from deploy.versions import git_commit, package_versions
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
+@dataclass(frozen=True)
+class SuitePrompts:
+    """The prompts of one suite."""
+
+    template: str
+    """The template of the first one; `prompt.template` may choose by the problem's source."""
+    sha256: str
+    """Of the token ids of all of them."""
+    example: str
+    """The first one, as the model reads it."""
+
+
 @dataclass
 class Provenance:
     """Settings, template, versions and costs; the last two of all processes that took part."""
 
     settings: EvaluationSettings
-    template: str | None
-    """The tokenizer's chat template where prompts are chats."""
-    example_prompt: str | None
-    """The first prompt, as the model reads it."""
+    chat_template: str | None
+    """The tokenizer's, where prompts are chats."""
+    prompts: dict[str, SuitePrompts]
+    """By suite; empty where no model generates."""
     prompts_without_room: int
     """Prompts as long as the model's context; their samples are empty."""
     processes: Path
@@ -63,8 +75,8 @@ class Provenance:
             "prompt": prompt
             and {
                 **prompt,
-                "template_sha256": self.template and _sha256(self.template),
-                "example": self.example_prompt,
+                "chat_template_sha256": self.chat_template and _sha256(self.chat_template),
+                "suites": {name: asdict(prompts) for name, prompts in self.prompts.items()},
                 "without_room": self.prompts_without_room,
             },
             "answer": self.settings.answer,

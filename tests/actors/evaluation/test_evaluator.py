@@ -18,7 +18,8 @@ from actors.evaluation.evaluator import Evaluator, Sampling, Task, sample_seed
 from actors.evaluation.records import SampleKey
 from actors.evaluation.sample_log import SampleLog
 from actors.rollout.samples import Completion, Request
-from curriculum import PromptConfig, PromptEncoder, cut, synthetic_problems
+from curriculum import PromptConfig, cut, synthetic_problems
+from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK
 from learner.tokenizer import token_bytes, train_tokenizer
 from sandbox import Job, Limits, Outcome, Verdict
