@@ -15,12 +15,12 @@ from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
 from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
-from learner.config import LearnerConfig, OptimizerConfig
+from learner.config import CriticOptimizerConfig, LearnerConfig, OptimizerConfig
 from learner.trajectory import Trajectory, TrajectoryGroup
 
 DEADLINE_S = 180.0
 LEARNING = LearnerConfig(
-    policy=OptimizerConfig(lr=1e-2), critic=OptimizerConfig(lr=1e-3), minibatch_size=8
+    policy=OptimizerConfig(lr=1e-2), critic=CriticOptimizerConfig(lr=1e-3), minibatch_size=8
 )
 
 
