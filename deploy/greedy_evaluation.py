@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from curriculum.problem import Problem
 from curriculum.program import assemble
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK, cut
 from deploy.config import RunConfig
+from learner.models.published import load_tokenizer
 from learner.tokenizer import completion_text, token_bytes
 from sandbox import Job, Outcome, Sandbox
 
@@ -34,7 +35,7 @@ def greedy_pass_rate(
     Returns:
         `asked` and `solved` problems, and their ratio `pass_rate`.
     """
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer: Any = load_tokenizer(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
     table = token_bytes(tokenizer)
     encoder = PromptEncoder(tokenizer, table, config.prompt)

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from actors.runs.folder import RunFolder
 from deploy.config import RunConfig, differing_keys, load_config
 from deploy.errors import ConfigError
 from learner.config import FREE_SETTINGS
+from learner.models.source import ModelSource
 
 RESUME_MAY_CHANGE = ("loop.", "placement.", "pool.", "runs_dir")
 """Keys (or their beginnings) that a resumed run may change, beside those of the learner that do not
 change what is learned: how long, on which resources and in which folder the run goes on."""
 
 
-def check_model_folder(path: Path) -> None:
-    """Refuse a folder that holds no Hugging Face model.
-
-    Raises:
-        ConfigError: names the folder and the file that is missing.
-    """
-    for needed in ("config.json", "tokenizer.json"):
-        if not (path / needed).is_file():
-            raise ConfigError(
-                f"model.path {path}: no {needed} there; expected a Hugging Face model folder "
-                f"(config.json, *.safetensors, tokenizer.json)"
-            )
-
-
-def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: bool) -> None:
+def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: bool) -> RunConfig:
     """Refuse a run folder that this run must not write to.
+
+    Returns:
+        The configuration; where a run is resumed, with `model.path` at the commit that it began
+        with.
 
     Raises:
         ConfigError: the folder holds another run, there is no checkpoint to resume, or the run to
@@ -40,18 +33,53 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
             raise ConfigError(
                 f"--resume: no checkpoint in {folder.checkpoints}; start the run without --resume"
             )
-        _check_same_run(folder, config)
+        former = load_config(folder.config)
+        config = _with_former_commit(config, former)
+        _check_same_run(folder, former, config)
     elif folder.in_use() and not overwrite:
         raise ConfigError(
             f"{folder.root} holds another run: choose another --name, continue it with --resume, "
             f"or replace it with --overwrite"
         )
+    elif config.model.path and Path(config.model.path).resolve().is_relative_to(
+        folder.root.resolve()
+    ):
+        raise ConfigError(
+            f"model.path {config.model.path} lies in {folder.root}, which this run would replace: "
+            f"choose another --name, or move the model out of it"
+        )
+    return config
 
 
-def _check_same_run(folder: RunFolder, config: RunConfig) -> None:
+def recorded_result(folder: RunFolder, config: RunConfig) -> dict[str, Any] | None:
+    """The result of a run that has done all its steps; None where there is something left to do."""
+    if not folder.result.is_file():
+        return None
+    result = json.loads(folder.result.read_text())
+    return result if result["steps"] >= config.loop.steps else None
+
+
+def _with_former_commit(config: RunConfig, former: RunConfig) -> RunConfig:
+    """A name on the hub, whose revision may have moved, at the commit of the run to resume.
+
+    A folder is compared by its absolute path.
+    """
+    path, earlier = config.model.path, former.model.path
+    if path is None or earlier is None or path == earlier:
+        return config
+    source, recorded = ModelSource(path).hub_name, ModelSource(earlier).hub_name
+    if source is None:
+        path = str(Path(path).absolute())
+    elif recorded is not None and source[0] == recorded[0]:
+        path = earlier
+    model = config.model.model_copy(update={"path": path})
+    return config.model_copy(update={"model": model})
+
+
+def _check_same_run(folder: RunFolder, former: RunConfig, config: RunConfig) -> None:
     changed = [
         key
-        for key in differing_keys(load_config(folder.config), config)
+        for key in differing_keys(former, config)
         if not key.startswith(RESUME_MAY_CHANGE)
         and key.removeprefix("learner.") not in FREE_SETTINGS
     ]

@@ -120,27 +120,15 @@ def load_encoder(config: RunConfig, model_dir: Path) -> PromptEncoder:
         ConfigError: the tokenizer cannot be read.
         CurriculumError: tokenizer or template cannot do what the style needs.
     """
-    from transformers import AutoTokenizer
-
     from learner.errors import ModelError
+    from learner.models.published import load_tokenizer
     from learner.tokenizer import token_bytes
 
-    if not (model_dir / "tokenizer.json").is_file():
-        raise ConfigError(
-            f"{model_dir}: no tokenizer.json there; expected a Hugging Face folder with "
-            f"tokenizer.json and tokenizer_config.json"
-        )
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
+        tokenizer = load_tokenizer(model_dir, config.model.trust_remote_code)
         table = token_bytes(tokenizer)
     except ModelError as error:
-        raise ConfigError(f"{model_dir}: {error}") from error
-    except Exception as error:  # a damaged tokenizer.json raises bare exceptions
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(
-            f"{model_dir}: its tokenizer cannot be read: {reason}; expected a Hugging Face folder "
-            f"with tokenizer.json and tokenizer_config.json"
-        ) from error
+        raise ConfigError(str(error)) from error
     return PromptEncoder(tokenizer, table, config.prompt)
 
 

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from actors.cluster.connect import Cluster
 from actors.cluster.placement import Placement
 from actors.learners.group import LearnerGroup
@@ -29,6 +27,8 @@ from curriculum.schedule.make import make_schedule
 from deploy.config import RunConfig
 from deploy.prompt_fit import PromptFit
 from deploy.versions import git_commit, package_versions
+from learner.models.published import leading_ids, load_tokenizer
+from learner.models.source import ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Run:
         fit: PromptFit,
         cluster: Cluster,
         placement: Placement,
-        model_dir: Path,
+        model: ModelSource,
     ) -> None:
         """Create the actors in their places; nothing is loaded yet.
 
@@ -60,16 +60,16 @@ class Run:
             fit: what it trains and is evaluated on.
             cluster: the Ray cluster that it is connected to.
             placement: the places reserved for its actors.
-            model_dir: the Hugging Face folder of the policy it starts from.
+            model: the policy it starts from, on every node that has an actor.
         """
         self._config = config
         self._folder = folder
         self._placement = placement
-        self._model_dir = model_dir
+        self._model = model
         self._versions = package_versions()
         self._isolation = "unknown"
         self._backend = _weights_backend(config, cluster.gpu)
-        self._tokenizer = AutoTokenizer.from_pretrained(model_dir)
+        self._tokenizer = load_tokenizer(model.description(), model.trust_remote_code)
         self._log = MetricsLog(folder, config.name)
 
         self._pool = SandboxPool.create(config.sandbox, config.pool, config.name, placement.sandbox)
@@ -174,9 +174,9 @@ class Run:
 
     async def _start_models(self) -> list[dict[str, str]]:
         """Load engines and learner; returns the versions of packages that each runs."""
-        engines = self._fleet.start(self._model_dir, self._backend)
+        engines = self._fleet.start(self._model, self._backend)
         ranks = self._learner.start(
-            self._model_dir, self._config.rollout.temperature, self._folder.faults
+            self._model, self._config.rollout.temperature, self._folder.faults
         )
         if not self._config.placement.colocate:
             of_engines, of_ranks = await asyncio.gather(engines, ranks)
@@ -228,7 +228,9 @@ class Run:
 def parity_sequences(problems: Sequence[Problem], tokenizer: Any, longest: int) -> list[list[int]]:
     """Token ids of the first problems with their canonical solutions, each below `longest`."""
     texts = [f"{p.question}\n{p.solution}" for p in problems[:PARITY_PROBLEMS]]
-    return [tokenizer.encode(text, add_special_tokens=False)[: longest - 1] for text in texts]
+    begin = list(leading_ids(tokenizer))
+    encoded = (begin + tokenizer.encode(text, add_special_tokens=False) for text in texts)
+    return [ids[: longest - 1] for ids in encoded]
 
 
 def _weights_backend(config: RunConfig, gpu: bool) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
 
 from actors.cluster.connect import Cluster, connect
 from actors.cluster.placement import Placement, reserve
+from actors.models.fetch import fetch_on_nodes
 from actors.runs.folder import RunFolder, checkpoint_step
 from actors.runs.logs import collect_logs
 from actors.training.warm_start import warm_start
@@ -20,9 +21,13 @@ from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.files import write_atomic
 from curriculum.synthetic.corpus import noisy_corpus
 from deploy.config import RunConfig
-from deploy.preflight import check_folder, check_model_folder
+from deploy.model_check import check_model
+from deploy.preflight import check_folder, recorded_result
 from deploy.prompt_fit import fit_prompts
 from deploy.run import Run
+from learner.models.source import ModelSource
+
+logger = logging.getLogger(__name__)
 
 
 def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
@@ -42,13 +47,22 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         RunFailed: Ray did not start, or an actor failed; the message names it.
         TimeoutError: an actor did not answer in time; the message names it.
     """
-    if config.model.path is not None:
-        check_model_folder(Path(config.model.path))
     folder = RunFolder(config.runs_dir.absolute() / config.name)
-    check_folder(folder, config, resume, overwrite)
+    config = check_folder(folder, config, resume, overwrite)
+    if resume and (finished := recorded_result(folder, config)) is not None:
+        logger.warning(
+            "%s ended at step %d: there is nothing to resume, and nothing was changed; raise "
+            "loop.steps to go on",
+            folder.root,
+            config.loop.steps,
+        )
+        return finished
+    if config.model.path is not None:
+        config = check_model(config)
     dataset = load_dataset(config.data)
     # A model that exists has its tokenizer, so that its prompts are looked at before Ray starts.
-    fit = fit_prompts(config, dataset, Path(config.model.path)) if config.model.path else None
+    given = _given_model(config)
+    fit = fit_prompts(config, dataset, given.description()) if given else None
     cluster = connect(config.placement, config.rollout, config.pool)
     try:
         placement = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
@@ -56,10 +70,11 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
             folder.clear()
         with collect_logs(folder.log), notes_on_continuing(folder):
             write_atomic(folder.config, config.to_yaml())
-            model_dir, warm_start_s = _first_policy(config, dataset, cluster, placement)
-            fit = fit or fit_prompts(config, dataset, model_dir)
+            model, warm_start_s = _first_policy(config, dataset, cluster, placement)
+            fit = fit or fit_prompts(config, dataset, model.description())
             fit.log()
-            run = Run(config, folder, fit, cluster, placement, model_dir)
+            fetch_on_nodes(model, placement.model_nodes())
+            run = Run(config, folder, fit, cluster, placement, model)
             checkpoint = folder.latest() if resume else None
             result = asyncio.run(run.train(checkpoint, warm_start_s))
         write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
@@ -70,13 +85,13 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
 
 def _first_policy(
     config: RunConfig, dataset: DataSet, cluster: Cluster, placement: Placement
-) -> tuple[Path, float]:
-    """The folder of the policy to start from, and the time of its warm start [seconds]."""
-    if config.model.path is not None:
-        return Path(config.model.path).absolute(), 0.0
+) -> tuple[ModelSource, float]:
+    """The policy to start from, and the time of its warm start [seconds]."""
+    if (given := _given_model(config)) is not None:
+        return given, 0.0
     heldout_questions = {problem.question for problem in dataset.heldout}
     pairs = noisy_corpus(config.data.corpus_seed, config.data.corpus_size, heldout_questions)
-    return warm_start(
+    folder, seconds = warm_start(
         list(pairs),
         config.model,
         config.sft,
@@ -85,6 +100,12 @@ def _first_policy(
         options=placement.learner(0),
         cache=config.runs_dir.absolute() / "cache",
     )
+    return ModelSource(str(folder)), seconds
+
+
+def _given_model(config: RunConfig) -> ModelSource | None:
+    path = config.model.path
+    return None if path is None else ModelSource(path, config.model.trust_remote_code)
 
 
 @contextmanager

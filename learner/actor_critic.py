@@ -9,7 +9,8 @@ from torch import Tensor
 from learner.config import LearnerConfig
 from learner.models.batch import TokenBatch, plan_step, token_batch
 from learner.models.lora import adapters_off
-from learner.models.pretrained import load_critic, load_policy, load_tokenizer
+from learner.models.pretrained import check_vocabulary, load_critic, load_policy
+from learner.models.published import load_tokenizer
 from learner.zero.distributed import device, ensure_distributed, torch_dtype
 from learner.zero.engine import Engine
 from learner.zero.export import save_policy
@@ -28,29 +29,39 @@ class ActorCritic:
             its tokenizer or the configuration.
     """
 
-    def __init__(self, config: LearnerConfig, model_dir: Path, rollout_temperature: float) -> None:
+    def __init__(
+        self,
+        config: LearnerConfig,
+        model_dir: Path,
+        rollout_temperature: float,
+        trust_remote_code: bool = False,
+    ) -> None:
         self._rank, self._world_size = ensure_distributed()
         self._config = config
         self._temperature = rollout_temperature
         self._device = device()
         self._dtype = dtype = torch_dtype(config.dtype)
         folder, recompute = Path(model_dir), config.gradient_checkpointing
+        trust = trust_remote_code
         policy = load_policy(
-            folder, dtype, checkpointing=recompute, lora=config.lora, seed=config.seed
+            folder, dtype, False, recompute, config.lora, config.seed, trust_remote_code=trust
         )
-        self._tokenizer = load_tokenizer(folder, policy.model)
+        self._tokenizer = load_tokenizer(folder, trust)
+        check_vocabulary(self._tokenizer, policy.model)
         self._vocabulary = policy.model.get_input_embeddings().weight.shape[0]
         self._model = policy.model
         self._policy = Engine(policy, config.policy, config.zero, dtype)
         self._critic: Engine | None = None
         if config.advantage == "gae":
             critic = load_critic(
-                folder, dtype, config.critic_layers, recompute, config.lora, config.seed
+                folder, dtype, config.critic_layers, recompute, config.lora, config.seed, trust
             )
             self._critic = Engine(critic, config.critic, config.zero, dtype)
         self._reference: FrozenModel | None = None
         if config.kl_coefficient and not config.lora.rank:
-            self._reference = FrozenModel(load_policy(folder, dtype), config.zero, dtype)
+            self._reference = FrozenModel(
+                load_policy(folder, dtype, trust_remote_code=trust), config.zero, dtype
+            )
 
     @torch.no_grad()
     def _scores(self, batch: TokenBatch) -> Tensor:

@@ -16,9 +16,12 @@ class ModelConfig(_Config):
     """The policy to start from: a model folder, or the shape of a small Llama to create."""
 
     path: str | None = None
-    """Folder of a Hugging Face model with its tokenizer; if null, a model is created from the
-    fields below.
+    """Folder of a Hugging Face model with its tokenizer, or its name on the hub with an optional
+    revision, such as Qwen/Qwen2.5-Coder-0.5B@main; if null, a model is created from the fields
+    below.
     """
+    trust_remote_code: bool = False
+    """Whether Python files that come with the model may run. Read them first."""
     hidden_size: int = Field(default=128, gt=0)
     """Width of the residual stream."""
     layers: int = Field(default=4, gt=0)

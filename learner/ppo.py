@@ -52,6 +52,7 @@ class PPOLearner(ActorCritic):
         model_dir: Hugging Face folder of the policy to start from.
         rollout_temperature: at which the rollout engines sample.
         fault_dir: where samples that broke an update are written.
+        trust_remote_code: whether Python files in `model_dir` may run.
 
     Raises:
         ModelError: `model_dir` holds no model, one that is not supported, or one that does not fit
@@ -70,13 +71,14 @@ class PPOLearner(ActorCritic):
         model_dir: Path,
         rollout_temperature: float,
         fault_dir: Path = Path("faults"),
+        trust_remote_code: bool = False,
     ) -> None:
         if config.lr_schedule.kind != "constant" and config.lr_schedule.updates is None:
             raise ValueError(
                 f"lr_schedule.kind {config.lr_schedule.kind} needs lr_schedule.updates, the number "
                 "of updates after which the decay ends"
             )
-        super().__init__(config, model_dir, rollout_temperature)
+        super().__init__(config, model_dir, rollout_temperature, trust_remote_code)
         self._dump = FaultDump(fault_dir, self._rank, token_bytes(self._tokenizer))
         self.updates = 0
         """Updates since the start of the run; checkpoints carry the count."""

@@ -15,7 +15,9 @@ from learner.config import ModelConfig, SFTConfig
 from learner.errors import LearnerError, NonFiniteError
 from learner.models.batch import TokenBatch, plan_step, token_batch
 from learner.models.networks import PolicyModel, create_llama
-from learner.models.pretrained import checkpoint_gradients, load_policy, load_tokenizer
+from learner.models.pretrained import check_vocabulary, checkpoint_gradients, load_policy
+from learner.models.published import leading_ids, load_tokenizer
+from learner.models.source import ModelSource
 from learner.tokenizer import train_tokenizer
 from learner.zero.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
 from learner.zero.engine import Engine, NonFiniteGradientError
@@ -132,14 +134,14 @@ def encode_pairs(
     pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase
 ) -> list[Example]:
     """Tokens of pairs; prompt and solution are encoded separately, because in a rollout the prompt
-    is encoded without its completion.
+    is encoded without its completion. A prompt begins as the tokenizer begins every text.
     """
     encode: Any = tokenizer
-    end: Any = tokenizer.eos_token_id
+    begin, end = leading_ids(tokenizer), encode.eos_token_id
     prompts = encode([prompt for prompt, _ in pairs], add_special_tokens=False)
     solutions = encode([solution for _, solution in pairs], add_special_tokens=False)
     return [
-        Example(tuple(prompt), (*solution, end))
+        Example((*begin, *prompt), (*solution, end))
         for prompt, solution in zip(prompts["input_ids"], solutions["input_ids"], strict=True)
     ]
 
@@ -161,9 +163,18 @@ def _starting_point(
 ) -> tuple[PolicyModel, PreTrainedTokenizerBase]:
     dtype = torch_dtype(config.dtype)
     if model_config.path is not None:
-        folder = Path(model_config.path)
-        policy = load_policy(folder, dtype, config.mixed_precision, config.gradient_checkpointing)
-        return policy, load_tokenizer(folder, policy.model)
+        trust = model_config.trust_remote_code
+        folder = ModelSource(model_config.path, trust).fetch()
+        policy = load_policy(
+            folder,
+            dtype,
+            config.mixed_precision,
+            config.gradient_checkpointing,
+            trust_remote_code=trust,
+        )
+        tokenizer = load_tokenizer(folder, trust)
+        check_vocabulary(tokenizer, policy.model)
+        return policy, tokenizer
     sample = random.Random(config.seed).sample(pairs, min(len(pairs), config.tokenizer_pairs))
     texts = (prompt + solution for prompt, solution in sample)
     tokenizer = train_tokenizer(texts, model_config.vocab_size)

@@ -63,6 +63,8 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
             "model with a tokenizer.json"
         )
     to_bytes = _piece_decoder(json.loads(backend.to_str())["decoder"])
+    # A sentencepiece decoder also decodes added tokens (Gemma's runs of spaces); GPT-2's does not.
+    added_bytes = to_bytes if to_bytes is _sentencepiece_bytes else str.encode
     vocabulary = tokenizer.get_vocab()
     added = tokenizer.added_tokens_decoder
     special = set(tokenizer.all_special_ids)
@@ -70,7 +72,7 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
     for piece, token_id in vocabulary.items():
         if token_id in added:
             is_special = added[token_id].special or token_id in special
-            table[token_id] = b"" if is_special else piece.encode()
+            table[token_id] = b"" if is_special else added_bytes(piece)
         elif token_id not in special:
             table[token_id] = to_bytes(piece)
     return table

@@ -25,10 +25,11 @@ MAY_IMPORT = {
 ACTORS_MAY_IMPORT = {
     "training": {"learners", "evaluation", "rollout", "sandboxes", "weights", "runs", "cluster"},
     "evaluation": {"rollout", "sandboxes", "runs", "cluster"},
-    "rollout": {"sandboxes", "weights", "runs", "cluster"},
-    "learners": {"weights", "runs", "cluster"},
+    "rollout": {"sandboxes", "weights", "models", "runs", "cluster"},
+    "learners": {"weights", "models", "runs", "cluster"},
     "sandboxes": {"runs", "cluster"},
     "weights": {"cluster"},
+    "models": {"runs"},
     "runs": set(),
     "cluster": set(),
 }

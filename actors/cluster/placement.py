@@ -11,7 +11,12 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
@@ -45,6 +50,11 @@ class Placement:
     def sandbox(self, index: int) -> dict[str, Any]:
         """Ray options of sandbox worker `index`."""
         return self._options(self.learners + self.rollouts + index)
+
+    def model_nodes(self) -> set[str]:
+        """Ray's ids of the nodes with a learner rank or a rollout worker."""
+        node_of = placement_group_table(self.group)["bundles_to_node_id"]
+        return {node_of[bundle] for bundle in range(self.learners + self.rollouts)}
 
     def _options(self, bundle: int) -> dict[str, Any]:
         strategy = PlacementGroupSchedulingStrategy(self.group, placement_group_bundle_index=bundle)

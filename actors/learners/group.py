@@ -16,6 +16,7 @@ from actors.errors import ActorLost, RunFailed
 from actors.learners.worker import LearnerWorker, learner_env
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
+from learner.models.source import ModelSource
 from learner.trajectory import TrajectoryGroup
 
 _DEATH_REPORT_S = 10.0
@@ -40,7 +41,7 @@ class LearnerGroup:
         self.workers = list(workers)
         self.config = config
         self.deadline_s = deadline_s
-        self._start_arguments: tuple[Path, float, Path] | None = None
+        self._start_arguments: tuple[ModelSource, float, Path] | None = None
 
     @classmethod
     def create(
@@ -76,20 +77,18 @@ class LearnerGroup:
         return cls(workers, config, deadline_s)
 
     async def start(
-        self, model_dir: Path, temperature: float, faults: Path
+        self, model: ModelSource, temperature: float, faults: Path
     ) -> list[dict[str, str]]:
         """Load the models on every rank; returns the versions of packages that each runs.
 
         Args:
-            model_dir: the Hugging Face folder that policy, critic and reference start from.
+            model: what policy, critic and reference start from.
             temperature: of the sampling.
             faults: folder for the samples of an update that became non-finite.
         """
-        self._start_arguments = (model_dir, temperature, faults)
+        self._start_arguments = (model, temperature, faults)
         [master] = await self._wait("address", [self.workers[0].address.remote()])
-        return await self._all(
-            "start", self.config, str(model_dir), temperature, str(faults), master
-        )
+        return await self._all("start", self.config, model, temperature, str(faults), master)
 
     async def restart(self) -> None:
         """Restart every rank and load the first model again; a checkpoint has to follow.

@@ -11,9 +11,11 @@ from ray.exceptions import RayError
 
 from actors.cluster.ports import free_port
 from actors.errors import ActorLost, RunFailed
+from actors.models.fetch import model_folder
 from actors.runs.logs import forward_logs
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
+from learner.models.source import ModelSource
 from learner.trajectory import TrajectoryGroup
 
 
@@ -56,13 +58,18 @@ class LearnerWorker:
         return f"{ray.util.get_node_ip_address()}:{free_port()}"
 
     def start(
-        self, config: LearnerConfig, model_dir: str, temperature: float, faults: str, master: str
+        self,
+        config: LearnerConfig,
+        model: ModelSource,
+        temperature: float,
+        faults: str,
+        master: str,
     ) -> dict[str, str]:
         """Join the ranks and load the models; returns the versions of packages in this process.
 
         Args:
             config: what to learn with.
-            model_dir: the Hugging Face folder that policy, critic and reference start from.
+            model: what policy, critic and reference start from.
             temperature: of the sampling, which the log-probabilities must be scaled by.
             faults: folder for the samples of an update that became non-finite.
             master: rank 0's `address()`.
@@ -75,7 +82,8 @@ class LearnerWorker:
 
         host, port = master.rsplit(":", 1)
         init_distributed(self.rank, self.world_size, host, int(port))
-        self._loaded = PPOLearner(config, Path(model_dir), temperature, Path(faults))
+        folder, trust = model_folder(model), model.trust_remote_code
+        self._loaded = PPOLearner(config, folder, temperature, Path(faults), trust)
         return {"deepspeed": deepspeed.__version__, "torch": torch.__version__}
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,6 +18,7 @@ from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.samples import Completion, Request
 from actors.rollout.supervisor import Supervisor
 from actors.rollout.worker import RolloutWorker, engine_env
+from learner.models.source import ModelSource
 
 
 class RolloutFleet:
@@ -30,7 +30,7 @@ class RolloutFleet:
 
     Example:
         fleet = RolloutFleet.create(config, gpu=False, on_engine_loaded=sync.update_engine)
-        await fleet.start(model_dir, "gloo")
+        await fleet.start(ModelSource(folder), "gloo")
         await sync.push(fleet, version=1)
         async with fleet.heartbeat():
             async for completion in fleet.generate(groups):
@@ -102,14 +102,14 @@ class RolloutFleet:
             engines.append(EngineHandle(name, actor.options(**settings).remote(config, name)))
         return cls(engines, config, gpu, colocated, on_engine_loaded)
 
-    async def start(self, model_dir: Path, weights_backend: str) -> list[dict[str, str]]:
+    async def start(self, model: ModelSource, weights_backend: str) -> list[dict[str, str]]:
         """Load every engine; returns the versions of packages that each runs.
 
         Raises:
             RunFailed: an engine could not load the model.
             TimeoutError: not all loaded within `rollout.start_timeout_s`.
         """
-        return await self.supervisor.start(str(model_dir), weights_backend, self.gpu)
+        return await self.supervisor.start(model, weights_backend, self.gpu)
 
     async def stop(self) -> None:
         """Shut the engines down and end their actors; waits at most 20 s."""

@@ -14,6 +14,7 @@ from actors.cluster.ray_calls import gather, wait_for_all, wait_until_restarted
 from actors.config import RolloutConfig
 from actors.errors import ActorLost, RunFailed
 from actors.rollout.engine_handle import EngineHandle
+from learner.models.source import ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Supervisor:
         """Engines restarted so far."""
         self._config = config
         self._on_engine_loaded = on_engine_loaded
-        self._start_arguments: tuple[str, str, bool, bool] | None = None
+        self._start_arguments: tuple[ModelSource, str, bool, bool] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._restarting: set[asyncio.Task[None]] = set()
         self._gpus_free = asyncio.Event()
@@ -124,14 +125,16 @@ class Supervisor:
 
     # ------------------------------------------------------------------------- start and stop
 
-    async def start(self, model_dir: str, weights_backend: str, gpu: bool) -> list[dict[str, str]]:
+    async def start(
+        self, model: ModelSource, weights_backend: str, gpu: bool
+    ) -> list[dict[str, str]]:
         """Load every engine; returns the versions of packages that each runs.
 
         Raises:
             RunFailed: an engine could not load the model.
             TimeoutError: not all loaded within `rollout.start_timeout_s`.
         """
-        self._start_arguments = (model_dir, weights_backend, gpu, self.colocated)
+        self._start_arguments = (model, weights_backend, gpu, self.colocated)
         calls = [engine.actor.start.remote(*self._start_arguments) for engine in self.engines]
         reports = await gather("rollout: start", calls, self._config.start_timeout_s)
         for engine in self.engines:

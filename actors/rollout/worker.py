@@ -9,16 +9,21 @@ under way keep their tokens and continue with the new weights.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
+from actors.models.fetch import model_folder
 from actors.rollout.dtype import engine_dtype
 from actors.rollout.samples import Completion, Request
 from actors.runs.logs import forward_logs
+from learner.models.source import ModelSource
 
 ENGINE_ENV = {
     # Without it the engine core gets one more process, and every output one more copy.
@@ -66,12 +71,12 @@ class RolloutWorker:
         self._engine: Any = None
 
     async def start(
-        self, model_dir: str, weights_backend: str, gpu: bool, colocated: bool
+        self, model: ModelSource, weights_backend: str, gpu: bool, colocated: bool
     ) -> dict[str, str]:
         """Load the engine; returns the versions of vllm and torch in it, and its `dtype`.
 
         Args:
-            model_dir: a Hugging Face folder.
+            model: what it starts from.
             weights_backend: transport of the weight broadcast: `gloo`, `nccl` or `ipc`.
             gpu: whether the engine runs on a GPU.
             colocated: whether it shares its GPU with the learner, and so must be able to sleep.
@@ -88,8 +93,9 @@ class RolloutWorker:
         from actors.weights.vllm_extension import EXTENSION
 
         config = self.config
+        folder, tokenizer = await asyncio.to_thread(_files, model)
         self._gpu = gpu
-        dtype = engine_dtype(config.dtype, Path(model_dir), gpu)
+        dtype = engine_dtype(config.dtype, folder, gpu)
         sized: dict[str, Any] = (
             {"gpu_memory_utilization": config.gpu_memory_utilization}
             if gpu
@@ -98,7 +104,9 @@ class RolloutWorker:
         try:
             self._engine = AsyncLLM.from_engine_args(
                 AsyncEngineArgs(
-                    model=model_dir,
+                    model=str(folder),
+                    tokenizer=tokenizer,
+                    trust_remote_code=model.trust_remote_code,
                     dtype=dtype,
                     max_model_len=config.max_model_len,
                     max_num_seqs=config.max_num_seqs,
@@ -114,7 +122,7 @@ class RolloutWorker:
             )
         except Exception as error:
             raise RunFailed(
-                f"{self.name}: vLLM could not load {model_dir}: {type(error).__name__}: {error}"
+                f"{self.name}: vLLM could not load {model.path}: {type(error).__name__}: {error}"
             ) from error
         await self._engine.update_weight_version(str(self.weight_version))
         return {"vllm": vllm.__version__, "torch": torch.__version__, "dtype": dtype}
@@ -282,6 +290,23 @@ class RolloutWorker:
         if self._engine is not None:
             self._engine.shutdown()
             self._engine = None
+
+
+def _files(model: ModelSource) -> tuple[Path, str]:
+    """The model's folder, and one with its tokenizer as the learner has it.
+
+    vLLM would choose the tokenizer's class by its configuration, which changes some of them.
+
+    Raises:
+        RunFailed: this node cannot fetch the model.
+    """
+    from learner.models.published import load_tokenizer
+
+    folder = model_folder(model)
+    tokenizer = tempfile.mkdtemp(prefix="stepcoder-tokenizer-")
+    atexit.register(shutil.rmtree, tokenizer, ignore_errors=True)
+    load_tokenizer(folder, model.trust_remote_code).save_pretrained(tokenizer)
+    return folder, tokenizer
 
 
 def _cpu_arguments(config: RolloutConfig) -> dict[str, Any]:

@@ -49,6 +49,8 @@ class PromptEncoder:
                 "instruction-tuned model, or set prompt.style to base"
             )
         self._tokenizer = tokenizer
+        # A chat template writes its own out; to a base model, the tokenizer's are the beginning.
+        self._begin = _leading_ids(tokenizer) if config.style == "base" else []
         self._token_bytes = token_bytes
         self._config = config
         self.renderer = PromptRenderer(config)
@@ -71,7 +73,7 @@ class PromptEncoder:
         rendered = self.renderer.render(subtask)
         text = self.text(rendered, subtask.problem)
         ids, prefix = self._encode_text(text), rendered.prefix
-        if not ids:
+        if len(ids) == len(self._begin):
             raise CurriculumError(
                 f"problem {subtask.problem.id!r}: its prompt is empty; prompt.template "
                 f"{rendered.template} writes nothing of it: choose another template"
@@ -146,5 +148,12 @@ class PromptEncoder:
         return len(ids), prefix
 
     def _encode_text(self, text: str) -> list[int]:
-        # No special tokens: a chat template has written its own out, and a base prompt has none.
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        return [*self._begin, *self._tokenizer.encode(text, add_special_tokens=False)]
+
+
+def _leading_ids(tokenizer: Any) -> list[int]:
+    """What a tokenizer puts in front of every text, such as BOS."""
+    bare = tokenizer.encode("a", add_special_tokens=False)
+    whole = tokenizer.encode("a", add_special_tokens=True)
+    starts = (at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
+    return whole[: next(starts, 0)]

@@ -16,6 +16,7 @@ from actors.rollout.fleet import RolloutFleet
 from actors.runs.logs import collect_logs
 from actors.sandboxes.pool import SandboxPool
 from deploy.config import RunConfig
+from learner.models.source import ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class EvaluationActors:
     async def _load(self, model_dir: Path | None) -> None:
         if self.fleet is None or model_dir is None:
             return
-        for report in await self.fleet.start(model_dir, self._weights_backend):
+        for report in await self.fleet.start(ModelSource(str(model_dir)), self._weights_backend):
             self.dtype = report.pop("dtype", None)
             self.versions |= report
         logger.info("engines: %d, %s", len(self.fleet.engines), self.dtype)

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from actors.evaluation.evaluator import Evaluator, Generation, Sampling, Task
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
@@ -30,6 +28,7 @@ from deploy.evaluation.settings import EvaluationSettings, evaluation_config
 from deploy.evaluation.subject import CANONICAL, Subject, subject_of
 from deploy.evaluation.suites import Suite, load_suites, task_id
 from deploy.progress import StageProgress
+from learner.models.published import load_tokenizer
 from learner.tokenizer import token_bytes
 
 logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ def evaluate(options: Options, profile: Path | None, overrides: Sequence[str]) -
         TimeoutError: an actor did not answer in time; the message names it.
     """
     subject = subject_of(options.model) if options.model else Subject(str(options.judge))
-    tokenizer = AutoTokenizer.from_pretrained(subject.folder) if subject.folder else None
+    tokenizer = load_tokenizer(subject.folder) if subject.folder else None
     has_chat_template = bool(getattr(tokenizer, "chat_template", None))
     config = evaluation_config(profile, overrides, subject, options.dtype, has_chat_template)
     suites = load_suites(options.suites, options.limit, config.data)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import ConfigError
+from learner.errors import ModelError
+from learner.models.source import ModelSource
 
 CANONICAL = "canonical"
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ def subject_of(model: str) -> Subject:
                 f"end; finish it with `stepcoder train --resume`"
             )
         return Subject(folder.absolute().name, policy.absolute(), folder / "config.yaml")
-    if not folder.exists() and _HUB_NAME.fullmatch(model):
-        raise ConfigError(
-            f"--model {model}: no such folder, and models are not fetched by their hub names; "
-            f"fetch it first, such as with `hf download {model} --local-dir FOLDER`, and give the "
-            f"folder"
-        )
+    source = ModelSource(model)
+    if source.hub_name is not None:
+        try:
+            return Subject(source.hub_name[0].rpartition("/")[2], source.fetch())
+        except ModelError as error:
+            raise ConfigError(f"--model: {error}") from error
     for needed in ("config.json", "tokenizer.json"):
         if not (folder / needed).is_file():
             raise ConfigError(

@@ -1,20 +1,15 @@
-"""Policy, critic and tokenizer from a Hugging Face folder."""
+"""Policy and critic from a Hugging Face folder."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.logging import disable_progress_bar
 
-from learner.config import LoRAConfig
+from learner.config import LearnerConfig, LoRAConfig
 from learner.errors import ModelError
 from learner.models.lora import add_adapters
 from learner.models.networks import CriticModel, PolicyModel
@@ -29,6 +24,7 @@ def load_policy(
     checkpointing: bool = False,
     lora: LoRAConfig | None = None,
     seed: int = 0,
+    trust_remote_code: bool = False,
 ) -> PolicyModel:
     """The policy, or a second copy of it as the reference, from a Hugging Face folder.
 
@@ -39,11 +35,12 @@ def load_policy(
         checkpointing: see `checkpoint_gradients`.
         lora: adapters to train instead of the weights; None, or rank 0, trains the weights.
         seed: of the adapters.
+        trust_remote_code: whether Python files in the folder may run.
 
     Raises:
         ModelError: the folder holds no model, or one that is not supported.
     """
-    policy = PolicyModel(_load(folder, dtype), mixed_precision)
+    policy = PolicyModel(_load(folder, dtype, trust_remote_code), mixed_precision)
     _prepare(policy.model.base_model, policy, checkpointing, lora, seed)
     return policy
 
@@ -55,6 +52,7 @@ def load_critic(
     checkpointing: bool = False,
     lora: LoRAConfig | None = None,
     seed: int = 0,
+    trust_remote_code: bool = False,
 ) -> CriticModel:
     """A critic whose backbone starts as a copy of the policy's.
 
@@ -65,20 +63,15 @@ def load_critic(
         checkpointing: see `checkpoint_gradients`.
         lora: adapters to train, beside the value head, instead of the weights.
         seed: of the adapters.
+        trust_remote_code: whether Python files in the folder may run.
 
     Raises:
-        ModelError: the folder holds no model, one that is not supported, or one of fewer blocks.
+        ModelError: the folder holds no model, one that is not supported, or one whose blocks cannot
+            be cut to `layers`.
     """
-    backbone: Any = _load(folder, dtype).base_model
+    backbone: Any = _load(folder, dtype, trust_remote_code).base_model
     if layers is not None:
-        blocks = backbone.config.num_hidden_layers
-        if layers > blocks:
-            raise ModelError(
-                f"the critic cannot have {layers} layers, the policy has {blocks}; "
-                "lower learner.critic_layers"
-            )
-        backbone.layers = backbone.layers[:layers]
-        backbone.config.num_hidden_layers = layers
+        _keep_first_blocks(backbone, layers)
     critic = CriticModel(backbone)
     _prepare(backbone, critic, checkpointing, lora, seed)
     return critic
@@ -117,30 +110,96 @@ def checkpoint_gradients(backbone: Any) -> None:
         block.training = True
 
 
-def load_tokenizer(folder: Path, model: Any) -> PreTrainedTokenizerBase:
-    """The tokenizer beside a model.
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: Any) -> None:
+    """Refuse a tokenizer that a model has no embeddings for.
+
+    A model with more embeddings than tokens is usual: published vocabularies are padded.
 
     Raises:
-        ModelError: it has more tokens than the model has embeddings, or no end of sequence.
+        ModelError: the tokenizer has more tokens than the model has embeddings.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ModelError(
-            f"{folder}: the tokenizer does not fit the model: it has {len(tokenizer)} tokens, "
+            f"the tokenizer does not fit the model: it has {len(tokenizer)} tokens, "
             f"the model {rows} embeddings; use the tokenizer that the model was trained with"
         )
-    if tokenizer.eos_token_id is None:
+
+
+def empty_model(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The model of a folder's configuration, without memory for its weights.
+
+    Raises:
+        ModelError: the configuration is missing, or of no model that transformers knows.
+    """
+    config = _read_config(folder, trust_remote_code)
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except (ValueError, ImportError) as error:
         raise ModelError(
-            f"{folder}: the tokenizer names no eos_token, so no response can end; "
-            "set it in tokenizer_config.json"
+            f"{folder}: a model of type {config.model_type} is not supported: "
+            f"{str(error).strip().partition(chr(10))[0]:.300}"
+        ) from error
+
+
+def try_networks(folder: Path, config: LearnerConfig, trust_remote_code: bool = False) -> None:
+    """Build policy and critic as the learner does, without memory for their weights.
+
+    Raises:
+        ModelError: the model, or a setting with this model, is not supported.
+    """
+    policy = PolicyModel(empty_model(folder, trust_remote_code))
+    _prepare(policy.model.base_model, policy, config.gradient_checkpointing, config.lora, 0)
+    if config.advantage == "gae":
+        backbone = empty_model(folder, trust_remote_code).base_model
+        if config.critic_layers is not None:
+            _keep_first_blocks(backbone, config.critic_layers)
+        with torch.device("meta"):
+            CriticModel(backbone)
+
+
+def _keep_first_blocks(backbone: Any, layers: int) -> None:
+    """Cut a backbone to its first blocks."""
+    blocks = getattr(backbone, "layers", None)
+    if not isinstance(blocks, nn.ModuleList):
+        raise ModelError(
+            f"critic_layers is not supported for models of type {backbone.config.model_type}, "
+            f"whose blocks are not in a list `layers`; set learner.critic_layers null"
         )
-    return tokenizer
+    if layers > len(blocks):
+        raise ModelError(
+            f"the critic cannot have {layers} layers, the policy has {len(blocks)}; "
+            "lower learner.critic_layers"
+        )
+    backbone.layers = blocks[:layers]
+    backbone.config.num_hidden_layers = layers
+    if getattr(backbone.config, "layer_types", None):
+        backbone.config.layer_types = backbone.config.layer_types[:layers]
 
 
-def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    if not (folder / "config.json").is_file():
+def _load(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> PreTrainedModel:
+    _read_config(folder, trust_remote_code)
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, trust_remote_code=trust_remote_code
+    )
+
+
+def _read_config(folder: Path, trust_remote_code: bool) -> Any:
+    file = folder / "config.json"
+    if not file.is_file():
         raise ModelError(
             f"no model in {folder}: it has no config.json; give a Hugging Face model folder"
         )
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (ValueError, OSError, KeyError, ImportError) as error:
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise ModelError(
+                f"{folder}: the model brings Python files of its own, which would run here: read "
+                "them, then set model.trust_remote_code true"
+            ) from error
+        raise ModelError(
+            f"{folder}: config.json describes no model that transformers knows: "
+            f"{str(error).strip().partition(chr(10))[0]:.300}"
+        ) from error

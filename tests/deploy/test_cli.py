@@ -15,7 +15,7 @@ from deploy.cli import INTERRUPTED, main
 from deploy.config import load_config
 from deploy.config.keys import all_keys
 from deploy.errors import ConfigError
-from deploy.preflight import check_folder, check_model_folder
+from deploy.preflight import check_folder, recorded_result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -199,14 +199,6 @@ def test_config_prints_what_load_config_reads(
     assert load_config(printed).rollout.temperature == 0.9
 
 
-def test_a_missing_model_folder_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model.path .*absent: no config.json there"):
-        check_model_folder(tmp_path / "absent")
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"no tokenizer\.json there"):
-        check_model_folder(tmp_path)
-
-
 def test_train_with_a_missing_model_folder_leaves_nothing_behind(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "deploy", "train", "--model.path", str(tmp_path / "absent"),
@@ -214,7 +206,7 @@ def test_train_with_a_missing_model_folder_leaves_nothing_behind(tmp_path: Path)
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert ended.returncode == 2
-    assert "no config.json there" in ended.stderr
+    assert "no such folder" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "runs").exists()
 
@@ -268,6 +260,41 @@ def test_a_run_folder_in_use_is_kept(tmp_path: Path) -> None:
         check_folder(folder, config, resume=False, overwrite=False)
     check_folder(folder, config, resume=False, overwrite=True)
     assert folder.metrics.read_text() == "{}\n", "checking changes nothing"
+
+
+def test_a_model_in_the_folder_that_a_run_replaces_is_refused(tmp_path: Path) -> None:
+    policy = tmp_path / "runs" / "run" / "policy"
+    policy.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(policy)
+    folder = RunFolder(tmp_path / "runs" / "run")
+    for path in (policy, tmp_path / "link"):
+        config = load_config(None, ["--model.path", str(path)])
+        with pytest.raises(ConfigError, match=r"lies in .* which this run would replace"):
+            check_folder(folder, config, resume=False, overwrite=True)
+    check_folder(RunFolder(tmp_path / "runs" / "next"), config, resume=False, overwrite=True)
+
+
+def test_a_run_that_has_done_all_its_steps_is_not_resumed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    config = load_config(None, ["--loop.steps", "7"])
+    assert recorded_result(folder, config) is None
+    folder.result.write_text('{"steps": 7}')
+    assert recorded_result(folder, config) == {"steps": 7}
+    assert recorded_result(folder, load_config(None, ["--loop.steps", "8"])) is None
+
+
+def test_a_resumed_run_keeps_the_commit_of_its_model(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.checkpoint(3, keep=2) as partial:
+        (partial / "file").write_text("x")
+    pinned = f"owner/model@{'a' * 40}"
+    folder.config.write_text(load_config(None, ["--model.path", pinned]).to_yaml())
+    for path in ("owner/model", "owner/model@main", pinned):
+        config = load_config(None, ["--model.path", path])
+        assert check_folder(folder, config, resume=True, overwrite=False).model.path == pinned
+    other = load_config(None, ["--model.path", "owner/other"])
+    with pytest.raises(ConfigError, match=r"differs from .* at model\.path"):
+        check_folder(folder, other, resume=True, overwrite=False)
 
 
 def test_resume_needs_a_checkpoint_and_the_same_configuration(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from deploy.bench.fleet.vllm_worker import BenchWorker
 from deploy.bench.record import Figure
 from deploy.cluster.simulated import simulated_cluster
 from learner.config import LearnerConfig, ModelConfig
+from learner.models.source import ModelSource
 
 SEQUENCES, TOKENS = 96, 128
 HUNDRED_MILLION = ModelConfig(hidden_size=768, layers=13, heads=12, intermediate_size=2048)
@@ -60,8 +61,10 @@ class Fleet:
 
     async def start(self, model: Path) -> None:
         """Load learner and engines together."""
+        source = ModelSource(str(model))
         await asyncio.gather(
-            self.fleet.start(model, "gloo"), self.learner.start(model, 1.0, model.parent / "faults")
+            self.fleet.start(source, "gloo"),
+            self.learner.start(source, 1.0, model.parent / "faults"),
         )
 
     async def stop(self) -> None:

@@ -19,6 +19,8 @@ from deploy.commands.data.source import FormatOption, Selection, SkipBad, Source
 from deploy.config import RunConfig
 from deploy.config.load import read_profile
 from deploy.errors import ConfigError
+from learner.errors import ModelError
+from learner.models.source import ModelSource
 
 app = App(
     name="prompt",
@@ -87,7 +89,11 @@ def load(configuration: Configuration, tokenizer: Path | None) -> tuple[RunConfi
         return replace(configuration, overrides=overrides).load(), None
     config = replace(configuration, overrides=overrides).load()
     assert config.model.path is not None
-    return config, Path(config.model.path)
+    source = ModelSource(config.model.path, config.model.trust_remote_code)
+    try:
+        return config, source.description()
+    except ModelError as error:
+        raise ConfigError(str(error)) from error
 
 
 def find_problem(selection: Selection, source: Path, problem_id: str) -> Problem:

@@ -11,6 +11,7 @@ from actors.config import RolloutConfig
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
 from actors.rollout.worker import RolloutWorker
+from learner.models.source import ModelSource
 
 COMPLETION_S = 0.02
 WINDOW = 4
@@ -28,7 +29,7 @@ class ClockWorker(RolloutWorker):
         self._thawed.set()
 
     async def start(
-        self, model_dir: str, weights_backend: str, gpu: bool, colocated: bool
+        self, model: ModelSource, weights_backend: str, gpu: bool, colocated: bool
     ) -> dict[str, str]:
         return {}
 

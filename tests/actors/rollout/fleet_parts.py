@@ -16,6 +16,7 @@ from actors.rollout.samples import Completion, Request
 from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from learner.config import CriticOptimizerConfig, LearnerConfig, OptimizerConfig
+from learner.models.source import ModelSource
 from learner.trajectory import Trajectory, TrajectoryGroup
 
 DEADLINE_S = 180.0
@@ -116,8 +117,9 @@ def start(
     loop = asyncio.Runner()
 
     async def load() -> None:
+        source = ModelSource(str(model))
         await asyncio.gather(
-            fleet.start(model, "gloo"), learner.start(model, 1.0, model.parent / "faults")
+            fleet.start(source, "gloo"), learner.start(source, 1.0, model.parent / "faults")
         )
 
     loop.run(load())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from actors.errors import ActorLost, RunFailed
 from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.fleet import RolloutFleet
 from actors.training.weight_sync import WeightSync
+from learner.models.source import ModelSource
 from tests.actors.rollout.clock_fleet import (
     DEADLY_PROMPT,
     WINDOW,
@@ -67,7 +67,7 @@ def on_loaded() -> OnLoaded:
 @pytest.fixture(scope="module")
 def fleet(ray_cluster: None, loop: asyncio.Runner, on_loaded: OnLoaded) -> Iterator[RolloutFleet]:
     made = create_clock_fleet(on_loaded)
-    loop.run(made.start(Path("no-model"), "gloo"))
+    loop.run(made.start(ModelSource("no-model"), "gloo"))
     yield made
     loop.run(made.stop())
 

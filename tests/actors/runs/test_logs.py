@@ -19,6 +19,7 @@ from actors.errors import RunFailed
 from actors.learners.group import LearnerGroup
 from actors.runs.logs import collect_logs, counts, forward_logs
 from learner.config import LearnerConfig
+from learner.models.source import ModelSource
 from learner.trajectory import Trajectory, TrajectoryGroup
 
 
@@ -119,7 +120,7 @@ def test_the_logprob_alarm_of_a_real_learner_reaches_console_and_file(
     async def update() -> None:
         learner = LearnerGroup.create(config, PlacementConfig(), gpu=False, deadline_s=120)
         try:
-            await learner.start(tiny_model, 1.0, tmp_path / "faults")
+            await learner.start(ModelSource(str(tiny_model)), 1.0, tmp_path / "faults")
             await learner.update([TrajectoryGroup((sampled,))])
         finally:
             await learner.stop()

@@ -12,6 +12,7 @@ from curriculum.config import PromptConfig
 from curriculum.problem import Problem
 from deploy.cli import main
 from deploy.commands.sft import pairs, split
+from deploy.config import load_config
 from deploy.errors import ConfigError
 
 QUICK = ["--sft.steps", "2", "--sft.batch_size", "4", "--model.hidden_size", "32"]
@@ -44,9 +45,9 @@ def test_sft_writes_a_model_folder_that_training_accepts(
     result = json.loads(printed[-1])
     assert (result["pairs"], result["steps"]) == (18, 2)
     assert result["heldout_loss"] > 0
-    from deploy.preflight import check_model_folder
+    from deploy.model_check import check_model
 
-    check_model_folder(out)
+    check_model(load_config(None, ["--model.path", str(out)]))
     again = tmp_path / "more"
     assert main(["sft", str(source), "-o", str(again), "--model", str(out), *QUICK[:4]]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["loss"] < result["loss"]
@@ -115,7 +116,7 @@ def test_wrong_arguments_of_sft_end_in_one_message(
     missing = str(tmp_path / "nowhere")
     for arguments, message in (
         (["-o", str(tmp_path / "notes")], "exists and is no model folder"),
-        (["-o", str(tmp_path / "x"), "--model", missing], "it has no config.json"),
+        (["-o", str(tmp_path / "x"), "--model", missing], "no such folder"),
         (["-o", str(tmp_path / "x"), "--sft.stepz", "3"], "did you mean sft.steps?"),
         (
             ["-o", str(tmp_path / "x"), *QUICK, "--model.max_position_embeddings", "8"],

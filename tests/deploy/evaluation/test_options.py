@@ -33,7 +33,7 @@ SUITE = ("--suite", "synthetic")
         ([*MODEL, *SUITE, "--greedy", "--temperature", "1"], "exclude each other"),
         ([*MODEL, *SUITE, "--resume", "--overwrite"], "exclude each other"),
         ([*MODEL, *SUITE, "--limit", "0"], "must be at least 1"),
-        (["--model", "Qwen/Qwen2.5-Coder-0.5B", *SUITE], "models are not fetched by their hub"),
+        (["--model", "Qwen/Qwen2.5-Coder-0.5B", *SUITE], "the hub cannot be reached: run"),
         (["--model", "absent", *SUITE], "--model absent: no config.json there; expected a Hugging"),
         ([*MODEL, "--suite", "humaneval-x"], "humaneval-x: no such file, and no suite"),
         ([*MODEL, *SUITE, "--temprature", "1"], "--temperature"),

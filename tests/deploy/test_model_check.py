@@ -1,0 +1,143 @@
+"""What a run asks of its model is refused by name before anything starts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import (
+    FalconMambaConfig,
+    GPTBigCodeConfig,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    T5Config,
+)
+
+from deploy.config import load_config
+from deploy.errors import ConfigError
+from deploy.model_check import check_model
+
+SMALL = {
+    "vocab_size": 700,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "intermediate_size": 48,
+    "max_position_embeddings": 1024,
+}
+
+
+def check(folder: Path, *overrides: str) -> Any:
+    return check_model(load_config(None, ["--model.path", str(folder), *overrides]))
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model's folder."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def described(model: Path, config: Any) -> Path:
+    """The folder with another configuration, beside weights that are never read."""
+    config.save_pretrained(model)
+    return model
+
+
+def test_a_model_that_is_supported_passes_with_its_absolute_path(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    assert check(Path("model")).model.path == str(model)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LlamaConfig(**SMALL, rope_parameters={"rope_type": "linear", "factor": 4.0}),
+        Qwen2Config(**SMALL, tie_word_embeddings=True),
+        MistralConfig(**SMALL, sliding_window=64),
+    ],
+)
+def test_published_architectures_pass_without_memory_for_weights(config: Any, model: Path) -> None:
+    check(described(model, config), "--learner.critic_layers", "1", "--learner.lora.rank", "4")
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides", "message"),
+    [
+        (T5Config(), (), "a model of type t5 is not supported"),
+        (FalconMambaConfig(**{k: SMALL[k] for k in ("vocab_size", "hidden_size")}), (),
+         "FalconMambaModel cannot learn from packed sequences"),
+        (GPTBigCodeConfig(vocab_size=700, n_embd=32, n_layer=2, n_head=2),
+         ("--learner.critic_layers", "1"),
+         "critic_layers is not supported for models of type gpt_bigcode"),
+        (LlamaConfig(**SMALL), ("--learner.critic_layers", "3"), "the policy has 2; lower"),
+        (LlamaConfig(**SMALL), ("--learner.lora.rank", "4", "--learner.lora.targets", "[c_attn]"),
+         "lora.targets: 'c_attn' is no linear layer"),
+        (LlamaConfig(**SMALL), ("--rollout.max_model_len", "1025"),
+         "its context has 1024 tokens, and rollout.max_model_len is 1025; lower it"),
+        (LlamaConfig(**SMALL | {"vocab_size": 300}), (), "the model 300 embeddings"),
+    ],
+)  # fmt: skip
+def test_what_is_not_supported_is_refused_by_name(
+    config: Any, overrides: tuple[str, ...], message: str, model: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(described(model, config), *overrides)
+
+
+def test_rope_scaling_lengthens_the_context(model: Path) -> None:
+    rope = {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}
+    folder = described(model, LlamaConfig(**SMALL, rope_parameters=rope))
+    check(folder, "--rollout.max_model_len", "4096")
+    with pytest.raises(ConfigError, match="its context has 4096 tokens"):
+        check(folder, "--rollout.max_model_len", "4097")
+
+
+def test_weights_that_are_missing_are_named(model: Path) -> None:
+    weights = model / "model.safetensors"
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    weights.rename(model / "model-1.safetensors")
+    with pytest.raises(ConfigError, match=r"1 of 2 files .* missing, the first model-2"):
+        check(model)
+    (model / "model.safetensors.index.json").unlink()
+    (model / "model-1.safetensors").unlink()
+    with pytest.raises(ConfigError, match="holds no weights"):
+        check(model)
+    (model / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"no config\.json there"):
+        check(model)
+
+
+REMOTE = """
+from transformers import LlamaConfig, LlamaForCausalLM
+class OddConfig(LlamaConfig):
+    model_type = "odd"
+class OddModel(LlamaForCausalLM):
+    config_class = OddConfig
+"""
+
+
+def test_python_files_of_a_model_run_by_choice_only(model: Path) -> None:
+    file = model / "config.json"
+    described = json.loads(file.read_text()) | {
+        "model_type": "odd",
+        "auto_map": {"AutoConfig": "odd.OddConfig", "AutoModelForCausalLM": "odd.OddModel"},
+    }
+    file.write_text(json.dumps(described))
+    (model / "odd.py").write_text(REMOTE)
+    with pytest.raises(ConfigError, match=r"Python files of its own.*model\.trust_remote_code"):
+        check(model)
+    check(model, "--model.trust_remote_code", "true")
+
+
+def test_a_type_that_nobody_knows_is_refused(model: Path) -> None:
+    (model / "config.json").write_text('{"model_type": "nonesuch"}')
+    with pytest.raises(ConfigError, match=r"describes no model that transformers knows"):
+        check(model)
