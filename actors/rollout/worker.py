@@ -298,14 +298,18 @@ def _files(model: ModelSource) -> tuple[Path, str]:
     vLLM would choose the tokenizer's class by its configuration, which changes some of them.
 
     Raises:
-        RunFailed: this node cannot fetch the model.
+        RunFailed: this node cannot fetch the model, or its tokenizer is not supported.
     """
+    from learner.errors import ModelError
     from learner.models.published import load_tokenizer
 
     folder = model_folder(model)
     tokenizer = tempfile.mkdtemp(prefix="stepcoder-tokenizer-")
     atexit.register(shutil.rmtree, tokenizer, ignore_errors=True)
-    load_tokenizer(folder, model.trust_remote_code).save_pretrained(tokenizer)
+    try:
+        load_tokenizer(folder, model.trust_remote_code).save_pretrained(tokenizer)
+    except ModelError as error:
+        raise RunFailed(f"rollout: {error}") from error
     return folder, tokenizer
 
 

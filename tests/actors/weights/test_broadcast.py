@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.samples import Completion, Request
 from actors.rollout.worker import CPU_ENV, ENGINE_ENV, RolloutWorker, engine_env
+from learner.models.source import ModelSource
 from tests.actors.rollout.fleet_parts import Parts, by_prompt, start
 
 pytestmark = pytest.mark.integration
@@ -170,7 +172,10 @@ def test_completions_under_way_at_a_broadcast_continue_with_the_new_weights(
     parts.run(check())
 
 
-def test_an_unloadable_model_is_named_in_the_error(parts: Parts, tmp_path: Path) -> None:
+def test_an_unloadable_model_is_named_in_the_error(
+    parts: Parts, tiny_model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_model, tmp_path, dirs_exist_ok=True)
     (tmp_path / "config.json").write_text('{"model_type": "llama", "architectures": ["NoSuch"]}')
     actor = ray.remote(RolloutWorker).options(
         num_cpus=1,
@@ -179,7 +184,7 @@ def test_an_unloadable_model_is_named_in_the_error(parts: Parts, tmp_path: Path)
     worker: Any = actor.remote(RolloutConfig(), "rollout-9")
 
     async def check() -> None:
-        call = worker.start.remote(str(tmp_path), "gloo", False, False)
+        call = worker.start.remote(ModelSource(str(tmp_path)), "gloo", False, False)
         with pytest.raises(RunFailed, match=r"rollout-9: vLLM could not load .*" + tmp_path.name):
             await gather("start", [call], 120)
 
