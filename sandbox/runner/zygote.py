@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import memory, values
+from .interpreter import semaphores
 from .interpreter.program_run import PATH
 
 PRELOADED = (
@@ -83,6 +84,7 @@ def prepare(rehearse: Callable[[bytes], None]) -> None:
     for _ in range(REHEARSALS):
         for job in _JOBS:
             rehearse(values.dumps_exact(job).encode())
+    semaphores.install()
     _forget_the_runner()
     random.seed(0)
     memory.settle()

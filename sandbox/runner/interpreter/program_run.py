@@ -95,22 +95,25 @@ def _shut_down(status: int) -> int:
         sys.setswitchinterval(1e6)  # daemon threads do not go on behind the interpreter's end
     flushed = _flush()
     # The program's own objects end: `__del__` and the callbacks of weak references may print.
-    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, name, getattr(sys, f"__{name}__", None))
     sys.modules.pop("__main__", None)
     _collect()
-    return status if _flush() and flushed else FLUSH_FAILED
+    _flush()
+    return status if flushed else FLUSH_FAILED
 
 
 def _flush() -> bool:
     """Flush stdout and stderr; False if one of them cannot be flushed."""
     flushed = True
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name, None)
         try:
-            closed = bool(stream.closed)
+            closed = stream is None or bool(stream.closed)
         except BaseException:
             closed = False
-        if stream is not None and not closed:
-            flushed &= _quietly(stream.flush)
+        if not closed:
+            flushed &= _quietly(lambda stream=stream: stream.flush())
     return flushed
 
 
