@@ -59,7 +59,8 @@ def run(
     else:
         gc.freeze()
         tests = StdinTests(program.code, depth, fork, seal)
-        tests.run(job["inputs"], job["cpu_seconds"], program.emit_error, program.emit_output)
+        limits = job["cpu_seconds"], job["output_bytes"]
+        tests.run(job["inputs"], *limits, program.emit_error, program.emit_output)
     emit("z", 0, "null")
 
 

@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable
 from typing import NoReturn
 
+from ..results import OutputLimit
 from .program_run import run_program
 from .recursion import RecursionDepth
 
@@ -40,6 +41,7 @@ class StdinTests:
         self,
         inputs: list[str],
         cpu_seconds: int,
+        output_bytes: int,
         report: Callable[[int, BaseException], None],
         result: Result,
     ) -> None:
@@ -47,6 +49,9 @@ class StdinTests:
 
         `report` is called in a test's process with the exception that ends it, `result` in this
         process after the test's end.
+
+        Raises:
+            OutputLimit: a test has printed more than `output_bytes`, or `result` raises it.
         """
         stdin, stdout = os.memfd_create("stdin"), os.memfd_create("stdout")
         used = 0.0
@@ -66,7 +71,10 @@ class StdinTests:
             used += own
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and own >= left:
                 status = int(signal.SIGXCPU)  # it had ignored the signal, which comes 1 s earlier
-            printed = os.pread(stdout, os.fstat(stdout).st_size, 0)
+            size = os.fstat(stdout).st_size
+            if size > output_bytes:
+                raise OutputLimit
+            printed = os.pread(stdout, size, 0)
             result(index, status, printed.decode("utf-8", "replace"))
             if used >= cpu_seconds and index + 1 < len(inputs):
                 if status != signal.SIGXCPU:
