@@ -21,7 +21,11 @@ class LimitOptions:
     """What one run of a program may use; None: the default of `sandbox.limits`."""
 
     wall_seconds: Annotated[
-        float | None, Parameter(help="Time limit of one run over all tests [seconds]; 10.")
+        float | None,
+        Parameter(
+            name=("--wall-seconds", "--seconds"),
+            help="Time limit of one run over all tests [seconds]; 10.",
+        ),
     ] = None
     cpu_seconds: Annotated[
         int | None, Parameter(help="Processor time of one run [seconds]; as --wall-seconds.")

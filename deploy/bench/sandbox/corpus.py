@@ -70,3 +70,10 @@ def tight_loop(rounds: int = 150_000) -> Job:
     exec(TIGHT_LOOP, namespace)
     tests = (Test(input=[rounds], output=namespace["f"](rounds)),)
     return Job(id="tight", source=TIGHT_LOOP, fn_name="f", tests=tests)
+
+
+def stdin_job(tests: int) -> Job:
+    """A program of a few lines that reads stdin, on `tests` tests."""
+    source = "n = int(input())\nprint(n, sum(map(int, input().split())))\n"
+    cases = tuple(Test(input=f"2\n{n} 1\n", output=f"2 {n + 1}\n") for n in range(tests))
+    return Job(id=f"stdin-{tests}", source=source, fn_name=None, tests=cases, limits=LIMITS)

@@ -19,7 +19,7 @@ from pathlib import Path
 from curriculum.problem import Test
 from deploy.bench.record import Figure, count, ratio
 from deploy.bench.sandbox.baselines import Baselines
-from deploy.bench.sandbox.corpus import bench_corpus, tight_loop
+from deploy.bench.sandbox.corpus import bench_corpus, stdin_job, tight_loop
 from deploy.bench.sandbox.soak import endurance
 from deploy.progress import StageProgress
 from deploy.versions import ROOT
@@ -32,13 +32,17 @@ from sandbox.verdict import Outcome, Verdict
 SUITE = ROOT / "tests" / "sandbox"
 COVERAGE_TESTS = ("runner/test_coverage.py", "test_coverage_agrees_with_the_oracle_on and docker")
 """Module and selection (`pytest -k`) of the tests that report false and missed statements."""
-ATTACK_TESTS = ("test_attacks.py", "docker")
-"""Module and selection of the tests that attack a container."""
-NOT_ATTACKS = ("honest_programs", "closing_the_standard_files")
-"""Parts of the names of tests in the attacks' module that attack nothing."""
+ATTACK_TESTS = ("attacks", "docker or privileges or cannot_read")
+"""Folder and selection of the tests that attack a container."""
+NOT_ATTACKS = ("honest_programs", "closing_the_standard_files", "[process")
+"""Parts of the names of tests in the attacks' folder that attack no container."""
+INTERPRETER_TESTS = ("test_interpreter_differences.py", "ends_as_under_its_own_interpreter")
+"""Module and selection of the tests that compare the sandbox with `python3 program.py`."""
 ENDLESS = ("while True: pass\n", "import time\ntime.sleep(60)\n", "x = 9 ** 9 ** 9\n")
 DEADLINE_S = 0.2
 SUITE_TIMEOUT_S = 600
+STDIN_TESTS = 100
+ADDED_MS_PER_STDIN_TEST = 1.5
 
 
 def measure(rounds: int, soak_programs: int) -> Iterator[Figure]:
@@ -60,6 +64,7 @@ def measure(rounds: int, soak_programs: int) -> Iterator[Figure]:
         config = SandboxConfig(backend="docker")
         with Sandbox(config, slot=0, run="bench") as sandbox:
             yield from throughput(sandbox, jobs, rounds, progress)
+            yield stdin_tests(sandbox, rounds, progress)
             yield deadlines(sandbox, 12 * rounds, progress)
         # The processor time of a runner is read from its one process: none is replaced meanwhile.
         lasting = config.model_copy(update={"recycle_after": 100_000})
@@ -70,11 +75,10 @@ def measure(rounds: int, soak_programs: int) -> Iterator[Figure]:
         ):
             yield from coverage_cost(covered, uncovered, jobs, 4 * rounds, progress)
         if SUITE.is_dir():
-            progress.begin("the corpus of constructs and the attacks", 2)
-            yield from exactness()
-            progress.step()
-            yield from attacks()
-            progress.step()
+            progress.begin("the corpora of constructs, attacks and interpreter programs", 3)
+            for figures in (exactness, attacks, interpreter):
+                yield from figures()
+                progress.step()
         yield from endurance(soak_programs, progress)
 
 
@@ -111,13 +115,35 @@ def throughput(
                 if name == "in_process":
                     added.append((1 / ours - 1 / other) * 1e3)
                 progress.step()
-    yield ratio("vs_docker_run", samples["run"], "docker run per program", 80, 120)
+    yield ratio("vs_docker_run", samples["run"], "docker run per program", 100, 120)
     yield ratio("vs_docker_exec", samples["exec"], "warm docker exec per program", 25, 40)
     yield ratio("vs_subprocess", samples["subprocess"], "fresh python -I per program", 10, 17)
     yield ratio("vs_in_process", samples["in_process"], "bare exec, no isolation", 0.30, 0.45)
     cost = statistics.median(added)
     against = "bare exec: what isolation and coverage add"
     yield Figure("added_ms_per_program", cost, "ms", against, None, None, True, tuple(added))
+
+
+def stdin_tests(sandbox: Sandbox, rounds: int, progress: StageProgress) -> Figure:
+    """What a stdin test costs beyond the program's first, over the same run in one interpreter."""
+    progress.begin("the cost of a test on stdin", rounds)
+    one, many = stdin_job(1), stdin_job(STDIN_TESTS)
+    added: list[float] = []
+    with Baselines(DockerBackend(sandbox.config).image) as baselines:
+        for _ in range(rounds):
+            few_s = min(1 / _rate(sandbox, [one] * 10) for _ in range(3))
+            many_s = min(1 / _rate(sandbox, [many]) for _ in range(3))
+            bare_s = 1 / baselines.in_process([many])
+            per_test = (many_s - few_s) / (STDIN_TESTS - 1)
+            added.append((per_test - bare_s / STDIN_TESTS) * 1e3)
+            progress.step()
+    cost = statistics.median(added)
+    against = "the same program in one interpreter"
+    ok = cost <= ADDED_MS_PER_STDIN_TEST
+    return Figure(
+        "added_ms_per_stdin_test", cost, "ms", against, ADDED_MS_PER_STDIN_TEST, None, ok,
+        tuple(added),
+    )  # fmt: skip
 
 
 def coverage_cost(
@@ -181,11 +207,20 @@ def attacks() -> Iterator[Figure]:
         for case in _suite(*ATTACK_TESTS)
         if not any(word in case.get("name", "") for word in NOT_ATTACKS)
     ]
-    succeeded = [
-        case for case in cases if any(case.find(kind) is not None for kind in ("failure", "error"))
-    ]
-    yield count("attacks_tried", len(cases), "programs", at_least=60)
+    succeeded = [case for case in cases if _failed(case)]
+    yield count("attacks_tried", len(cases), "programs", at_least=120)
     yield count("attacks_succeeded", len(succeeded), "programs", at_least=None)
+
+
+def interpreter() -> Iterator[Figure]:
+    """Programs whose end differs from that under `python3 program.py` in the same image."""
+    cases = _suite(*INTERPRETER_TESTS)
+    yield count("interpreter_programs", len(cases), "programs", at_least=80)
+    yield count("interpreter_differences", sum(map(_failed, cases)), "programs", at_least=None)
+
+
+def _failed(case: ElementTree.Element) -> bool:
+    return any(case.find(kind) is not None for kind in ("failure", "error"))
 
 
 def _rate(sandbox: Sandbox, jobs: Sequence[Job]) -> float:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from pydantic import ValidationError
 from rich.console import Console
 
-from curriculum.errors import first_fault
 from curriculum.problem import Comparison, Test
+from deploy.commands.limit_options import LimitOptions
 from deploy.commands.sandbox.tests_file import read_tests, read_text
 from deploy.commands.sandbox.verdict_view import as_record, print_verdict
 from deploy.errors import ConfigError
-from sandbox import Job, Limits, Outcome, Sandbox, SandboxConfig
+from sandbox import Job, Outcome, Sandbox, SandboxConfig
 
 Backend = Literal["auto", "docker", "process"]
 
@@ -25,7 +24,8 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder sandbox run program.py --tests tests.json --fn solve
-  stepcoder sandbox run program.py --tests tests.json --json --backend process""",
+  stepcoder sandbox run program.py --tests tests.json --json --backend process
+  stepcoder sandbox run program.py --tests tests.json --seconds 30 --memory-mib 512""",
 )
 
 
@@ -44,15 +44,13 @@ def run(
     ] = None,
     as_json: Annotated[bool, Parameter("--json", help="Print the verdict as JSON.")] = False,
     backend: Annotated[Backend, Parameter(help="Where the program runs.")] = "auto",
-    seconds: Annotated[
-        float | None, Parameter(help="Time limit over all tests [seconds]; 10 by default.")
-    ] = None,
+    limits: LimitOptions | None = None,
 ) -> int:
     """Run a program on its tests; print the verdict and the executed lines.
 
     The exit status is 0 if every test passed, else 1.
     """
-    config = sandbox_config(backend, seconds)
+    config = SandboxConfig(backend=backend, limits=(limits or LimitOptions()).limits())
     source, test_file = read_text(program), read_tests(tests)
     fn_name = None if test_file.assertions else fn_name or test_file.fn_name
     if fn_name is None:
@@ -85,17 +83,3 @@ def _refuse_arguments(path: Path, tests: Sequence[Test]) -> None:
                 f"{path}: tests[{index}].input is a list of arguments; give --fn NAME, the "
                 f"function to call"
             )
-
-
-def sandbox_config(backend: Backend, seconds: float | None) -> SandboxConfig:
-    """The configuration for a backend's name and a time limit [seconds]; None: the default.
-
-    Raises:
-        ConfigError: values that no sandbox takes.
-    """
-    try:
-        limits = Limits() if seconds is None else Limits(wall_seconds=seconds)
-        return SandboxConfig(backend=backend, limits=limits)
-    except ValidationError as error:
-        # `backend` was checked as an argument.
-        raise ConfigError(f"--seconds {seconds:g}: {first_fault(error)[1]}") from None

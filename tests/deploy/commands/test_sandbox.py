@@ -156,10 +156,25 @@ def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seconds", "-1"], "--seconds -1: must be greater than 0"),
+        (["--seconds", "-1"], "--wall-seconds: must be greater than 0"),
+        (["--seconds", "4000"], "--wall-seconds: must be at most 3600"),
+        (["--cpu-seconds", "0"], "--cpu-seconds: must be greater than 0"),
+        (["--memory-mib", "1"], "--memory-mib: must be at least 16"),
+        (["--output-kib", "0"], "--output-kib: must be greater than 0"),
         (["--backend", "podman"], 'Choose from: "auto", "docker", "process"'),
     ],
 )
 def test_limits_that_no_sandbox_takes_are_refused(write, capsys, arguments, message) -> None:
     assert main([*write([{"input": "", "output": ""}]), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_program_may_use_more_processor_time_than_the_default(write) -> None:
+    """The limit on processor time follows `--seconds` unless it is given."""
+    program = (
+        "import time\nn = int(input())\nbegin = time.process_time()\n"
+        "while time.process_time() - begin < n:\n    pass\nprint(n)\n"
+    )
+    arguments = write([{"input": "2\n", "output": "2\n"}], program)
+    assert main([*arguments, "--seconds", "60", "--cpu-seconds", "1"]) == 1
+    assert main([*arguments, "--seconds", "60"]) == 0
