@@ -1,11 +1,12 @@
 """What to ask: problems, subtasks cut from their solutions, and the schedule that orders them."""
 
-from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
+from curriculum.answer.assemble import assemble
+from curriculum.config import AnswerConfig, CurriculumConfig, DataConfig, PromptConfig
 from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.datasets.problem_file import read_problems, write_problems
 from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem, Test, Tier
-from curriculum.program import Program, assemble
+from curriculum.program import Cut, Program
 from curriculum.prompt import Prompt
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.prompts.render import PromptRenderer
@@ -20,8 +21,10 @@ __all__ = [
     "FULL_TASK",
     "START_POINT_KINDS",
     "TIERS",
+    "AnswerConfig",
     "BadRecord",
     "CurriculumConfig",
+    "Cut",
     "DataConfig",
     "DataSet",
     "Problem",

@@ -123,3 +123,37 @@ class DataConfig(BaseModel):
             if self.kind != "synthetic" and not is_set:
                 raise ValueError(f"kind {self.kind!r} needs {name}")
         return self
+
+
+class AnswerConfig(BaseModel):
+    """How the program is found in an answer (`curriculum.answer`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    block: Literal["last", "first"] = "last"
+    """Which of several blocks that are whole programs is the answer."""
+    reasoning: tuple[tuple[str, str], ...] = (
+        ("<think>", "</think>"),
+        ("<thinking>", "</thinking>"),
+        ("<thought>", "</thought>"),
+        ("<reasoning>", "</reasoning>"),
+        ("<reflection>", "</reflection>"),
+        ("<scratchpad>", "</scratchpad>"),
+        ("<seed:think>", "</seed:think>"),
+        ("[THINK]", "[/THINK]"),
+        ("◁think▷", "◁/think▷"),
+        ("<|begin_of_thought|>", "<|end_of_thought|>"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+    )
+    """Markers between which a model reasons; what they enclose is never the answer."""
+
+    @field_validator("reasoning")
+    @classmethod
+    def _markers_are_text(cls, pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for opening, closing in pairs:
+            if not opening.strip() or not closing.strip() or opening == closing:
+                raise ValueError(
+                    f"{[opening, closing]} must be two different markers, none of them blank"
+                )
+        return pairs

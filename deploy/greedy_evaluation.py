@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from curriculum.answer.assemble import assemble
 from curriculum.problem import Problem
-from curriculum.program import assemble
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK, cut
 from deploy.config import RunConfig
@@ -30,7 +30,8 @@ def greedy_pass_rate(
     Args:
         folder: Hugging Face folder of the model and its tokenizer.
         problems: to solve.
-        config: of the sandbox and the prompt; `rollout.max_new_tokens` bounds a completion.
+        config: of the sandbox, the prompt and the answer; `rollout.max_new_tokens` bounds a
+            completion.
 
     Returns:
         `asked` and `solved` problems, and their ratio `pass_rate`.
@@ -57,7 +58,7 @@ def greedy_pass_rate(
                 pad_token_id=tokenizer.eos_token_id,
             )
             completion = completion_text(generated[0, len(prompt.ids) :].tolist(), table)
-            program = assemble(problem, prompt, completion)
+            program = assemble(problem, prompt, completion, config.answer)
             job = Job.for_program(problem, program.source)
             solved += sandbox.run(job).outcome is Outcome.passed
     return {"asked": len(problems), "solved": solved, "pass_rate": solved / len(problems)}

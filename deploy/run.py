@@ -101,6 +101,7 @@ class Run:
             config.sandbox.limits,
             config.seed,
             config.prompt,
+            config.answer,
         )
         parity = WeightParityCheck(
             self._learner,

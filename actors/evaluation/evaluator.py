@@ -18,8 +18,9 @@ from actors.evaluation.sample_log import SampleLog
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
 from actors.sandboxes.pool import SandboxPool
+from curriculum.answer.assemble import assemble
+from curriculum.config import AnswerConfig
 from curriculum.problem import Problem
-from curriculum.program import assemble
 from curriculum.prompt import Prompt
 from learner.tokenizer import completion_text
 from sandbox import Job, Limits, Outcome
@@ -74,6 +75,7 @@ class Evaluator:
         problems: Mapping[tuple[str, str], Problem],
         limits: Limits,
         on_sample: Callable[[SampleVerdict | None], None],
+        answer: AnswerConfig | None = None,
     ) -> None:
         """Evaluate into `log`.
 
@@ -82,7 +84,9 @@ class Evaluator:
             problems: by suite and id.
             limits: of each program.
             on_sample: called with each verdict, or with None for a sample that is only generated.
+            answer: how the program in a completion is found.
         """
+        self._answer = answer or AnswerConfig()
         self._log = log
         self._problems = problems
         self._limits = limits
@@ -115,7 +119,7 @@ class Evaluator:
                 task, number = task_of[completion.sample_id]
                 if completion.refusal:
                     logger.warning("%s, sample %d: %s", task.task_id, number, completion.refusal)
-                sample = generated_sample(task, number, completion, token_bytes)
+                sample = generated_sample(task, number, completion, token_bytes, self._answer)
                 self._log.add_sample(sample)
                 self.generation.tokens += len(completion.token_ids)
                 self.generation.seconds = time.monotonic() - started
@@ -183,7 +187,7 @@ class Evaluator:
                 if key in self._log.samples:
                     continue
                 if room < 1:
-                    self._log.add_sample(_without_room(task, number))
+                    self._log.add_sample(_without_room(task, number, self._answer))
                     if not judged:
                         self._on_sample(None)
                     continue
@@ -205,17 +209,22 @@ class Evaluator:
 
 
 def generated_sample(
-    task: Task, number: int, completion: Completion, token_bytes: Sequence[bytes]
+    task: Task,
+    number: int,
+    completion: Completion,
+    token_bytes: Sequence[bytes],
+    answer: AnswerConfig,
 ) -> GeneratedSample:
     """The sample that a completion makes."""
     text = completion_text(completion.token_ids, token_bytes)
-    program = assemble(task.problem, task.prompt, text)
+    program = assemble(task.problem, task.prompt, text, answer)
     return GeneratedSample(
         key=SampleKey(task.suite, task.problem.id, number),
         task_id=task.task_id,
         solution=program.source,
         completion=text,
         program_bytes=(program.begin, program.end),
+        cuts=tuple((cut.begin, cut.end, cut.rule) for cut in program.cuts),
         finish_reason=completion.finish_reason,
         prompt_tokens=len(task.prompt.ids),
         completion_tokens=len(completion.token_ids),
@@ -228,6 +237,6 @@ def sample_seed(seed: int, key: SampleKey) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 2
 
 
-def _without_room(task: Task, number: int) -> GeneratedSample:
+def _without_room(task: Task, number: int, answer: AnswerConfig) -> GeneratedSample:
     empty = Completion(0, (), (), "length", 0)
-    return generated_sample(task, number, empty, ())
+    return generated_sample(task, number, empty, (), answer)

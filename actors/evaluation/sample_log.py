@@ -99,8 +99,9 @@ def sample_of_row(row: dict[str, Any]) -> GeneratedSample:
     """The sample of such a line."""
     key = _take_key(row)
     program_bytes = row.pop("program_bytes")
+    cuts = tuple(tuple(cut) for cut in row.pop("cuts"))
     return GeneratedSample(
-        key=key, program_bytes=tuple(program_bytes) if program_bytes else None, **row
+        key=key, program_bytes=tuple(program_bytes) if program_bytes else None, cuts=cuts, **row
     )
 
 

@@ -20,8 +20,8 @@ from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import GENERATED, JUDGED, Ledger
 from actors.rollout.samples import Completion, Request, RolloutGroup, Sample
 from actors.sandboxes.pool import SandboxPool
-from curriculum.config import PromptConfig
-from curriculum.program import assemble
+from curriculum.answer.assemble import assemble
+from curriculum.config import AnswerConfig, PromptConfig
 from curriculum.prompt import Prompt
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import Subtask
@@ -88,6 +88,7 @@ class Collector:
         limits: Limits,
         seed: int,
         prompt: PromptConfig | None = None,
+        answer: AnswerConfig | None = None,
     ) -> None:
         self._fleet = fleet
         self._pool = pool
@@ -96,6 +97,7 @@ class Collector:
         self._seed = seed
         self._last_completion = 0.0
         """When the newest completion of any round arrived, by `time.monotonic()`."""
+        self._answer = answer or AnswerConfig()
         self._bytes = token_bytes(tokenizer)
         self._encoder = PromptEncoder(tokenizer, self._bytes, prompt or PromptConfig())
 
@@ -189,7 +191,7 @@ class Collector:
             ledger.reached(sample_id, GENERATED)
         text = completion_text(completion.token_ids, self._bytes)
         problem = group.subtask.problem
-        program = assemble(problem, group.prompt, text)
+        program = assemble(problem, group.prompt, text, self._answer)
         if completion.refusal:
             error = f"the engine refused the prompt: {completion.refusal}"
             logger.warning("problem %s, sample %d: %s", problem.id, sample_id, error)

@@ -45,6 +45,7 @@ def _record(
         "prefix": group.prompt.prefix,
         "completion": sample.text,
         "program_bytes": [sample.program.begin, sample.program.end],
+        "cuts": [[cut.begin, cut.end, cut.rule] for cut in sample.program.cuts],
         "token_bytes": sample.token_lengths,
         "executed_mask": [int(executed) for executed in trajectory.executed_mask],
         "outcome": sample.verdict.outcome.value,

@@ -131,7 +131,7 @@ def trajectory(group: RolloutGroup, sample: Sample, rewards: RewardConfig) -> Tr
     """
     verdict, program = sample.verdict, sample.program
     mask = execution_mask(
-        sample.token_lengths,
+        program.kept_lengths(sample.token_lengths),
         program.completion_start,
         verdict.statements,
         program.source.encode(),

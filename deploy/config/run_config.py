@@ -16,7 +16,7 @@ from actors.config import (
     SandboxPoolConfig,
     WeightsConfig,
 )
-from curriculum.config import CurriculumConfig, DataConfig, PromptConfig
+from curriculum.config import AnswerConfig, CurriculumConfig, DataConfig, PromptConfig
 from learner.config import LearnerConfig, ModelConfig, RewardConfig, SFTConfig
 from sandbox.config import SandboxConfig
 
@@ -43,6 +43,8 @@ class RunConfig(BaseModel):
     """The schedule of subtasks: CCCS and its alternatives."""
     prompt: PromptConfig = PromptConfig()
     """The prompt: one text for a base model, or a chat, by a template."""
+    answer: AnswerConfig = AnswerConfig()
+    """The program in a completion: which block, and what is reasoning."""
     rollout: RolloutConfig = RolloutConfig()
     """vLLM engines and sampling."""
     sandbox: SandboxConfig = SandboxConfig()

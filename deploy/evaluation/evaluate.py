@@ -163,7 +163,9 @@ class _Work:
             def on_sample(_verdict: SampleVerdict | None) -> None:
                 progress.step()
 
-            evaluator = Evaluator(self._log, self._problems, config.sandbox.limits, on_sample)
+            evaluator = Evaluator(
+                self._log, self._problems, config.sandbox.limits, on_sample, config.answer
+            )
             if fleet is not None:
                 assert self._sampling is not None
                 async with fleet.heartbeat():
@@ -200,7 +202,7 @@ def _settings(
         sampling=sampling if generates else None,
         dtype=config.rollout.dtype if generates else None,
         prompt=sections["prompt"] if generates else None,
-        answer=sections.get("answer") if generates else None,
+        answer=sections["answer"] if generates else None,
         limits=sections["sandbox"]["limits"],
     )
 

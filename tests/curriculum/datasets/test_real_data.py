@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from curriculum.answer.assemble import assemble
 from curriculum.config import CurriculumConfig, PromptConfig
 from curriculum.datasets.problem_file import read_problems, write_problems
 from curriculum.datasets.registry import read_source
 from curriculum.problem import Problem, Test
-from curriculum.program import assemble
 from curriculum.prompt import Prompt
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.prompts.render import PromptRenderer

@@ -1,12 +1,13 @@
 """Programs from completions: what is left out, and the exact offset of every byte that is not."""
 
 import ast
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curriculum.program import assemble
+from curriculum.answer.assemble import assemble
 from curriculum.prompt import Prompt
 from curriculum.start_points import statement_points
 from curriculum.subtask import FULL_TASK, cut_before
@@ -161,12 +162,31 @@ def test_every_byte_has_its_offset_in_the_source_or_none(make_problem):
     assert places[:4] == places[-4:] == [None] * 4
 
 
+def check_offsets(problem, prompt, completion):
+    """Every byte of a completion is in the program, at its place, or in exactly one cut."""
+    made = assemble(problem, prompt, completion)
+    text, source = completion.encode(), made.source.encode()
+    given = problem.preamble + prompt.prefix
+    assert made.source.startswith(problem.preamble)
+    assert made.completion_start in (len(given.encode()), len(problem.preamble.encode()))
+    places = [made.source_offset(offset) for offset in range(len(text))]
+    inside = [place for place in places if place is not None]
+    assert inside == list(range(made.completion_start, len(source)))
+    assert all(source[p] == text[at] for at, p in enumerate(places) if p is not None)
+    cut = [offset for each in made.cuts for offset in range(each.begin, each.end)]
+    assert cut == [offset for offset, place in enumerate(places) if place is None]
+    assert all(before.end <= behind.begin for before, behind in pairwise(made.cuts))
+    assert sum(made.kept_lengths([1] * len(text))[made.begin : made.end]) == len(inside)
+    return made
+
+
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(
             ["```", "```python\n", "\n```\n", SOLVED, BODY, "print(1)\n", "This is it.\n", "\n",
              " ", "def f(x):", "'''", "if x:", "ü漢🐍", "\r\n", "\r", "\x0c", "\\\n", "# c\n",
-             "@a\n", ";"]
+             "@a\n", ";", "<think>", "</think>\n", "<|endoftext|>", "~~~\n", "> ", "- ",
+             "    ", "Done.\n", "这是。\n", "python\n", "f'{", "(", "}"]
         ),
         st.text(max_size=6),
     ),
@@ -181,17 +201,19 @@ PIECES = st.lists(
 )
 def test_every_completion_gives_one_range_with_exact_offsets(make_problem, pieces, prompt, stdin):
     problem = make_problem(preamble="y = 'é'\n", **(STDIN if stdin else {}))
-    completion = "".join(pieces)
-    program(problem, completion, prompt)
-    made = assemble(problem, prompt, completion)
-    text, source = completion.encode(), made.source.encode()
-    for offset in range(len(text)):
-        place = made.source_offset(offset)
-        assert place is None or source[place] == text[offset]
-    assert made.end - made.begin == len(source) - made.completion_start
+    check_offsets(problem, prompt, "".join(pieces))
 
 
-@given(pieces=PIECES)
+CODE = st.lists(
+    st.sampled_from(
+        [SOLVED, "x = 1\n", "print(1)\n", "\n", " ", "'''", "# c\n", "@a\n", ";", "\\\n", "\x0c",
+         "```\n", "    y\n", "if x:\n", "é = '漢'\n", "(", ")", "\r\n"]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(pieces=CODE)
 def test_a_program_that_parses_only_loses_its_end(make_problem, pieces):
     completion = "".join(pieces)
     try:

@@ -1,0 +1,208 @@
+"""The program in an answer: which stretch of a completion is run, and why the rest is not."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from curriculum.answer.candidate import MAIN, PART, Candidate, CodeReader
+from curriculum.answer.markdown.fences import Piece, read_pieces
+from curriculum.answer.markdown.markers import first_marker, leading_markers
+from curriculum.answer.markdown.reasoning import reasoning_spans
+from curriculum.answer.markdown.spans import Span, inner_parts, merged
+from curriculum.answer.markdown.view import View, block_view, plain_view
+from curriculum.config import AnswerConfig
+from curriculum.problem import Problem
+from curriculum.program import Cut, Program
+from curriculum.prompt import Prompt
+
+_MOST_CANDIDATES = 100
+"""Blocks that are read of one answer: the last ones, or the first where those count."""
+_INDENTED = re.compile(
+    r"(?:^|\n)[ \t]*\n(?P<code>(?:(?:[ ]{2}|[ ]?\t)[ \t]*+\S[^\n]*(?:\n|\Z)|[ \t]*\n)+)"
+)
+
+
+def assemble(
+    problem: Problem, prompt: Prompt, completion: str, config: AnswerConfig | None = None
+) -> Program:
+    """Make the program of a completion.
+
+    Args:
+        problem: names the function that is asked for, if any.
+        prompt: what the completion continues: given code, and what it has opened.
+        completion: the policy's text.
+        config: what differs between users.
+    """
+    answer = _Answer(problem.fn_name, prompt, completion, config or AnswerConfig())
+    candidate, with_prefix = answer.choose()
+    return answer.program(problem.preamble, candidate, with_prefix)
+
+
+class _Answer:
+    """One completion behind its prefix; offsets are in `text`, the two as one."""
+
+    def __init__(
+        self, fn_name: str | None, prompt: Prompt, completion: str, config: AnswerConfig
+    ) -> None:
+        self._prefix = prompt.prefix
+        self._text = prompt.prefix + completion
+        self._floor = len(prompt.prefix)
+        self._config = config
+        self._reader = CodeReader(fn_name)
+        self._spans: list[Span] = []
+        self._pieces = [*self._read(prompt)]
+
+    def _read(self, prompt: Prompt) -> Iterator[Piece]:
+        """The pieces of the answer; what is no piece gets its span."""
+        text, begin = self._text, self._floor
+        reasoning = reasoning_spans(text, begin, self._config.reasoning, prompt.in_reasoning)
+        in_block, blank = prompt.in_code_fence, True
+        for span in [*reasoning, Span(len(text), len(text))]:
+            start = min(leading_markers(text, begin), span.begin) if blank else begin
+            if start > begin:
+                self._spans.append(Span(begin, start, "end marker"))
+            end = first_marker(text, start, span.begin)
+            if start < end:  # behind a prefix, fences in the strings that it has begun are none
+                yield from read_pieces(text, 0 if start == self._floor else start, end, in_block)
+            blank = blank and not text[start:end].strip()
+            in_block = in_block and blank
+            if end < span.begin:
+                self._spans.append(Span(end, len(text), "end marker"))
+                return
+            if span.begin < span.end:
+                self._spans.append(span)
+            begin = span.end
+
+    def choose(self) -> tuple[Candidate, bool]:
+        """The program's stretch, and whether the prefix stands before it."""
+        if self._floor:
+            return self._continued()
+        return self._best(self._pieces) or self._fallback(), False
+
+    def _continued(self) -> tuple[Candidate, bool]:
+        """The program behind a prefix: its continuation, or given code that is written anew."""
+        text, floor = self._text, self._floor
+        code = [piece for piece in self._pieces if piece.kind == "text" or piece.python]
+        first = next((p for p in code if text[max(p.begin, floor) : p.end].strip()), None)
+        if first is None:
+            first = Piece("text", floor, floor)
+        begin = max(first.begin, floor)
+        view = View(self._prefix + text[begin : first.end], [0, floor], [0, begin])
+        finished = first.closed and first not in self._pieces[-1:]
+        candidate = self._reader.read(view, floor=floor, fenced=False, finished=finished)
+        if self._reader.may_define(text[floor:], self._prefix) and not (
+            candidate.whole and candidate.valid
+        ):
+            others = [piece for piece in code if piece is not first]
+            anew = self._best([first._replace(begin=begin), *others])
+            if anew is not None and anew.whole == MAIN and anew.valid:
+                return anew, False
+        return candidate, True
+
+    def _best(self, pieces: Sequence[Piece]) -> Candidate | None:
+        """The best whole program: of the blocks, or failing that of the text around them."""
+        invalid: Candidate | None = None
+        last = self._config.block == "last"
+        for kind in ("block", "text"):
+            chosen = [p for p in pieces if p.kind == kind and (p.python or kind == "text")]
+            chosen = [p for p in chosen if self._text[p.begin : p.end].strip()]
+            chosen = chosen[: -_MOST_CANDIDATES - 1 : -1] if last else chosen[:_MOST_CANDIDATES]
+            read = [candidate for piece in chosen for candidate in self._candidates(piece)]
+            for level in (MAIN, PART):
+                whole = [candidate for candidate in read if candidate.whole == level]
+                for candidate in whole:
+                    if len(whole) == 1 or candidate.valid:
+                        return candidate
+                invalid = invalid or next(iter(whole), None)
+        return invalid
+
+    def _candidates(self, piece: Piece) -> Iterator[Candidate]:
+        """A piece as a program, and the indented blocks of a text that is none."""
+        finished = piece.closed and piece.end < len(self._text)
+        if piece.kind == "block":
+            view = block_view(self._text, piece.begin, piece.end, piece.quoted)
+            yield self._reader.read(view, fenced=True, finished=finished)
+            return
+        view = plain_view(self._text, piece.begin, piece.end)
+        candidate = self._reader.read(view, fenced=False, finished=finished)
+        yield candidate
+        if not candidate.whole:
+            for found in _INDENTED.finditer(view.code):
+                view = block_view(
+                    self._text, piece.begin + found.start("code"), piece.begin + found.end("code")
+                )
+                yield self._reader.read(view, fenced=True, finished=finished)
+
+    def _fallback(self) -> Candidate:
+        """Where there is no program: the block or the text that comes nearest to one."""
+        text = self._text
+        blocks = [piece for piece in self._pieces if piece.kind == "block"]
+        filled = [p for p in blocks if p.python and text[p.begin : p.end].strip()]
+        tagged = [piece for piece in filled if piece.word] or filled
+        if tagged:
+            coded = [
+                p for p in tagged if re.search(r"\b(?:def|class|import)\b", text[p.begin : p.end])
+            ]
+            piece = (coded or tagged)[-1 if self._config.block == "last" else 0]
+            view = block_view(text, piece.begin, piece.end, piece.quoted)
+            return self._reader.read(view, fenced=True, finished=piece.closed)
+        texts = [p for p in self._pieces if p.kind == "text" and text[p.begin : p.end].strip()]
+        if texts and not blocks:
+            piece = texts[-1]
+            return self._reader.read(
+                plain_view(text, piece.begin, piece.end), fenced=False, finished=True
+            )
+        end = max([self._floor, *(p.end for p in self._pieces)])
+        if self._pieces and not blocks and len(self._pieces) == 1:
+            return Candidate(
+                plain_view(text, self._pieces[0].begin, end), 0, 0, end - self._pieces[0].begin
+            )
+        return Candidate(plain_view(text, end, end), 0, 0, 0)
+
+    def program(self, preamble: str, candidate: Candidate, with_prefix: bool) -> Program:
+        """The program of a candidate, with a cut for everything else."""
+        view = candidate.view
+        first, stop = max(candidate.begin, candidate.floor), candidate.end
+        begin, end = view.place(first), view.end_place(stop) if stop > first else view.place(first)
+        before = preamble + (self._prefix if with_prefix else "")
+        inner = [
+            Span(view.place(span.begin), view.end_place(span.end), span.rule)
+            for span in candidate.spans
+            if span.end > max(span.begin, candidate.floor)
+        ]
+        cuts = self._cuts(begin, end, inner, view.removed(first, stop) if stop > first else [])
+        offsets = self._byte_offsets([begin, end, *(at for cut in cuts for at in cut[:2])])
+        return Program(
+            source=before + view.code[first:stop],
+            completion_start=len(before.encode()),
+            begin=offsets[begin],
+            end=offsets[end],
+            cuts=tuple(Cut(offsets[cut.begin], offsets[cut.end], cut.rule) for cut in cuts),
+        )
+
+    def _cuts(self, begin: int, end: int, inner: list[Span], indentation: list[Span]) -> list[Span]:
+        """Everything outside the stretch and the indentation inside it, in order, once."""
+        tiles = list(self._spans)
+        for piece in self._pieces:
+            rule = "prose" if piece.kind == "text" else piece.kind
+            if piece.kind == "block":
+                own = piece.begin <= begin and end <= piece.end
+                other = "other block" if piece.python else "other language"
+                rule = "indentation" if own else other
+            tiles.append(Span(max(piece.begin, self._floor), piece.end, rule))
+        outside = (Span(self._floor, begin), Span(end, len(self._text)))
+        cuts = list(indentation)
+        for tile in tiles:
+            cuts += inner_parts(tile, inner, outside)
+        return merged(cuts)
+
+    def _byte_offsets(self, offsets: list[int]) -> dict[int, int]:
+        """The byte offset in the completion of each offset in the text."""
+        if self._text.isascii():
+            return {offset: offset - self._floor for offset in offsets}
+        found: dict[int, int] = {}
+        at, length = self._floor, 0
+        for offset in sorted(set(offsets)):
+            length += len(self._text[at:offset].encode(errors="surrogatepass"))
+            at = offset
+            found[offset] = length
+        return found

@@ -1,0 +1,1 @@
+"""The Markdown of an answer: reasoning, end markers, code fences and what stands between them."""

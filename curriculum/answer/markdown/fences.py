@@ -1,0 +1,214 @@
+"""Code fences: the blocks of code in an answer, and the text between them.
+
+CommonMark's rules for fences (backticks and tildes, any length of three or more, indented in lists
+and quotes, a block that is never closed ends with the text), widened by what models write: a fence
+that opens behind text on the same line, code on the opening fence's line, a fence that closes on
+the code's last line or is followed by text, and a block that the next opening fence ends.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+from curriculum.answer.markdown.languages import fence_word, is_language, is_python
+from curriculum.answer.python.statements import open_string
+
+_FENCE_LINE = re.compile(
+    r"^(?P<line>"
+    r"(?:(?P<lead>[ \t]*+(?:(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t]))[ \t]*+)*+)"
+    r"|(?P<text>(?:(?!```|~~~)[^\r\n])++))"
+    r"(?P<mark>`{3,}|~{3,})(?P<rest>[^\r\n]*+)(?:\r\n|\r|\n|\Z))"
+    r"(?:(?P=line){2})*+",  # a looping model: two more of the same line change nothing
+    re.MULTILINE,
+)
+_MOST_LOOKS = 8
+"""Fences of an answer that are compared with the strings of the code around them."""
+_RUN = re.compile(r"`{3,}|~{3,}")
+_CODE_ON_LINE = re.compile(
+    r"[ \t]*(?:(?:python|py)[\d.]*[ \t]+)?"
+    r"(?=(?:async[ ]+)?def[ ]\w|class[ ]\w|import[ ]\w|from[ ][\w.]+[ ]import|@\w|#)",
+    re.IGNORECASE,
+)
+
+
+class Piece(NamedTuple):
+    """A stretch of the answer: the text of a block, a fence, or what stands between."""
+
+    kind: Literal["text", "fence", "block"]
+    """text: outside every block; fence: a line, or a part of it, that opens or closes one."""
+    begin: int
+    """Offset of its first character."""
+    end: int
+    """Offset behind its last character."""
+    word: str = ""
+    """Of a block: the language word of its fence, in lower case."""
+    quoted: bool = False
+    """Of a block: whether it stands in a quotation, each line behind a `>`."""
+    closed: bool = True
+    """Of a block: whether a fence closes it."""
+
+    @property
+    def python(self) -> bool:
+        """Whether it is a block that may hold Python."""
+        return self.kind == "block" and is_python(self.word)
+
+
+class Fence(NamedTuple):
+    """One line with a fence on it."""
+
+    line: int
+    """Where the line begins."""
+    begin: int
+    """Where the fence's characters begin."""
+    end: int
+    """Behind them."""
+    line_end: int
+    """Behind the line's end."""
+    mark: str
+    """The fence's characters."""
+    lead: str
+    """The line before them."""
+    rest: str
+    """The line behind them, without white space around."""
+    at_start: bool
+    """Whether nothing but indentation, quotation and list marks stands before it."""
+    alone: bool
+    """Whether the line holds an odd number of fences, so that one of them has no partner."""
+
+
+def find_fences(text: str, begin: int, end: int) -> list[Fence]:
+    """Every line between two offsets with a fence on it."""
+    return [_fence(found) for found in _FENCE_LINE.finditer(text, begin, end)]
+
+
+def _fence(found: re.Match[str]) -> Fence:
+    lead, mark, rest = found["lead"], found["mark"], found["rest"]
+    begin, more = found.start("mark"), []
+    if rest:
+        more = [*_RUN.finditer(rest)]
+    at_start = lead is not None
+    if more and not at_start:  # the last one may open or close a block
+        begin = found.start("rest") + more[-1].start()
+        mark = more[-1][0]
+        rest = rest[more[-1].end() :]
+    lead = lead if at_start else found.string[found.start() : begin]
+    end, odd = begin + len(mark), len(more) % 2 == 0
+    return Fence(found.start(), begin, end, found.end(), mark, lead, rest.strip(), at_start, odd)
+
+
+def read_pieces(text: str, begin: int, end: int, in_block: bool = False) -> list[Piece]:
+    """Text, fences and blocks between two offsets, in order and without gaps.
+
+    Args:
+        text: the completion, behind the code that the prompt has given.
+        begin: where to start.
+        end: where to end.
+        in_block: whether the prompt has opened a block of Python.
+    """
+    return _Reader(text, begin, end).read(in_block)
+
+
+class _Reader:
+    def __init__(self, text: str, begin: int, end: int) -> None:
+        self._text = text
+        self._begin, self._end = begin, end
+        self._fences = find_fences(text, begin, end)
+        self._looks = 0
+
+    def read(self, in_block: bool) -> list[Piece]:
+        """Every piece, in order."""
+        found: list[Piece] = []
+        at = self._begin
+        block: Piece | None = None
+        opener = Fence(at, at, at, at, "```", "", "", True, True) if in_block else None
+        if in_block:
+            block = Piece("block", at, self._end, "", closed=False)
+        index = 0
+        while index < len(self._fences):
+            fence = self._fences[index]
+            index += 1
+            if block is None:
+                content = self._opened(fence)
+                if content is None or fence.begin < at or self._in_string(at, fence, index):
+                    continue
+                start = fence.line if fence.at_start else fence.begin
+                found.append(Piece("text", at, start))
+                found.append(Piece("fence", start, content))
+                block, opener, at = self._block(fence, content), fence, content
+                continue
+            assert opener is not None
+            if fence.begin < at:
+                continue
+            end = self._closed(fence, opener)
+            if end is None or (block.python and self._in_string(at, fence, index)):
+                continue
+            found.append(Piece("block", at, end, block.word, block.quoted))
+            block, at = None, end
+            if _opens(fence):
+                content = self._opened(fence)
+                assert content is not None
+                found.append(Piece("fence", at, content))
+                block, opener, at = self._block(fence, content), fence, content
+            else:
+                behind = fence.end if fence.rest else fence.line_end
+                found.append(Piece("fence", at, behind))
+                at = behind
+        if block is None:
+            found.append(Piece("text", at, self._end))
+        else:
+            found.append(Piece("block", at, self._end, block.word, block.quoted, closed=False))
+        return [piece for piece in found if piece.begin < piece.end or piece.kind == "block"]
+
+    def _block(self, fence: Fence, content: int) -> Piece:
+        word = fence_word(fence.rest) if content == fence.line_end else ""
+        return Piece("block", content, self._end, word, ">" in fence.lead and fence.at_start)
+
+    def _in_string(self, begin: int, fence: Fence, following: int) -> bool:
+        """Whether a fence stands in a string of the code that begins at an offset.
+
+        The string must end before the next fence that opens a block of a named language, and its
+        code is looked at a few times only: a string that is never closed holds no fence.
+        """
+        text = self._text
+        quotes = [q for q in ('"""', "'''") if text.count(q, begin, fence.line) % 2]
+        if not quotes or self._looks >= _MOST_LOOKS:
+            return False
+        self._looks += 1
+        opened = open_string(text[begin : fence.line])
+        if not opened:
+            return False
+        later = self._fences[following : following + 50]
+        limit = next((each.line for each in later if _opens(each)), self._end)
+        return text.find(opened, fence.end, limit) >= 0
+
+    def _opened(self, fence: Fence) -> int | None:
+        """Where the block's text begins if the fence opens one."""
+        if fence.at_start and fence.alone:
+            code = _CODE_ON_LINE.match(self._text, fence.end, fence.line_end)
+            return code.end() if code else fence.line_end
+        word = fence_word(fence.rest)
+        lone = not fence.rest or (fence.rest == fence.rest.split()[0] and is_language(word))
+        return fence.line_end if fence.alone and fence.mark[0] == "`" and lone else None
+
+    def _closed(self, fence: Fence, opener: Fence) -> int | None:
+        """Where the block's text ends if the fence ends it."""
+        if fence.mark[0] != opener.mark[0] or len(fence.mark) < len(opener.mark):
+            return None
+        if fence.at_start:
+            if fence.lead.strip(" \t>"):
+                return None
+            deeper = _width(fence.lead) > _width(opener.lead if opener.at_start else "") + 3
+            return None if deeper else fence.line
+        before = fence.lead.strip()
+        code = before.strip("#\"' ") and not before.startswith("#")
+        return fence.begin if code and not fence.rest and fence.alone else None
+
+
+def _opens(fence: Fence) -> bool:
+    """Whether a fence inside a block opens the next one: a language stands behind it."""
+    if not (fence.rest and fence.at_start and fence.alone):
+        return False
+    return fence.rest == fence.rest.split()[0] or is_language(fence_word(fence.rest))
+
+
+def _width(lead: str) -> int:
+    return len(lead.replace("\t", "    "))

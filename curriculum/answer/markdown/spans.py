@@ -1,0 +1,45 @@
+"""Spans of a text, and why they are cut."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A stretch of the text; `rule` says why it is left out, and is empty for what may be code."""
+
+    begin: int
+    """Offset of its first character."""
+    end: int
+    """Offset behind its last character."""
+    rule: str = ""
+    """The rule that leaves it out (`curriculum.program.RULES`)."""
+
+
+def inner_parts(tile: Span, inner: Sequence[Span], outside: Iterable[Span]) -> Iterator[Span]:
+    """The parts of a span that lie within others, each named by the inner span that covers it.
+
+    Args:
+        tile: the span.
+        inner: spans with rules of their own, in order and disjoint.
+        outside: where parts are wanted.
+    """
+    for allowed in outside:
+        at, end = max(tile.begin, allowed.begin), min(tile.end, allowed.end)
+        for span in inner:
+            begin, stop = max(span.begin, at), min(span.end, end)
+            if begin < stop:
+                yield Span(at, begin, tile.rule)
+                yield Span(begin, stop, span.rule)
+                at = stop
+        yield Span(at, end, tile.rule)
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Disjoint spans in order, neighbours with the same rule as one, without empty ones."""
+    result: list[Span] = []
+    for span in sorted(span for span in spans if span.begin < span.end):
+        if result and result[-1].end == span.begin and result[-1].rule == span.rule:
+            result[-1] = Span(result[-1].begin, span.end, span.rule)
+        else:
+            result.append(span)
+    return result

@@ -1,0 +1,139 @@
+"""What a top-level statement does: defines the function asked for, tries it, reads or prints."""
+
+import re
+from functools import lru_cache
+
+from curriculum.answer.python.statements import Statement
+
+_DECORATORS = re.compile(r"(?:@[^\r\n]*(?:\r\n|\r|\n)(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*+)*+")
+_DEFINED = re.compile(r"(?:async[ ]+)?(?P<kind>def|class)[ ]+(?P<name>\w+)")
+_TARGETS = re.compile(
+    r"(?P<names>[A-Za-z_]\w*(?:[ ]*,[ ]*[A-Za-z_]\w*)*)[ ]*"
+    r"(?::[^=\r\n]+)?(?:[-+*/%&|^]|//|\*\*|<<|>>)?=(?!=)"
+)
+_IMPORTED = re.compile(r"(?:from[ ]+[\w.]+[ ]+)?import[ ]+(?P<names>[^\r\n#;]+)")
+_COMPOUND = re.compile(r"(?:if|try|with|else|match)\b")
+_GUARD = re.compile(r"if[ (]+(?:__name__|['\"]__main__)")
+_TEXT = re.compile(
+    r"(?:[A-Za-z_]\w*[ \t]*(?::[ \t]*[A-Za-z_]\w*)?|-?[\d.]+"
+    r"|[rRbBuU]?(?:'''.*'''|\"\"\".*\"\"\"|'[^'\r\n]*'|\"[^\"\r\n]*\"))\s*"
+    r"(?:#[^\r\n]*\s*)?\Z",
+    re.DOTALL,
+)
+_READS = re.compile(
+    r"\b(?:input|raw_input)[ ]*\(|\bstdin\b|\bopen\(0\b|\bopen\(['\"]/dev/stdin"
+    r"|\bfileinput\b|\bos\.read\(|\bargv\b"
+)
+_PRINTS = re.compile(
+    r"\bprint\b|\bstdout\b|\bpprint\b|\bos\.write\(|\bopen\(1\b|\b__stdout__\b|\bsys\.exit\(['\"\w]"
+)
+_TRIES = re.compile(
+    r"assert\b|(?:[A-Za-z_]\w*)\(|(?:doctest|unittest|pytest|timeit|pprint|plt)\.|sys\.(?:exit|stdout)"
+    r"|(?:from[ ]+)?import[ ]+(?:unittest|pytest|doctest|timeit)\b"
+    r"|from[ ]+(?:unittest|pytest|hypothesis)\b"
+    r"|def[ ]+test_?\w*\(|class[ ]+\w+\([^)]*TestCase"
+)
+NAME = re.compile(r"[^\W\d]\w*")
+"""A word that may be a name."""
+
+
+def defined_names(text: str, statement: Statement) -> list[str]:
+    """The names that a statement defines, imports or assigns at its beginning."""
+    at = _head(text, statement)
+    if found := _DEFINED.match(text, at, statement.end):
+        return [found["name"]]
+    if found := _TARGETS.match(text, at, statement.end):
+        return NAME.findall(found["names"])
+    if found := _IMPORTED.match(text, at, statement.end):
+        return [word for word in NAME.findall(found["names"]) if word != "as"]
+    return []
+
+
+def defines(text: str, statement: Statement, fn_name: str) -> bool:
+    """Whether a statement defines the function, or a class `Solution` with it as a method.
+
+    A declaration of an overload does not count: the function itself follows it.
+    """
+    if statement.prose or not statement.closed:
+        return False
+    at = _head(text, statement)
+    found = _DEFINED.match(text, at, statement.end)
+    if found is not None:
+        if found["kind"] == "def" and found["name"] == fn_name:
+            return "overload" not in text[statement.begin : at]
+        in_class = found["kind"] == "class" and found["name"] == "Solution"
+        return in_class and _inner(fn_name).search(text, at, statement.end) is not None
+    assigned = _TARGETS.match(text, at, statement.end)
+    if assigned is not None:
+        return (
+            fn_name in NAME.findall(assigned["names"])
+            or _also(fn_name).match(text, at, statement.end) is not None
+        )
+    compound = _COMPOUND.match(text, at, statement.end)
+    if compound is None or _GUARD.match(text, at, statement.end):
+        return False
+    return _inner(fn_name).search(text, at, statement.end) is not None
+
+
+def is_derived(text: str, statement: Statement, fn_name: str) -> bool:
+    """Whether a statement assigns a value made from the function, as `f = cache(f)` does."""
+    assigned = _TARGETS.match(text, statement.begin, statement.end)
+    if assigned is None:
+        return False
+    value = text[assigned.end() : statement.end]
+    return not value.lstrip().startswith("lambda") and fn_name in NAME.findall(value)
+
+
+def is_text(text: str, statement: Statement) -> bool:
+    """Whether a statement is a lone name, number or string, which does nothing."""
+    return _TEXT.match(text, statement.begin, statement.end) is not None
+
+
+def is_trial(text: str, statement: Statement, fn_name: str) -> bool:
+    """Whether a statement only tries the function, or drives it from stdin.
+
+    A main guard, an assert, a print, a call of any function, a test case, or what reads stdin or
+    calls the function outside a definition.
+    """
+    begin, end = statement.begin, statement.end
+    if _TRIES.match(text, begin, end) or _GUARD.match(text, begin, end):
+        return True
+    if is_text(text, statement):
+        return True
+    if _DEFINED.match(text, _head(text, statement), end):
+        return False
+    if _READS.search(text, begin, end) or _call(fn_name).search(text, begin, end):
+        return True
+    return statement.body and _PRINTS.search(text, begin, end) is not None
+
+
+def reads(text: str, begin: int, end: int) -> bool:
+    """Whether code reads stdin."""
+    return _READS.search(text, begin, end) is not None
+
+
+def prints(text: str, begin: int, end: int) -> bool:
+    """Whether code writes to stdout."""
+    return _PRINTS.search(text, begin, end) is not None
+
+
+def _head(text: str, statement: Statement) -> int:
+    """Where a statement begins behind its decorators."""
+    found = _DECORATORS.match(text, statement.begin, statement.end)
+    return found.end() if found else statement.begin
+
+
+@lru_cache(maxsize=256)
+def _inner(fn_name: str) -> re.Pattern[str]:
+    name = re.escape(fn_name)
+    return re.compile(rf"^[ \t]+(?:async[ ]+)?(?:def[ ]+{name}\b|{name}[ ]*=[^=])", re.MULTILINE)
+
+
+@lru_cache(maxsize=256)
+def _call(fn_name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w])(?:Solution\(\)\.)?{re.escape(fn_name)}[ ]*\(")
+
+
+@lru_cache(maxsize=256)
+def _also(fn_name: str) -> re.Pattern[str]:
+    return re.compile(rf"[A-Za-z_][\w., ]*=[ ]*{re.escape(fn_name)}[ ]*=(?!=)")
