@@ -25,7 +25,7 @@ from deploy.evaluation.provenance import Provenance, SuitePrompts
 from deploy.evaluation.result import write_result
 from deploy.evaluation.sample_file import read_samples
 from deploy.evaluation.settings import EvaluationSettings, evaluation_config
-from deploy.evaluation.subject import CANONICAL, Subject, subject_of
+from deploy.evaluation.subject import CANONICAL, Subject
 from deploy.evaluation.suites import Suite, load_suites, task_id
 from deploy.progress import StageProgress
 from learner.models.published import load_tokenizer
@@ -34,13 +34,16 @@ from learner.tokenizer import token_bytes
 logger = logging.getLogger(__name__)
 
 
-def evaluate(options: Options, profile: Path | None, overrides: Sequence[str]) -> EvaluationFolder:
+def evaluate(
+    options: Options, subject: Subject, profile: Path | None, overrides: Sequence[str]
+) -> EvaluationFolder:
     """Generate and judge every sample, and write the figures.
 
     An exception that ends it carries a note (`__notes__`) on how to continue.
 
     Args:
         options: what to evaluate and how.
+        subject: the model, or what stands for it.
         profile: of the configuration; None for the defaults.
         overrides: single keys of the configuration, `--key=value`.
 
@@ -50,7 +53,6 @@ def evaluate(options: Options, profile: Path | None, overrides: Sequence[str]) -
         RunFailed: Ray did not start, or an actor failed; the message names it.
         TimeoutError: an actor did not answer in time; the message names it.
     """
-    subject = subject_of(options.model) if options.model else Subject(str(options.judge))
     tokenizer = load_tokenizer(subject.folder) if subject.folder else None
     has_chat_template = bool(getattr(tokenizer, "chat_template", None))
     config = evaluation_config(profile, overrides, subject, options.dtype, has_chat_template)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from curriculum.datasets.problem_file import dump_problem
 from curriculum.datasets.registry import Skipped, detect, read_source
 from curriculum.problem import Problem
 from deploy.errors import ConfigError
+from deploy.evaluation import mbpp_subsets
 
 DATA = "STEPCODER_DATA"
 """Environment variable that names the folder of the data sets."""
@@ -29,8 +30,8 @@ class KnownSuite:
 
     paths: tuple[str, ...]
     """Where it may lie below `STEPCODER_DATA`."""
-    number: Callable[[int], bool] = lambda _number: True
-    """Which problems belong to it, by the number at the end of their ids."""
+    numbers: frozenset[int] | None = None
+    """Which problems belong to it, by the number at the end of their ids; None: all."""
 
 
 _MBPP = ("mbpp/mbpp.jsonl", "mbpp/mbpp.jsonl.gz", "mbpp.jsonl", "mbpp.jsonl.gz")
@@ -40,8 +41,8 @@ KNOWN = {
          "HumanEval.jsonl")
     ),
     "mbpp": KnownSuite(_MBPP),
-    # The test split of the paper (Austin et al. 2021): 1 to 10 are for few-shot prompts.
-    "mbpp-test": KnownSuite(_MBPP, lambda number: 11 <= number <= 510),
+    "mbpp-test": KnownSuite(_MBPP, mbpp_subsets.TEST),
+    "mbpp-evalplus": KnownSuite(_MBPP, mbpp_subsets.EVALPLUS),
     "apps-sample": KnownSuite(("apps_sample", "apps_sample/train")),
 }  # fmt: skip
 _OTHERS = ("humaneval+", "mbpp+", "livecodebench", "apps+", "apps")
@@ -92,8 +93,9 @@ def _load(name: str, limit: int | None, synthetic: DataConfig) -> Suite:
     skipped = Skipped()
     format = detect(path)
     problems: Iterator[Problem] = read_source(path, format, skipped=skipped)
-    if known is not None:
-        problems = (problem for problem in problems if known.number(_number(problem.id)))
+    if known is not None and known.numbers is not None:
+        wanted = known.numbers
+        problems = (problem for problem in problems if _number(problem.id) in wanted)
     kept = list(islice(problems, limit))
     left_out = {field: [count, skipped.examples[field][0]] for field, count in
                 skipped.counts.items()}  # fmt: skip

@@ -23,8 +23,8 @@ def evaluate(
         list[str],
         Parameter(
             consume_multiple=True,
-            help="humaneval, mbpp, mbpp-test, apps-sample (found below STEPCODER_DATA), synthetic, "
-            "or files that `stepcoder data convert` reads.",
+            help="humaneval, mbpp, mbpp-test, mbpp-evalplus, apps-sample (below STEPCODER_DATA), "
+            "synthetic, or files that `stepcoder data convert` reads.",
         ),
     ],
     samples: Annotated[int, Parameter(help="Completions of each problem.")] = 1,
@@ -80,11 +80,14 @@ def evaluate(
         judge=judge,
         dtype=dtype,
     )
+    from deploy.evaluation.subject import Subject, subject_of
+
+    subject = subject_of(options.model) if options.model else Subject(str(options.judge))
     from deploy.evaluation.evaluate import evaluate as evaluated
     from deploy.evaluation.result import infrastructure_errors
     from deploy.report.evaluation_table import print_evaluation
 
-    folder = evaluated(options, configuration.profile, configuration.override_arguments())
+    folder = evaluated(options, subject, configuration.profile, configuration.override_arguments())
     if generate_only:
         print(f"{folder.samples}: judge them with the same command and --resume")
         return 0

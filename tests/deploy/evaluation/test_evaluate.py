@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.deploy.leftovers import left_since, ray_processes
 from tests.deploy.local_run import stepcoder
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -58,7 +58,6 @@ def result(out: Path) -> dict[str, Any]:
 def test_a_killed_evaluation_resumes_to_the_result_of_one_that_was_not(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    before = ray_processes()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     undisturbed = stepcoder(*sampled(tiny_model, whole))
     output, _ = undisturbed.communicate(timeout=400)
@@ -70,11 +69,12 @@ def test_a_killed_evaluation_resumes_to_the_result_of_one_that_was_not(
     while lines(cut / "verdicts.jsonl") < 5:
         assert killed.poll() is None, killed.communicate()[0]
         time.sleep(0.01)
+    started = psutil.Process(killed.pid).children(recursive=True)
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=120)
     judged_before = lines(cut / "verdicts.jsonl")
     assert judged_before < PROBLEMS * SAMPLES
-    assert left_since(before, within_s=60) == []
+    assert psutil.wait_procs(started, timeout=60)[1] == [], "processes of the killed one are left"
 
     resumed = stepcoder(*sampled(tiny_model, cut, "--resume"))
     output, _ = resumed.communicate(timeout=400)

@@ -12,6 +12,7 @@ from curriculum import synthetic_problems
 from curriculum.config import DataConfig
 from curriculum.datasets.problem_file import write_problems
 from deploy.errors import ConfigError
+from deploy.evaluation import mbpp_subsets
 from deploy.evaluation.suites import DATA, load_suites, task_id
 
 SYNTHETIC = DataConfig(heldout_per_tier=2)
@@ -43,6 +44,13 @@ def test_a_suite_is_found_by_its_name_and_holds_its_part_of_the_file(data: Path)
     assert whole.data["sha256"] == part.data["sha256"]
     assert whole.data["problems_sha256"] != part.data["problems_sha256"]
     assert [task_id(p) for p in part.problems] == ["Mbpp/11", "Mbpp/510"]
+
+
+def test_the_subsets_of_mbpp_have_their_published_sizes() -> None:
+    assert len(mbpp_subsets.TEST) == 500
+    assert len(mbpp_subsets.EVALPLUS) == 378
+    assert {2, 255, 809} < mbpp_subsets.EVALPLUS
+    assert mbpp_subsets.EVALPLUS.isdisjoint({1, 83, 461, 783, 810})
 
 
 def test_a_limit_takes_the_first_problems_of_each_suite(data: Path) -> None:
