@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from curriculum.files import write_atomic
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK, cut
 from deploy.config import RunConfig
+from deploy.errors import ConfigError
 from deploy.evaluation.engines import EvaluationActors, evaluation_actors
 from deploy.evaluation.folder import EvaluationFolder
 from deploy.evaluation.options import Options
@@ -63,6 +65,8 @@ def evaluate(
     settings = _settings(options, subject, config, suites)
     folder = EvaluationFolder(options.out or _default_out(config, subject, options, suites))
     existing = _existing_samples(options, subject, suites)
+    if settings.sampling is None:
+        _require_enough(existing, max(options.ks))
     if options.resume:
         settings.require_same(folder.settings)
     else:
@@ -233,6 +237,16 @@ def _existing_samples(
         for suite in suites
         for problem in suite.problems
     ]
+
+
+def _require_enough(samples: Sequence[GeneratedSample], k: int) -> None:
+    counts = Counter((sample.key.suite, sample.key.problem) for sample in samples)
+    (suite, problem), fewest = min(counts.items(), key=lambda item: item[1])
+    if fewest < k:
+        raise ConfigError(
+            f"--k {k}: pass@{k} needs at least {k} samples of each problem, and {problem} of "
+            f"{suite} has {fewest}"
+        )
 
 
 def _tasks(suites: Sequence[Suite], encoder: PromptEncoder) -> Iterator[Task]:

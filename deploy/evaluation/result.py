@@ -11,7 +11,6 @@ from actors.evaluation.figures import count_problems, suite_figures
 from actors.evaluation.records import GeneratedSample, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
 from curriculum.files import write_atomic
-from deploy.errors import ConfigError
 from deploy.evaluation.folder import EvaluationFolder
 from deploy.evaluation.provenance import Provenance
 from deploy.evaluation.suites import Suite
@@ -24,11 +23,7 @@ def write_result(
     ks: Sequence[int],
     provenance: Provenance,
 ) -> dict[str, Any]:
-    """Write `problems.jsonl` and `result.json`; returns what the latter holds.
-
-    Raises:
-        ConfigError: a problem has fewer samples than the largest k.
-    """
+    """Write `problems.jsonl` and `result.json`; returns what the latter holds."""
     counts, figures = {}, {}
     for suite in suites:
         samples: list[GeneratedSample] = []
@@ -40,12 +35,6 @@ def write_result(
             verdicts.append(log.verdicts[key])
             by_problem[key.problem].append(log.verdicts[key])
         rows = count_problems(suite.problems, suite.digests, by_problem)
-        fewest = min(rows, key=lambda row: row.samples)
-        if fewest.samples < max(ks):
-            raise ConfigError(
-                f"--k {max(ks)}: pass@{max(ks)} needs at least {max(ks)} samples of each problem, "
-                f"and {fewest.problem} of {suite.name} has {fewest.samples}"
-            )
         counts[suite.name] = rows
         figures[suite.name] = {"data": suite.data, **suite_figures(rows, samples, verdicts, ks)}
     isolation = Counter(verdict.isolation for verdict in log.verdicts.values() if verdict.judged)

@@ -26,6 +26,7 @@ SUITE = ("--suite", "synthetic")
         ([*MODEL, *SUITE, "--judge", "s.jsonl"], "give either --model, or --judge"),
         (["--judge", "s.jsonl", *SUITE, "--generate-only"], "--judge and --generate-only exclude"),
         ([*MODEL, *SUITE, "--k", "1,10"], "pass@10 needs at least 10 samples"),
+        ([*MODEL, *SUITE, "--samples", "9", "--temperature", "1", "--k", "9"], "has 1"),
         ([*MODEL, *SUITE, "--k", "few"], "--k few: expected numbers separated by commas"),
         ([*MODEL, *SUITE, "--samples", "4"], "greedy samples are all alike; give --temperature"),
         ([*MODEL, *SUITE, "--top-p", "0.9"], "--top-p: is for sampling; give --temperature"),
