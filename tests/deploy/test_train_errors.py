@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,6 @@ from actors.errors import RunFailed
 from actors.runs.folder import RunFolder
 from deploy.cli import main
 from deploy.train import notes_on_continuing
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A folder that looks like a model; nothing here loads it."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for name in ("config.json", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    return folder
 
 
 def start(tmp_path: Path, *arguments: str) -> int:
@@ -40,14 +31,14 @@ def only_message(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "data.train_path {path}: No such file or directory; expected a JSONL file"),
-        ('{"id": "p0", "question": "q"\n', "{path}: line 1: json: "),
+        (None, "data.train_path {path}: No such file or directory; expected a file of problems"),
+        ('{"id": "p0", "question": "q"\n', "{path}: record 0: json: "),
         ('{"id": "p0", "question": "q"}\n', "{path}: "),
     ],
 )
 def test_a_wrong_path_or_a_broken_file_is_named_before_ray_starts(
     tmp_path: Path,
-    model: Path,
+    tiny_model: Path,
     capsys: pytest.CaptureFixture[str],
     content: str | None,
     message: str,
@@ -56,7 +47,7 @@ def test_a_wrong_path_or_a_broken_file_is_named_before_ray_starts(
     if content is not None:
         path.write_text(content)
     status = start(
-        tmp_path, "--model.path", str(model), "--data.kind", "jsonl",
+        tmp_path, "--model.path", str(tiny_model), "--data.kind", "jsonl",
         "--data.train_path", str(path), "--data.heldout_path", str(path),
     )  # fmt: skip
     assert status == 2
@@ -87,8 +78,10 @@ def test_a_node_that_times_out_at_startup_is_one_message(
 
 
 def test_a_tokenizer_that_cannot_be_read_is_named_before_ray_starts(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "tokenizer.json").write_text("{}")
     assert start(tmp_path, "--model.path", str(model)) == 2
     assert f"{model}: its tokenizer cannot be read: " in only_message(capsys)
     assert not ray.is_initialized()

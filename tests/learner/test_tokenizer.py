@@ -43,6 +43,20 @@ def sentencepiece() -> PreTrainedTokenizerFast:
     )
 
 
+def test_added_tokens_of_sentencepiece_are_decoded_like_its_pieces(
+    sentencepiece: PreTrainedTokenizerFast,
+) -> None:
+    added = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(
+        sentencepiece.backend_tokenizer.to_str()))  # fmt: skip
+    added.add_tokens(["▁▁▁▁", "\n\n"])
+    table = token_bytes(added)
+    for piece, expected in (("▁▁▁▁", "    "), ("\n\n", "\n\n")):
+        token_id = added.convert_tokens_to_ids(piece)
+        x = added.convert_tokens_to_ids("x")
+        assert added.decode([x, token_id, x], clean_up_tokenization_spaces=False) == f"x{expected}x"
+        assert table[token_id].decode() == expected
+
+
 def test_newline_and_indentation_are_one_token(tokenizer: PreTrainedTokenizerFast) -> None:
     table = token_bytes(tokenizer)
     pieces = [table[i] for i in tokenizer.encode(PROGRAM)]

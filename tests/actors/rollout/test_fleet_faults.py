@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -101,3 +102,21 @@ def test_the_death_of_an_engine_ends_the_rendezvous_at_once(parts: Parts) -> Non
         await until(lambda: len(parts.fleet.supervisor.ready()) == 2)
 
     parts.run(check())
+
+
+def test_a_request_that_vllm_refuses_costs_no_engine_and_no_other_sample(parts: Parts) -> None:
+    context = 512
+    good = parts.requests(4, first=9000, max_tokens=8)
+    refused = [
+        replace(good[0], sample_id=9100, prompt_ids=()),
+        replace(good[0], sample_id=9101, prompt_ids=(5,) * (context + 40)),
+        replace(good[0], sample_id=9102, prompt_ids=(10**6,)),
+    ]
+    restarts = parts.fleet.restarts
+    completions = {c.sample_id: c for c in parts.run(parts.collect([*good, *refused]))}
+    for request in refused:
+        completion = completions[request.sample_id]
+        assert (completion.finish_reason, completion.token_ids) == ("refused", ())
+        assert completion.refusal
+    assert all(completions[request.sample_id].token_ids for request in good)
+    assert parts.fleet.restarts == restarts

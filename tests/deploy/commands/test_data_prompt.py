@@ -66,7 +66,7 @@ def test_its_tokens_are_counted_with_a_tokenizer(
         (["own/1", "--stage", "1"], "has stages 0 to 0, and -1 for the whole task"),
         (["own/1", "--prompt.style", "chat"], "writes the prompt; give --tokenizer FOLDER"),
         (["own/1", "--prompt.template", "'{{ nope }}'"], "'nope' is undefined; the fields are"),
-        (["own/1", "--tokenizer", "nowhere"], "nowhere: no tokenizer.json there"),
+        (["own/1", "--tokenizer", "nowhere"], "model nowhere: no such folder"),
     ],
 )
 def test_what_cannot_be_shown_is_one_message(
