@@ -39,7 +39,7 @@ def greedy_pass_rate(
     tokenizer: Any = load_tokenizer(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
     table = token_bytes(tokenizer)
-    encoder = PromptEncoder(tokenizer, table, config.prompt)
+    encoder = PromptEncoder(tokenizer, table, config.prompt, config.answer)
     context_len = model.config.max_position_embeddings
     solved = 0
     with Sandbox(config.sandbox, run="sft") as sandbox:

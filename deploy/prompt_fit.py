@@ -129,7 +129,7 @@ def load_encoder(config: RunConfig, model_dir: Path) -> PromptEncoder:
         table = token_bytes(tokenizer)
     except ModelError as error:
         raise ConfigError(str(error)) from error
-    return PromptEncoder(tokenizer, table, config.prompt)
+    return PromptEncoder(tokenizer, table, config.prompt, config.answer)
 
 
 def _lengths(

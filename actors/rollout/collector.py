@@ -99,7 +99,9 @@ class Collector:
         """When the newest completion of any round arrived, by `time.monotonic()`."""
         self._answer = answer or AnswerConfig()
         self._bytes = token_bytes(tokenizer)
-        self._encoder = PromptEncoder(tokenizer, self._bytes, prompt or PromptConfig())
+        self._encoder = PromptEncoder(
+            tokenizer, self._bytes, prompt or PromptConfig(), self._answer
+        )
 
     async def collect(
         self,

@@ -15,11 +15,10 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from curriculum.config import PromptConfig
+from curriculum.config import AnswerConfig, PromptConfig
 from curriculum.errors import CurriculumError
 from curriculum.problem import Problem
 from curriculum.prompt import Prompt
-from curriculum.prompts.reasoning import leaves_reasoning_open
 from curriculum.prompts.render import PromptRenderer, RenderedPrompt
 from curriculum.subtask import Subtask
 
@@ -36,13 +35,20 @@ class PromptEncoder:
         token_bytes: the bytes that each token id adds to a text, indexed by id (empty for special
             tokens).
         config: style and template.
+        answer: its reasoning markers tell whether a prompt leaves reasoning open.
 
     Raises:
         CurriculumError: the tokenizer or the template cannot do what the style needs; names the
             remedy.
     """
 
-    def __init__(self, tokenizer: Any, token_bytes: Sequence[bytes], config: PromptConfig):
+    def __init__(
+        self,
+        tokenizer: Any,
+        token_bytes: Sequence[bytes],
+        config: PromptConfig,
+        answer: AnswerConfig | None = None,
+    ):
         if config.style == "chat" and not tokenizer.chat_template:
             raise CurriculumError(
                 "prompt.style is 'chat', but the model's tokenizer has no chat template: use an "
@@ -53,6 +59,7 @@ class PromptEncoder:
         self._begin = _leading_ids(tokenizer) if config.style == "base" else []
         self._token_bytes = token_bytes
         self._config = config
+        self._reasoning = (answer or AnswerConfig()).reasoning
         self.renderer = PromptRenderer(config)
 
     def encode(self, subtask: Subtask) -> Prompt:
@@ -90,7 +97,7 @@ class PromptEncoder:
             ids=tuple(ids),
             prefix=prefix,
             in_code_fence=rendered.in_code_fence,
-            in_reasoning=leaves_reasoning_open(before, rendered),
+            in_reasoning=_leaves_reasoning_open(before, rendered, self._reasoning),
         )
         return prompt, before + prefix
 
@@ -157,3 +164,21 @@ def _leading_ids(tokenizer: Any) -> list[int]:
     whole = tokenizer.encode("a", add_special_tokens=True)
     starts = (at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
     return whole[: next(starts, 0)]
+
+
+def _leaves_reasoning_open(
+    before: str, rendered: RenderedPrompt, markers: Sequence[tuple[str, str]]
+) -> bool:
+    """Whether the text that a chat template writes behind the last turn opens a reasoning block.
+
+    Args:
+        before: the text of the prompt before the prefix.
+        rendered: its parts; a marker within the question opens nothing.
+        markers: what opens and what closes reasoning.
+    """
+    if not rendered.turns:
+        return False
+    question = rendered.turns[-1]["content"]
+    at = before.rfind(question)
+    behind = before[at + len(question) :] if at >= 0 else before
+    return any(behind.rfind(opens) > behind.rfind(closes) for opens, closes in markers)

@@ -92,9 +92,13 @@ def _literal(value: object) -> str | None:
 
 
 def _of_assertions(problem: Problem, signature: Signature) -> Iterator[str]:
-    """The asserts of tests that are code, in order, with the function's own name in them."""
+    """The asserts of tests that are code, in order, with the function's own name in them.
+
+    A statement that is an assert is shown whatever else it speaks of: it is how its data set asks.
+    One within a function, as in HumanEval's `check`, must need nothing but the tested function.
+    """
     assert problem.assertions is not None
-    for source in (problem.assertions.setup, *problem.assertions.statements):
+    for source in (*problem.assertions.statements, problem.assertions.setup):
         try:
             tree = parse(source)
         except UNPARSABLE:
@@ -106,18 +110,19 @@ def _of_assertions(problem: Problem, signature: Signature) -> Iterator[str]:
                 tested = parameters[0].arg if node.name == "check" and parameters else ""
                 body = node.body
             for statement in body:
-                text = _own_assert(statement, tested, signature)
+                text = _own_assert(statement, tested, signature, alone=statement is not node)
                 if text is not None:
                     yield text
 
 
-def _own_assert(node: ast.stmt, tested: str, signature: Signature) -> str | None:
-    """An assert without its message, if it needs nothing but the function; None otherwise.
+def _own_assert(node: ast.stmt, tested: str, signature: Signature, alone: bool) -> str | None:
+    """An assert about the function, without its message; None for anything else.
 
     Args:
         node: a statement of the tests.
         tested: the name that stands for the function, the parameter of `check`; may be empty.
         signature: the function's.
+        alone: whether it must need nothing but the function.
     """
     if not isinstance(node, ast.Assert):
         return None
@@ -125,7 +130,7 @@ def _own_assert(node: ast.stmt, tested: str, signature: Signature) -> str | None
     attributes = [part.attr for part in ast.walk(node.test) if isinstance(part, ast.Attribute)]
     called = {tested, signature.name} & {*(name.id for name in names), *attributes}
     needed = {name.id for name in names} - {tested, signature.name, "Solution"}
-    if not called or not needed <= _BUILTINS:
+    if not called or (alone and not needed <= _BUILTINS):
         return None
     for name in names:
         if tested and name.id == tested:

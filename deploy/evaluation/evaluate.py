@@ -119,7 +119,7 @@ class _Work:
         """Prompts that leave no room for a completion."""
         if sampling is not None:
             self._token_bytes = token_bytes(tokenizer)
-            encoder = PromptEncoder(tokenizer, self._token_bytes, config.prompt)
+            encoder = PromptEncoder(tokenizer, self._token_bytes, config.prompt, config.answer)
             self._tasks = list(_tasks(suites, encoder))
             self._total = len(self._tasks) * sampling.samples
             self.prompts = {

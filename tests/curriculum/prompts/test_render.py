@@ -145,11 +145,14 @@ def test_tests_that_are_code_are_shown_where_they_need_nothing_but_the_function(
     )
     for assertions in (
         Assertions(setup=check, statements=("check(f)",)),
-        Assertions(statements=("assert f(1) == 2", "assert other(f(1))")),
+        Assertions(statements=("assert f(1) == 2", "assert other(1)", "check(f)")),
         Assertions(setup="def test_one():\n    assert f(1) == 2", statements=("test_one()",)),
     ):
         problem = make_problem(question="x", assertions=assertions, tests=())
         assert shown(problem, show_tests=9, template="{{ tests }}") == "['assert f(1) == 2']"
+    own = Assertions(setup="class Pair: ...", statements=("assert f([Pair()]) == 2",))
+    problem = make_problem(question="x", assertions=own, tests=())
+    assert "assert f([Pair()]) == 2" in shown(problem), "the data set's own way to ask"
 
 
 def test_the_bundled_model_is_asked_as_its_warm_start_taught_it():
