@@ -55,7 +55,8 @@ def plain_reason(fault: Mapping[str, Any]) -> str:
         case "too_short":
             return f"at least {limits['min_length']} item needed"
         case "literal_error" | "enum":
-            return f"{value!r} is none of {limits['expected'].replace(' or ', ', ')}"
+            known = limits["expected"].replace(" or ", ", ").replace("'", "")
+            return f"{value!r} is none of {known}"
         case _:
             reason = fault["msg"].removeprefix("Value error, ")
             return reason.replace("Input should be", "must be", 1)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from curriculum.errors import plain_reason
 from deploy.config.keys import nearest_keys
 from deploy.config.run_config import RunConfig
 from deploy.errors import ConfigError
@@ -113,11 +114,12 @@ def _describe(problem: Any) -> str:
         return unknown_key(key)
     if problem["type"] == "model_type":
         return f"{key}: is a section, not a value (got {_short(problem['input'])})"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = f"{key}: {message[0].lower()}{message[1:]}" if key else message
+    message = plain_reason(problem)
+    message = f"{key}: {message}" if key else message
     # A validator of several keys gets all of them as its input, and names those that matter.
     several = isinstance(problem["input"], dict)
-    return message if several else f"{message} (got {_short(problem['input'])})"
+    named = several or repr(problem["input"]) in message
+    return message if named else f"{message} (got {_short(problem['input'])})"
 
 
 def _short(value: Any) -> str:

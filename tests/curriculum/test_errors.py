@@ -18,7 +18,7 @@ def test_bad_records_can_be_pickled():
         ({"tests": [{"input": [1]}]}, ("tests.0.output", "missing")),
         ({"tests": [3]}, ("tests.0", "must be a JSON object")),
         ({"preamble": "x = 1"}, ("preamble", "must end with a newline: ")),
-        ({"difficulty": "easy"}, ("difficulty", "'easy' is none of 'introductory', ")),
+        ({"difficulty": "easy"}, ("difficulty", "'easy' is none of introductory, ")),
         ({"time_limit": -1}, ("time_limit", "must be greater than 0, not -1")),
         ({"questoin": "q"}, ("questoin", "unknown field")),
         ({"question": 3}, ("question", "must be text, not int")),

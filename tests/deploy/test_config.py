@@ -52,7 +52,7 @@ def test_overrides_win_over_the_profile_in_both_spellings() -> None:
         (["--rollout.temprature", "1"], ["rollout.temprature: unknown key", "rollout.temperature"]),
         (["--temperature", "1"], ["temperature: unknown key", "rollout.temperature"]),
         (["--rolout.workers", "1"], ["rolout", "did you mean rollout?"]),
-        (["--rollout.temperature", "hot"], ["rollout.temperature", "valid number", "'hot'"]),
+        (["--rollout.temperature", "hot"], ["rollout.temperature", "must be a number", "'hot'"]),
         (["--rollout.temperature", "-1"], ["rollout.temperature", "greater than 0", "-1"]),
         (["--learner.zero.stage", "7"], ["learner.zero.stage", "7"]),
         (["--rollout.temperature"], ["--rollout.temperature: a value must follow"]),

@@ -92,11 +92,13 @@ def _test(path: Path, index: int, record: Any) -> Test:
 def read_text(path: Path) -> str:
     """A file's text, byte for byte: `read_text` of pathlib would translate line ends.
 
+    A byte-order mark is no content.
+
     Raises:
         ConfigError: it is not UTF-8.
         OSError: it cannot be read.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error}") from None

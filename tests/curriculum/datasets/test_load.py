@@ -7,6 +7,7 @@ from curriculum.config import DataConfig
 from curriculum.datasets.load import load_dataset
 from curriculum.datasets.problem_file import write_problems
 from curriculum.errors import UnusableData
+from curriculum.problem import Assertions
 
 
 def test_synthetic_sets_share_no_question_and_no_id():
@@ -118,3 +119,50 @@ def test_a_folder_or_a_damaged_file_is_refused_with_its_key(tmp_path, make_probl
         config = DataConfig(kind="jsonl", train_path=good, heldout_path=path)
         with pytest.raises(UnusableData, match=rf"^data\.heldout_path {path}: .*{reason}"):
             load_dataset(config)
+
+
+CODE = Assertions(statements=("assert f(1) == 1",))
+
+
+def jsonl_config(tmp_path, train, heldout, **settings):
+    write_problems(tmp_path / "train.jsonl", train)
+    write_problems(tmp_path / "heldout.jsonl", heldout)
+    paths = {f"{part}_path": tmp_path / f"{part}.jsonl" for part in ("train", "heldout")}
+    return DataConfig(kind="jsonl", **paths, **settings)
+
+
+def test_training_leaves_out_tests_that_are_code_unless_asked_and_evaluation_uses_them(
+    tmp_path, make_problem, caplog
+):
+    code = make_problem(1, assertions=CODE, tests=())
+    heldout = [make_problem(2, assertions=CODE, tests=())]
+    config = jsonl_config(tmp_path, [make_problem(0), code], heldout)
+    assert load_dataset(config) == ([make_problem(0)], heldout)
+    assert "left out 1 of 2 training problems, whose tests are code" in caplog.text
+    assert "data.untrusted_tests train" in caplog.text
+    config = jsonl_config(tmp_path, [make_problem(0), code], heldout, untrusted_tests="train")
+    assert load_dataset(config).train == [make_problem(0), code]
+
+
+def test_a_training_set_of_tests_that_are_code_alone_is_refused_with_the_remedy(
+    tmp_path, make_problem
+):
+    code = make_problem(0, assertions=CODE, tests=())
+    config = jsonl_config(tmp_path, [code], [make_problem(1)])
+    with pytest.raises(UnusableData, match=r"all 1 problems are code.*data\.untrusted_tests train"):
+        load_dataset(config)
+
+
+@pytest.mark.parametrize("form", ["list", "pretty", "mark"])
+def test_our_own_form_may_be_a_json_list_and_have_a_byte_order_mark(tmp_path, make_problem, form):
+    config = jsonl_config(tmp_path, [make_problem(0), make_problem(1)], [make_problem(2)])
+    assert config.train_path is not None
+    lines = config.train_path.read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    text = {
+        "list": json.dumps(records),
+        "pretty": json.dumps(records, indent=4),
+        "mark": "\ufeff" + "\n".join(lines),
+    }[form]
+    config.train_path.write_text(text)
+    assert load_dataset(config).train == [make_problem(0), make_problem(1)]
