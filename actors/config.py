@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -45,6 +45,9 @@ class RolloutConfig(BaseModel):
     stop: tuple[str, ...] = ()
     """Strings that end a completion, such as a code fence. They stay in the completion; `prompt`
     configures which part of it becomes the program."""
+    stop_token_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Token ids that end a completion, beside the tokenizer's and the generation configuration's
+    end of sequence. They stay in the completion and are learned."""
     start_timeout_s: float = Field(default=300, gt=0)
     """Longest wait for an engine to load, the first time or after a fault [seconds]."""
     heartbeat_s: float = Field(default=5, gt=0)
@@ -59,6 +62,18 @@ class RolloutConfig(BaseModel):
     def longest_prompt(self) -> int:
         """Most tokens that a prompt may have."""
         return self.max_model_len - min(self.min_new_tokens, self.max_new_tokens)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _training_is_not_truncated(cls, given: Any) -> Any:
+        for name in ("top_p", "top_k", "min_p"):
+            if isinstance(given, dict) and name in given:
+                raise ValueError(
+                    f"{name} is not supported in training: the learner has the log-probabilities "
+                    f"of the whole distribution, not of a truncated one; leave it out. "
+                    f"loop.eval_top_p truncates in evaluations"
+                )
+        return given
 
     @model_validator(mode="after")
     def _a_prompt_fits(self) -> RolloutConfig:
@@ -99,6 +114,10 @@ class LoopConfig(BaseModel):
     """Steps between evaluations; 0 evaluates only before and after the run."""
     eval_samples: int = Field(default=4, ge=1)
     """Completions of each held-out problem in an evaluation; pass@1 is the mean over them."""
+    eval_temperature: float | None = Field(default=None, ge=0, le=2)
+    """Temperature of an evaluation; 0 is greedy, null is the training's."""
+    eval_top_p: float = Field(default=1.0, gt=0, le=1)
+    """Probability mass that an evaluation samples from."""
     checkpoint_every: int = Field(default=20, ge=0)
     """Steps between checkpoints; 0 writes only the first and the last one."""
     keep_checkpoints: int = Field(default=2, ge=1)

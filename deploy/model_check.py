@@ -68,6 +68,11 @@ def _check_supported(folder: Path, config: RunConfig) -> None:
             f"{folder}: its context has {context_len} tokens, and rollout.max_model_len is "
             f"{config.rollout.max_model_len}; lower it"
         )
+    rows = model.get_input_embeddings().weight.shape[0]
+    if wrong := [i for i in config.rollout.stop_token_ids if i >= rows]:
+        raise ModelError(
+            f"{folder}: rollout.stop_token_ids: {wrong[0]} is no token; its ids end at {rows - 1}"
+        )
     try_networks(folder, config.learner, trust)
 
 

@@ -110,18 +110,22 @@ class Collector:
         first_id: int,
         deadline_s: float,
         ledger: Ledger | None = None,
+        temperature: float | None = None,
+        top_p: float = 1.0,
     ) -> Round:
         """Generate and judge one group of `samples_each` completions for every subtask.
 
         Sample ids run from `first_id`; each seeds its own sampling, so that a resumed run draws the
-        same random streams. `ledger` records each sample that is generated or judged.
+        same random streams. `ledger` records each sample that is generated or judged. Temperature
+        and top_p are those of training, if not given.
 
         Raises:
             TimeoutError: the round took longer than `deadline_s`; says how far it came.
             RunFailed: a prompt leaves no room for its completion within the context.
         """
         ids = itertools.count(first_id)
-        groups = [self._pending(subtask, samples_each, ids) for subtask in subtasks]
+        sampling = (self._config.temperature if temperature is None else temperature, top_p)
+        groups = [self._pending(subtask, samples_each, ids, *sampling) for subtask in subtasks]
         group_of = {request.sample_id: group for group in groups for request in group.requests}
         completions = peak = 0
         started = last = time.monotonic()
@@ -156,7 +160,12 @@ class Collector:
         return Round(finished, last - started, time.monotonic() - last, peak)
 
     def _pending(
-        self, subtask: Subtask, samples_each: int, ids: itertools.count[int]
+        self,
+        subtask: Subtask,
+        samples_each: int,
+        ids: itertools.count[int],
+        temperature: float,
+        top_p: float,
     ) -> _PendingGroup:
         """A group with a request for each of its samples.
 
@@ -178,7 +187,8 @@ class Collector:
                 prompt_ids=prompt.ids,
                 seed=(self._seed << 32) + sample_id,
                 max_tokens=min(self._config.max_new_tokens, room),
-                temperature=self._config.temperature,
+                temperature=temperature,
+                top_p=top_p,
             )
             for sample_id in itertools.islice(ids, samples_each)
         )

@@ -190,6 +190,7 @@ class RolloutWorker:
             logprobs=0,
             flat_logprobs=True,
             stop=list(self.config.stop),
+            stop_token_ids=list(self.config.stop_token_ids),
             detokenize=bool(self.config.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

@@ -37,9 +37,16 @@ class Evaluation:
 
 
 async def evaluate(
-    collector: Collector, problems: Sequence[Problem], samples_each: int, deadline_s: float
+    collector: Collector,
+    problems: Sequence[Problem],
+    samples_each: int,
+    deadline_s: float,
+    temperature: float | None = None,
+    top_p: float = 1.0,
 ) -> Evaluation:
     """Ask every problem whole, `samples_each` times, and judge the completions.
+
+    Without a temperature it is training's.
 
     Raises:
         RunFailed: the sandbox could judge none of the completions.
@@ -47,7 +54,9 @@ async def evaluate(
     """
     started = time.monotonic()
     subtasks = [cut(problem, FULL_TASK, frozenset()) for problem in problems]
-    collected = await collector.collect(subtasks, samples_each, EVAL_IDS, deadline_s)
+    collected = await collector.collect(
+        subtasks, samples_each, EVAL_IDS, deadline_s, temperature=temperature, top_p=top_p
+    )
     judged, faults = collected.judged, collected.faults
     if not judged:
         raise RunFailed(

@@ -254,7 +254,12 @@ class Trainer:
 
     async def _evaluate(self, when: str) -> Evaluation:
         evaluation = await evaluate(
-            self.collector, self.heldout, self.loop.eval_samples, self.loop.step_timeout_s
+            self.collector,
+            self.heldout,
+            self.loop.eval_samples,
+            self.loop.step_timeout_s,
+            self.loop.eval_temperature,
+            self.loop.eval_top_p,
         )
         self.state.add_seconds({"evaluate": evaluation.seconds})
         logger.info(evaluation_line(when, evaluation))

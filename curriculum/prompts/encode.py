@@ -11,7 +11,7 @@ the remainder except that white space is looked at, so a prompt reveals nothing 
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import TemplateError
 
@@ -20,7 +20,7 @@ from curriculum.errors import CurriculumError
 from curriculum.problem import Problem
 from curriculum.prompt import Prompt
 from curriculum.prompts.render import PromptRenderer, RenderedPrompt
-from curriculum.subtask import Subtask
+from curriculum.subtask import FULL_TASK, Subtask, cut
 
 _CUT = "\u2402CUT\u2402"
 """Stands behind the beginning of the answer while a chat template is rendered: what the template
@@ -60,6 +60,9 @@ class PromptEncoder:
         self._token_bytes = token_bytes
         self._config = config
         self._reasoning = (answer or AnswerConfig()).reasoning
+        self._checked: dict[str, bool] = {}
+        """By name of a template: whether a prefix follows what the chat template writes in front of
+        the answer to a whole task, and not what it writes in front of a given answer."""
         self.renderer = PromptRenderer(config)
 
     def encode(self, subtask: Subtask) -> Prompt:
@@ -97,7 +100,7 @@ class PromptEncoder:
             ids=tuple(ids),
             prefix=prefix,
             in_code_fence=rendered.in_code_fence,
-            in_reasoning=_leaves_reasoning_open(before, rendered, self._reasoning),
+            in_reasoning=self._reasoning_of(before, rendered) == "open",
         )
         return prompt, before + prefix
 
@@ -110,11 +113,60 @@ class PromptEncoder:
         if self._config.style == "base":
             return rendered.text + rendered.prefix
         answer = rendered.text + rendered.prefix
+        if not answer:
+            return self._chat(rendered, "", problem)
+        if rendered.prefix and self._follows_whole_task(rendered, problem):
+            return self._chat(rendered, "", problem) + answer
+        return self._before_answer(rendered, answer, problem)
+
+    def _follows_whole_task(self, rendered: RenderedPrompt, problem: Problem) -> bool:
+        """Whether a prefix must stand behind the beginning of an answer to the whole task.
+
+        Some chat templates write another beginning in front of an answer that is given. Whether the
+        policy thinks would then depend on the stage.
+
+        Raises:
+            CurriculumError: the policy thinks where it answers whole tasks, and no prefix can stand
+                behind its reasoning.
+        """
+        if rendered.template not in self._checked:
+            whole = self.renderer.render(cut(problem, FULL_TASK, frozenset()))
+            same = True  # the template itself begins the answer to the whole task
+            if not whole.text:
+                begun = self._reasoning_of(self._chat(rendered, "", problem), rendered)
+                answer = rendered.text + rendered.prefix
+                before = self._before_answer(rendered, answer, problem)[: -len(answer)]
+                given = self._reasoning_of(before, rendered)
+                same = begun == given
+                if begun == "open" or (begun == "none" and given == "closed"):
+                    raise CurriculumError(
+                        "the model thinks before it answers a whole task, and not where the prompt "
+                        "begins its answer: whether it thinks would depend on the stage. Set "
+                        "prompt.chat_arguments to {enable_thinking: false} if its chat template "
+                        "knows that, or curriculum.mode to none"
+                    )
+            self._checked[rendered.template] = not same
+        return self._checked[rendered.template]
+
+    def _before_answer(self, rendered: RenderedPrompt, answer: str, problem: Problem) -> str:
+        """The text of a chat up to the end of a given answer."""
+        text = self._chat(rendered, answer + _CUT, problem)
+        before, cut_mark, _ = text.rpartition(_CUT)
+        if not cut_mark or not before.endswith(answer):
+            raise CurriculumError(
+                f"problem {problem.id!r}: the tokenizer's chat template changes the beginning of "
+                f"the answer, which then cannot be continued; set prompt.style to base, or "
+                f"curriculum.mode to none with a prompt.template that begins no answer"
+            )
+        return before
+
+    def _chat(self, rendered: RenderedPrompt, answer: str, problem: Problem) -> str:
+        """The turns by the tokenizer's chat template, with the beginning of an answer or none."""
         turns = [dict(turn) for turn in rendered.turns]
         if answer:
-            turns.append({"role": "assistant", "content": answer + _CUT})
+            turns.append({"role": "assistant", "content": answer})
         try:
-            text: str = self._tokenizer.apply_chat_template(
+            return self._tokenizer.apply_chat_template(
                 turns,
                 tokenize=False,
                 add_generation_prompt=not answer,
@@ -126,16 +178,6 @@ class PromptEncoder:
                 f"{', '.join(turn['role'] for turn in turns)}: {error}; leave prompt.system empty "
                 f"where it knows no system turn, or set prompt.style to base"
             ) from error
-        if not answer:
-            return text
-        before, cut, _ = text.rpartition(_CUT)
-        if not cut or not before.endswith(answer):
-            raise CurriculumError(
-                f"problem {problem.id!r}: the tokenizer's chat template changes the beginning of "
-                f"the answer, which then cannot be continued; set prompt.style to base, or "
-                f"curriculum.mode to none with a prompt.template that begins no answer"
-            )
-        return before
 
     def _remove_end(self, ids: list[int], unchanged: int, prefix: str) -> tuple[int, str]:
         """How many ids to keep, at most `unchanged`, and the part of `prefix` that they hold.
@@ -154,6 +196,26 @@ class PromptEncoder:
                 continue
         return len(ids), prefix
 
+    def _reasoning_of(
+        self, before: str, rendered: RenderedPrompt
+    ) -> Literal["open", "closed", "none"]:
+        """What the text behind the last turn does about reasoning: opens a block of it, also closes
+        the block, or does nothing.
+
+        Args:
+            before: the text of the prompt before the prefix.
+            rendered: its parts; a marker within the question opens nothing.
+        """
+        if not rendered.turns:
+            return "none"
+        question = rendered.turns[-1]["content"]
+        at = before.rfind(question)
+        behind = before[at + len(question) :] if at >= 0 else before
+        if any(behind.rfind(opens) > behind.rfind(closes) for opens, closes in self._reasoning):
+            return "open"
+        closed = any(closes in behind for _, closes in self._reasoning)
+        return "closed" if closed else "none"
+
     def _encode_text(self, text: str) -> list[int]:
         return [*self._begin, *self._tokenizer.encode(text, add_special_tokens=False)]
 
@@ -164,21 +226,3 @@ def _leading_ids(tokenizer: Any) -> list[int]:
     whole = tokenizer.encode("a", add_special_tokens=True)
     starts = (at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
     return whole[: next(starts, 0)]
-
-
-def _leaves_reasoning_open(
-    before: str, rendered: RenderedPrompt, markers: Sequence[tuple[str, str]]
-) -> bool:
-    """Whether the text that a chat template writes behind the last turn opens a reasoning block.
-
-    Args:
-        before: the text of the prompt before the prefix.
-        rendered: its parts; a marker within the question opens nothing.
-        markers: what opens and what closes reasoning.
-    """
-    if not rendered.turns:
-        return False
-    question = rendered.turns[-1]["content"]
-    at = before.rfind(question)
-    behind = before[at + len(question) :] if at >= 0 else before
-    return any(behind.rfind(opens) > behind.rfind(closes) for opens, closes in markers)

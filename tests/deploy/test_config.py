@@ -160,3 +160,11 @@ def test_a_learning_rate_decays_over_the_steps_of_the_run() -> None:
     assert load_config(None, decay).resolved_learner().lr_schedule.updates == 70
     named = [*decay, "--learner.lr_schedule.updates", "90"]
     assert load_config(None, named).resolved_learner().lr_schedule.updates == 90
+
+
+@pytest.mark.parametrize("name", ["top_p", "top_k", "min_p"])
+def test_a_truncated_distribution_is_for_evaluations_only(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} is not supported in training"):
+        load_config(None, [f"--rollout.{name}", "0.9"])
+    loop = load_config(None, ["--loop.eval_top_p", "0.9", "--loop.eval_temperature", "0"]).loop
+    assert (loop.eval_top_p, loop.eval_temperature) == (0.9, 0)

@@ -81,6 +81,8 @@ def test_published_architectures_pass_without_memory_for_weights(config: Any, mo
          "lora.targets: 'c_attn' is no linear layer"),
         (LlamaConfig(**SMALL), ("--rollout.max_model_len", "1025"),
          "its context has 1024 tokens, and rollout.max_model_len is 1025; lower it"),
+        (LlamaConfig(**SMALL), ("--rollout.stop_token_ids", "[699, 700]"),
+         "700 is no token; its ids end at 699"),
         (LlamaConfig(**SMALL | {"vocab_size": 300}), (), "the model 300 embeddings"),
     ],
 )  # fmt: skip

@@ -234,3 +234,13 @@ def test_an_evaluation_asks_whole_problems_and_counts_by_tier(tokenizer: Any) ->
     )
     assert (result.problems, result.samples, result.unjudged) == (3, 6, 0)
     assert all(job.source.startswith("def f(a)") for job in pool.jobs)
+
+
+def test_an_evaluation_samples_as_it_is_told(tokenizer: Any) -> None:
+    fleet = Fleet(tokenizer)
+    made = collector(tokenizer, fleet, Pool())
+    for temperature, top_p in ((0.0, 1.0), (0.4, 0.9)):
+        asyncio.run(evaluate(made, PROBLEMS, 1, 20, temperature, top_p))
+        assert {(r.temperature, r.top_p) for r in fleet.asked} == {(temperature, top_p)}
+    asyncio.run(evaluate(made, PROBLEMS, 1, 20))
+    assert {(r.temperature, r.top_p) for r in fleet.asked} == {(made._config.temperature, 1.0)}

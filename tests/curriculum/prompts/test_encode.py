@@ -15,8 +15,10 @@ from curriculum.start_points import START_POINT_KINDS, statement_points
 from curriculum.subtask import FULL_TASK, Subtask, cut, cut_before
 from curriculum.synthetic.corpus import noisy_corpus
 from curriculum.synthetic.problems import synthetic_problems
+from learner.models.published import load_tokenizer
 from learner.tokenizer import token_bytes
 from tests.curriculum.tokenizers import KINDS
+from tests.published import PUBLISHED, needs_models
 
 ALL = frozenset(START_POINT_KINDS)
 BASE = PromptConfig()
@@ -171,9 +173,10 @@ def test_a_prompt_says_whether_it_leaves_reasoning_open(make_problem):
     tokenizer.chat_template = TRIMMING
     thinking = PromptConfig(style="chat", chat_arguments={"think": True})
     problem = make_problem(points=1, question="What does <think> open?")
-    whole, begun = (cut(problem, stage, ALL) for stage in (FULL_TASK, 0))
+    whole, *_, begun = every_cut(problem)
     assert encoder(tokenizer, thinking).encode(whole).in_reasoning
-    assert not encoder(tokenizer, thinking).encode(begun).in_reasoning, "no generation prompt"
+    with pytest.raises(CurriculumError, match="whether it thinks would depend on the stage"):
+        encoder(tokenizer, thinking).encode(begun)
     assert not encoder(tokenizer, CHAT).encode(whole).in_reasoning, "the question opens nothing"
     begins = (
         "{% block user %}{{ question }}{% endblock %}{% block assistant %}<think>\nSo{% endblock %}"
@@ -196,3 +199,64 @@ def test_what_tokenizer_or_template_cannot_do_is_refused_by_name(make_problem):
         encoder(tokenizer, CHAT).encode(whole)
     with pytest.raises(CurriculumError, match="'p0': its prompt is empty"):
         encoder(tokenizer, PromptConfig(template="{# nothing #}{{ '' }}")).encode(whole)
+
+
+BEGINS = (
+    "{% if add_generation_prompt %}A:{% if enable_thinking is false %}<think></think>{% endif %}"
+)
+THINKS = (
+    "{% for turn in messages %}{{ turn.role }}:"
+    "{% if turn.role == 'assistant' and CLOSED %}<think></think>{% endif %}"
+    "{{ turn.content }};{% endfor %}" + BEGINS.replace("A:", "assistant:") + "{% endif %}"
+)
+"""As Qwen3's: a whole task leaves thinking to the model, unless `enable_thinking` is false."""
+
+
+@pytest.mark.parametrize("closed", ["true", "false"], ids=["as Qwen3", "only for whole tasks"])
+def test_whether_the_policy_thinks_does_not_depend_on_the_stage(closed, make_problem):
+    tokenizer = KINDS["byte-level"]([AWKWARD] * 3)
+    tokenizer.chat_template = THINKS.replace("CLOSED", closed)
+    problem = make_problem(points=2)
+    config = PromptConfig(style="chat", chat_arguments={"enable_thinking": False})
+    encode = encoder(tokenizer, config).encode_with_text
+    beginnings = {
+        text.rpartition("assistant:")[2].partition("</think>")[0]
+        for _, text in map(encode, every_cut(problem))
+    }
+    assert beginnings == {"<think>"}, "a closed block, and nothing else, at every stage"
+    thinking = encoder(tokenizer, PromptConfig(style="chat"))
+    whole, *begun = every_cut(problem)
+    thinking.encode(whole)
+    if closed == "true":
+        with pytest.raises(CurriculumError, match=r"chat_arguments to \{enable_thinking: false\}"):
+            thinking.encode(begun[-1])
+    else:
+        assert not thinking.encode(begun[-1]).in_reasoning, "the model was never told to think"
+
+
+@needs_models
+def test_qwen3_thinks_at_no_stage_or_is_asked_whole_tasks_only(make_problem):
+    tokenizer = load_tokenizer(PUBLISHED / "tokenizers" / "qwen3")
+    problem = make_problem(points=2)
+    config = PromptConfig(style="chat", chat_arguments={"enable_thinking": False})
+    encode = encoder(tokenizer, config).encode_with_text
+    for task in every_cut(problem):
+        _, text = encode(task)
+        begun = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+        answer = text.partition(begun)[2]
+        assert answer == task.prefix == "" or answer.startswith(FENCE)
+        assert text.count(begun) == 1
+    thinking = encoder(tokenizer, PromptConfig(style="chat"))
+    assert not thinking.encode(every_cut(problem)[0]).in_reasoning, "it opens the block itself"
+    with pytest.raises(CurriculumError, match="enable_thinking: false"):
+        thinking.encode(every_cut(problem)[-1])
+
+
+@needs_models
+@pytest.mark.parametrize(("name", "begin"), [("llama2", [1]), ("deepseek_v3", [0])])
+def test_a_base_prompt_begins_as_the_tokenizer_begins_every_text(name, begin, make_problem):
+    tokenizer = load_tokenizer(PUBLISHED / "tokenizers" / name)
+    for task in every_cut(make_problem(points=2)):
+        ids = list(encoder(tokenizer).encode(task).ids)
+        assert ids[: len(begin)] == begin
+        assert not set(begin) & set(ids[len(begin) :])
