@@ -16,7 +16,7 @@ _BUILTINS = frozenset(dir(builtins))
 _SHOWS_EXAMPLE = re.compile(
     r"^[^\w\n]*(?:for )?(?:examples?|sample)\b[^\n]{0,20}?(?::|[^\w\n]*$)"  # a heading
     r"|^[^\w\n]*(?:sample )?input\s*\d*\s*:[^\w\n]*(?:\w+\s*=|[\[({\"'\d-])"  # values behind it
-    r"|^\s*>>>|^[^\w\n]*assert\s",
+    r"|^[ \t]*>>>|^[^\w\n]*assert\s",
     re.IGNORECASE | re.MULTILINE,
 )
 _RESULT = r"(?:=+>|-+>|==|=|➞|→|⇒|returns?\b|should\b|gives\b|evaluates\b|is\b)"
@@ -27,7 +27,7 @@ def shows_test(text: str, name: str) -> bool:
     """Whether a question shows a test: an assert, a doctest, a call with its result, an example."""
     if _SHOWS_EXAMPLE.search(text):
         return True
-    call = rf"(?<!\w)(?<!def ){re.escape(name)}\s*\([^\n]*?\)"
+    call = rf"(?<!\w)(?<!def ){re.escape(name)}\s*\([^\n]{{0,300}}?\)"
     return re.search(rf"{call}[`'\"*\s]*{_RESULT}", text) is not None
 
 
@@ -81,12 +81,12 @@ def _assert_of(problem: Problem, signature: Signature, test: Test, output: objec
 
 def _literal(value: object) -> str | None:
     """A value as Python that gives it back; None where there is none, as for infinity."""
-    text = repr(value)
-    if len(text) > LONGEST_SHOWN:
-        return None
     try:
+        text = repr(value)
+        if len(text) > LONGEST_SHOWN:
+            return None
         ast.literal_eval(text)
-    except UNPARSABLE:
+    except UNPARSABLE:  # an integer of more than 4,300 digits has no repr
         return None
     return text
 
@@ -135,5 +135,8 @@ def _own_assert(node: ast.stmt, tested: str, signature: Signature, alone: bool) 
     for name in names:
         if tested and name.id == tested:
             name.id = f"Solution().{signature.name}" if signature.method else signature.name
-    text = ast.unparse(ast.Assert(node.test))
+    try:
+        text = ast.unparse(ast.Assert(node.test))
+    except RecursionError:
+        return None
     return text if len(text) <= LONGEST_SHOWN else None

@@ -125,6 +125,7 @@ def test_shown_tests_are_python_that_the_solution_passes(make_problem):
     tests = (
         Test(input=[list(range(900))], output=0),
         Test(input=[float("inf")], output=0),
+        Test(input=[10**5000], output=0),
         Test(input=[(1, {"a": {2}})], kwargs={"k": None}, output=True),
     )
     problem = make_problem(question="x", solution="def f(x, k=0): return True", tests=tests)
@@ -247,3 +248,11 @@ def test_a_name_that_is_a_word_of_the_sentence_is_no_name():
         assert names_function(text, "sum"), text
     assert names_function("Implement two_max now.", "two_max")
     assert not names_function("my_two_max(3)", "two_max")
+
+
+def test_a_very_long_question_is_rendered(make_problem):
+    """In more than linear time this would outlast the timeout of a test."""
+    for piece in ("f(", " \n", "Input", "f ", "- ", "Example ", ">>>", "#"):
+        question = f"{piece * 200_000}x"
+        for style in STYLES:
+            assert question.strip() in shown(make_problem(question=question), style=style)
