@@ -68,6 +68,7 @@ class Run:
         self._model = model
         self._versions = package_versions()
         self._isolation = "unknown"
+        self._gpu = cluster.gpu
         self._backend = _weights_backend(config, cluster.gpu)
         self._tokenizer = load_tokenizer(model.description(), model.trust_remote_code)
         self._log = MetricsLog(folder, config.name)
@@ -108,6 +109,7 @@ class Run:
             self._fleet,
             parity_sequences(dataset.heldout, self._tokenizer, config.rollout.max_model_len),
             config.weights.verify_tolerance,
+            config.exact(self._gpu),
             config.loop.step_timeout_s,
         )
         return Trainer(

@@ -173,13 +173,42 @@ class LearnerConfig(_Config):
     """fgo drops the tokens that no test executed; random drops as many of each response at random
     (the control of the ablation); none drops nothing.
     """
+    cut_away: Literal["mask", "learn"] = "mask"
+    """Text that was cut away behind the program before it ran (prose, a second attempt, a driver):
+    mask leaves it out of the policy loss. The token that ends a response is always learned, and so
+    is text before the program (reasoning).
+    """
+    truncated: Literal["mask", "penalise", "learn"] = "mask"
+    """Responses that were cut off at the limit: mask leaves them out of the policy loss (DAPO,
+    section 3.4), penalise lowers the reward of long ones (`overlong_penalty`), learn takes them
+    as any other. Their rewards count in the baseline in each case.
+    """
+    overlong_penalty: float = Field(default=1.0, ge=0)
+    """With truncated penalise: subtracted from the reward of a response that was cut off, less from
+    one that ends in the last `overlong_share` of the limit (`learner.reward`).
+    """
+    overlong_share: float = Field(default=0.2, gt=0, le=1)
+    """With truncated penalise: share of the longest response in which the penalty rises from 0."""
+    max_response_tokens: int | None = Field(default=None, gt=0)
+    """Longest response [tokens], for truncated penalise and normalisation constant; null is
+    `rollout.max_new_tokens`.
+    """
     mask_covers: tuple[Literal["policy", "value", "kl"], ...] = ("policy",)
     """Terms that the mask applies to: the policy loss with its entropy bonus, the value loss, the
     KL penalty.
     """
-    advantage: Literal["gae", "grpo", "rloo", "reinforce++"] = "gae"
-    """Baseline of the advantages: a critic (gae), the samples of the same prompt (grpo, rloo), or
-    the batch (reinforce++). Only gae creates a critic.
+    advantage: Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce++"] = "gae"
+    """Baseline of the advantages: a critic (gae), the samples of the same prompt (grpo, dr_grpo,
+    rloo), or the batch (reinforce++). Only gae creates a critic.
+    """
+    loss: Literal["ppo", "gspo", "cispo"] = "ppo"
+    """Policy loss: clipped ratios of tokens (ppo) or of whole responses (gspo), or clipped weights
+    on the log-probabilities (cispo).
+    """
+    normalisation: Literal["token", "sequence", "constant"] = "token"
+    """What the sum of the policy loss (with entropy bonus and KL loss) is divided by: the tokens of
+    the optimizer step (DAPO); each response's tokens, then the responses (GRPO); or the step's
+    responses times `max_response_tokens` (Dr. GRPO).
     """
     gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount per token."""
@@ -199,8 +228,10 @@ class LearnerConfig(_Config):
     """Mean KL between old and new policy [nats per token] above which the policy takes no further
     optimizer step in this update; null never stops.
     """
-    clip_low: float = Field(default=0.2, gt=0, lt=1)
-    """The ratio is clipped below at 1 - clip_low."""
+    clip_low: float = Field(default=0.2, gt=0, le=1)
+    """The ratio is clipped below at 1 - clip_low. Ratios of whole responses (gspo) are clipped
+    about a thousand times closer: 3e-4 and 4e-4 in the paper.
+    """
     clip_high: float = Field(default=0.2, gt=0)
     """The ratio is clipped above at 1 + clip_high."""
     dual_clip: float | None = Field(default=None, gt=1)
@@ -217,8 +248,9 @@ class LearnerConfig(_Config):
     samples of older weights; null does not weight.
     """
     logprob_diff_limit: float | None = Field(default=None, gt=0)
-    """Largest `rollout_trainer_logprob_diff` of fresh samples without an alarm [nats]; null is 1e-4
-    in float32 and 0.5 in bfloat16.
+    """Difference of the rollout engine's log-probabilities of fresh samples from the trainer's
+    above which there is an alarm [nats]: of the maximum in float32; in bfloat16 of the 99th
+    percentile, and a fifth of it of the mean. Null is 1e-4 in float32 and 0.5 in bfloat16.
     """
     logprob_diff_alarm: Literal["warn", "raise", "off"] = "warn"
     """What the alarm does: log a warning, or stop the run before it learns from the batch."""
@@ -243,6 +275,17 @@ class LearnerConfig(_Config):
                 "them, a group of equal rewards would learn from the noise of the penalty only; "
                 "set kl_in loss with kl_estimator k3, or kl_coefficient 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> Self:
+        if self.loss == "gspo" and self.normalisation != "sequence":
+            raise ValueError(
+                "loss gspo is a mean over responses: set normalisation sequence, and clip_low and "
+                "clip_high to about 3e-4 and 4e-4"
+            )
+        if self.dual_clip is not None and self.loss != "ppo":
+            raise ValueError(f"dual_clip is part of loss ppo, not of {self.loss}: leave it null")
         return self
 
 

@@ -31,7 +31,7 @@ def execution_mask(
       with: every token is True.
     - *no bytes*: a token without bytes (end of sequence, other special tokens) is True.
     - *outside*: a token without any byte in the program (a code fence or prose, cut away before
-      execution) is True.
+      execution) is True; `cut_away_mask` tells those behind the program.
     - *statement*: a token with visible bytes inside statements is True if any of these statements
       was executed.
     - *gap*: a token whose visible bytes are all between statements is True if any of the statements
@@ -79,6 +79,29 @@ def execution_mask(
             by_statement = inner.total[first] < inner.total[stop]
             hits = inner.executed if by_statement else outer.executed
             mask.append(hits[first] < hits[stop])
+    return mask
+
+
+def cut_away_mask(token_lengths: Sequence[int], program_end: int, *, stopped: bool) -> list[bool]:
+    """True for each token of the completion whose text stands behind the program: it was cut away
+    before the program ran (a closing fence, prose, a second attempt, a driver).
+
+    A token that is partly in the program is not cut away, nor is one without bytes (end of
+    sequence), nor the token that ended the completion (the last one of a stop string): these are
+    the policy's decision to stop.
+
+    Args:
+        token_lengths: as in `execution_mask`.
+        program_end: byte offset in the completion at which the program ends.
+        stopped: whether the policy or a stop string ended the completion, and not its limit.
+    """
+    starts = accumulate(token_lengths, initial=0)
+    mask = [
+        length > 0 and start >= program_end
+        for length, start in zip(token_lengths, starts, strict=False)
+    ]
+    if stopped and mask:
+        mask[-1] = False
     return mask
 
 

@@ -154,6 +154,7 @@ def _sample(
             "id": token_id,
             "text": text([token_id]),
             "executed": trajectory.executed_mask[at],
+            "cut_away": trajectory.cut_mask[at],
             "rollout_logprob": trajectory.rollout_logprobs[at],
             **{name: _readable(row[at].item()) for name, row in tables.items()},
         }
@@ -164,6 +165,7 @@ def _sample(
         "problem_id": trajectory.problem_id,
         "stage": trajectory.stage,
         "outcome": trajectory.outcome,
+        "finish_reason": trajectory.finish_reason,
         "reward": trajectory.reward,
         "weight_version": trajectory.weight_version,
         "prompt": text(trajectory.prompt_ids),

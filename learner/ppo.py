@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from learner.actor_critic import ActorCritic
+from learner.agreement import LogprobDifference
 from learner.algorithm.experience import (
     Experience,
     Scores,
@@ -34,9 +35,6 @@ from learner.zero.engine import NonFiniteGradientError
 
 logger = logging.getLogger(__name__)
 
-LOGPROB_DIFF_LIMIT = {torch.float32: 1e-4, torch.bfloat16: 0.5}
-"""Default of `LearnerConfig.logprob_diff_limit` in nats, by the precision of the weights."""
-
 
 class PPOLearner(ActorCritic):
     """Policy, critic and reference of one rank, and the masked PPO update.
@@ -57,7 +55,8 @@ class PPOLearner(ActorCritic):
     Raises:
         ModelError: `model_dir` holds no model, one that is not supported, or one that does not fit
             its tokenizer or the configuration.
-        ValueError: the learning rate decays, but the configuration does not say until when.
+        ValueError: the learning rate decays, but the configuration does not say until when; or
+            the configuration needs the length of the longest response and does not name it.
 
     Example:
         learner = PPOLearner(LearnerConfig(), Path("sft"), rollout_temperature=1.0)
@@ -77,6 +76,12 @@ class PPOLearner(ActorCritic):
             raise ValueError(
                 f"lr_schedule.kind {config.lr_schedule.kind} needs lr_schedule.updates, the number "
                 "of updates after which the decay ends"
+            )
+        needs_limit = config.truncated == "penalise" or config.normalisation == "constant"
+        if needs_limit and config.max_response_tokens is None:
+            raise ValueError(
+                "truncated penalise and normalisation constant need max_response_tokens, the "
+                "length of the longest response"
             )
         super().__init__(config, model_dir, rollout_temperature, trust_remote_code)
         self._dump = FaultDump(fault_dir, self._rank, token_bytes(self._tokenizer))
@@ -105,7 +110,7 @@ class PPOLearner(ActorCritic):
             ModelError: a token is outside the vocabulary.
             NonFiniteError: a number is not finite; names the optimizer step, micro-batch and
                 samples, which are written to `fault_dir`.
-            LogprobMismatchError: a log-probability of the rollout engine is further from the
+            LogprobMismatchError: the rollout engine's log-probabilities are further from the
                 trainer's than the limit, and `logprob_diff_alarm` is `raise`.
         """
         started = time.perf_counter()
@@ -116,7 +121,7 @@ class PPOLearner(ActorCritic):
         masks = make_masks(trajectories, self._config, self.updates, self._device)
         scores = self._score(first_epoch, batches, trajectories, masks.response)
         differences = logprob_differences(trajectories, scores, masks.response, weight_version)
-        self._check_rollout_logprobs(differences["rollout_trainer_logprob_diff"])
+        self._check_rollout_logprobs(differences)
         experience = make_experience(trajectories, group_numbers, masks, scores, self._config)
         scored = time.perf_counter()
 
@@ -244,18 +249,21 @@ class PPOLearner(ActorCritic):
         values = None if self._critic is None else table[3]
         return Scores(table[0], reference, table[2], values)
 
-    def _check_rollout_logprobs(self, difference: float) -> None:
+    def _check_rollout_logprobs(self, differences: dict[str, float]) -> None:
         """Raise the alarm if rollout engine and trainer disagree on fresh samples."""
-        config = self._config
-        limit = config.logprob_diff_limit or LOGPROB_DIFF_LIMIT[self._dtype]
-        if difference <= limit or config.logprob_diff_alarm == "off":
+        config, name = self._config, "rollout_trainer_logprob_diff"
+        difference = LogprobDifference(
+            differences[name], differences[f"{name}_p99"], differences[f"{name}_mean"]
+        )
+        exact = self._dtype == torch.float32
+        violation = difference.violation(exact, config.logprob_diff_limit)
+        if not violation or config.logprob_diff_alarm == "off":
             return
         message = (
-            f"update {self.updates}: a token's log-probability by the rollout engine is "
-            f"{difference:.3g} nats from the trainer's, the limit is {limit:g} "
-            f"(learner.logprob_diff_limit): the engine holds other weights, samples at another "
-            f"temperature than {self._temperature:g}, or computes in another precision; in the "
-            "last case raise the limit"
+            f"update {self.updates}: log-probabilities by the rollout engine and by the trainer "
+            f"differ: {violation} (learner.logprob_diff_limit): the engine holds other weights, "
+            f"samples at another temperature than {self._temperature:g}, or computes in another "
+            "precision; in the last case raise the limit"
         )
         if config.logprob_diff_alarm == "raise":
             raise LogprobMismatchError(message)
@@ -279,7 +287,7 @@ class PPOLearner(ActorCritic):
         """
         config = self._config
         step_samples = torch.tensor(step.samples, device=self._device)
-        scales = step_scales(experience.masks, step_samples, self._world_size)
+        scales = step_scales(experience.masks, step_samples, self._world_size, config)
         # [micro-batches, (policy, critic), (loss, largest gradient norm)]
         figures = torch.zeros(len(micro_batches), 2, 2, device=self._device)
         broken: list[list[Tensor | None]] = [[] for _ in micro_batches]

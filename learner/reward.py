@@ -1,4 +1,4 @@
-"""Reward of an outcome (StepCoder, section 3.1)."""
+"""Reward of an outcome (StepCoder, section 3.1), and the penalty of an overlong response."""
 
 from learner.config import RewardConfig
 
@@ -18,3 +18,19 @@ def reward(outcome: str, config: RewardConfig) -> float:
         )
         raise ValueError(f"no reward for outcome {str(outcome)!r}: {reason}")
     return float(getattr(config, outcome))
+
+
+def overlong_penalty(tokens: int, truncated: bool, limit: int, share: float) -> float:
+    """Soft overlong punishment (DAPO, Yu et al., 2025, eq. 13), from 0 to 1: nothing up to the last
+    `share` of the limit, then rising linearly; 1 for a response that was cut off.
+
+    Args:
+        tokens: of the response.
+        truncated: whether it was cut off; its prompt may have left it less room than `limit`.
+        limit: longest response [tokens].
+        share: of the limit in which the penalty rises, above 0.
+    """
+    if truncated:
+        return 1.0
+    free = limit * (1 - share)
+    return min(1.0, max(0.0, (tokens - free) / (limit - free)))

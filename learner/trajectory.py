@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+FINISH_REASONS = ("stop", "length", "abort")
+"""What can end a response."""
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -10,7 +13,7 @@ class Trajectory:
 
     Raises:
         ValueError: the prompt is empty, a per-token field has another length than the response,
-            or a number is not finite.
+            a number is not finite, or the finish reason is unknown.
     """
 
     sample_id: int
@@ -35,17 +38,30 @@ class Trajectory:
     """Version of the weights that sampled the response."""
     outcome: str
     """Outcome of the program in the sandbox, such as "passed"."""
+    finish_reason: str
+    """What ended the response: `stop` (the policy, or a stop string), `length` (the limit) or
+    `abort` (the engine, for a reason of its own).
+    """
+    cut_mask: tuple[bool, ...]
+    """True if the token's text was cut away behind the program before it ran
+    (`learner.mask.cut_away_mask`), one per response token.
+    """
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise ValueError(f"sample {self.sample_id}: the prompt holds no token")
-        for name in ("rollout_logprobs", "executed_mask"):
+        for name in ("rollout_logprobs", "executed_mask", "cut_mask"):
             entries, tokens = len(getattr(self, name)), len(self.response_ids)
             if entries != tokens:
                 raise ValueError(
                     f"sample {self.sample_id}: {name} has {entries} entries "
                     f"for {tokens} response tokens"
                 )
+        if self.finish_reason not in FINISH_REASONS:
+            raise ValueError(
+                f"sample {self.sample_id}: finish_reason is {self.finish_reason!r}, not one of "
+                f"{', '.join(FINISH_REASONS)}"
+            )
         if not math.isfinite(self.reward):
             raise ValueError(f"sample {self.sample_id}: the reward is {self.reward}")
         for position, value in enumerate(self.rollout_logprobs):

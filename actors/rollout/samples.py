@@ -13,7 +13,7 @@ from curriculum.program import Program
 from curriculum.prompt import Prompt
 from curriculum.subtask import Subtask
 from learner.config import RewardConfig
-from learner.mask import execution_mask
+from learner.mask import cut_away_mask, execution_mask
 from learner.reward import reward
 from learner.trajectory import Trajectory, TrajectoryGroup
 from sandbox import Outcome, Verdict
@@ -55,7 +55,8 @@ class Completion:
     logprobs: tuple[float, ...]
     """Log-probability of each generated id under the sampling distribution [nats]."""
     finish_reason: str
-    """`stop` (the policy or a stop string ended it), `length`, or `refused`."""
+    """`stop` (the policy or a stop string ended it), `length` (the limit), `abort` (the engine) or
+    `refused`."""
     weight_version: int
     """Version of the oldest weights that wrote any of it."""
     refusal: str = ""
@@ -138,6 +139,8 @@ def trajectory(group: RolloutGroup, sample: Sample, rewards: RewardConfig) -> Tr
         completion_begin=program.begin,
         tampered=verdict.coverage_tampered,
     )
+    reason = sample.completion.finish_reason
+    cut = cut_away_mask(sample.token_lengths, program.end, stopped=reason == "stop")
     return Trajectory(
         sample_id=sample.sample_id,
         problem_id=group.subtask.problem.id,
@@ -149,6 +152,8 @@ def trajectory(group: RolloutGroup, sample: Sample, rewards: RewardConfig) -> Tr
         reward=reward(verdict.outcome.value, rewards),
         weight_version=sample.completion.weight_version,
         outcome=verdict.outcome.value,
+        finish_reason=reason,
+        cut_mask=tuple(cut),
     )
 
 

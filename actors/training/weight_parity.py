@@ -6,13 +6,13 @@ Checksums of the weights would not do: on CPUs, vLLM computes with packed copies
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.errors import RunFailed
 from actors.learners.group import LearnerGroup
 from actors.rollout.fleet import RolloutFleet
+from learner.agreement import logprob_difference
 
 
 @dataclass
@@ -23,8 +23,10 @@ class WeightParityCheck:
     fleet: RolloutFleet
     sequences: list[list[int]]
     """Token ids, at least two in each."""
-    tolerance: float
-    """Largest difference allowed [nats]."""
+    tolerance: float | None
+    """Difference allowed [nats] (`LogprobDifference.violation`); None takes the default."""
+    exact: bool
+    """Whether learner and engines compute in float32."""
     deadline_s: float
     """Longest wait for the fleet [seconds]."""
     largest: float = 0.0
@@ -33,7 +35,7 @@ class WeightParityCheck:
     """Checks that passed."""
 
     async def verify(self, version: int) -> float:
-        """Compare once; returns the largest difference [nats].
+        """Compare once; returns the largest difference of a token [nats].
 
         Args:
             version: of the weights that every engine should hold; named in the error.
@@ -45,31 +47,27 @@ class WeightParityCheck:
         expected = await self.learner.token_logprobs(self.sequences)
         by_engine = await self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
         differences = {
-            name: largest_difference(expected, logprobs) for name, logprobs in by_engine.items()
+            name: logprob_difference(_absolute(expected, logprobs))
+            for name, logprobs in by_engine.items()
         }
         for name, difference in differences.items():
-            if not difference <= self.tolerance:  # also where it is NaN
+            if violation := difference.violation(self.exact, self.tolerance):
                 raise RunFailed(
-                    f"weights: {name} does not hold version {version}: its log-probs "
-                    f"differ from the learner's by {difference:.2e}, more than "
-                    f"weights.verify_tolerance {self.tolerance:.0e}"
+                    f"weights: {name} does not hold version {version}: its log-probabilities "
+                    f"differ from the learner's: {violation} (weights.verify_tolerance)"
                 )
         self.checks += 1
-        largest = max(differences.values())
+        largest = max(difference.largest for difference in differences.values())
         self.largest = max(self.largest, largest)
         return largest
 
 
-def largest_difference(
+def _absolute(
     expected: Sequence[Sequence[float]], actual: Sequence[Sequence[float]]
-) -> float:
-    """Largest absolute difference of two sets of per-token log-probabilities [nats].
-
-    NaN if any is NaN: `max` alone would pass over it.
-    """
-    differences = [
+) -> list[float]:
+    """Absolute differences of two sets of per-token log-probabilities [nats]."""
+    return [
         abs(a - b)
         for wanted, given in zip(expected, actual, strict=True)
         for a, b in zip(wanted, given, strict=True)
     ]
-    return math.nan if any(map(math.isnan, differences)) else max(differences)

@@ -120,15 +120,30 @@ class RunConfig(BaseModel):
         return self
 
     def resolved_learner(self) -> LearnerConfig:
-        """The learner's configuration with what it takes from other sections: the run's seed, and
-        the number of steps where a learning rate decays.
+        """The learner's configuration with what it takes from other sections: the run's seed, the
+        longest response, and the number of steps where a learning rate decays.
         """
         learner = self.learner
         schedule = learner.lr_schedule
         if schedule.kind != "constant" and schedule.updates is None:
             schedule = schedule.model_copy(update={"updates": max(1, self.loop.steps)})
-        changes = {"seed": self.seed + learner.seed, "lr_schedule": schedule}
+        changes = {
+            "seed": self.seed + learner.seed,
+            "lr_schedule": schedule,
+            "max_response_tokens": learner.max_response_tokens or self.rollout.max_new_tokens,
+        }
         return learner.model_copy(update=changes)
+
+    def exact(self, gpu: bool) -> bool:
+        """Whether learner and engines compute in float32, so that their log-probabilities agree.
+
+        Args:
+            gpu: whether models run on GPUs.
+        """
+        learner = self.learner.dtype
+        if learner == "auto":
+            learner = "bfloat16" if gpu else "float32"
+        return learner == self.rollout.dtype == "float32"
 
     def digest(self) -> str:
         """Twelve hex digits that identify this configuration's content."""

@@ -98,6 +98,22 @@ def grpo(scores: Tensor, groups: Tensor) -> Tensor:
     return (centred / ((squares / counts).sqrt()[groups] + 1e-6)).to(scores.dtype)
 
 
+def dr_grpo(scores: Tensor, groups: Tensor) -> Tensor:
+    """Group-relative advantage without the division by the spread, which gives more weight to
+    prompts of little spread: score - mean within each group (Dr. GRPO, Liu et al., 2025, arXiv
+    2503.20783, section 3.2).
+
+    Args:
+        scores: [samples], sum of each response's rewards.
+        groups: [samples] int64, the number of the group each sample belongs to, from 0.
+
+    Returns:
+        [samples], the advantage of every token of the response.
+    """
+    _, means = _group_means(scores, groups)
+    return (scores.double() - means[groups]).to(scores.dtype)
+
+
 def rloo(scores: Tensor, groups: Tensor) -> Tensor:
     """Leave-one-out advantage: score minus the mean of the group's other scores (RLOO, Ahmadian et
     al., 2024, arXiv 2402.14740); 0 for a sample alone in its group.

@@ -4,13 +4,15 @@ All of it is computed once, before the first optimizer step of the update.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from learner.agreement import logprob_difference
 from learner.algorithm.advantage import (
+    dr_grpo,
     explained_variance,
     gae,
     grpo,
@@ -22,6 +24,7 @@ from learner.algorithm.advantage import (
 from learner.algorithm.kl import kl_estimate
 from learner.algorithm.loss import importance_weights
 from learner.config import LearnerConfig
+from learner.reward import overlong_penalty
 from learner.trajectory import Trajectory
 
 
@@ -52,7 +55,10 @@ class Masks:
     response: Tensor
     """Every generated token: rewards, advantages and whitening."""
     policy: Tensor
-    """Tokens in the policy loss and the entropy bonus."""
+    """Tokens in the policy loss and the entropy bonus: besides those that FGO leaves out it does
+    not hold text cut away behind the program (`LearnerConfig.cut_away`), responses cut off at their
+    limit (`LearnerConfig.truncated`), and responses that the engine aborted.
+    """
     value: Tensor
     """Tokens in the value loss."""
     kl: Tensor
@@ -77,10 +83,10 @@ class Experience:
 def make_masks(
     trajectories: Sequence[Trajectory], config: LearnerConfig, update: int, device: torch.device
 ) -> Masks:
-    """The masks of a batch, by `config.mask` and `config.mask_covers`.
+    """The masks of a batch, by `config.mask`, `mask_covers`, `cut_away` and `truncated`.
 
-    The random mask drops as many tokens of each response as FGO. Which ones depends only on
-    `config.seed`, `update` and the sample's id.
+    The random mask drops as many tokens of each response as FGO, of those that were not cut away.
+    Which ones depends only on `config.seed`, `update` and the sample's id.
 
     Args:
         trajectories: the batch.
@@ -90,21 +96,42 @@ def make_masks(
     """
     response_len = max((len(t.response_ids) for t in trajectories), default=0)
     response = torch.zeros(len(trajectories), response_len, dtype=torch.bool)
-    kept = torch.zeros_like(response)
+    kept, learned = torch.zeros_like(response), torch.zeros_like(response)
     for row, trajectory in enumerate(trajectories):
-        executed = list(trajectory.executed_mask)
-        if config.mask == "random":
-            seed = f"{config.seed}/{update}/{trajectory.sample_id:09d}"
-            random.Random(seed).shuffle(executed)
-        elif config.mask == "none":
-            executed = [True] * len(executed)
-        response[row, : len(executed)] = True
-        kept[row, : len(executed)] = torch.tensor(executed, dtype=torch.bool)
-    response, kept = response.to(device), kept.to(device)
+        length = len(trajectory.response_ids)
+        response[row, :length] = True
+        kept[row, :length] = torch.tensor(_kept(trajectory, config, update), dtype=torch.bool)
+        learned[row, :length] = torch.tensor(_learned(trajectory, config), dtype=torch.bool)
+    response, kept, learned = response.to(device), kept.to(device), learned.to(device)
     policy, value, kl = (
         kept if term in config.mask_covers else response for term in ("policy", "value", "kl")
     )
-    return Masks(response, policy, value, kl)
+    return Masks(response, policy & learned, value, kl)
+
+
+def _kept(trajectory: Trajectory, config: LearnerConfig, update: int) -> list[bool]:
+    """The tokens that `config.mask` keeps."""
+    executed = list(trajectory.executed_mask)
+    if config.mask == "none":
+        return [True] * len(executed)
+    if config.mask == "random":
+        places = [at for at, cut in enumerate(trajectory.cut_mask) if not cut]
+        shuffled = [executed[at] for at in places]
+        seed = f"{config.seed}/{update}/{trajectory.sample_id:09d}"
+        random.Random(seed).shuffle(shuffled)
+        for at, flag in zip(places, shuffled, strict=True):
+            executed[at] = flag
+    return executed
+
+
+def _learned(trajectory: Trajectory, config: LearnerConfig) -> list[bool]:
+    """The tokens that may be in the policy loss, whether executed or not."""
+    reason, tokens = trajectory.finish_reason, len(trajectory.response_ids)
+    if reason == "abort" or (reason == "length" and config.truncated == "mask"):
+        return [False] * tokens
+    if config.cut_away == "learn":
+        return [True] * tokens
+    return [not cut for cut in trajectory.cut_mask]
 
 
 def make_experience(
@@ -128,17 +155,22 @@ def make_experience(
     if config.importance_cap is not None:
         rollout = _rollout_logprobs(trajectories, response)
         weights = importance_weights(scores.logprobs, rollout, config.importance_cap)
-    advantages, returns, estimator_metrics = _advantages(
-        trajectories, groups, masks, scores, config
-    )
+    penalties = [_overlong_penalty(t, config) for t in trajectories]
+    outcomes = [t.reward - penalty for t, penalty in zip(trajectories, penalties, strict=True)]
+    advantages, returns, estimator_metrics = _advantages(outcomes, groups, masks, scores, config)
     tokens = response.sum().clamp(min=1)
     metrics = {
         "reward": sum(t.reward for t in trajectories) / len(trajectories),
         "entropy": float(scores.entropies[response].sum() / tokens),
         "masked_share": float(1 - masks.policy.sum() / tokens) if response.any() else 0.0,
         "tokens": float(response.sum()),
+        "truncated_share": _share(t.finish_reason == "length" for t in trajectories),
+        "aborted_share": _share(t.finish_reason == "abort" for t in trajectories),
+        "cut_away_share": sum(sum(t.cut_mask) for t in trajectories) / int(tokens),
         **estimator_metrics,
     }
+    if config.truncated == "penalise":
+        metrics["overlong_penalty"] = sum(penalties) / len(penalties)
     if scores.reference_logprobs is not None:
         kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
         metrics["kl"] = float(kl[response].sum() / tokens)
@@ -149,8 +181,26 @@ def make_experience(
     return Experience(masks, scores, advantages, returns, weights, metrics)
 
 
+def _share(flags: Iterable[bool]) -> float:
+    listed = list(flags)
+    return sum(listed) / len(listed)
+
+
+def _overlong_penalty(trajectory: Trajectory, config: LearnerConfig) -> float:
+    """What a trajectory's length takes from its reward."""
+    if config.truncated != "penalise":
+        return 0.0
+    assert config.max_response_tokens is not None
+    return config.overlong_penalty * overlong_penalty(
+        len(trajectory.response_ids),
+        trajectory.finish_reason == "length",
+        config.max_response_tokens,
+        config.overlong_share,
+    )
+
+
 def _advantages(
-    trajectories: Sequence[Trajectory],
+    rewards_of_samples: Sequence[float],
     groups: Tensor,
     masks: Masks,
     scores: Scores,
@@ -158,7 +208,7 @@ def _advantages(
 ) -> tuple[Tensor, Tensor | None, dict[str, float]]:
     """Advantages, returns if there is a critic, and metrics of the estimator."""
     response = masks.response
-    outcomes = torch.tensor([t.reward for t in trajectories], device=response.device)
+    outcomes = torch.tensor(rewards_of_samples, device=response.device)
     penalty = torch.zeros_like(scores.logprobs)
     if config.kl_in == "reward" and scores.reference_logprobs is not None:
         penalty = kl_estimate(scores.logprobs, scores.reference_logprobs, config.kl_estimator)
@@ -172,7 +222,7 @@ def _advantages(
         return whiten(advantages, response), returns, {"explained_variance": variance}
     if config.advantage == "reinforce++":
         return whiten(reward_to_go(rewards, response, config.gamma), response), None, {}
-    estimate = {"grpo": grpo, "rloo": rloo}[config.advantage]
+    estimate = {"grpo": grpo, "dr_grpo": dr_grpo, "rloo": rloo}[config.advantage]
     # An empty response has no token for its reward, but its score counts in its group.
     scores_of_samples = torch.where(response.any(-1), rewards.sum(-1), outcomes)
     by_sample = estimate(scores_of_samples, groups)
@@ -200,16 +250,18 @@ def logprob_differences(
         weight_version: of the trainer's weights; None treats every sample as fresh.
 
     Returns:
-        Metrics: largest and mean absolute difference of a token, and mean staleness [updates].
+        Metrics: largest, 99th percentile and mean absolute difference of a token, and mean
+        staleness [updates].
     """
     age = [0 if weight_version is None else weight_version - t.weight_version for t in trajectories]
     fresh = torch.tensor([not lag for lag in age], device=response.device)
     compared = response & fresh[:, None]
     rollout = _rollout_logprobs(trajectories, response)
-    difference = (rollout - scores.logprobs).abs()[compared]
+    difference = logprob_difference((rollout - scores.logprobs).abs()[compared].tolist())
     return {
-        "rollout_trainer_logprob_diff": float(difference.max()) if difference.numel() else 0.0,
-        "rollout_trainer_logprob_diff_mean": float(difference.sum() / max(1, difference.numel())),
+        "rollout_trainer_logprob_diff": difference.largest,
+        "rollout_trainer_logprob_diff_p99": difference.p99,
+        "rollout_trainer_logprob_diff_mean": difference.mean,
         "staleness": sum(age) / len(age),
     }
 

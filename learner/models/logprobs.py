@@ -83,7 +83,23 @@ def _chunks(count: int, size: int) -> list[slice]:
 def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
     # Autocast is off in the backward pass: forward and recomputation must give the same bits.
     with torch.autocast(hidden.device.type, enabled=False):
-        return (hidden.to(weight.dtype) @ weight.T).float().div_(temperature)
+        return _float32_product(hidden.to(weight.dtype), weight).div_(temperature)
+
+
+def _float32_product(hidden: Tensor, weight: Tensor) -> Tensor:
+    """hidden @ weight.T in float32: bfloat16 logits near 20 would be 0.125 apart."""
+    if weight.dtype == torch.float32:
+        return hidden @ weight.T
+    if hidden.is_cuda:
+        return torch.mm(hidden, weight.T, out_dtype=torch.float32)
+    # Float32 copies of bfloat16 numbers are exact, so oneDNN may multiply them as bfloat16; it sums
+    # in float32.
+    setting: Any = torch.backends.mkldnn.matmul
+    before, setting.fp32_precision = setting.fp32_precision, "bf16"
+    try:
+        return hidden.float() @ weight.float().T
+    finally:
+        setting.fp32_precision = before
 
 
 def _entropies(logprobs: Tensor) -> Tensor:

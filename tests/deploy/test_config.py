@@ -156,6 +156,7 @@ def test_a_learning_rate_decays_over_the_steps_of_the_run() -> None:
     steps = ["--loop.steps", "70", "--seed", "5", "--learner.seed", "2"]
     learner = load_config(None, steps).resolved_learner()
     assert (learner.seed, learner.lr_schedule.updates) == (7, None)
+    assert learner.max_response_tokens == load_config(None).rollout.max_new_tokens
     decay = [*steps, "--learner.lr_schedule.kind", "cosine"]
     assert load_config(None, decay).resolved_learner().lr_schedule.updates == 70
     named = [*decay, "--learner.lr_schedule.updates", "90"]

@@ -9,6 +9,7 @@ from tests.learner.runs import (
     EXPORT_BUCKET_MIB,
     LORA,
     ONE_SAMPLE_A_STEP,
+    OTHER_OPTIONS,
     UPDATES,
     VARIANTS,
     run_ranks,
@@ -55,7 +56,7 @@ def two_ranks(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     changes = {
         **stages,
         **{f"lora-{name}": {**change, "lora": LORA} for name, change in stages.items()},
-        **{name: VARIANTS[name] for name in ("every option of the loss", "grpo", "rloo")},
+        **{name: VARIANTS[name] for name in OTHER_OPTIONS},
         "one sample a step": ONE_SAMPLE_A_STEP,
     }
     runs = [

@@ -22,7 +22,10 @@ def main(job_file: str, rank: int) -> None:
     from learner.config import LearnerConfig
     from learner.ppo import PPOLearner
     from learner.zero.distributed import init_distributed
-    from tests.learner.samples import grouped, random_trajectories
+    from tests.learner.samples import grouped, random_trajectories, with_endings
+
+    def batch(seed: int) -> list:
+        return with_endings(random_trajectories(seed, prompts=4))
 
     torch.set_num_threads(1)
     job = json.loads(Path(job_file).read_text())
@@ -38,7 +41,7 @@ def main(job_file: str, rank: int) -> None:
         for seed in run["updates"]:
             if seed == run.get("kill_at"):
                 kill_before_the_next_step(learner)
-            history.append(learner.update(grouped(random_trajectories(seed, prompts=4))))
+            history.append(learner.update(grouped(batch(seed))))
             if "save" in run and seed == run.get("save_at", run["updates"][-1]):
                 learner.save_checkpoint(Path(run["save"]))
         result = {

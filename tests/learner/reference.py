@@ -44,7 +44,7 @@ class ReferencePPO:
             reference = [self._logprobs(self.frozen, t)[0] for t in batch]
             values = [self._values(t) for t in batch]
         rewards = [self._rewards(*of) for of in zip(batch, old, reference, strict=True)]
-        if c.advantage in ("grpo", "rloo"):
+        if c.advantage in ("grpo", "dr_grpo", "rloo"):
             advantages = self._group_advantages(batch, rewards)
             returns = values
         else:
@@ -60,38 +60,73 @@ class ReferencePPO:
             for group, peak in zip(adam.param_groups, peaks, strict=True):
                 group["lr"] = share * peak
         for samples in orders:
-            policy, value, kl = [], [], []
+            terms = {"policy": [], "value": [], "kl": []}
             for i in samples:
                 logprobs, entropy = self._logprobs(self.policy, batch[i])
-                ratio, a = (logprobs - old[i]).exp(), advantages[i]
-                term = torch.min(ratio * a, ratio.clamp(1 - c.clip_low, 1 + c.clip_high) * a)
+                a, mask = advantages[i], self._mask("policy", batch[i])
+                ratio = (logprobs - old[i]).exp()
+                if c.loss == "gspo" and mask.any():
+                    # The ratio of the response; the gradient of a token goes through its own.
+                    mean = (logprobs - old[i])[mask].mean().exp().detach()
+                    ratio = mean * (logprobs - logprobs.detach()).exp()
+                clipped = ratio.clamp(1 - c.clip_low, 1 + c.clip_high)
+                term = torch.min(ratio * a, clipped * a)
+                if c.loss == "cispo":
+                    term = clipped.detach() * a * logprobs
                 if c.dual_clip:
                     term = torch.where(a < 0, torch.max(term, c.dual_clip * a), term)
                 if c.importance_cap:
                     behaviour = torch.tensor(batch[i].rollout_logprobs)
                     term = term * (old[i] - behaviour).exp().clamp(max=c.importance_cap)
                 term = -term - c.entropy_coefficient * entropy
-                policy.append(term[self._mask("policy", batch[i])])
+                terms["policy"].append(term[mask])
                 away = logprobs - reference[i]
                 estimate = away**2 / 2 if c.kl_estimator == "k2" else (-away).exp() - 1 + away
-                kl.append(estimate.clamp(max=c.kl_clip)[self._mask("kl", batch[i])])
+                terms["kl"].append(estimate.clamp(max=c.kl_clip)[self._mask("kl", batch[i])])
                 now = self._values(batch[i])
                 clip = c.value_clip or float("inf")
                 near = values[i] + (now - values[i]).clamp(-clip, clip)
                 error = torch.max((now - returns[i]) ** 2, (near - returns[i]) ** 2) / 2
-                value.append(error[self._mask("value", batch[i])])
-            loss = torch.cat(policy).sum() / max(1, len(torch.cat(policy)))
+                terms["value"].append(error[self._mask("value", batch[i])])
+            loss = self._mean(terms["policy"])
             if c.kl_in == "loss":
-                loss = loss + c.kl_coefficient * torch.cat(kl).sum() / max(1, len(torch.cat(kl)))
+                loss = loss + c.kl_coefficient * self._mean(terms["kl"])
             self._step(self.policy_adam, loss, c.policy)
             if c.advantage == "gae":
-                loss = torch.cat(value).sum() / max(1, len(torch.cat(value)))
-                self._step(self.critic_adam, loss, c.critic)
+                tokens = torch.cat(terms["value"])
+                self._step(self.critic_adam, tokens.sum() / max(1, len(tokens)), c.critic)
+
+    def _mean(self, by_sample: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The terms of some samples' tokens as one loss."""
+        tokens = torch.cat(list(by_sample))
+        if self.config.normalisation == "constant":
+            return tokens.sum() / len(by_sample) / self.config.max_response_tokens
+        if self.config.normalisation == "sequence":
+            means = [sample.mean() for sample in by_sample if len(sample)]
+            return torch.stack(means).mean() if means else tokens.sum()
+        return tokens.sum() / max(1, len(tokens))
 
     def _mask(self, term: str, trajectory: Trajectory) -> torch.Tensor:
-        mask = torch.tensor(trajectory.executed_mask, dtype=torch.bool)
-        covered = self.config.mask == "fgo" and term in self.config.mask_covers
-        return mask if covered else torch.ones_like(mask)
+        c, tokens = self.config, []
+        for executed, cut in zip(trajectory.executed_mask, trajectory.cut_mask, strict=True):
+            kept = executed or c.mask != "fgo" or term not in c.mask_covers
+            if term == "policy":
+                kept = kept and not (cut and c.cut_away == "mask")
+                kept = kept and trajectory.finish_reason != "abort"
+                kept = kept and (trajectory.finish_reason, c.truncated) != ("length", "mask")
+            tokens.append(kept)
+        return torch.tensor(tokens, dtype=torch.bool)
+
+    def _reward(self, trajectory: Trajectory) -> float:
+        """Less the penalty of a long response (DAPO, eq. 13)."""
+        c, penalty = self.config, 0.0
+        if c.truncated == "penalise":
+            longest, buffer = c.max_response_tokens, c.overlong_share * c.max_response_tokens
+            if trajectory.finish_reason == "length":
+                penalty = 1.0
+            elif len(trajectory.response_ids) > longest - buffer:
+                penalty = (len(trajectory.response_ids) - (longest - buffer)) / buffer
+        return trajectory.reward - c.overlong_penalty * penalty
 
     def _rewards(
         self, trajectory: Trajectory, old: torch.Tensor, reference: torch.Tensor
@@ -103,7 +138,7 @@ class ReferencePPO:
             kl = max(-c.kl_clip, min(c.kl_clip, kl))
             actual.append(-c.kl_coefficient * kl if penalised and c.kl_in == "reward" else 0.0)
         if actual:
-            actual[-1] += trajectory.reward
+            actual[-1] += self._reward(trajectory)
         return actual
 
     def _gae(self, rewards: list[float], values: torch.Tensor, lam: float) -> torch.Tensor:
@@ -121,10 +156,12 @@ class ReferencePPO:
         actual = []
         for i, trajectory in enumerate(batch):
             group = [j for j, t in enumerate(batch) if t.prompt_ids == trajectory.prompt_ids]
-            scores = {j: sum(rewards[j]) if rewards[j] else batch[j].reward for j in group}
+            scores = {j: sum(rewards[j]) if rewards[j] else self._reward(batch[j]) for j in group}
             if self.config.advantage == "grpo":
                 spread = statistics.pstdev(scores.values()) + 1e-6
                 advantage = (scores[i] - statistics.fmean(scores.values())) / spread
+            elif self.config.advantage == "dr_grpo":
+                advantage = scores[i] - statistics.fmean(scores.values())
             else:
                 others = [scores[j] for j in group if j != i]
                 advantage = scores[i] - statistics.fmean(others) if others else 0.0

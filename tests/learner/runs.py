@@ -15,7 +15,7 @@ from learner.config import CriticOptimizerConfig, LearnerConfig, OptimizerConfig
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
 from tests.learner.ranks import weights
-from tests.learner.samples import grouped, random_trajectories
+from tests.learner.samples import grouped, random_trajectories, with_endings
 
 ROOT = Path(__file__).resolve().parents[2]
 UPDATES = (1, 2)
@@ -55,9 +55,53 @@ VARIANTS = {
     "k2 as a loss": {"kl_in": "loss", "kl_estimator": "k2", "kl_coefficient": 0.3, "kl_clip": 5.0},
     "grpo": {"advantage": "grpo", "kl_in": "loss", "kl_estimator": "k3", "kl_clip": 5.0},
     "rloo": {"advantage": "rloo", "kl_coefficient": 0.2},
+    "dr_grpo and dapo's terms": {
+        "advantage": "dr_grpo",
+        "normalisation": "constant",
+        "truncated": "penalise",
+        "overlong_share": 0.7,
+        "cut_away": "learn",
+        "kl_coefficient": 0.0,
+        "entropy_coefficient": 0.1,
+    },
+    "grpo by sequence": {
+        "advantage": "grpo",
+        "normalisation": "sequence",
+        "truncated": "learn",
+        "kl_in": "loss",
+        "kl_estimator": "k3",
+        "kl_coefficient": 0.3,
+        "kl_clip": 5.0,
+        "mask_covers": ("policy", "kl"),
+        "entropy_coefficient": 0.2,
+        "importance_cap": 1.5,
+    },
+    "gspo": {
+        "advantage": "rloo",
+        "loss": "gspo",
+        "normalisation": "sequence",
+        "clip_low": 0.03,
+        "clip_high": 0.04,
+    },
+    "gspo with advantages of tokens": {
+        "loss": "gspo",
+        "normalisation": "sequence",
+        "importance_cap": 1.5,
+    },
+    "cispo": {"advantage": "grpo", "loss": "cispo", "clip_low": 1.0, "kl_coefficient": 0.0},
     "reinforce++": {"advantage": "reinforce++", "kl_estimator": "k3", "mask": "none"},
 }
 """Option sets that together switch on everything that the reference knows."""
+
+OTHER_OPTIONS = (
+    "every option of the loss",
+    "grpo",
+    "rloo",
+    "dr_grpo and dapo's terms",
+    "grpo by sequence",
+    "gspo",
+)
+"""Option sets that two ranks are tried with."""
 
 
 def new_learner(
@@ -89,13 +133,14 @@ def settings(**changes) -> dict:
         "clip_high": 0.15,
         "kl_clip": 0.02,
         "logprob_chunk": 7,
+        "max_response_tokens": 17,
         **changes,
     }
 
 
 def batch(seed: int) -> list[Trajectory]:
     """Ten samples of four prompts."""
-    return random_trajectories(seed, prompts=4)
+    return with_endings(random_trajectories(seed, prompts=4))
 
 
 def run_here(model_dir: Path, **changes) -> tuple[dict, dict]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 from learner.trajectory import Trajectory, TrajectoryGroup
 
@@ -34,9 +35,23 @@ def random_trajectories(
             reward=generator.choice([1.0, -0.3, -0.6, -1.0]),
             weight_version=0,
             outcome="failed",
+            finish_reason="stop",
+            cut_mask=(False,) * response,
         )
         for number, (_, response) in enumerate(lengths)
     ]
+
+
+def with_endings(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """Two of the samples end in text that was cut away, one was cut off, one was aborted."""
+    changed = list(trajectories)
+    for number, cut in ((1, 5), (6, 3)):
+        mask = [False] * len(changed[number].response_ids)
+        mask[-cut:] = [True] * cut
+        changed[number] = replace(changed[number], cut_mask=tuple(mask))
+    changed[4] = replace(changed[4], finish_reason="length")
+    changed[8] = replace(changed[8], finish_reason="abort")
+    return changed
 
 
 def grouped(trajectories: Iterable[Trajectory]) -> list[TrajectoryGroup]:

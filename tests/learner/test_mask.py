@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.mask import execution_mask
+from learner.mask import cut_away_mask, execution_mask
 from tests.learner.mask_cases import CASES, Case, parse
 
 
@@ -153,3 +153,27 @@ def test_the_mask_of_a_token_follows_from_the_masks_of_its_bytes(case: Case) -> 
             assert kept
         if part and not any(part):
             assert not kept
+
+
+def test_text_behind_the_program_is_cut_away_except_for_what_ends_the_completion() -> None:
+    """`x = 1`, a closing fence, a sentence, and the end of sequence, which has no bytes."""
+    lengths = [2, 3, 4, 8, 0]
+    assert cut_away_mask(lengths, 5, stopped=True) == [False, False, True, True, False]
+    assert cut_away_mask(lengths[:-1], 5, stopped=True) == [False, False, True, False]
+    assert cut_away_mask(lengths[:-1], 5, stopped=False) == [False, False, True, True]
+    assert cut_away_mask([], 0, stopped=True) == []
+
+
+@given(
+    lengths=st.lists(st.integers(0, 9), max_size=12),
+    end=st.integers(0, 60),
+    stopped=st.booleans(),
+)
+def test_a_token_is_cut_away_exactly_if_all_its_bytes_stand_behind_the_program(
+    lengths: list[int], end: int, stopped: bool
+) -> None:
+    owners = [token for token, length in enumerate(lengths) for _ in range(length)]
+    for token, cut in enumerate(cut_away_mask(lengths, end, stopped=stopped)):
+        mine = [offset for offset, owner in enumerate(owners) if owner == token]
+        ends = stopped and token == len(lengths) - 1
+        assert cut == (bool(mine) and min(mine) >= end and not ends)

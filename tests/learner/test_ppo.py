@@ -16,6 +16,8 @@ from tests.learner.samples import grouped, random_trajectories
 
 pytestmark = pytest.mark.integration
 
+(SAMPLE,) = random_trajectories(1, [(2, 1)])
+
 
 @pytest.mark.parametrize("budget", [1, 40, 10_000])
 def test_the_first_ratios_are_exactly_one(budget: int, model_dir: Path) -> None:
@@ -88,9 +90,8 @@ def test_only_the_critic_learns_during_its_warm_up(model_dir: Path) -> None:
 def test_a_rewarded_token_becomes_more_likely(model_dir: Path) -> None:
     def answer(token: int) -> Trajectory:
         good = token == 7
-        return Trajectory(
-            token, "p", 0, (3, 4), (token,), (-1.0,), (True,), 1.0 if good else -1.0, 0, "x"
-        )
+        rewarded = replace(SAMPLE, sample_id=token, reward=1.0 if good else -1.0)
+        return replace(rewarded, prompt_ids=(3, 4), response_ids=(token,), executed_mask=(True,))
 
     learner = new_learner(model_dir, kl_coefficient=0.0)
     before = learner.token_logprobs([[3, 4, 7]])[0][-1]

@@ -13,6 +13,7 @@ from tests.learner.reference import ReferencePPO
 from tests.learner.runs import (
     EXPORT_BUCKET_MIB,
     ONE_SAMPLE_A_STEP,
+    OTHER_OPTIONS,
     UPDATES,
     VARIANTS,
     assert_same,
@@ -130,7 +131,7 @@ def test_two_ranks_in_every_stage_match_plain_pytorch(
 def test_two_ranks_with_other_options_match_plain_pytorch(
     plain: Plain, two_ranks: dict[str, dict]
 ) -> None:
-    for variant in ("every option of the loss", "grpo", "rloo"):
+    for variant in OTHER_OPTIONS:
         assert_same(two_ranks[variant], plain(variant), 4e-6)
 
 

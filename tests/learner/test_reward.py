@@ -3,7 +3,7 @@
 import pytest
 
 from learner.config import RewardConfig
-from learner.reward import reward
+from learner.reward import overlong_penalty, reward
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,20 @@ def test_rewards_can_be_configured() -> None:
 def test_an_outcome_without_a_reward_is_refused(outcome: str) -> None:
     with pytest.raises(ValueError, match=f"no reward for outcome '{outcome}'"):
         reward(outcome, RewardConfig())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "truncated", "penalty"),
+    [
+        (0, False, 0.0),
+        (16384, False, 0.0),
+        (18432, False, 0.5),
+        (20480, False, 1.0),
+        (300, True, 1.0),  # its prompt left no more room
+    ],
+)
+def test_the_penalty_of_a_long_response_rises_in_the_last_fifth_of_the_limit(
+    tokens: int, truncated: bool, penalty: float
+) -> None:
+    """DAPO's numbers: 16,384 tokens expected, and 4,096 more in which the penalty rises."""
+    assert overlong_penalty(tokens, truncated, 20480, 0.2) == pytest.approx(penalty)

@@ -6,7 +6,20 @@ import pytest
 
 from learner.trajectory import Trajectory, TrajectoryGroup
 
-GOOD = Trajectory(7, "p", 0, (1, 2), (3, 4, 5), (-1.0, -2.0, 0.0), (True,) * 3, 1.0, 0, "passed")
+GOOD = Trajectory(
+    sample_id=7,
+    problem_id="p",
+    stage=0,
+    prompt_ids=(1, 2),
+    response_ids=(3, 4, 5),
+    rollout_logprobs=(-1.0, -2.0, 0.0),
+    executed_mask=(True,) * 3,
+    reward=1.0,
+    weight_version=0,
+    outcome="passed",
+    finish_reason="stop",
+    cut_mask=(False, False, True),
+)
 
 
 def test_token_ids_are_prompt_and_response() -> None:
@@ -20,6 +33,8 @@ def test_token_ids_are_prompt_and_response() -> None:
         ({"executed_mask": (True,)}, "sample 7: executed_mask has 1 entries for 3 response tokens"),
         ({"rollout_logprobs": ()}, "sample 7: rollout_logprobs has 0 entries for 3"),
         ({"rollout_logprobs": (0.0, float("nan"), 0.0)}, r"sample 7: rollout_logprobs\[1\] is nan"),
+        ({"cut_mask": ()}, "sample 7: cut_mask has 0 entries for 3 response tokens"),
+        ({"finish_reason": "tired"}, "sample 7: finish_reason is 'tired', not one of stop, length"),
         ({"reward": float("inf")}, "sample 7: the reward is inf"),
     ],
 )

@@ -89,6 +89,8 @@ def _ours(spec: Spec) -> Callable[[], object]:
             reward=reward,
             weight_version=0,
             outcome="failed",
+            finish_reason="stop",
+            cut_mask=(False,) * len(response),
         )
         for number, (prompt, response, reward) in enumerate(samples(spec))
     ]

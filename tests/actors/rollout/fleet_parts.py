@@ -71,6 +71,8 @@ class Parts:
                 reward=1.0 if c.sample_id % 2 else -1.0,
                 weight_version=c.weight_version,
                 outcome="passed",
+                finish_reason=c.finish_reason,
+                cut_mask=(False,) * len(c.token_ids),
             )
             by_prompt.setdefault(trajectory.prompt_ids, []).append(trajectory)
         return [TrajectoryGroup(tuple(group)) for group in by_prompt.values()]
@@ -126,5 +128,7 @@ def start(
     tokenizer = AutoTokenizer.from_pretrained(model)
     texts = [f"# each: cap {k}; flip negative\ndef f(a):\n    t = {k}" for k in range(2, 8)]
     sequences = [tokenizer.encode(text) for text in texts]
-    parity = WeightParityCheck(learner, fleet, sequences, tolerance=1e-4, deadline_s=DEADLINE_S)
+    parity = WeightParityCheck(
+        learner, fleet, sequences, tolerance=None, exact=True, deadline_s=DEADLINE_S
+    )
     return Parts(learner, fleet, sync, parity, [tuple(ids) for ids in sequences], loop, tokenizer)

@@ -144,7 +144,7 @@ def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     assert not all(made_of.executed_mask), "the second half never ran"
 
 
-def test_text_around_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any) -> None:
+def test_text_before_the_program_is_learned_and_text_behind_it_is_not(tokenizer: Any) -> None:
     fleet, pool = Fleet(tokenizer), Pool()
     made = collector(tokenizer, fleet, pool)
     problem = PROBLEMS[2]
@@ -156,9 +156,13 @@ def test_text_around_the_program_is_not_run_and_stays_in_the_loss(tokenizer: Any
     sample = group.samples[0]
     assert sample.program.source == problem.solution + "\n"
     assert sample.text == f"{before}{problem.solution}{after}"
-    mask = trajectory(group, sample, RewardConfig()).executed_mask
+    made_of = trajectory(group, sample, RewardConfig())
+    assert made_of.finish_reason == "stop"
+    end = len(f"{before}{problem.solution}\n".encode())
     half, at = len(sample.program.source.encode()) // 2, 0
-    for kept, length in zip(mask, sample.token_lengths, strict=True):
+    tokens = zip(made_of.executed_mask, made_of.cut_mask, sample.token_lengths, strict=True)
+    for kept, cut_away, length in tokens:
+        assert cut_away == (length > 0 and at >= end), "the end of sequence has no bytes"
         places = [sample.program.source_offset(offset) for offset in range(at, at + length)]
         inside = [place for place in places if place is not None]
         at += length

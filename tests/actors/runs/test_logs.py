@@ -115,7 +115,20 @@ def test_the_logprob_alarm_of_a_real_learner_reaches_console_and_file(
 ) -> None:
     config = LearnerConfig(logprob_diff_alarm="warn", logprob_diff_limit=1e-6)
     # The trainer's log-probabilities of random weights are nowhere near -0.5.
-    sampled = Trajectory(0, "p", 0, (5, 6, 7), (8, 9), (-0.5, -0.5), (True, True), 1.0, 1, "passed")
+    sampled = Trajectory(
+        sample_id=0,
+        problem_id="p",
+        stage=0,
+        prompt_ids=(5, 6, 7),
+        response_ids=(8, 9),
+        rollout_logprobs=(-0.5, -0.5),
+        executed_mask=(True, True),
+        reward=1.0,
+        weight_version=1,
+        outcome="passed",
+        finish_reason="stop",
+        cut_mask=(False, False),
+    )
 
     async def update() -> None:
         learner = LearnerGroup.create(config, PlacementConfig(), gpu=False, deadline_s=120)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner.algorithm.advantage import (
+    dr_grpo,
     explained_variance,
     gae,
     grpo,
@@ -109,6 +110,12 @@ def test_grpo_by_hand() -> None:
     assert grpo(SCORES, GROUPS).tolist() == pytest.approx(expected, rel=1e-5)
 
 
+def test_dr_grpo_by_hand() -> None:
+    means = [float(SCORES[group == GROUPS].mean()) for group in GROUPS.tolist()]
+    expected = [float(score) - mean for score, mean in zip(SCORES, means, strict=True)]
+    assert dr_grpo(SCORES, GROUPS).tolist() == pytest.approx(expected, abs=1e-6)
+
+
 def test_rloo_by_hand() -> None:
     expected = [1.0 + 0.45, 0, -0.6 - 0.35, -0.3 - 0.2, 0, 0]
     assert rloo(SCORES, GROUPS).tolist() == pytest.approx(expected, rel=1e-5)
@@ -136,6 +143,7 @@ def test_equal_scores_give_exactly_no_advantage(size: int) -> None:
     one_group = torch.zeros(size, dtype=torch.long)
     assert not grpo(scores, one_group).any()
     assert not rloo(scores, one_group).any()
+    assert not dr_grpo(scores, one_group).any()
 
 
 @given(seed=seeds)

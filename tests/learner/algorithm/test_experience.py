@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from learner.algorithm.experience import Scores, logprob_differences, make_experience, make_masks
 from learner.config import LearnerConfig
-from tests.learner.samples import random_trajectories
+from tests.learner.samples import random_trajectories, with_endings
 
 CPU = torch.device("cpu")
 BATCH = random_trajectories(3, prompts=4)
@@ -64,6 +64,53 @@ def test_no_mask_keeps_every_generated_token() -> None:
     assert kept(masks.response) == LENGTHS
 
 
+def test_cut_text_cut_off_responses_and_aborted_ones_are_not_in_the_policy_loss() -> None:
+    batch = with_endings(BATCH)
+    cut = [sum(t.cut_mask) for t in batch]
+    reasons = [t.finish_reason for t in batch]
+
+    def left(**settings: str) -> tuple[list[int], list[int]]:
+        masks = make_masks(batch, LearnerConfig.model_validate(settings), 0, CPU)
+        assert kept(masks.response) == LENGTHS
+        return kept(masks.policy), kept(masks.value)
+
+    def expected(lengths: list[int], dropped: set[str], without_cut: bool) -> list[int]:
+        return [
+            0 if reason in dropped else length - without_cut * gone
+            for length, reason, gone in zip(lengths, reasons, cut, strict=True)
+        ]
+
+    both = {"length", "abort"}
+    assert left(mask="none") == (expected(LENGTHS, both, True), LENGTHS)
+    assert left(mask="none", truncated="learn")[0] == expected(LENGTHS, {"abort"}, True)
+    assert left(mask="none", truncated="penalise")[0] == expected(LENGTHS, {"abort"}, True)
+    assert left(mask="none", cut_away="learn")[0] == expected(LENGTHS, both, False)
+    fgo, _ = left()
+    assert fgo == left(mask="random")[0], "as many of each response, of those not cut away"
+    assert sum(fgo) < sum(left(mask="none")[0])
+
+
+def test_endings_are_counted() -> None:
+    batch = with_endings(BATCH)
+    metrics = experience(LearnerConfig(), batch).metrics
+    assert metrics["truncated_share"] == metrics["aborted_share"] == pytest.approx(0.1)
+    assert metrics["cut_away_share"] == pytest.approx(8 / sum(LENGTHS))
+    assert "overlong_penalty" not in metrics
+
+
+def test_a_long_response_is_penalised_and_its_reward_reported_as_it_was() -> None:
+    batch = with_endings(BATCH)
+    config = {"truncated": "penalise", "max_response_tokens": 20, "overlong_penalty": 0.5}
+    settings = {"advantage": "dr_grpo", "kl_coefficient": 0.0}
+    plain = experience(LearnerConfig.model_validate(settings), batch)
+    penalised = experience(LearnerConfig.model_validate({**settings, **config}), batch)
+    assert plain.metrics["reward"] == penalised.metrics["reward"]
+    # Of 20 tokens the penalty rises in the last 4: one response has 17, another was cut off.
+    assert penalised.metrics["overlong_penalty"] == pytest.approx((0.5 * 0.25 + 0.5) / 10)
+    difference = penalised.advantages - plain.advantages
+    assert float(difference[4, 0]) == pytest.approx(-0.5 * (1 - 1 / 3), abs=1e-5), "group of 3"
+
+
 def experience(config: LearnerConfig, batch=BATCH, seed: int = 0, groups=GROUPS):
     critic = config.advantage == "gae"
     masks = make_masks(batch, config, 0, CPU)
@@ -71,7 +118,7 @@ def experience(config: LearnerConfig, batch=BATCH, seed: int = 0, groups=GROUPS)
 
 
 def test_group_baselines_give_every_token_its_samples_advantage() -> None:
-    for name in ("grpo", "rloo"):
+    for name in ("grpo", "dr_grpo", "rloo"):
         actual = experience(LearnerConfig(advantage=name, kl_coefficient=0.0))
         assert actual.returns is None
         for row, length in enumerate(LENGTHS):
@@ -156,6 +203,8 @@ def test_only_fresh_samples_are_in_the_logprob_difference() -> None:
         ({"advantage": "grpo"}, "set kl_in loss with kl_estimator k3, or kl_coefficient 0"),
         ({"zero": {"stage": 0, "offload_optimizer": True}}, "needs stage 1, 2 or 3"),
         ({"zero": {"stage": 2, "offload_parameters": True}}, "needs stage 3, stage is 2"),
+        ({"loss": "gspo"}, "gspo is a mean over responses: set normalisation sequence"),
+        ({"loss": "cispo", "dual_clip": 3.0}, "dual_clip is part of loss ppo, not of cispo"),
         ({"mask_covers": ["advantages"]}, "'policy', 'value' or 'kl'"),
     ],
 )

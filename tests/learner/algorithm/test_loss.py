@@ -55,6 +55,66 @@ def test_dual_clip_by_hand(ratio: float, advantage: float, loss: float, gradient
     assert float(logprobs.grad) == pytest.approx(gradient, rel=1e-5)
 
 
+def test_ratios_of_whole_responses_by_hand() -> None:
+    """Two responses; the first has log-ratios 0.2 and 0.4, and a token outside the mask."""
+    old = torch.full((5,), -2.0)
+    logprobs = (old + torch.tensor([0.2, 0.4, 7.0, -0.1, -0.3])).requires_grad_()
+    mask = torch.tensor([True, True, False, True, True])
+    sequences = torch.tensor([0, 0, 0, 1, 1])
+    actual = policy_loss(
+        logprobs, old, torch.ones(5), mask, 0.5, 0.5, kind="gspo", sequences=sequences
+    )
+    actual.total.backward()
+    first, second = math.exp(0.3), math.exp(-0.2)
+    assert float(actual.total.detach()) == pytest.approx(-2 * (first + second), rel=1e-5)
+    assert logprobs.grad is not None
+    assert logprobs.grad.tolist() == pytest.approx([-first, -first, 0, -second, -second], rel=1e-5)
+    assert int(actual.clipped) == 0
+    clipped = policy_loss(
+        logprobs, old, torch.ones(5), mask, 0.1, 0.2, kind="gspo", sequences=sequences
+    )
+    assert int(clipped.clipped) == 4, "all tokens of both responses"
+
+
+def test_the_gradient_of_a_whole_response_is_that_of_gspo() -> None:
+    """With one advantage for a response: s A mean(grad log p) (eq. 10), by automatic
+    differentiation of s itself.
+    """
+    generator = torch.Generator().manual_seed(3)
+    old = -torch.rand(6, generator=generator)
+    logprobs = (old + 0.1 * torch.randn(6, generator=generator)).requires_grad_()
+    mask, sequences = torch.ones(6, dtype=torch.bool), torch.zeros(6, dtype=torch.long)
+    advantages = torch.full((6,), 1.7)
+    loss = policy_loss(
+        logprobs, old, advantages, mask, 0.9, 9.0, kind="gspo", sequences=sequences
+    ).total
+    (loss / 6).backward()
+    assert logprobs.grad is not None
+    actual, logprobs.grad = logprobs.grad, None
+    (-1.7 * (logprobs - old).mean().exp()).backward()
+    torch.testing.assert_close(actual, logprobs.grad)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "gradient"),
+    [
+        (1.1, 2.0, -2.2),
+        (1.5, 2.0, -2.6),  # the weight is clipped, the token is not dropped
+        (0.5, 2.0, -1.6),
+        (1.5, -2.0, 2.6),
+    ],
+)
+def test_clipped_weights_by_hand(ratio: float, advantage: float, gradient: float) -> None:
+    logprobs = torch.tensor([math.log(ratio) - 1], requires_grad=True)
+    actual = policy_loss(
+        logprobs, torch.tensor([-1.0]), torch.tensor([advantage]), KEEP, 0.2, 0.3, kind="cispo"
+    )
+    actual.total.backward()
+    assert logprobs.grad is not None
+    assert float(logprobs.grad) == pytest.approx(gradient, rel=1e-5)
+    assert int(actual.clipped) == int(not 0.8 <= ratio <= 1.3)
+
+
 def test_the_kl_to_the_old_policy_by_hand() -> None:
     """k3 of old against new, with ratio r: r - 1 - log r."""
     logprobs = torch.tensor([math.log(1.5), math.log(0.5), 3.0])

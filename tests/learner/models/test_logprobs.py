@@ -97,6 +97,24 @@ def test_no_more_logits_than_a_chunk_exist_at_once(monkeypatch: pytest.MonkeyPat
     assert sum(rows) == 2 * 20, "forward and recomputation, for both together"
 
 
+def test_logits_of_bfloat16_weights_are_float32() -> None:
+    """Rounded to bfloat16, logits near 20 would be 0.125 apart."""
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(30, 64, generator=generator).bfloat16().requires_grad_()
+    weight = (2 * torch.randn(50, 64, generator=generator)).bfloat16()
+    targets = torch.randint(50, (30,), generator=generator)
+    actual, _ = token_logprobs(hidden, weight, targets, chunk=7)
+    exact = (hidden.detach().double() @ weight.double().T).log_softmax(-1)
+    expected = exact.gather(-1, targets[:, None])[:, 0]
+    torch.testing.assert_close(actual.double(), expected, atol=1e-4, rtol=1e-5)
+    rounded = (
+        (hidden.detach() @ weight.T).double().log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    )
+    assert float((rounded - expected).abs().max()) > 0.02, "the test would notice rounding"
+    actual.sum().backward()
+    assert torch.backends.mkldnn.matmul.fp32_precision != "bf16", "the setting is restored"
+
+
 def test_large_logits_stay_finite() -> None:
     hidden, weight, targets = inputs(0, 5)
     actual, _ = token_logprobs(hidden * 1e4, weight, targets)
