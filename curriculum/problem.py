@@ -118,7 +118,8 @@ class Problem(BaseModel):
     checker: Checker | None = None
     """Decides instead of `comparison`; programs on stdin only."""
     time_limit: float | None = Field(default=None, gt=0)
-    """Seconds that the data set gives each test; the sandbox's limits are raised to hold them."""
+    """Seconds that the data set gives each test: the sandbox's limits are raised to hold them, and
+    a program on stdin may take no longer for one."""
     result_argument: int | None = Field(default=None, ge=0)
     """Position of the argument whose value after the call is compared instead of the returned
     value, for functions that change it in place; None compares what is returned."""

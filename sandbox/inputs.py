@@ -1,6 +1,7 @@
 """The encoding of a job's program and test inputs, which are sent to a runner."""
 
 import json
+import math
 from collections.abc import Sequence
 
 from curriculum.problem import Test
@@ -31,6 +32,7 @@ def encode_job(job: Job, inputs: Sequence[str]) -> bytes:
         "fn_name": job.fn_name,
         "setup": job.assertions.setup if job.assertions else None,
         "exact": job.comparison == "exact",
+        "test_seconds": job.seconds_per_test and math.ceil(job.seconds_per_test),
         "result_argument": job.result_argument,
     }
     return f'{json.dumps(fields)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()

@@ -32,7 +32,8 @@ class Job(BaseModel):
     limits: Limits | None = None
     """None: the limits of the sandbox's configuration."""
     seconds_per_test: float | None = None
-    """What the data set gives each test; the limits are raised to hold as much for every test."""
+    """What the data set gives each test. The limits are raised to hold as much for every test; a
+    test on stdin that takes more processor time, in whole seconds, ends the run."""
     stop_at_first_failure: bool = False
     """Run each test in a process of its own, and none after the first that does not pass. Otherwise
     all tests run."""

@@ -85,9 +85,19 @@ def dump_problem(problem: Problem) -> str:
 def problem_of(record: dict[str, Any], path: Path | str, where: str) -> Problem:
     """The problem of a record whose test values may be in the forms of `json_values`.
 
+    Parquet gives every record every column: what is null there counts as left out. A column cannot
+    hold values of several types either, so `tests` and its like may be JSON text.
+
     Raises:
         BadRecord: as `parse_problem`, or a value has a form that `to_json` does not write.
     """
+    record = {name: value for name, value in record.items() if value is not None}
+    for name in record.keys() & {"tests", "assertions", "checker"}:
+        try:
+            if isinstance(record[name], str):
+                record[name] = json.loads(record[name])
+        except ValueError as error:
+            raise BadRecord(path, where, name, f"text that is not JSON: {error}") from None
     tests = record.get("tests")
     if not isinstance(tests, list):
         return parse_problem(record, path, where)
@@ -95,6 +105,8 @@ def problem_of(record: dict[str, Any], path: Path | str, where: str) -> Problem:
     for index, test in enumerate(cast(list[Any], tests)):
         if isinstance(test, dict):
             fields = dict(cast(dict[str, Any], test))
+            if fields.get("kwargs", 0) is None:
+                del fields["kwargs"]
             for name in fields.keys() & {"input", "kwargs", "output"}:
                 try:
                     fields[name] = from_json(fields[name])

@@ -27,6 +27,8 @@ class Counts:
     """Problems tested by calls of a function; the others read stdin."""
     unnamed: list[str] = field(default_factory=list[str])
     """Ids of the problems whose prompt names no function."""
+    without_solution: int = 0
+    """Problems of which no solution is published."""
     code_tests: int = 0
     """Problems whose tests are code, which a program could forge."""
     tests: list[int] = field(default_factory=list[int])
@@ -46,6 +48,7 @@ class Counts:
         self.call_based += problem.fn_name is not None
         if not named:
             self.unnamed.append(problem.id)
+        self.without_solution += not problem.solution
         self.code_tests += problem.assertions is not None
         code = problem.assertions.statements if problem.assertions else ()
         self.tests.append(len(problem.tests) + len(code))

@@ -52,7 +52,11 @@ def print_statistics(
     )
     total = counts[ALL]
     if total.unparsable:
-        console.print(f"{total.unparsable} solutions do not parse and have no start points")
+        console.print(f"{total.unparsable} solutions are not Python 3 and have no start points")
+    if total.without_solution:
+        console.print(f"{total.without_solution} problems have no solution and no start points")
+    if total.code_tests:
+        console.print(f"{total.code_tests} problems have tests that are code")
     if total.unnamed:
         console.print(unnamed_message(total.unnamed), markup=False, soft_wrap=True)
     console.print()

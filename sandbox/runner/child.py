@@ -59,7 +59,7 @@ def run(
     else:
         gc.freeze()
         tests = StdinTests(program.code, depth, fork, seal)
-        limits = job["cpu_seconds"], job["output_bytes"]
+        limits = job["cpu_seconds"], job["test_seconds"], job["output_bytes"]
         tests.run(job["inputs"], *limits, program.emit_error, program.emit_output)
     emit("z", 0, "null")
 

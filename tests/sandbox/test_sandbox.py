@@ -334,3 +334,31 @@ def test_a_byte_order_mark_is_no_content(program, call):
     assert verdict.executed_lines == (1, 2)
     assert program("print('\ufeff5')\n", ("", "5"), comparison="exact").outcome is Outcome.passed
     assert call("\ufeffdef f(x):\n    return x\n", (["\ufeff"], "\ufeff")).outcome is Outcome.passed
+
+
+LOOPS_FROM_3 = "n = int(input())\nwhile n >= 3:\n    pass\nprint(n)\n"
+
+
+def stdin_job(seconds_per_test):
+    tests = tuple(Test(input=f"{n}\n", output=f"{n}\n") for n in range(1, 6))
+    return Job(
+        id="timed", source=LOOPS_FROM_3, fn_name=None, tests=tests,
+        seconds_per_test=seconds_per_test,
+    )  # fmt: skip
+
+
+def test_a_test_that_takes_longer_than_its_data_set_gives_it_ends_the_run(sandbox):
+    verdict = sandbox.run(stdin_job(0.5))
+    assert verdict.outcome is Outcome.timeout
+    assert outcomes(verdict) == ["passed", "passed", "timeout", "not_run", "not_run"]
+    assert verdict.wall_seconds < 5
+
+
+def test_the_limits_are_raised_to_what_the_data_set_gives_all_tests(sandbox):
+    """Sleeping takes no processor time: only the limit over all tests ends it."""
+    source = "import time\ntime.sleep(0.4)\nprint(input())\n"
+    tests = tuple(Test(input=f"{n}\n", output=f"{n}\n") for n in range(4))
+    job = Job(id="slow", source=source, fn_name=None, tests=tests, limits=Limits(wall_seconds=1))
+    assert sandbox.run(job).outcome is Outcome.timeout
+    longer = job.model_copy(update={"seconds_per_test": 2.0})
+    assert sandbox.run(longer).outcome is Outcome.passed

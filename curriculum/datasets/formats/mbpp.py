@@ -20,17 +20,25 @@ TIER: Tier = "introductory"
 
 
 def mbpp_problem(record: RecordReader) -> Problem:
-    """The asserts name the function; the set-up code is the preamble."""
+    """The asserts name the function.
+
+    Imports of the set-up code are the preamble, and so is all of it where the tests are calls. What
+    else there is runs before tests that are code, behind the solution: it may use its classes.
+    """
     texts = [text.strip() for text in record.texts("test_list")]
     solution = record.python("code", record.code("code"))
+    setup = record.code("test_setup_code", "").strip()
+    imports = record.convert("test_setup_code", _is_imports, text=setup)
     fn_name, tests = record.convert(
-        "test_list", lambda _: tests_of_asserts(texts, solution, setup=""), text=""
+        "test_list",
+        lambda _: tests_of_asserts(texts, solution, setup="" if imports else setup),
+        text="",
     )
     name = "mbpp"
     if record.get("test"):
         name = "mbppplus"
         tests = record.convert("test", lambda text: _plus_tests(text, solution))
-    lines = [record.code("test_setup_code", "").strip()]
+    lines = [setup] if imports or tests.assertions is None else []
     if record.get("test_imports"):
         lines += record.texts("test_imports")
     preamble = "".join(f"{line.strip()}\n" for line in lines if line.strip())
@@ -44,6 +52,10 @@ def mbpp_problem(record: RecordReader) -> Problem:
         difficulty=TIER,
         source=name,
     )
+
+
+def _is_imports(source: str) -> bool:
+    return all(isinstance(node, ast.Import | ast.ImportFrom) for node in parse(source).body)
 
 
 def _plus_tests(source: str, solution: str) -> CodeTests:

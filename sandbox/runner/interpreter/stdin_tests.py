@@ -41,11 +41,12 @@ class StdinTests:
         self,
         inputs: list[str],
         cpu_seconds: int,
+        test_seconds: int | None,
         output_bytes: int,
         report: Callable[[int, BaseException], None],
         result: Result,
     ) -> None:
-        """Run all tests, or until their processor time is used up.
+        """Run all tests, or until their processor time, or that of one test, is used up.
 
         `report` is called in a test's process with the exception that ends it, `result` in this
         process after the test's end.
@@ -61,6 +62,7 @@ class StdinTests:
             # Opened anew, as a shell opens files: no test sees flags or positions of another's.
             files = (_reopen(stdin, os.O_RDONLY), _reopen(stdout, os.O_WRONLY))
             left = max(1, math.ceil(cpu_seconds - used))
+            left = left if test_seconds is None else min(left, test_seconds)
             process = self.fork()
             if process == 0:
                 self._run_in_child(files, (stdin, stdout), left, index, report)
@@ -76,9 +78,10 @@ class StdinTests:
                 raise OutputLimit
             printed = os.pread(stdout, size, 0)
             result(index, status, printed.decode("utf-8", "replace"))
+            if status == signal.SIGXCPU:
+                return
             if used >= cpu_seconds and index + 1 < len(inputs):
-                if status != signal.SIGXCPU:
-                    result(index + 1, int(signal.SIGXCPU), "")
+                result(index + 1, int(signal.SIGXCPU), "")
                 return
 
     def _run_in_child(

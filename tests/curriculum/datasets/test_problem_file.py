@@ -1,5 +1,7 @@
 import json
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +102,17 @@ def test_values_without_a_json_form_are_refused_and_keep_the_old_file(tmp_path, 
         write_problems(path, problems)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_our_own_form_in_parquet_has_nulls_and_tests_as_json_text(tmp_path, make_problem):
+    """A column has one type, and every record has every column."""
+    problems = [
+        make_problem(0, tests=(Test(input=[(1,), "a"], kwargs={"k": 1}, output={2}),)),
+        make_problem(1, fn_name=None, tests=(Test(input="1\n", output="1\n"),), time_limit=2.0),
+    ]
+    write_problems(tmp_path / "own.jsonl", problems)
+    records = [json.loads(line) for line in (tmp_path / "own.jsonl").read_text().splitlines()]
+    for record in records:
+        record["tests"] = json.dumps(record["tests"])
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), tmp_path / "own.parquet")
+    assert read_problems(tmp_path / "own.parquet") == problems

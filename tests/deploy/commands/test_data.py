@@ -192,7 +192,7 @@ def test_statistics_of_an_empty_set_and_of_unparsable_solutions_are_printed() ->
     printed = io.StringIO()
     for problems in ([], [problem]):
         print_statistics(count(problems, KINDS), Path("x"), Console(width=100, file=printed))
-    assert "1 solutions do not parse" in printed.getvalue()
+    assert "1 solutions are not Python 3" in printed.getvalue()
 
 
 def test_the_cut_points_are_drawn_where_the_stages_cut() -> None:

@@ -96,3 +96,16 @@ def test_mbpp_plus_keeps_its_code(write_records):
     [statement] = problem.assertions.statements
     assert statement.startswith("for inp, exp in")
     assert "import numpy" in problem.assertions.setup
+
+
+def test_set_up_code_that_uses_the_solution_runs_behind_it(write_records):
+    record = MBPP | {
+        "code": "class Node:\n    pass\ndef f(node):\n    return node.x + 1",
+        "test_setup_code": "node = Node()\r\nnode.x = 1",
+        "test_list": ["assert f(node) == 2"],
+    }
+    [problem] = read_source(write_records(record))
+    assert problem.assertions == Assertions(
+        setup="node = Node()\nnode.x = 1", statements=("assert f(node) == 2",)
+    )
+    assert (problem.fn_name, problem.preamble) == ("f", "")
