@@ -127,6 +127,11 @@ class LoopConfig(BaseModel):
     first and the last broadcast. `weights.verify_tolerance` is what they may differ by."""
     sample_every: int = Field(default=5, ge=1)
     """Steps between two steps of which some rollouts are written to `rollouts.jsonl`."""
+    resample_rounds: int = Field(default=0, ge=0)
+    """Dynamic sampling (DAPO, Yu et al., 2025, section 3.2): most further rounds of generation in a
+    step, each of which replaces the groups without signal (all rewards equal) by other prompts.
+    Groups without signal are then dropped and counted, unless no group has any. Needs
+    max_staleness 0."""
     max_staleness: int = Field(default=0, ge=0)
     """Updates by which a sample's weights may be older than those it trains. 0 is strictly
     on-policy; from 1 on, the fleet generates the next rounds while the learner learns, and

@@ -60,6 +60,15 @@ class Round:
         """The samples that the sandbox could not judge."""
         return tuple(sample for group in self.groups for sample in group.faults)
 
+    def followed_by(self, other: Round) -> Round:
+        """This round and one that was asked after it, as one."""
+        return Round(
+            self.groups + other.groups,
+            self.rollout_s + other.rollout_s,
+            self.sandbox_s + other.sandbox_s,
+            max(self.peak_judging, other.peak_judging),
+        )
+
 
 @dataclass
 class _PendingGroup:

@@ -44,6 +44,16 @@ class Ledger:
                 raise RunFailed(f"ledger: sample {sample} is asked twice")
             self._open[sample] = ASKED
 
+    def asked_again(self, ids: Iterable[int]) -> None:
+        """Open further samples of the newest step.
+
+        Raises:
+            RunFailed: one of them is open already.
+        """
+        newest = self._steps.pop()
+        self.asked(ids)
+        self._steps[-1] |= newest
+
     def reached(self, sample: int, stage: str) -> None:
         """Record that `sample` was `generated` or `judged`.
 

@@ -157,6 +157,11 @@ def trajectory(group: RolloutGroup, sample: Sample, rewards: RewardConfig) -> Tr
     )
 
 
+def has_signal(trajectories: TrajectoryGroup) -> bool:
+    """Whether the rewards of a prompt's samples differ: else a group baseline leaves nothing."""
+    return len({trajectory.reward for trajectory in trajectories.trajectories}) > 1
+
+
 def outcome_mix(samples: Iterable[Sample]) -> dict[str, float]:
     """Share of each outcome."""
     counts = Counter(sample.verdict.outcome.value for sample in samples)

@@ -27,7 +27,7 @@ from actors.rollout.collector import Collector, Round
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
 from actors.rollout.rollout_log import rollout_records
-from actors.rollout.samples import RolloutGroup, trajectory_group
+from actors.rollout.samples import RolloutGroup, has_signal, trajectory_group
 from actors.runs.folder import RunFolder, append_jsonl, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
@@ -40,6 +40,7 @@ from actors.training.weight_sync import WeightSync
 from curriculum.files import write_atomic
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
+from curriculum.subtask import Subtask
 from learner.config import RewardConfig
 from learner.trajectory import TrajectoryGroup
 
@@ -140,10 +141,12 @@ class Trainer:
         learned = await self.learner.update([trajectories for _, trajectories in trained])
         learn_s = time.monotonic() - learn_started
 
-        counts = self.ledger.close(
-            (sample.sample_id for sample in finished.judged),
-            {fault.sample_id: fault.verdict.outcome.value for fault in finished.faults},
-        )
+        learned_from = {t.sample_id for _, made in trained for t in made.trajectories}
+        dropped = {fault.sample_id: fault.verdict.outcome.value for fault in finished.faults}
+        for sample in finished.judged:
+            if sample.sample_id not in learned_from:
+                dropped[sample.sample_id] = "no_signal"
+        counts = self.ledger.close(learned_from, dropped)
         state.step += 1
         last = state.step == self.loop.steps
         broadcast_s = await self._broadcast(last or _due(state.step, self.loop.verify_every))
@@ -187,10 +190,25 @@ class Trainer:
             self.ledger.asked(range(first, state.next_sample))
             # A round may have to wait for those started before it.
             deadline_s = loop.step_timeout_s * (1 + len(self._rounds))
-            work = self.collector.collect(
-                subtasks, self.samples_per_prompt, first, deadline_s, self.ledger
-            )
+            work = self._collect(subtasks, first, deadline_s)
             self._rounds.append(asyncio.create_task(work))
+
+    async def _collect(self, subtasks: Sequence[Subtask], first: int, deadline_s: float) -> Round:
+        """One round of generation, and the further ones of `loop.resample_rounds`."""
+        state, started, samples = self.state, time.monotonic(), self.samples_per_prompt
+        finished = await self.collector.collect(subtasks, samples, first, deadline_s, self.ledger)
+        for _ in range(self.loop.resample_rounds):
+            informative = sum(has_signal(group) for _, group in self._judged_groups(finished))
+            missing = self.loop.prompts_per_step - informative
+            if missing <= 0:
+                break
+            subtasks, first = self.schedule.sample(missing), state.next_sample
+            state.next_sample += missing * samples
+            self.ledger.asked_again(range(first, state.next_sample))
+            left_s = max(0.0, deadline_s - (time.monotonic() - started))
+            further = self.collector.collect(subtasks, samples, first, left_s, self.ledger)
+            finished = finished.followed_by(await further)
+        return finished
 
     def _saves_at(self, step: int) -> bool:
         return step == self.loop.steps or _due(step, self.loop.checkpoint_every)
@@ -235,6 +253,12 @@ class Trainer:
             )
 
     def _trajectories(self, finished: Round) -> list[tuple[RolloutGroup, TrajectoryGroup]]:
+        """The groups that are trained on, with their trajectories; never none."""
+        groups = self._judged_groups(finished)
+        informative = [(group, made) for group, made in groups if has_signal(made)]
+        return informative or groups if self.loop.resample_rounds else groups
+
+    def _judged_groups(self, finished: Round) -> list[tuple[RolloutGroup, TrajectoryGroup]]:
         """The groups with at least one judged sample, with their trajectories."""
         pairs = ((group, trajectory_group(group, self.rewards)) for group in finished.groups)
         return [(group, trajectories) for group, trajectories in pairs if trajectories is not None]

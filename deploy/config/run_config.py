@@ -119,6 +119,15 @@ class RunConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _resampling_is_on_policy(self) -> RunConfig:
+        if self.loop.resample_rounds and self.loop.max_staleness:
+            raise ValueError(
+                "loop.resample_rounds needs loop.max_staleness 0: with rounds under way, the order "
+                "of their further prompts would depend on their timing"
+            )
+        return self
+
     def resolved_learner(self) -> LearnerConfig:
         """The learner's configuration with what it takes from other sections: the run's seed, the
         longest response, and the number of steps where a learning rate decays.

@@ -152,6 +152,12 @@ def test_stale_samples_need_an_importance_cap() -> None:
     assert config.resolved_learner().importance_cap == 2
 
 
+def test_dynamic_sampling_of_stale_rounds_is_refused() -> None:
+    stale = ["--loop.max_staleness", "1", "--learner.importance_cap", "2"]
+    with pytest.raises(ConfigError, match=r"resample_rounds needs loop\.max_staleness 0"):
+        load_config(None, [*stale, "--loop.resample_rounds", "2"])
+
+
 def test_a_learning_rate_decays_over_the_steps_of_the_run() -> None:
     steps = ["--loop.steps", "70", "--seed", "5", "--learner.seed", "2"]
     learner = load_config(None, steps).resolved_learner()

@@ -171,3 +171,34 @@ def test_a_round_that_fails_ends_the_run_and_leaves_no_task(tmp_path: Path) -> N
         return len(asyncio.all_tasks())
 
     assert asyncio.run(run()) == 1
+
+
+@pytest.mark.parametrize("bound", [1, 4])
+def test_groups_without_signal_are_asked_again_up_to_the_bound(tmp_path: Path, bound: int) -> None:
+    """The first two rounds of a step have no signal; each sample ends once, with its cause."""
+    made = trainer(tmp_path / "run", steps=1, resample_rounds=bound, prompts_per_step=2)
+    run, observed, observe = made.pool.run, [], made.schedule.observe
+
+    async def judge(job: Job) -> Verdict:
+        number = int(job.id)
+        passed = number % 2 == 1 if number >= 8 else number < 4
+        outcome = Outcome.passed if passed else Outcome.failed
+        return replace(await run(job), outcome=outcome)
+
+    def watch(task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+        observed.append(passed)
+        observe(task, passed, attempts, weight_version)
+
+    made.pool.run, made.schedule.observe = judge, watch  # type: ignore[method-assign]
+    asyncio.run(made.run())
+    ledger = {key: rows(made)[0].get(f"ledger/{key}", 0) for key in ("asked", "trained", "dropped")}
+    if bound == 1:
+        # Nothing has signal, so the step learns from all of it.
+        assert observed == [2, 2, 0, 0]
+        assert ledger == {"asked": 8, "trained": 8, "dropped": 0}
+    else:
+        assert observed == [2, 2, 0, 0, 1, 1], "the schedule hears of every group"
+        assert learner(made).trained == [[8, 9, 10, 11]]
+        assert ledger == {"asked": 12, "trained": 4, "dropped": 8}
+        assert made.ledger.totals["dropped/no_signal"] == 8
+    made.ledger.check_empty()
