@@ -89,8 +89,9 @@ class _Answer:
         view = View(self._prefix + text[begin : first.end], [0, floor], [0, begin])
         finished = first.closed and first not in self._pieces[-1:]
         candidate = self._reader.read(view, floor=floor, fenced=False, finished=finished)
+        adds = candidate.view.code[floor : candidate.end].strip()
         if self._reader.may_define(text[floor:], self._prefix) and not (
-            candidate.whole and candidate.valid
+            adds and candidate.whole and candidate.valid
         ):
             others = [piece for piece in code if piece is not first]
             anew = self._best([first._replace(begin=begin), *others])

@@ -33,6 +33,8 @@ class Candidate:
     """Where it ends."""
     whole: int = 0
     """`MAIN`, `PART` or 0."""
+    fenced: bool = False
+    """Whether it stands in a fence."""
     kept: list[Statement] = field(default_factory=list[Statement])
     """The statements in it."""
     spans: list[Span] = field(default_factory=list[Span])
@@ -76,7 +78,7 @@ class CodeReader:
         if not whole:
             return self._as_it_is(view, floor, start, statements)
         first, stop = runs[chosen]
-        candidate = Candidate(view, floor, start, len(code), whole)
+        candidate = Candidate(view, floor, start, len(code), whole, fenced)
         self._cut_around(candidate, statements, first, stop)
         at_end = stop == len(statements) and not finished
         self._cut_end(candidate, statements[first:stop], at_end, repeats=not fenced or floor > 0)
@@ -94,7 +96,7 @@ class CodeReader:
         self, view: View, floor: int, start: int, statements: list[Statement]
     ) -> Candidate:
         spans = [Span(0, start, "language word")] if start else []
-        return Candidate(view, floor, start, len(view.code), 0, statements, spans)
+        return Candidate(view, floor, start, len(view.code), 0, False, statements, spans)
 
     def _whole(self, code: str, statements: list[Statement]) -> int:
         """How whole a program some statements are."""
@@ -114,8 +116,8 @@ class CodeReader:
         code, start = candidate.view.code, candidate.begin
         if start:
             candidate.spans.append(Span(0, start, "language word"))
-        if first:
-            before = statements[first - 1].end
+        if first or (candidate.view.places[0] and not candidate.floor and not candidate.fenced):
+            before = statements[first - 1].end if first else start
             begin = min(_behind_blank_lines(code, before), statements[first].begin)
             candidate.spans.append(Span(start, begin, "prose"))
             candidate.begin = begin
