@@ -49,6 +49,7 @@ class _Answer:
         self._config = config
         self._reader = CodeReader(fn_name)
         self._spans: list[Span] = []
+        self._read_pieces: dict[Piece, Candidate] = {}
         self._pieces = [*self._read(prompt)]
 
     def _read(self, prompt: Prompt) -> Iterator[Piece]:
@@ -119,15 +120,16 @@ class _Answer:
     def _candidates(self, piece: Piece) -> Iterator[Candidate]:
         """A piece as a program, and the indented blocks of a text that is none."""
         finished = piece.closed and piece.end < len(self._text)
-        if piece.kind == "block":
-            view = block_view(self._text, piece.begin, piece.end, piece.quoted)
-            yield self._reader.read(view, fenced=True, finished=finished)
-            return
-        view = plain_view(self._text, piece.begin, piece.end)
-        candidate = self._reader.read(view, fenced=False, finished=finished)
+        fenced = piece.kind == "block"
+        if piece not in self._read_pieces:
+            make = block_view if fenced else plain_view
+            view = make(self._text, piece.begin, piece.end, piece.quoted)
+            read = self._reader.read(view, fenced=fenced, finished=finished)
+            self._read_pieces[piece] = read
+        candidate = self._read_pieces[piece]
         yield candidate
-        if not candidate.whole:
-            for found in _INDENTED.finditer(view.code):
+        if not fenced and not candidate.whole:
+            for found in _INDENTED.finditer(candidate.view.code):
                 view = block_view(
                     self._text, piece.begin + found.start("code"), piece.begin + found.end("code")
                 )
@@ -143,15 +145,12 @@ class _Answer:
             coded = [
                 p for p in tagged if re.search(r"\b(?:def|class|import)\b", text[p.begin : p.end])
             ]
-            piece = (coded or tagged)[-1 if self._config.block == "last" else 0]
-            view = block_view(text, piece.begin, piece.end, piece.quoted)
-            return self._reader.read(view, fenced=True, finished=piece.closed)
+            return next(
+                self._candidates((coded or tagged)[-1 if self._config.block == "last" else 0])
+            )
         texts = [p for p in self._pieces if p.kind == "text" and text[p.begin : p.end].strip()]
         if texts and not blocks:
-            piece = texts[-1]
-            return self._reader.read(
-                plain_view(text, piece.begin, piece.end), fenced=False, finished=True
-            )
+            return next(self._candidates(texts[-1]))
         end = max([self._floor, *(p.end for p in self._pieces)])
         if self._pieces and not blocks and len(self._pieces) == 1:
             return Candidate(
@@ -192,8 +191,11 @@ class _Answer:
             tiles.append(Span(max(piece.begin, self._floor), piece.end, rule))
         outside = (Span(self._floor, begin), Span(end, len(self._text)))
         cuts = list(indentation)
+        first = min([begin, *(span.begin for span in inner)])
+        last = max([end, *(span.end for span in inner)])
         for tile in tiles:
-            cuts += inner_parts(tile, inner, outside)
+            apart = tile.end <= first or tile.begin >= last
+            cuts += [tile] if apart else inner_parts(tile, inner, outside)
         return merged(cuts)
 
     def _byte_offsets(self, offsets: list[int]) -> dict[int, int]:

@@ -10,7 +10,7 @@ from curriculum.answer.markdown.view import View
 from curriculum.answer.python.driver import driver_start
 from curriculum.answer.python.grammar import is_python, is_valid
 from curriculum.answer.python.roles import defines, is_derived, is_text, prints, reads
-from curriculum.answer.python.statements import Statement, split
+from curriculum.answer.python.statements import Statement, last_line, split
 
 _LONGEST_END = 4096
 """Characters of a last statement that is parsed to see whether it is finished."""
@@ -122,7 +122,7 @@ class CodeReader:
             candidate.spans.append(Span(start, begin, "prose"))
             candidate.begin = begin
         if stop < len(statements):
-            candidate.end = _code_end(code, statements[stop - 1])
+            candidate.end = last_line(code, statements[stop - 1])[1]
             candidate.spans.append(Span(candidate.end, len(code), "prose"))
 
     def _cut_end(
@@ -204,7 +204,7 @@ class CodeReader:
     ) -> None:
         """End the stretch behind the first `kept` statements."""
         code = candidate.view.code
-        end = max(_code_end(code, statements[kept - 1]), candidate.floor)
+        end = max(last_line(code, statements[kept - 1])[1], candidate.floor)
         if end < candidate.end:
             candidate.spans.insert(
                 sum(span.begin < end for span in candidate.spans), Span(end, candidate.end, rule)
@@ -240,15 +240,3 @@ def _behind_blank_lines(code: str, at: int) -> int:
     rest = code[at:]
     blank = len(rest) - len(rest.lstrip())
     return max(at, code.rfind("\n", at, at + blank) + 1)
-
-
-def _code_end(code: str, statement: Statement) -> int:
-    """The end of a statement's last line that is neither blank nor a comment."""
-    end = statement.end
-    while end > statement.begin:
-        begin = max(code.rfind("\n", statement.begin, end - 1) + 1, statement.begin)
-        line = code[begin:end].strip()
-        if line and not line.startswith("#"):
-            return end
-        end = begin
-    return statement.end

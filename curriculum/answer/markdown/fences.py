@@ -119,6 +119,7 @@ class _Reader:
         self._begin, self._end = begin, end
         self._fences = find_fences(text, begin, end)
         self._looks = 0
+        self._long_quotes = [q for q in ('"""', "'''") if text.find(q, begin, end) >= 0]
 
     def read(self, in_block: bool) -> list[Piece]:
         """Every piece, in order."""
@@ -175,8 +176,9 @@ class _Reader:
         code is looked at a few times only: a string that is never closed holds no fence.
         """
         text = self._text
-        quotes = [q for q in ('"""', "'''") if text.count(q, begin, fence.line) % 2]
-        if not quotes or self._looks >= _MOST_LOOKS:
+        if self._looks >= _MOST_LOOKS:
+            return False
+        if not any(text.count(quotes, begin, fence.line) % 2 for quotes in self._long_quotes):
             return False
         self._looks += 1
         opened = open_string(text[begin : fence.line])

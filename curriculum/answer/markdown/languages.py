@@ -26,6 +26,8 @@ def fence_word(info: str) -> str:
     Knows Pandoc's and R Markdown's braces (`{.python}`, `{python echo=false}`), attributes behind
     the word (`python title="a.py"`), and names of files behind a colon (`python:a.py`).
     """
+    if not info:
+        return ""
     found = _WORD.match(info.strip())
     return "" if found is None or found["equals"] else found["word"].lower()
 

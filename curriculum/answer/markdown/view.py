@@ -43,7 +43,7 @@ class View:
         return spans
 
 
-def plain_view(text: str, begin: int, end: int) -> View:
+def plain_view(text: str, begin: int, end: int, _quoted: bool = False) -> View:
     """A stretch of the text as it is."""
     return View(text[begin:end], [0], [begin])
 

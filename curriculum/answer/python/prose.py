@@ -36,6 +36,7 @@ _TYPE = re.compile(
     r"\w+ ?: ?(?:int|str|float|bool|bytes|list|dict|set|tuple|object|complex|List|Dict|Set|Tuple"
     r"|Optional|Any|Callable|Iterable|Final|deque|defaultdict)\b"
 )
+_FIRST = re.compile(r"[A-Za-z]+\b")
 _SENTENCE_END = re.compile(r"[.!?:…;,]\s*$")
 
 
@@ -50,12 +51,12 @@ def is_prose(line: str) -> bool:
         return False
     bare = _LITERAL.sub("''", text)
     code = _CALL.match(bare) is not None or _ASSIGNMENT.match(bare) is not None
+    if not code and _NOT_PYTHON.search(bare) and not _keyword_first(bare):
+        return True
     runs = _juxtaposed(bare)
     if code:
         return runs >= 3 or (runs >= 1 and text[-1] in ".!?")
     if not bare.isascii():
-        if _NOT_PYTHON.search(bare):
-            return not _keyword_first(bare) or runs >= 1
         return runs >= 1 or not _code_like(bare)
     if _keyword_first(bare):
         return runs >= 4 or (
@@ -82,8 +83,8 @@ def _juxtaposed(bare: str) -> int:
 
 
 def _keyword_first(bare: str) -> bool:
-    found = re.match(r"[A-Za-z]+\b", bare)
-    return found is not None and found[0] in _KEYWORDS | {"match", "case", "print"}
+    found = _FIRST.match(bare)
+    return found is not None and (found[0] in _KEYWORDS or found[0] in ("match", "case", "print"))
 
 
 def _code_like(bare: str) -> bool:

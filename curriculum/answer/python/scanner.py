@@ -5,7 +5,7 @@ same quotes included). Every character is looked at a bounded number of times.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PLAIN = r"[^'\"()\[\]{}#\\\r\n]"
 _STRING = r"(?<![fFrRtT])(?:\"(?!\"\")[^\"\\\r\n]*+\"|'(?!'')[^'\\\r\n]*+')"
@@ -44,8 +44,7 @@ _STATEMENT = re.compile(
 """What begins a statement in column 0 even where a bracket was never closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogicalLine:
+class LogicalLine(NamedTuple):
     """Where a logical line ends, and whether its brackets and strings are closed."""
 
     end: int

@@ -30,7 +30,7 @@ _SURE = re.compile(
     r"|from[ ]+[\w.]+[ ]+import\b"
     r"|(?:if|while|for|match)[ ]+(?:not[ ]+)?[\w.]+"
     r"(?:[ ]*(?:[<>=!%+*/-]|(?:in|and|or|is)\b)[^\r\n]*)?:[ \t]*[\r\n]"
-    r"|try:|@[\w.]+|\"\"\"|'''"
+    r"|assert[ ]+(?:not[ ]+)?[\w.]+[(\[]|try:|@[\w.]+|\"\"\"|'''"
 )
 """How a line of code begins that needs no closer look."""
 _SENTENCE_BEGIN = re.compile(r"[ \t]++(?:[A-Z][\w'’]*,? [a-z]|[^\x00-\x7f]|[-*] [A-Z])")
@@ -175,20 +175,24 @@ class _Splitter:
         if self._decorated:
             last.closed = False
         elif last.closed and (last.body or _HEAD.match(self._text, last.begin)):
-            last.bare = _is_header(last_line(self._text, last))
+            begin, end = last_line(self._text, last)
+            last.bare = _is_header(self._text[begin:end].strip())
             last.closed = not last.bare
 
 
-def last_line(text: str, statement: Statement) -> str:
-    """The last line of a statement that holds more than a comment."""
-    end = statement.end
-    while end > statement.begin:
-        begin = max(text.rfind("\n", statement.begin, end - 1) + 1, statement.begin)
-        line = text[begin:end].strip()
-        if line and not line.startswith("#"):
-            return line
+def last_line(text: str, statement: Statement) -> tuple[int, int]:
+    """Where the last line of a statement begins and ends that is more than a comment."""
+    first, end = statement.begin, statement.end
+    while end > first:
+        filled = first + len(text[first:end].rstrip())
+        line_end = text.find("\n", filled, end)
+        end = line_end + 1 if line_end >= 0 else end
+        begin = max(text.rfind("\n", first, filled) + 1, first)
+        line = text[begin:filled].lstrip()
+        if line and (line[0] != "#" or '"""' in line or "'''" in line):  # a string's end
+            return begin, end
         end = begin
-    return ""
+    return first, statement.end
 
 
 def _is_header(line: str) -> bool:
