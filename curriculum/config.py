@@ -132,21 +132,9 @@ class AnswerConfig(BaseModel):
 
     block: Literal["last", "first"] = "last"
     """Which of several blocks that are whole programs is the answer."""
-    reasoning: tuple[tuple[str, str], ...] = (
-        ("<think>", "</think>"),
-        ("<thinking>", "</thinking>"),
-        ("<thought>", "</thought>"),
-        ("<reasoning>", "</reasoning>"),
-        ("<reflection>", "</reflection>"),
-        ("<scratchpad>", "</scratchpad>"),
-        ("<seed:think>", "</seed:think>"),
-        ("[THINK]", "[/THINK]"),
-        ("◁think▷", "◁/think▷"),
-        ("<|begin_of_thought|>", "<|end_of_thought|>"),
-        ("<|START_THINKING|>", "<|END_THINKING|>"),
-        ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
-    )
-    """Markers between which a model reasons; what they enclose is never the answer."""
+    reasoning: tuple[tuple[str, str], ...] = ()
+    """Markers between which a model reasons, beside the known ones such as `<think>` and
+    `</think>`; what they enclose is never the answer."""
 
     @field_validator("reasoning")
     @classmethod

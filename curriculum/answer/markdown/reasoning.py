@@ -1,11 +1,27 @@
 """Reasoning in an answer: what a model thought before it answered is never the answer."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from curriculum.answer.markdown.markers import is_quoted
 from curriculum.answer.markdown.spans import Span
+
+KNOWN = (
+    ("<think>", "</think>"),  # DeepSeek-R1, Qwen3, and most others
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<reflection>", "</reflection>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ("[THINK]", "[/THINK]"),  # Magistral
+    ("◁think▷", "◁/think▷"),  # Kimi
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),  # OpenThinker
+    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss
+)
+"""Opening and closing markers of reasoning that models are known to write."""
 
 
 def reasoning_spans(
@@ -20,24 +36,23 @@ def reasoning_spans(
     Args:
         text: the completion.
         begin: where to start.
-        markers: pairs of an opening and a closing marker; case does not matter.
+        markers: pairs of an opening and a closing marker beside the known ones; case does not
+            matter.
         opened: whether the prompt is known to have opened a block.
     """
     spans: list[Span] = []
-    if not markers:
-        return spans
-    start, closing = begin, _closing(tuple(markers))
+    pairs = (*KNOWN, *markers)
+    start, closing = begin, _closing(pairs)
     if opened:
         close = closing.search(text, begin)
         if close is None:
             return [Span(begin, len(text), "reasoning")]
         spans.append(Span(begin, close.end(), "reasoning"))
         start = close.end()
-    spans += _spans(text, start, tuple(markers))
-    return spans
+    return spans + _spans(text, start, pairs)
 
 
-def _spans(text: str, at: int, markers: tuple[tuple[str, str], ...]) -> Iterator[Span]:
+def _spans(text: str, at: int, markers: tuple[tuple[str, str], ...]) -> list[Span]:
     found_spans: list[Span] = []
     opening, closing = _opening(markers), _closing(markers)
     start = at
@@ -59,7 +74,7 @@ def _spans(text: str, at: int, markers: tuple[tuple[str, str], ...]) -> Iterator
         if open_found is not None and open_found.start() < at:
             open_found = opening.search(text, at)
         close_found = closing.search(text, at)
-    yield from found_spans
+    return found_spans
 
 
 @lru_cache(maxsize=16)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from curriculum.problem import Test
 from deploy.bench.record import Figure, count, ratio
+from deploy.bench.sandbox.answers import answers
 from deploy.bench.sandbox.baselines import Baselines
 from deploy.bench.sandbox.corpus import bench_corpus, stdin_job, tight_loop
 from deploy.bench.sandbox.soak import endurance
@@ -75,8 +76,10 @@ def measure(rounds: int, soak_programs: int) -> Iterator[Figure]:
         ):
             yield from coverage_cost(covered, uncovered, jobs, 4 * rounds, progress)
         if SUITE.is_dir():
-            progress.begin("the corpora of constructs, attacks and interpreter programs", 3)
-            for figures in (exactness, attacks, interpreter):
+            progress.begin(
+                "the corpora of constructs, attacks, interpreter programs and answers", 4
+            )
+            for figures in (exactness, attacks, interpreter, answers):
                 yield from figures()
                 progress.step()
         yield from endurance(soak_programs, progress)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "stats": "Count tiers, lengths, start points and stages.",
     "show": "Print one problem with its cut points.",
     "prompt": "Print what the model will see of one problem, its tokens counted.",
+    "answer": "Print the program found in a completion.",
     "split": "Divide problems into a training and a held-out file.",
     "template": "Write an example of each kind of problem, to start from.",
     "synth": "Write problems of the bundled generator.",

@@ -1,0 +1,110 @@
+"""`stepcoder data answer`: the program that is found in a completion."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from curriculum.answer.assemble import assemble
+from curriculum.problem import Problem, Test
+from curriculum.program import Program
+from curriculum.prompt import Prompt
+from deploy.commands.configuration import Configuration, takes_configuration
+from deploy.errors import ConfigError
+
+app = App(
+    name="answer",
+    help_epilogue="""\
+Examples:
+  stepcoder data answer completion.txt --fn two_max
+  stepcoder data answer completion.txt --fn two_max --given prefix.py --in-fence --json
+  stepcoder data answer - --answer.block first < completion.txt
+
+Reads the configuration's `answer` keys.""",
+)
+
+MARK = "-----8<-----"
+_SHOWN = 60
+"""Characters of a cut that are printed."""
+
+
+@app.default
+@takes_configuration
+def answer(
+    configuration: Configuration,
+    completion: Annotated[
+        Path, Parameter(help="What the model wrote; `-` reads stdin.", allow_leading_hyphen=True)
+    ],
+    /,
+    *,
+    fn: Annotated[
+        str | None, Parameter(help="The function that is asked for; without it, a stdin program.")
+    ] = None,
+    given: Annotated[
+        Path | None,
+        Parameter(help="The code that the prompt gave, which the completion continues."),
+    ] = None,
+    in_fence: Annotated[
+        bool, Parameter(negative="", help="The prompt left a code fence open.")
+    ] = False,
+    in_reasoning: Annotated[
+        bool, Parameter(negative="", help="The prompt left a reasoning block open.")
+    ] = False,
+    json_output: Annotated[
+        bool, Parameter(name="--json", negative="", help="Print one JSON object.")
+    ] = False,
+) -> int:
+    """Print the program that is found in a completion, and what is cut by which rule."""
+    text = _read(completion)
+    prefix = _read(given) if given else ""
+    test = Test(input=[], output=None) if fn else Test(input="", output="")
+    problem = Problem(id="answer", question="", solution="pass", fn_name=fn, tests=(test,))
+    prompt = Prompt((), prefix, in_fence, in_reasoning)
+    program = assemble(problem, prompt, text, configuration.load().answer)
+    if json_output:
+        print(json.dumps(_as_json(program, text), ensure_ascii=False))
+    else:
+        _print(program, text)
+    return 0
+
+
+def _read(path: Path) -> str:
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return data.decode()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from None
+
+
+def _as_json(program: Program, text: str) -> dict[str, object]:
+    data = text.encode()
+    return {
+        "program": program.source,
+        "begin": program.begin,
+        "end": program.end,
+        "completion_start": program.completion_start,
+        "unfinished": program.unfinished,
+        "cuts": [
+            {"begin": cut.begin, "end": cut.end, "rule": cut.rule,
+             "text": data[cut.begin : cut.end].decode()}
+            for cut in program.cuts
+        ],
+    }  # fmt: skip
+
+
+def _print(program: Program, text: str) -> None:
+    data = text.encode()
+    size = f"{program.begin} to {program.end} of {len(data)}"
+    print(f"{MARK} program: bytes {size} of the completion")
+    print(program.source, end="" if program.source.endswith("\n") else "\n")
+    print(f"{MARK} cut: begin, end, rule, text")
+    for cut in program.cuts:
+        shown = data[cut.begin : cut.end].decode()
+        short = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+        print(f"{cut.begin} {cut.end} {cut.rule}: {short!r}")

@@ -1,0 +1,96 @@
+"""`stepcoder data answer`: the program that is found, its offsets, and each cut with its rule."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.cli import main
+
+COMPLETION = "Zuerst:\n```python\ndef f(x):\n    return x + 1\n\nprint(f(1))\n```\nDanach: ü\n"
+
+
+@pytest.fixture
+def completion(tmp_path: Path) -> str:
+    path = tmp_path / "completion.txt"
+    path.write_text(COMPLETION)
+    return str(path)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["data", "answer", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_program_offsets_and_cuts_are_printed(
+    completion: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert printed(capsys, completion, "--fn", "f") == (
+        "-----8<----- program: bytes 18 to 45 of 73 of the completion\n"
+        "def f(x):\n    return x + 1\n"
+        "-----8<----- cut: begin, end, rule, text\n"
+        "0 8 prose: 'Zuerst:\\n'\n"
+        "8 18 fence: '```python\\n'\n"
+        "45 58 driver: '\\nprint(f(1))\\n'\n"
+        "58 62 fence: '```\\n'\n"
+        "62 73 prose: 'Danach: ü\\n'\n"
+    )
+
+
+def test_the_same_as_json_with_stdin_as_the_completion(
+    completion: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(COMPLETION.encode())))
+    found = json.loads(printed(capsys, "-", "--fn", "f", "--json"))
+    assert found == json.loads(printed(capsys, completion, "--fn", "f", "--json"))
+    data = COMPLETION.encode()
+    assert found["program"].encode() == data[found["begin"] : found["end"]]
+    assert [cut["rule"] for cut in found["cuts"]] == ["prose", "fence", "driver", "fence", "prose"]
+    assert not found["unfinished"]
+
+
+def test_given_code_stands_in_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "prefix.py").write_text("def f(x):")
+    (tmp_path / "rest.txt").write_text("\n    return x\n```\nDone.")
+    given = ("--given", str(tmp_path / "prefix.py"), "--in-fence", "--json")
+    found = json.loads(printed(capsys, str(tmp_path / "rest.txt"), "--fn", "f", *given))
+    assert found["program"] == "def f(x):\n    return x\n"
+    assert (found["begin"], found["end"], found["completion_start"]) == (0, 14, 9)
+
+
+def test_the_block_and_the_reasoning_markers_are_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "two.txt"
+    path.write_text("(x=1)\n```\nprint(1)\n```\n(end)\n```\nprint(2)\n```\n```\nprint(3)\n```\n")
+    assert "\nprint(3)\n" in printed(capsys, str(path))
+    assert "\nprint(1)\n" in printed(capsys, str(path), "--answer.block", "first")
+    marked = printed(
+        capsys, str(path), "--answer.block=first", '--answer.reasoning=[["(x", "(end)"]]'
+    )
+    assert "\nprint(2)\n" in marked.split("cut:")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.txt"], "missing.txt: No such file or directory"),
+        (["latin.txt"], "latin.txt: byte 1 is not UTF-8"),
+        (["good.txt", '--answer.reasoning=[["", "x"]]'], "none of them blank"),
+    ],
+)
+def test_what_cannot_be_read_is_one_message(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("latin.txt").write_bytes(b"a\xe9")
+    Path("good.txt").write_text("print(1)")
+    assert main(["data", "answer", *arguments]) == 2
+    assert message in capsys.readouterr().err
