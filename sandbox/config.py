@@ -1,11 +1,20 @@
 """The configuration of the sandbox: limits of one program, and the properties of a slot."""
 
 import math
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 DEFAULT_IMAGE = "stepcoder-sandbox"
+PACKAGE_SETS: dict[str, tuple[str, ...]] = {
+    "standard": (),
+    "contest": (
+        *("numpy==2.5.5", "sortedcontainers==2.4.0", "networkx==3.7"),
+        *("sympy==1.14.0", "mpmath==1.3.0"),
+    ),
+}
+_REQUIREMENT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(==[A-Za-z0-9.!+]+)?")
 
 
 class Limits(BaseModel):
@@ -44,6 +53,11 @@ class SandboxConfig(BaseModel):
     image_source: Literal["auto", "debian", "registry"] = "auto"
     """What a missing default image is built from: `debian` packages (as root on Debian) or the
     official Python image of a `registry`; `auto`: packages where they can be installed."""
+    packages: Literal["standard", "contest"] | tuple[str, ...] = "standard"
+    """What programs can import beyond Python itself: names of PyPI packages, each perhaps with
+    `==version`, or a set: `standard` (nothing), `contest` (numpy, sortedcontainers, networkx,
+    sympy). They are installed into the default image; any other image, and the interpreter of the
+    `process` backend, must have them already."""
     runtime: str | None = None
     """OCI runtime as the engine knows it (`runsc` for gVisor); None: the engine's default."""
     container_memory_mib: int = Field(default=2048, ge=256)
@@ -57,8 +71,26 @@ class SandboxConfig(BaseModel):
     coverage: bool = True
     """Record executed statements; without it every verdict's `statements` is empty."""
     python: str | None = None
-    """Interpreter of the `process` backend; None: the one running now."""
+    """Interpreter of the `process` backend; None: the one running now (without its virtual
+    environment, unless there are `packages`)."""
     start_seconds: float = Field(default=60.0, gt=0)
     """Deadline for a runner to start and say hello."""
     watchdog_seconds: float = Field(default=10.0, gt=0)
     """How long after a program's own deadline the host waits before it replaces the runner."""
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The packages, sets resolved, in a fixed order."""
+        names = PACKAGE_SETS[self.packages] if isinstance(self.packages, str) else self.packages
+        return tuple(sorted(set(names)))
+
+    @field_validator("packages")
+    @classmethod
+    def _are_names(cls, packages: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in () if isinstance(packages, str) else packages:
+            if not _REQUIREMENT.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no package: give its name on PyPI, or NAME==VERSION; the sets "
+                    f"are {', '.join(PACKAGE_SETS)}"
+                )
+        return packages

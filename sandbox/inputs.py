@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from curriculum.problem import Test
+from curriculum.problem import Checker, Test
 from sandbox.job import Job
 from sandbox.runner import values
 from sandbox.runner.values import BYTE_ORDER_MARK, Value
@@ -38,8 +38,25 @@ def encode_job(job: Job, inputs: Sequence[str]) -> bytes:
     return f'{json.dumps(fields)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()
 
 
+def encode_check(checker: Checker, test: Test, printed: str) -> bytes:
+    """The job of a checker that judges what a program printed on a test."""
+    files = {
+        "input.txt": text_of(test.input),
+        "expected.txt": text_of(test.output),
+        "actual.txt": printed,
+    }
+    fields = {
+        "source": checker.source.removeprefix(BYTE_ORDER_MARK),
+        "fn_name": None,
+        "setup": None,
+        "files": {name: text.removeprefix(BYTE_ORDER_MARK) for name, text in files.items()},
+        "inputs": [""],
+    }
+    return json.dumps(fields).encode()
+
+
 def text_of(output: Value) -> str:
-    """An expected output of a program on stdin: text, or a list of lines."""
+    """An input or expected output of a program on stdin: text, or a list of lines."""
     return output if isinstance(output, str) else "\n".join(map(str, output))  # type: ignore[arg-type]
 
 

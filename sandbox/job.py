@@ -79,4 +79,6 @@ class Job(BaseModel):
             raise ValueError("a job without tests has no verdict: give at least one test")
         if self.assertions is not None and (self.tests or self.fn_name is not None):
             raise ValueError("assertions call the program themselves: leave out tests and fn_name")
+        if self.checker is not None and not self.reads_stdin:
+            raise ValueError("a checker reads what a program on stdin prints: leave out fn_name")
         return self

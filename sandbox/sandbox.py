@@ -6,15 +6,18 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from curriculum.problem import Test
 from sandbox.backends.base import Runner
 from sandbox.backends.choose import choose_backend
 from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, RunnerLost, SetupError
-from sandbox.inputs import encode_inputs, encode_job
+from sandbox.inputs import encode_check, encode_inputs, encode_job
 from sandbox.job import Job
+from sandbox.judging.checker import checked
 from sandbox.judging.judge import JudgedRun, conclude, judge
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
+from sandbox.warm_runner import WarmRunner, WarmRunners
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +47,9 @@ class Sandbox:
         self.run_name = run
         self.reason = choice.reason
         self._backend = choice.backend
-        self._runner: Runner | None = None
-        self._jobs_run = 0
-        # Guards the two fields below, and the order of a request and its cancellation on the
+        self._warm = WarmRunners(choice.backend, config, slot, run)
+        self._active: WarmRunner | None = None
+        # Guards the three fields around it, and the order of a request and its cancellation on the
         # socket; see `cancel`.
         self._sending = threading.Lock()
         self._job: Job | None = None
@@ -76,21 +79,18 @@ class Sandbox:
             SetupError: no runner can be started; the message holds the remedy.
         """
         try:
-            self._ensure_runner()
+            self._warm.plain.start()
         except RunnerLost as error:
             raise SetupError(f"slot {self.slot}: no runner could be started: {error}") from error
 
-    def _ensure_runner(self) -> Runner:
-        if self._runner is None:
-            self._runner = self._backend.start(self.slot, self.run_name)
-            self._jobs_run = 0
-        return self._runner
+    @property
+    def _runner(self) -> Runner | None:
+        """The runner of programs without packages, if it is started."""
+        return self._warm.plain.runner
 
     def close(self) -> None:
-        """End the runner and every program it runs; a later job starts a new runner."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.end()
+        """End the runners and every program they run; a later job starts a new runner."""
+        self._warm.close()
 
     def run(self, job: Job) -> Verdict:
         """Run one program; whatever the program does is a verdict.
@@ -108,7 +108,7 @@ class Sandbox:
             return self._run(job)
         finally:
             with self._sending:
-                self._job = None
+                self._job, self._active = None, None
 
     def cancel(self, job: Job) -> bool:
         """Kill the program of `job`, whose `run` in another thread then raises Cancelled.
@@ -122,8 +122,8 @@ class Sandbox:
             if self._job is not job:
                 return False
             self._cancelled = True
-            if self._runner is not None:
-                self._runner.channel.cancel()
+            if self._active is not None:
+                self._active.cancel()
         return True
 
     def _run(self, job: Job) -> Verdict:
@@ -135,8 +135,7 @@ class Sandbox:
             if job.stop_at_first_failure or (job.isolate_tests and not job.reads_stdin):
                 runs = self._run_one_by_one(job, inputs, limits)
             else:
-                reply = self._exchange(encode_job(job, inputs), limits)
-                runs = [judge(reply, job, job.cases, limits.cpu_seconds)]
+                runs = [self._run_tests(job, job.cases, inputs, limits)[0]]
         except (RunnerLost, SetupError) as error:
             return self._infra_error(job, error)
         return conclude(
@@ -158,8 +157,7 @@ class Sandbox:
                     "cpu_seconds": max(round(cpu_left), 1),
                 }
             )
-            reply = self._exchange(encode_job(job, [text]), limits_left)
-            run = judge(reply, job, [test], limits_left.cpu_seconds)
+            run, reply = self._run_tests(job, [test], [text], limits_left)
             runs.append(run)
             wall_left -= reply.exit.wall_seconds
             cpu_left -= reply.exit.cpu_seconds
@@ -169,33 +167,51 @@ class Sandbox:
                 break
         return runs
 
-    def _exchange(self, body: bytes, limits: Limits) -> Reply:
-        """Run one program on the warm runner, or if that is lost, once more on a fresh one."""
+    def _run_tests(
+        self, job: Job, cases: Sequence[Test | str], inputs: Sequence[str], limits: Limits
+    ) -> tuple[JudgedRun, Reply]:
+        """Run the program once, on some or all of its tests, and judge what came out."""
+        warm = self._warm.for_program(job.source)
+        reply = self._exchange(warm, encode_job(job, inputs), limits, self.config.coverage)
+        run = judge(reply, job, cases, limits.cpu_seconds)
+        # The program has ended. The checker runs elsewhere, and sees of it only what it printed.
+        for index, printed in run.unchecked.items():
+            case = cases[index]
+            assert job.checker is not None
+            assert isinstance(case, Test)
+            body, checkers = encode_check(job.checker, case, printed), self._warm.for_checkers()
+            answer = self._exchange(checkers, body, self.config.limits, coverage=False)
+            run.tests[index] = checked(answer, printed)
+        return run, reply
+
+    def _exchange(self, warm: WarmRunner, body: bytes, limits: Limits, coverage: bool) -> Reply:
+        """Run one program on a warm runner, or if that is lost, once more on a fresh one."""
         try:
-            return self._exchange_once(body, limits)
+            return self._exchange_once(warm, body, limits, coverage)
         except (RunnerLost, SetupError) as error:
             logger.warning("slot %d: %s; trying again on a fresh runner", self.slot, error)
-        return self._exchange_once(body, limits)
+        return self._exchange_once(warm, body, limits, coverage)
 
-    def _exchange_once(self, body: bytes, limits: Limits) -> Reply:
+    def _exchange_once(
+        self, warm: WarmRunner, body: bytes, limits: Limits, coverage: bool
+    ) -> Reply:
         # The runner kills the program at its own deadline; this one is for a runner that hangs.
         wait = limits.wall_seconds + self.config.watchdog_seconds
         try:
-            channel, deadline = self._ensure_runner().channel, time.monotonic() + wait
+            channel, deadline = warm.start().channel, time.monotonic() + wait
             with self._sending:
                 if self._cancelled:
                     raise Cancelled("the job was cancelled before its program started")
-                channel.send(limits, self.config.coverage, body, deadline)
+                self._active = warm
+                channel.send(limits, coverage, body, deadline)
             reply = channel.reply(deadline)
         except Cancelled:
             raise
         except BaseException:
             # Lost, or interrupted half-way: the next reply on this channel would be to this job.
-            self.close()
+            warm.close()
             raise
-        self._jobs_run += 1
-        if not reply.exit.clean or self._jobs_run >= self.config.recycle_after:
-            self.close()
+        warm.count(reply)
         if reply.exit.cancelled:
             raise Cancelled("the job was cancelled and its program killed")
         return reply

@@ -1,5 +1,6 @@
 """The sandbox's output: one verdict per job."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -19,7 +20,8 @@ class Outcome(StrEnum):
     timeout = "timeout"
     out_of_memory = "out_of_memory"
     infra_error = "infra_error"
-    """The sandbox failed twice; this says nothing about the program and is never a reward."""
+    """The sandbox failed twice, or the problem's checker failed (`Verdict.checker_failed`); this
+    says nothing about the program and is never a reward."""
 
 
 class TestOutcome(StrEnum):
@@ -32,6 +34,8 @@ class TestOutcome(StrEnum):
     runtime_error = "runtime_error"
     timeout = "timeout"
     out_of_memory = "out_of_memory"
+    checker_failed = "checker_failed"
+    """The problem's checker raised, died or said neither yes nor no: no verdict on the output."""
     not_run = "not_run"
 
 
@@ -92,3 +96,18 @@ class Verdict:
     """Tests were skipped because an earlier one did not pass (`stop_at_first_failure`)."""
     slot: int = 0
     """The sandbox slot that ran it."""
+
+    @property
+    def checker_failed(self) -> bool:
+        """Whether there is no verdict because the problem's checker failed."""
+        failed = any(test.outcome is TestOutcome.checker_failed for test in self.tests)
+        return failed and self.outcome is Outcome.infra_error
+
+    @property
+    def missing_module(self) -> str | None:
+        """The top-level module that the program could not import, if that ended it."""
+        match = _MISSING_MODULE.match(self.error or "")
+        return match[1] if match and self.outcome is Outcome.runtime_error else None
+
+
+_MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^'.]{1,100})")

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from sandbox.backends import owner
 from sandbox.backends.base import ENVIRONMENT, INTERPRETER_FLAGS
 from sandbox.backends.docker_client import connect
 from sandbox.backends.docker_image import ensure_image
+from sandbox.backends.packages import find_modules
 from sandbox.backends.runner_folder import create_runner_folder
 from sandbox.channel import Channel
 from sandbox.config import SandboxConfig
@@ -77,8 +79,21 @@ class DockerBackend:
         self.config = config
         self.client = connect()
         self.image = ensure_image(config, self.client)
+        self.modules = find_modules(
+            config.requirements,
+            self._run_python,
+            f"not in {self.image}: add them to it, or leave out `image`, and they are installed",
+        )
 
-    def start(self, slot: int, run: str) -> DockerRunner:
+    def _run_python(self, arguments: list[str]) -> str:
+        try:
+            return self.client.containers.run(
+                self.image, ["python3", *arguments], remove=True, network_mode="none"
+            ).decode()
+        except (DockerException, OSError) as error:
+            raise SetupError(f"{self.image} does not run python3: {error}") from error
+
+    def start(self, slot: int, run: str, preload: Sequence[str] = ()) -> DockerRunner:
         """Start a container and wait for its runner, which connects to a socket of the host.
 
         Raises:
@@ -95,7 +110,7 @@ class DockerBackend:
                 listener.listen(1)
                 # Any local user may connect to a socket of mode 666: the token tells our runner.
                 token = secrets.token_hex(16)
-                container = self._start_container(folder, slot, run, token)
+                container = self._start_container(folder, slot, run, token, preload)
                 channel = self._accept(listener, container, token)
         except BaseException:
             if container is not None:
@@ -107,15 +122,22 @@ class DockerBackend:
                 shutil.rmtree(folder, ignore_errors=True)
         return DockerRunner(container, channel)
 
-    def _start_container(self, folder: Path, slot: int, run: str, token: str) -> Container:
+    def _start_container(
+        self, folder: Path, slot: int, run: str, token: str, preload: Sequence[str]
+    ) -> Container:
         config = self.config
         first_uid = 1 << 20 | secrets.randbelow(1 << 13) * UIDS_PER_CONTAINER
         command = ["python3", *INTERPRETER_FLAGS, "-c", COMMAND, MOUNT_POINT]
         memory_bytes = config.container_memory_mib << 20
+        settings = {
+            "socket": f"{MOUNT_POINT}/socket",
+            "first_uid": first_uid,
+            "preload": list(preload),
+        }
         try:
             container = self.client.containers.create(
                 self.image,
-                [*command, json.dumps({"socket": f"{MOUNT_POINT}/socket", "first_uid": first_uid})],
+                [*command, json.dumps(settings)],
                 name=f"stepcoder-{run}-{slot}-{secrets.token_hex(4)}",
                 auto_remove=True,
                 labels=owner.labels(run, slot),

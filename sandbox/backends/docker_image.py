@@ -1,7 +1,8 @@
-"""The sandbox image: tagged with a digest of its recipe, built when missing."""
+"""The sandbox image: tagged with a digest of its recipe and packages, built when missing."""
 
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -10,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 from docker import DockerClient
-from docker.errors import APIError, BuildError, ImageNotFound
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound
 
 from sandbox.backends.docker_client import connect
+from sandbox.backends.packages import DESCRIBE, download
 from sandbox.config import DEFAULT_IMAGE, SandboxConfig
 from sandbox.errors import SetupError
 
@@ -25,10 +27,20 @@ BUILD_SECONDS = 900
 def image_name(config: SandboxConfig) -> str:
     """The image's full name.
 
-    The default image's tag is a digest of its recipe, so that a changed recipe builds a new image.
+    The default image's tag is a digest of its recipe, so that a changed recipe builds a new image;
+    with packages, of these too.
     """
     if config.image != DEFAULT_IMAGE:
         return config.image
+    base = _base_name()
+    if not config.requirements:
+        return base
+    packages = hashlib.sha256("\n".join(config.requirements).encode()).hexdigest()
+    return f"{base}-{packages[:12]}"
+
+
+def _base_name() -> str:
+    """The default image without packages."""
     digest = hashlib.sha256()
     for path in sorted(RECIPE.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -55,7 +67,11 @@ def ensure_image(config: SandboxConfig, client: DockerClient | None = None) -> s
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if not _exists(client, name):
-            _build(client, name, config)
+            base = _base_name()
+            if not _exists(client, base):
+                _build(client, base, config)
+            if name != base:
+                _add_packages(client, base, name, config.requirements)
     return name
 
 
@@ -78,6 +94,31 @@ def _build(client: DockerClient, name: str, config: SandboxConfig) -> None:
         _build_from_packages(client, name)
     else:
         _build_from_registry(client, name)
+
+
+def _add_packages(
+    client: DockerClient, base: str, name: str, requirements: tuple[str, ...]
+) -> None:
+    """Make an image of `base` with the packages installed and compiled."""
+    logger.info("adding %s to the sandbox image; this is done once", ", ".join(requirements))
+    with tempfile.TemporaryDirectory(prefix="stepcoder-packages-") as path:
+        try:
+            described = client.containers.run(
+                base, ["python3", "-c", DESCRIBE], remove=True, network_mode="none"
+            )
+            version, machine, site = json.loads(described)
+            download(requirements, Path(path, "packages"), tuple(version), machine.split("-")[0])
+            # The tools that some packages bring would be of no use: nothing can be executed.
+            shutil.rmtree(Path(path, "packages", "bin"), ignore_errors=True)
+            Path(path, "Dockerfile").write_text(
+                f"FROM {base}\nCOPY packages {site}/\n"
+                f"RUN python3 -m compileall -q --invalidation-mode unchecked-hash {site} || true\n"
+            )
+            client.images.build(path=path, tag=name, rm=True)
+        except (DockerException, OSError, ValueError) as error:
+            raise SetupError(
+                f"the packages could not be added to the sandbox image: {error}"
+            ) from error
 
 
 def _can_bootstrap() -> bool:

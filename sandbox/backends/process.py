@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from sandbox.backends.base import ENVIRONMENT, INTERPRETER_FLAGS
+from sandbox.backends.packages import find_modules
 from sandbox.channel import Channel
 from sandbox.config import SandboxConfig
 from sandbox.errors import RunnerLost, SetupError
@@ -49,17 +51,33 @@ class ProcessBackend:
             raise SetupError("the process backend needs Linux: use the docker backend here")
         self.config = config
         self._slow_coverage_logged = False
-        # Not a virtual environment's interpreter: programs get the standard library only.
-        self.python = config.python or getattr(sys, "_base_executable", sys.executable)
+        # Without packages not a virtual environment's: programs get the standard library only.
+        own = sys.executable if config.requirements else getattr(sys, "_base_executable", None)
+        self.python = config.python or own or sys.executable
+        self.modules = find_modules(
+            config.requirements,
+            self._run_python,
+            f"not installed for {self.python}, which runs programs without a container: "
+            f"{self.python} -m pip install them, or use the docker backend",
+        )
 
-    def start(self, slot: int, run: str) -> ProcessRunner:
+    def _run_python(self, arguments: list[str]) -> str:
+        command = [self.python, *INTERPRETER_FLAGS, *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SetupError(f"cannot run {self.python}: {error}") from error
+
+    def start(self, slot: int, run: str, preload: Sequence[str] = ()) -> ProcessRunner:
         """Start a runner; `slot` and `run` are in its environment, for a person who looks for it.
 
         Raises:
             SetupError: the interpreter cannot be started, or the runner does not work in it.
         """
         ours, theirs = socket.socketpair()
-        settings = json.dumps({"descriptor": theirs.fileno(), "first_uid": None})
+        settings = json.dumps(
+            {"descriptor": theirs.fileno(), "first_uid": None, "preload": list(preload)}
+        )
         command = [self.python, *INTERPRETER_FLAGS, "-c", COMMAND, str(PACKAGE), settings]
         try:
             with theirs:

@@ -35,9 +35,11 @@ _WORST_FIRST = (
     (TestOutcome.out_of_memory, Outcome.out_of_memory),
     (TestOutcome.runtime_error, Outcome.runtime_error),
     (TestOutcome.failed, Outcome.failed),
+    (TestOutcome.checker_failed, Outcome.infra_error),
 )
 _NOT_RUN = TestResult(TestOutcome.not_run)
 _PASSED = TestResult(TestOutcome.passed)
+_UNCHECKED = TestResult(TestOutcome.not_run, "waits for the checker")
 _END = b"z"
 
 
@@ -53,6 +55,8 @@ class JudgedRun:
     """One per statement of the program; a statement's id is its position plus one."""
     compiled: bool = False
     compile_error: ErrorReport | None = None
+    unchecked: dict[int, str] = field(default_factory=dict[int, str])
+    """What was printed on the tests whose results wait for the job's checker, by position."""
     load_error: TestResult | None = None
     """Raised before the first test, by the program's own top-level code or the tests' setup."""
     raised: TestResult | None = None
@@ -84,6 +88,8 @@ def judge(reply: Reply, job: Job, tests: Sequence[Test | str], cpu_seconds: int)
         run.tests[-1] = TestResult(TestOutcome.timeout)
     del run.tests[len(tests) :]
     run.tests += [_NOT_RUN] * (len(tests) - len(run.tests))
+    waiting = {index for index, test in enumerate(run.tests) if test is _UNCHECKED}
+    run.unchecked = {index: text for index, text in run.unchecked.items() if index in waiting}
     return run
 
 
@@ -105,8 +111,12 @@ def conclude(
     if compile_error is not None:
         outcome, error, line = Outcome.compile_error, compile_error.text, compile_error.line
     else:
+        # Where a test did fail, a checker that failed on another is not what decided.
+        unsaid = {TestOutcome.passed, TestOutcome.not_run}
+        if outcome is not Outcome.infra_error:
+            unsaid.add(TestOutcome.checker_failed)
         for test in tests:
-            if test.outcome not in (TestOutcome.passed, TestOutcome.not_run):
+            if test.outcome not in unsaid:
                 error, line = test.message or test.outcome.value, test.line
                 break
         if coverage:
@@ -206,6 +216,9 @@ def _stdin_result(
     end = parse_end(content)
     if end.status:
         return run.raised or _end_of_process(end.status)
+    if job.checker is not None:
+        run.unchecked[len(run.tests)] = end.printed
+        return _UNCHECKED
     expected = text_of(expected)
     if same_text(expected, end.printed, job.comparison):
         return _PASSED

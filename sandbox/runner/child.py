@@ -18,12 +18,13 @@ what came out. Records are lines `KIND INDEX JSON`:
 import gc
 import json
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from . import statements, tracing
 from .interpreter.recursion import RecursionDepth
-from .interpreter.stdin_tests import StdinTests
+from .interpreter.stdin_tests import StdinTests, memory_file
 from .program import FILENAME, MESSAGE_CHARS, Emit, LoadedProgram
 
 
@@ -57,6 +58,7 @@ def run(
     elif not reads_stdin(job):
         program.call_function(job["fn_name"], job["inputs"], job["exact"], job["result_argument"])
     else:
+        sys.argv[1:] = map(memory_file, job.get("files", {}).items())
         gc.freeze()
         tests = StdinTests(program.code, depth, fork, seal)
         limits = job["cpu_seconds"], job["test_seconds"], job["output_bytes"]

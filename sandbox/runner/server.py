@@ -291,8 +291,8 @@ def main() -> None:
     """Connect to the host, say hello, serve.
 
     The second command line argument is a JSON object: `socket`, the path of the host's socket (in a
-    container), or `descriptor`, the number of an inherited one; and `first_uid` (run n has the uid
-    `first_uid + n`) or null.
+    container), or `descriptor`, the number of an inherited one; `first_uid` (run n has the uid
+    `first_uid + n`) or null; and `preload`, the modules to hold for programs that import them.
     """
     settings = json.loads(sys.argv[2])
     if "descriptor" in settings:
@@ -312,6 +312,6 @@ def main() -> None:
     text = json.dumps(hello).encode()
     # Before the preparation, which takes a while: the host's first job waits in the socket.
     connection.sendall(HELLO.pack(len(text)) + text)
-    zygote.prepare(server.rehearse)
+    zygote.prepare(server.rehearse, settings["preload"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
     server.serve()

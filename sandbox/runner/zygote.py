@@ -14,7 +14,7 @@ import os
 import random
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import memory, values
@@ -27,6 +27,8 @@ PRELOADED = (
 )
 """Modules that programs often import. Each megabyte costs every fork some 50 us: so none that are
 rare and large (`statistics`, `fractions`), and none that import `threading`."""
+_PARTS = {"numpy": ("numpy.linalg", "numpy.random")}
+"""Modules that a package loads when they are first used."""
 REHEARSALS = 3
 """How often each job is rehearsed: the interpreter specialises code after a few executions."""
 _CALLED = """\
@@ -71,14 +73,19 @@ _JOBS: tuple[dict[str, Any], ...] = (
 _libc = ctypes.PyDLL(None)
 
 
-def prepare(rehearse: Callable[[bytes], None]) -> None:
+def prepare(rehearse: Callable[[bytes], None], preload: Iterable[str] = ()) -> None:
     """Make this process, the server, ready to be forked many times.
 
-    `rehearse` does in this process what a child does with a job. Afterwards a program's imports
-    find neither the runner's modules nor those that give access to memory (`ctypes`, `mmap`, `gc`).
+    `rehearse` does in this process what a child does with a job; `preload` are further modules, of
+    packages, for programs that import them. Afterwards a program's imports find neither the
+    runner's modules nor those that give access to memory (`ctypes`, `mmap`, `gc`).
     """
     for name in PRELOADED:
         importlib.import_module(name)
+    for name in (module for module in preload for module in (module, *_PARTS.get(module, ()))):
+        importlib.import_module(name)
+    if "numpy" in preload:
+        importlib.import_module("numpy").random.seed(0)
     # At a program's end only its own functions run; there is no public way to forget the others.
     atexit._clear()  # pyright: ignore[reportPrivateUsage]
     for _ in range(REHEARSALS):

@@ -104,6 +104,14 @@ class StdinTests:
             _exit(status)
 
 
+def memory_file(item: tuple[str, str]) -> str:
+    """A new file of this name and text that lives as long as the process; returns its path."""
+    name, text = item
+    file = os.memfd_create(name)
+    _rewrite(file, text.encode("utf-8", "surrogatepass"))
+    return f"/proc/self/fd/{file}"
+
+
 def _reopen(file: int, flags: int) -> int:
     return os.open(f"/proc/self/fd/{file}", flags | os.O_CLOEXEC)
 
