@@ -26,7 +26,8 @@ def read_samples(
     A line holds `task_id` and `solution` (a whole program), or `completion` in place of it for a
     problem whose starter code is continued (HumanEval). Lines of one problem are its samples. Case
     does not matter in a `task_id`: EvalPlus writes `Mbpp/2`. A solution that does not begin with
-    its problem's preamble gets it.
+    its problem's preamble gets it. Where several suites hold a problem, such as HumanEval and
+    HumanEval+, its samples are for each.
 
     Args:
         path: the file.
@@ -39,11 +40,11 @@ def read_samples(
             has no sample.
         BadRecord: a line is no JSON.
     """
-    problems: dict[str, tuple[Suite, Problem]] = {}
+    problems: dict[str, list[tuple[Suite, Problem]]] = {}
     for suite in suites:
         for problem in suite.problems:
             for name in {problem.id.casefold(), task_id(problem).casefold()}:
-                problems.setdefault(name, (suite, problem))
+                problems.setdefault(name, []).append((suite, problem))
     samples: list[GeneratedSample] = []
     counts: Counter[tuple[str, str]] = Counter()
     left_out = 0
@@ -61,20 +62,22 @@ def read_samples(
                 f"{path}: {where}: task_id {name!r} is no problem of "
                 f"{', '.join(suite.name for suite in suites)}; name its suite with --suite"
             )
-        suite, problem = problems[name.casefold()]
-        index = counts[suite.name, problem.id]
-        counts[suite.name, problem.id] += 1
-        samples.append(
-            GeneratedSample(
-                key=SampleKey(suite.name, problem.id, index),
-                task_id=task_id(problem),
-                solution=_program(row, problem, f"{path}: {where}"),
-                completion=row.get("completion"),
-                finish_reason=row.get("finish_reason"),
-                prompt_tokens=row.get("prompt_tokens", 0),
-                completion_tokens=row.get("completion_tokens", 0),
+        holders = problems[name.casefold()]
+        # A file of ours has a line for each suite.
+        for suite, problem in [h for h in holders if h[0].name == row.get("suite")] or holders:
+            index = counts[suite.name, problem.id]
+            counts[suite.name, problem.id] += 1
+            samples.append(
+                GeneratedSample(
+                    key=SampleKey(suite.name, problem.id, index),
+                    task_id=task_id(problem),
+                    solution=_program(row, problem, f"{path}: {where}"),
+                    completion=row.get("completion"),
+                    finish_reason=row.get("finish_reason"),
+                    prompt_tokens=row.get("prompt_tokens", 0),
+                    completion_tokens=row.get("completion_tokens", 0),
+                )
             )
-        )
     _refuse_missing(path, suites, counts)
     if left_out:
         logger.info("%s: %d samples of other problems left out (--limit)", path, left_out)

@@ -34,7 +34,13 @@ class KnownSuite:
     """Which problems belong to it, by the number at the end of their ids; None: all."""
 
 
-_MBPP = ("mbpp/mbpp.jsonl", "mbpp/mbpp.jsonl.gz", "mbpp.jsonl", "mbpp.jsonl.gz")
+def _files(stem: str) -> tuple[str, ...]:
+    """Names of a data set's file, in a folder of its own or not."""
+    names = [f"{stem}.{ending}" for ending in ("jsonl", "jsonl.gz", "parquet")]
+    return (*(f"{stem}/{name}" for name in names), *names)
+
+
+_MBPP = _files("mbpp")
 KNOWN = {
     "humaneval": KnownSuite(
         ("humaneval/HumanEval.jsonl.gz", "humaneval/HumanEval.jsonl", "HumanEval.jsonl.gz",
@@ -43,9 +49,11 @@ KNOWN = {
     "mbpp": KnownSuite(_MBPP),
     "mbpp-test": KnownSuite(_MBPP, mbpp_subsets.TEST),
     "mbpp-evalplus": KnownSuite(_MBPP, mbpp_subsets.EVALPLUS),
+    "humaneval+": KnownSuite(_files("humanevalplus")),
+    "mbpp+": KnownSuite(_files("mbppplus")),
     "apps-sample": KnownSuite(("apps_sample", "apps_sample/train")),
 }  # fmt: skip
-_OTHERS = ("humaneval+", "mbpp+", "livecodebench", "apps+", "apps")
+_OTHERS = ("livecodebench", "apps+", "apps")
 """Suites that people ask for and that are read as files only."""
 
 
@@ -152,6 +160,6 @@ def _stem(path: Path) -> str:
 
 
 def task_id(problem: Problem) -> str:
-    """A problem's id as EvalPlus writes it: `Mbpp/2` for `mbpp/2`."""
+    """A problem's id as EvalPlus writes it: `Mbpp/2` for `mbpp/2` and `mbppplus/2`."""
     prefix, slash, number = problem.id.partition("/")
-    return f"Mbpp{slash}{number}" if prefix == "mbpp" and slash else problem.id
+    return f"Mbpp{slash}{number}" if prefix in ("mbpp", "mbppplus") and slash else problem.id

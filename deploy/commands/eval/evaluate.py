@@ -23,8 +23,8 @@ def evaluate(
         list[str],
         Parameter(
             consume_multiple=True,
-            help="humaneval, mbpp, mbpp-test, mbpp-evalplus, apps-sample (below STEPCODER_DATA), "
-            "synthetic, or files that `stepcoder data convert` reads.",
+            help="humaneval, humaneval+, mbpp, mbpp+, mbpp-test, mbpp-evalplus, apps-sample (below "
+            "STEPCODER_DATA), synthetic, or files that `stepcoder data convert` reads.",
         ),
     ],
     samples: Annotated[int, Parameter(help="Completions of each problem.")] = 1,

@@ -62,13 +62,25 @@ def test_our_own_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
         {"task_id": "Mbpp/2", "solution": "a = 1\n"},
         {"task_id": "Mbpp/3", "solution": "b = 1\n"},
     )
-    log = SampleLog(tmp_path)
     (tmp_path / "log").mkdir()
     log = SampleLog(tmp_path / "log")
     for sample in read_samples(path, [SUITE]):
         log.add_sample(sample)
     again = read_samples(log.samples_path, [SUITE])
     assert [s.solution for s in again] == [s.solution for s in log.samples.values()]
+
+
+def test_samples_are_for_every_suite_that_holds_their_problem(tmp_path: Path) -> None:
+    plus = tuple(p.model_copy(update={"id": p.id.replace("mbpp", "mbppplus")}) for p in PROBLEMS)
+    other = Suite("mbpp+", plus, {p.id: "e" for p in plus}, {})
+    rows = [{"task_id": f"Mbpp/{n}", "solution": ""} for n in (2, 3)]
+    samples = read_samples(write(tmp_path / "s.jsonl", *rows), [SUITE, other])
+    assert [s.key.suite for s in samples] == ["mbpp", "mbpp+"] * 2
+    assert {s.task_id for s in samples} == {"Mbpp/2", "Mbpp/3"}
+    log = SampleLog(tmp_path)
+    for sample in samples:
+        log.add_sample(sample)
+    assert [s.key for s in read_samples(log.samples_path, [SUITE, other])] == list(log.samples)
 
 
 @pytest.mark.parametrize(
