@@ -70,11 +70,13 @@ def test_a_killed_evaluation_resumes_to_the_result_of_one_that_was_not(
         assert killed.poll() is None, killed.communicate()[0]
         time.sleep(0.01)
     started = psutil.Process(killed.pid).children(recursive=True)
+    # Ray's agents look for their raylet once in a while, and end by themselves.
+    engines = [process for process in started if "Agent" not in process.name()]
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=120)
     judged_before = lines(cut / "verdicts.jsonl")
     assert judged_before < PROBLEMS * SAMPLES
-    assert psutil.wait_procs(started, timeout=60)[1] == [], "processes of the killed one are left"
+    assert psutil.wait_procs(engines, timeout=60)[1] == [], "processes of the killed one are left"
 
     resumed = stepcoder(*sampled(tiny_model, cut, "--resume"))
     output, _ = resumed.communicate(timeout=400)
