@@ -104,10 +104,15 @@ class Verdict:
         return failed and self.outcome is Outcome.infra_error
 
     @property
-    def missing_module(self) -> str | None:
-        """The top-level module that the program could not import, if that ended it."""
-        match = _MISSING_MODULE.match(self.error or "")
-        return match[1] if match and self.outcome is Outcome.runtime_error else None
+    def missing_library(self) -> str | None:
+        """The library that the program imports and the sandbox lacks, if that ended it."""
+        return missing_library(self.outcome, self.error)
 
 
-_MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^'.]{1,100})")
+_MISSING = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '(\w{1,100})")
+
+
+def missing_library(outcome: Outcome, error: str | None) -> str | None:
+    """The library that a program with this outcome and error lacked, if that ended it."""
+    match = _MISSING.match(error or "") if outcome is Outcome.runtime_error else None
+    return match[1] if match else None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sandbox import Outcome, TestOutcome, Verdict
+from sandbox.verdict import missing_library
 
-_MISSING_LIBRARY = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '([^'.]+)")
 _ERROR_TYPE = re.compile(r"[A-Za-z_][\w.]*(?=:|$)")
 
 
@@ -91,8 +91,7 @@ class SampleVerdict:
     @property
     def missing_library(self) -> str | None:
         """The library that the program imports and the sandbox lacks, if it failed for that."""
-        match = _MISSING_LIBRARY.match(self.error or "") if self.judged else None
-        return match[1] if match else None
+        return missing_library(self.outcome, self.error)
 
     @property
     def error_type(self) -> str | None:

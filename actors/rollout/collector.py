@@ -245,5 +245,9 @@ def rollout_figures(finished: Round) -> dict[str, float]:
             sample.completion.finish_reason == "length" for sample in samples
         ),
         "sandbox/program_ms": 1e3 * fmean(sample.verdict.wall_seconds for sample in samples),
+        "sandbox/missing_library": fmean(
+            sample.verdict.missing_library is not None for sample in samples
+        ),
+        "sandbox/checker_failed": float(sum(sample.verdict.checker_failed for sample in samples)),
         "sandbox/peak_queue": float(finished.peak_judging),
     }

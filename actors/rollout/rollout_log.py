@@ -50,6 +50,7 @@ def _record(
         "executed_mask": [int(executed) for executed in trajectory.executed_mask],
         "outcome": sample.verdict.outcome.value,
         "error": sample.verdict.error,
+        "missing_library": sample.verdict.missing_library,
         "executed_lines": sample.verdict.executed_lines,
         "reward": trajectory.reward,
         "weight_version": trajectory.weight_version,

@@ -162,6 +162,13 @@ def has_signal(trajectories: TrajectoryGroup) -> bool:
     return len({trajectory.reward for trajectory in trajectories.trajectories}) > 1
 
 
+def missing_libraries(samples: Iterable[Sample]) -> dict[str, int]:
+    """The libraries that programs import and the sandbox lacks: by name, the programs that ended
+    so, the most frequent first."""
+    names = (sample.verdict.missing_library for sample in samples)
+    return dict(Counter(name for name in names if name is not None).most_common())
+
+
 def outcome_mix(samples: Iterable[Sample]) -> dict[str, float]:
     """Share of each outcome."""
     counts = Counter(sample.verdict.outcome.value for sample in samples)

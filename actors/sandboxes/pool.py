@@ -154,7 +154,9 @@ class SandboxPool:
             for attempt in range(self.config.retries + 1):
                 index = await self._least_loaded(failed)
                 verdict = await self._attempt(job, index)
-                if verdict.outcome is not Outcome.infra_error or attempt == self.config.retries:
+                # A checker that failed would fail on every worker.
+                judged = verdict.outcome is not Outcome.infra_error or verdict.checker_failed
+                if judged or attempt == self.config.retries:
                     return verdict
                 failed.add(index)
         raise AssertionError("unreachable: the last attempt returns")

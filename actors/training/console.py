@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line needs `clock` only, and must not load Ray for it
     from actors.training.evaluate import Evaluation
     from actors.training.step_report import StepReport
 
+MAX_NAMED = 3
+"""Missing libraries named in a line."""
 TIERS = ("introductory", "interview", "competition")
 
 
@@ -25,6 +29,7 @@ def step_line(report: StepReport, steps: int) -> str:
         f"masked {learner['masked_share']:5.1%}  kl {learner['kl']:+.3f}  "
         f"rollout {report.round.rollout_s:.1f}s  sandbox {report.round.sandbox_s:.1f}s  "
         f"learn {report.learn_s:.1f}s  sync {report.broadcast_s:.2f}s  left {left}"
+        f"{missing_line(report.missing_libraries)}"
     )
 
 
@@ -36,7 +41,17 @@ def evaluation_line(when: str, result: Evaluation) -> str:
     return (
         f"eval {when}: pass@1 {result.pass_at_1['overall']:.3f}  ({by_tier})  "
         f"{result.problems} held-out problems, {result.samples} samples, {result.seconds:.0f}s"
+        f"{missing_line(result.missing_libraries)}"
     )
+
+
+def missing_line(libraries: Mapping[str, int]) -> str:
+    """What to add to a line where programs lack libraries, which `sandbox.packages` may hold."""
+    if not libraries:
+        return ""
+    named = [f"{name} ({count})" for name, count in islice(libraries.items(), MAX_NAMED)]
+    more = len(libraries) - len(named)
+    return f"  no library {', '.join(named)}{f' and {more} more' if more else ''}"
 
 
 def clock(seconds: float) -> str:

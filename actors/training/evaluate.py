@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from actors.errors import RunFailed
 from actors.rollout.collector import Collector
-from actors.rollout.samples import outcome_mix
+from actors.rollout.samples import missing_libraries, outcome_mix
 from curriculum.problem import Problem
 from curriculum.subtask import FULL_TASK, cut
 from sandbox import Outcome
@@ -26,6 +26,8 @@ class Evaluation:
     """Mean pass rate, `overall` and by tier."""
     outcomes: dict[str, float]
     """Share of each outcome."""
+    missing_libraries: dict[str, int]
+    """Libraries that programs import and the sandbox lacks, and how many programs ended so."""
     problems: int
     """Number of problems."""
     samples: int
@@ -71,6 +73,7 @@ async def evaluate(
     return Evaluation(
         pass_at_1={tier: sum(values) / len(values) for tier, values in passes.items() if values},
         outcomes=outcome_mix(judged),
+        missing_libraries=missing_libraries(judged),
         problems=len(problems),
         samples=len(judged),
         unjudged=len(faults),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from actors.rollout.collector import Round, rollout_figures
-from actors.rollout.samples import outcome_mix
+from actors.rollout.samples import missing_libraries, outcome_mix
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class StepReport:
     def pass_rate(self) -> float:
         """Share of the judged samples that passed."""
         return outcome_mix(self.round.judged)["passed"]
+
+    @property
+    def missing_libraries(self) -> dict[str, int]:
+        """Libraries that programs import and the sandbox lacks, and how many programs ended so."""
+        return missing_libraries(self.round.judged)
 
     @property
     def seconds(self) -> dict[str, float]:

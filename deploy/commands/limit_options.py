@@ -1,18 +1,18 @@
-"""The sandbox's limits as options of a command."""
+"""The sandbox's limits and packages as options of a command."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from pydantic import ValidationError
 
 from curriculum.errors import first_fault
 from deploy.errors import ConfigError
-from sandbox.config import Limits
+from sandbox.config import PACKAGE_SETS, Limits, SandboxConfig
 
 
 @Parameter(name="*")
@@ -32,6 +32,25 @@ class LimitOptions:
     ] = None
     memory_mib: Annotated[int | None, Parameter(help="Memory of one run [MiB]; 1024.")] = None
     output_kib: Annotated[int | None, Parameter(help="Output of one run [KiB]; 4096.")] = None
+    packages: Annotated[
+        tuple[str, ...],
+        Parameter(help="Packages to import, as sandbox.packages: a set, or names from PyPI."),
+    ] = ()
+
+    def config(self, backend: Literal["auto", "docker", "process"]) -> SandboxConfig:
+        """The configuration of a sandbox with these limits and packages.
+
+        Raises:
+            ConfigError: a value that no sandbox takes; names the option.
+        """
+        chosen = self.packages
+        packages = chosen[0] if len(chosen) == 1 and chosen[0] in PACKAGE_SETS else chosen
+        try:
+            return SandboxConfig.model_validate(
+                {"backend": backend, "limits": self.limits(), "packages": packages or "standard"}
+            )
+        except ValidationError as error:
+            raise ConfigError(f"--packages: {first_fault(error)[1]}") from None
 
     def limits(self) -> Limits:
         """The limits.
@@ -40,6 +59,7 @@ class LimitOptions:
             ConfigError: a value that no sandbox takes; names the option.
         """
         given = {name: v for name, v in dataclasses.asdict(self).items() if v is not None}
+        del given["packages"]
         if self.wall_seconds is not None and self.wall_seconds > 0:
             given.setdefault("cpu_seconds", math.ceil(self.wall_seconds))
         try:

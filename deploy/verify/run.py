@@ -53,7 +53,11 @@ def verify_data_set(
     Raises:
         SandboxError: no sandbox can be started here.
     """
-    settings = {"runs": runs, "limits": config.limits.model_dump()}
+    settings = {
+        "runs": runs,
+        "limits": config.limits.model_dump(),
+        "packages": list(config.requirements),
+    }
     with Journal(output.with_name(f".{output.name}.journal"), settings) as journal:
         digests = {problem.id: digest_of(problem) for problem in problems()}
         verified = {name for name, digest in digests.items() if digest in journal.findings}

@@ -115,7 +115,9 @@ class LoadedProgram:
             message = str(error)[:MESSAGE_CHARS]
         except BaseException as second:
             message = f"<its message raised {type(second).__name__}>"
-        return json.dumps([type(error).__name__[:100], message, line])
+        # numpy has a type of its own for what is one.
+        kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__[:100]
+        return json.dumps([kind, message, line])
 
 
 def _tests_code(text: str) -> types.CodeType:

@@ -109,7 +109,7 @@ def test_a_checker_that_fails_gives_no_verdict(check, name):
     assert outcomes(verdict) == ["checker_failed", "checker_failed"]
     assert verdict.checker_failed
     assert verdict.error.startswith("the checker failed: ")
-    assert verdict.missing_module is None
+    assert verdict.missing_library is None
 
 
 def test_a_checker_that_hangs_gives_no_verdict():

@@ -21,6 +21,7 @@ from deploy.bench.record import Figure, count, ratio
 from deploy.bench.sandbox.answers import answers
 from deploy.bench.sandbox.baselines import Baselines
 from deploy.bench.sandbox.corpus import bench_corpus, stdin_job, tight_loop
+from deploy.bench.sandbox.libraries import numpy_cost
 from deploy.bench.sandbox.soak import endurance
 from deploy.progress import StageProgress
 from deploy.versions import ROOT
@@ -67,6 +68,7 @@ def measure(rounds: int, soak_programs: int) -> Iterator[Figure]:
             yield from throughput(sandbox, jobs, rounds, progress)
             yield stdin_tests(sandbox, rounds, progress)
             yield deadlines(sandbox, 12 * rounds, progress)
+        yield numpy_cost(2 * rounds, progress)
         # The processor time of a runner is read from its one process: none is replaced meanwhile.
         lasting = config.model_copy(update={"recycle_after": 100_000})
         bare = lasting.model_copy(update={"coverage": False})

@@ -51,9 +51,8 @@ def verify(
     from deploy.report.data_tables import print_report
     from deploy.verify.report import sandbox_failed
     from deploy.verify.run import verify_data_set
-    from sandbox import SandboxConfig
 
-    chosen_limits = (limits or LimitOptions()).limits()
+    config = (limits or LimitOptions()).config(backend).model_copy(update={"coverage": False})
     chosen = selection or Selection()
     skipped = Skipped()
     if not sum(1 for _ in chosen.read(source, skipped)):
@@ -64,7 +63,7 @@ def verify(
         output,
         report,
         skipped,
-        config=SandboxConfig(backend=backend, limits=chosen_limits, coverage=False),
+        config=config,
         slots=slots or os.cpu_count() or 1,
         runs=runs,
     )

@@ -15,7 +15,7 @@ from deploy.commands.limit_options import LimitOptions
 from deploy.commands.sandbox.tests_file import read_tests, read_text
 from deploy.commands.sandbox.verdict_view import as_record, print_verdict
 from deploy.errors import ConfigError
-from sandbox import Job, Outcome, Sandbox, SandboxConfig
+from sandbox import Job, Outcome, Sandbox
 
 Backend = Literal["auto", "docker", "process"]
 
@@ -50,7 +50,7 @@ def run(
 
     The exit status is 0 if every test passed, else 1.
     """
-    config = SandboxConfig(backend=backend, limits=(limits or LimitOptions()).limits())
+    config = (limits or LimitOptions()).config(backend)
     source, test_file = read_text(program), read_tests(tests)
     fn_name = None if test_file.assertions else fn_name or test_file.fn_name
     if fn_name is None:

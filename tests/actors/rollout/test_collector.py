@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
-from actors.rollout.collector import Collector
+from actors.rollout.collector import Collector, rollout_figures
 from actors.rollout.ledger import Ledger
-from actors.rollout.samples import Completion, Request, outcome_mix, trajectory, trajectory_group
+from actors.rollout.samples import (
+    Completion,
+    Request,
+    missing_libraries,
+    outcome_mix,
+    trajectory,
+    trajectory_group,
+)
+from actors.training.console import missing_line
 from actors.training.evaluate import evaluate
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
 from learner.config import RewardConfig
 from learner.tokenizer import train_tokenizer
-from sandbox import Job, Limits, Outcome, Statement, Verdict
+from sandbox import Job, Limits, Outcome, Statement, TestOutcome, TestResult, Verdict
 
 PROBLEMS = synthetic_problems(seed=4, per_tier=1)
 KINDS = CurriculumConfig().cut_kinds
@@ -248,3 +257,33 @@ def test_an_evaluation_samples_as_it_is_told(tokenizer: Any) -> None:
         assert {(r.temperature, r.top_p) for r in fleet.asked} == {(temperature, top_p)}
     asyncio.run(evaluate(made, PROBLEMS, 1, 20))
     assert {(r.temperature, r.top_p) for r in fleet.asked} == {(made._config.temperature, 1.0)}
+
+
+def test_missing_libraries_and_failed_checkers_are_counted(tokenizer: Any) -> None:
+    """Each is an outcome detail of its own: neither says that the program is wrong."""
+    verdicts = [
+        Verdict("0", Outcome.passed, tests=()),
+        Verdict("1", Outcome.runtime_error, (), error="ModuleNotFoundError: No module named 'a.b'"),
+        Verdict("2", Outcome.runtime_error, (), error="ImportError: No module named 'a'"),
+        Verdict("3", Outcome.runtime_error, (), error="NameError: name 'a' is not defined"),
+        Verdict("4", Outcome.failed, (), error="ModuleNotFoundError: No module named 'c'"),
+        Verdict("5", Outcome.infra_error, (TestResult(TestOutcome.checker_failed),)),
+        Verdict("6", Outcome.infra_error, (TestResult(TestOutcome.not_run),)),
+        Verdict("7", Outcome.passed, tests=()),
+    ]
+    made = collector(tokenizer, Fleet(tokenizer), Pool())
+    subtask = cut(PROBLEMS[0], FULL_TASK, KINDS)
+    finished = asyncio.run(made.collect([subtask], 8, first_id=0, deadline_s=20))
+    [group] = finished.groups
+    judged = [
+        replace(sample, verdict=verdict)
+        for sample, verdict in zip(group.samples, verdicts, strict=True)
+    ]
+    finished = replace(finished, groups=[replace(group, samples=judged)])
+    figures = rollout_figures(finished)
+    assert figures["sandbox/missing_library"] == 2 / 8
+    assert figures["sandbox/checker_failed"] == 1
+    assert missing_libraries(judged) == {"a": 2}
+    line = missing_line({"numpy": 4, "b": 3, "c": 2, "d": 1, "e": 1})
+    assert line == "  no library numpy (4), b (3), c (2) and 2 more"
+    assert missing_line({}) == ""

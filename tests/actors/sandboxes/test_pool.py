@@ -19,7 +19,16 @@ from actors.config import SandboxPoolConfig
 from actors.sandboxes.pool import SandboxPool
 from actors.sandboxes.worker import SandboxWorker
 from curriculum.problem import Test
-from sandbox import Job, Limits, Outcome, SandboxConfig, SandboxError, Verdict
+from sandbox import (
+    Job,
+    Limits,
+    Outcome,
+    SandboxConfig,
+    SandboxError,
+    TestOutcome,
+    TestResult,
+    Verdict,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -145,6 +154,19 @@ def test_a_permanent_infrastructure_fault_is_the_verdict() -> None:
     verdict = asyncio.run(run_one(workers, SandboxPoolConfig(workers=2, retries=2)))
     assert verdict.outcome is Outcome.infra_error
     assert sorted(worker.asked for worker in workers) == [1, 2]
+
+
+def test_a_checker_that_failed_is_not_asked_again() -> None:
+    async def fail(given: Job, _number: int, _backend: str | None) -> Verdict:
+        tests = (TestResult(TestOutcome.checker_failed, "the checker failed: x"),)
+        worker.asked += 1
+        return Verdict(given.id, Outcome.infra_error, tests=tests)
+
+    worker = Scripted(Outcome.infra_error)
+    worker.run = SimpleNamespace(remote=fail)  # type: ignore[assignment]
+    verdict = asyncio.run(run_one([worker], SandboxPoolConfig(workers=1, retries=2)))
+    assert verdict.checker_failed
+    assert worker.asked == 1
 
 
 async def run_one(workers: Sequence[Any], config: SandboxPoolConfig) -> Verdict:
