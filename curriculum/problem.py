@@ -133,6 +133,11 @@ class Problem(BaseModel):
         """The solution behind its preamble: a program that passes the tests."""
         return behind_preamble(self.preamble, self.solution)
 
+    @field_validator("id", mode="before")
+    @classmethod
+    def _as_text(cls, id: Any) -> Any:
+        return str(id) if type(id) is int else id
+
     @field_validator("fn_name", mode="before")
     @classmethod
     def _a_name(cls, fn_name: Any) -> Any:
@@ -172,7 +177,10 @@ class Problem(BaseModel):
             if not call_based and not (
                 isinstance(test.input, str) and isinstance(test.output, str)
             ):
-                raise ValueError(f"tests[{index}] of a stdin program needs string input and output")
+                raise ValueError(
+                    f"tests[{index}] of a stdin program needs string input and output; a function "
+                    "that the tests call is named by fn_name"
+                )
             if not call_based and test.kwargs:
                 raise ValueError(f"tests[{index}].kwargs: a stdin program takes no arguments")
         return tests

@@ -70,6 +70,10 @@ def test_what_python_refuses_without_a_preamble_it_refuses_behind_one(start):
     assert behind_preamble("import math\n", code) == "import math\n" + code
 
 
+def test_a_number_may_be_an_id(make_problem):
+    assert make_problem(id=7).id == "7"
+
+
 def test_only_id_question_solution_and_tests_must_be_given():
     required = {name for name, field in Problem.model_fields.items() if field.is_required()}
     assert required == {"id", "question", "solution"}

@@ -99,7 +99,7 @@ class _NoneSkipped(Skipped):
 
     @override
     def add(self, error: BadRecord) -> None:
-        raise ConfigError(f"{error}\n  --skip-bad leaves such records out and counts them")
+        raise ConfigError(f"{error}; --skip-bad leaves such records out and counts them")
 
 
 def _levels_and_tiers(text: str | None) -> tuple[dict[str, Tier] | None, list[Tier]]:
