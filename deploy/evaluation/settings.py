@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from actors.evaluation.evaluator import Sampling
+from curriculum.errors import first_fault
 from curriculum.files import write_atomic
 from deploy.config import RunConfig
 from deploy.config.load import read_profile, resolve
@@ -64,7 +65,10 @@ class EvaluationSettings(BaseModel):
             raise ConfigError(
                 f"--resume: no evaluation in {path.parent}; start it without --resume"
             ) from None
-        except (ValidationError, UnicodeDecodeError) as error:
+        except ValidationError as error:
+            fault = ": ".join(part for part in first_fault(error) if part)
+            raise ConfigError(f"{path}: not the settings of an evaluation: {fault}") from None
+        except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not the settings of an evaluation: {error}") from None
         changed = [
             name

@@ -16,7 +16,12 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from curriculum.datasets.json_values import from_json
-from curriculum.datasets.reading.asserts import CodeTests, tests_of_asserts, tests_of_check
+from curriculum.datasets.reading.asserts import (
+    CodeTests,
+    called_function,
+    tests_of_asserts,
+    tests_of_check,
+)
 from curriculum.datasets.reading.record import RecordReader
 from curriculum.problem import Assertions
 from curriculum.syntax import parse
@@ -78,7 +83,8 @@ def _of_code(
         return {"fn_name": fn_name, **tests_of_check(source, fn_name).fields()}
     tests: CodeTests
     if any(isinstance(n, ast.FunctionDef | ast.ClassDef) for n in body):
-        found, tests = fn_name, CodeTests(assertions=pytest_assertions(source))
+        found = fn_name or called_function([body], solution)
+        tests = CodeTests(assertions=pytest_assertions(source))
     else:
         asserts = [ast.unparse(node) for node in body if isinstance(node, ast.Assert)]
         setup = "\n".join(ast.unparse(node) for node in body if not isinstance(node, ast.Assert))

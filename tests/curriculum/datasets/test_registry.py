@@ -118,8 +118,6 @@ def test_tests_in_any_shape_are_read_alike(write_records, shape):
 )
 def test_tests_that_are_code_stay_code_in_any_record(write_records, tests):
     record = {"id": "a", "question": "q", "solution": "def f(x):\n    return x + 1", "t": tests}
-    if "def test" in tests:
-        record["fn_name"] = "f"
     options = ReadOptions(keys={"tests": "t"})
     [problem] = read_source(write_records(record), options=options)
     assert problem.assertions is not None
