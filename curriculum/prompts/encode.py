@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from jinja2 import TemplateError
 
+from curriculum.answer.markdown.reasoning import KNOWN
 from curriculum.config import AnswerConfig, PromptConfig
 from curriculum.errors import CurriculumError
 from curriculum.problem import Problem
@@ -35,7 +36,8 @@ class PromptEncoder:
         token_bytes: the bytes that each token id adds to a text, indexed by id (empty for special
             tokens).
         config: style and template.
-        answer: its reasoning markers tell whether a prompt leaves reasoning open.
+        answer: its reasoning markers and the known ones tell whether a prompt leaves reasoning
+            open.
 
     Raises:
         CurriculumError: the tokenizer or the template cannot do what the style needs; names the
@@ -59,7 +61,7 @@ class PromptEncoder:
         self._begin = _leading_ids(tokenizer) if config.style == "base" else []
         self._token_bytes = token_bytes
         self._config = config
-        self._reasoning = (answer or AnswerConfig()).reasoning
+        self._reasoning = (*KNOWN, *(answer or AnswerConfig()).reasoning)
         self._checked: dict[str, bool] = {}
         """By name of a template: whether a prefix follows what the chat template writes in front of
         the answer to a whole task, and not what it writes in front of a given answer."""

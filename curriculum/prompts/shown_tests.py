@@ -4,6 +4,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from curriculum.problem import Problem, Test
 from curriculum.prompts.signature import Signature
@@ -46,12 +47,13 @@ def shown_tests(problem: Problem, signature: Signature, limit: int) -> list[str]
 
 
 def _of_tests(problem: Problem, signature: Signature) -> Iterator[str]:
+    outputs: list[Any] = [test.output for test in problem.tests]
     wrapped = problem.comparison == "apps" and all(
-        isinstance(test.output, list) and len(test.output) == 1 for test in problem.tests
+        type(output) is list and len(output) == 1 for output in outputs
     )
-    for test in problem.tests:
-        output = test.output[0] if wrapped else test.output
-        if (text := _assert_of(problem, signature, test, output)) is not None:
+    for test, output in zip(problem.tests, outputs, strict=True):
+        expected = output[0] if wrapped else output
+        if (text := _assert_of(problem, signature, test, expected)) is not None:
             yield text
 
 

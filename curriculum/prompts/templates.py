@@ -154,5 +154,6 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"comment": _comment, "docstring": _docstring}
+    environment.filters["comment"] = _comment  # pyright: ignore[reportUnknownMemberType]
+    environment.filters["docstring"] = _docstring  # pyright: ignore[reportUnknownMemberType]
     return environment
