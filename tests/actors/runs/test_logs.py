@@ -140,7 +140,7 @@ def test_the_logprob_alarm_of_a_real_learner_reaches_console_and_file(
 
     with collect_logs(tmp_path / "log.txt"):
         asyncio.run(update())
-    [alarm] = [line for line in console.lines if "nats from the trainer's" in line]
+    [alarm] = [line for line in console.lines if "learner.logprob_diff_limit" in line]
     assert alarm.startswith("learner-0: update 0: ")
     assert f"WARNING {alarm}" in (tmp_path / "log.txt").read_text()
 
