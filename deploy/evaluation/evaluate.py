@@ -209,7 +209,7 @@ def _settings(
         dtype=config.rollout.dtype if generates else None,
         prompt=sections["prompt"] if generates else None,
         answer=sections["answer"] if generates else None,
-        limits=sections["sandbox"]["limits"],
+        sandbox={key: sections["sandbox"][key] for key in ("limits", "packages", "image")},
     )
 
 

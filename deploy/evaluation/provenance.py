@@ -80,7 +80,7 @@ class Provenance:
                 "without_room": self.prompts_without_room,
             },
             "answer": self.settings.answer,
-            "limits": self.settings.limits,
+            "sandbox": self.settings.sandbox,
             "dtype": sorted({row["dtype"] for row in rows if row["dtype"]}),
             "processor": sorted({row["processor"] for row in rows}),
             "versions": versions or package_versions(),

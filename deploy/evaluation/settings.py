@@ -46,8 +46,8 @@ class EvaluationSettings(BaseModel):
     """The section `prompt` of the configuration."""
     answer: dict[str, Any] | None
     """The section `answer`."""
-    limits: dict[str, Any]
-    """The sandbox's limits of one program."""
+    sandbox: dict[str, Any]
+    """The keys of the section `sandbox` that decide verdicts: `limits`, `packages`, `image`."""
 
     def write(self, path: Path) -> None:
         """Write them as JSON."""

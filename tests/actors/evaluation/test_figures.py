@@ -6,7 +6,7 @@ import pytest
 
 from actors.evaluation.figures import ProblemCounts, suite_figures
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
-from sandbox import Outcome
+from sandbox import Outcome, Verdict
 
 
 def counts(problem: str, tier: str, samples: int, passed: int, judged: int) -> ProblemCounts:
@@ -14,7 +14,8 @@ def counts(problem: str, tier: str, samples: int, passed: int, judged: int) -> P
 
 
 def verdict(number: int, outcome: Outcome, error: str | None = None) -> SampleVerdict:
-    return SampleVerdict(SampleKey("s", "p", number), outcome, error)
+    judged = Verdict("", outcome, tests=(), error=error)
+    return SampleVerdict.of(SampleKey("s", "p", number), judged)
 
 
 def test_an_infrastructure_error_counts_among_all_samples_and_not_among_the_judged() -> None:

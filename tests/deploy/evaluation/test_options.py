@@ -111,7 +111,7 @@ def settings(**fields: object) -> EvaluationSettings:
         "dtype": "auto",
         "prompt": {"style": "chat"},
         "answer": None,
-        "limits": {"wall_seconds": 10.0},
+        "sandbox": {"limits": {"wall_seconds": 10.0}},
     }
     return EvaluationSettings.model_validate(given | fields)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from actors.evaluation.figures import ProblemCounts, suite_figures
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from deploy.report.evaluation_table import print_evaluation
-from sandbox import Outcome
+from sandbox import Outcome, Verdict
 
 
 def result(outcomes: list[Outcome], error: str | None = None) -> dict[str, Any]:
@@ -36,7 +36,10 @@ def result(outcomes: list[Outcome], error: str | None = None) -> dict[str, Any]:
         GeneratedSample(key, "", "", "text", None, "length" if n == 0 else "stop", 1, 1)
         for n, key in enumerate(keys)
     ]
-    verdicts = [SampleVerdict(k, o, error) for k, o in zip(keys, outcomes, strict=True)]
+    verdicts = [
+        SampleVerdict.of(key, Verdict("", outcome, tests=(), error=error))
+        for key, outcome in zip(keys, outcomes, strict=True)
+    ]
     figures = suite_figures(rows, samples, verdicts, [1, 2])
     return {
         "model": "qwen",
