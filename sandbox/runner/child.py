@@ -61,7 +61,7 @@ def run(
         sys.argv[1:] = map(memory_file, job.get("files", {}).items())
         gc.freeze()
         tests = StdinTests(program.code, depth, fork, seal)
-        limits = job["cpu_seconds"], job["test_seconds"], job["output_bytes"]
+        limits = job["cpu_seconds"], job.get("test_seconds"), job["output_bytes"]
         tests.run(job["inputs"], *limits, program.emit_error, program.emit_output)
     emit("z", 0, "null")
 

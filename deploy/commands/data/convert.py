@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from curriculum.datasets.registry import Skipped
+from curriculum.datasets.registry import FORMATS, Skipped
 from curriculum.files import require_folder_of
 from deploy.commands.data.source import (
     Notes,
@@ -16,9 +16,13 @@ from deploy.commands.data.source import (
 )
 from deploy.progress import StageProgress
 
+FORMAT_LINES = "\n".join(f"  {known.name}: {known.description}" for known in FORMATS.values())
 app = App(
     name="convert",
-    help_epilogue="""\
+    help_epilogue=f"""\
+Formats:
+{FORMAT_LINES}
+
 Examples:
   stepcoder data convert mbpp.jsonl -o problems.jsonl --skip-bad
   stepcoder data convert mine.json -o problems.jsonl --map question=prompt.text tests=checks
