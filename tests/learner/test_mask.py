@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner.mask import cut_away_mask, execution_mask
+from tests.learner import answer_cases
+from tests.learner.answer_cases import ANSWERS
 from tests.learner.mask_cases import CASES, Case, parse
 
 
@@ -13,6 +15,14 @@ def test_the_mask_is_as_marked_by_hand(name: str) -> None:
     case = parse(CASES[name])
     mask = execution_mask(case.token_lengths, case.completion_start, case.statements, case.source)
     assert list(zip(case.tokens, mask, strict=True)) == list(
+        zip(case.tokens, case.expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_mask_of_a_whole_answer_is_as_marked_by_hand(name: str) -> None:
+    case = answer_cases.parse(name, ANSWERS[name])
+    assert list(zip(case.tokens, case.mask, strict=True)) == list(
         zip(case.tokens, case.expected, strict=True)
     )
 
