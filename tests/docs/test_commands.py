@@ -74,6 +74,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.mkdir(parents=True)
     (run / "result.json").write_text(json.dumps(RESULT))
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
+    (folder / "completion.txt").write_text("```python\ndef two_max(a, b):\n    return a\n```\n")
     (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')
     return folder
 
