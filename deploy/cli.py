@@ -55,6 +55,7 @@ _COMMANDS = {
     "train": "Train a policy: warm start, RL, evaluation.",
     "sft": "Fine-tune a policy on the solutions of a data set.",
     "eval": "Evaluate a model on suites of problems: pass@k with intervals.",
+    "export": "Write the policy of a checkpoint as a model folder.",
     "config": "Print the resolved configuration, or explain a key.",
     "result": "Print the result table of a finished run.",
     "data": "Convert, count, show, make and verify data sets.",

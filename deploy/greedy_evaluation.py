@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from curriculum.answer.assemble import assemble
 from curriculum.problem import Problem
@@ -38,6 +38,9 @@ def greedy_pass_rate(
     """
     tokenizer: Any = load_tokenizer(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+    # Published settings may penalise repetitions, also of a greedy completion.
+    ends = model.generation_config.eos_token_id
+    model.generation_config = GenerationConfig(eos_token_id=ends or tokenizer.eos_token_id)
     table = token_bytes(tokenizer)
     encoder = PromptEncoder(tokenizer, table, config.prompt, config.answer)
     context_len = model.config.max_position_embeddings

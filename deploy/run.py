@@ -24,8 +24,8 @@ from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from curriculum.problem import Problem
 from curriculum.schedule.make import make_schedule
+from deploy.checks.prompts import PromptFit
 from deploy.config import RunConfig
-from deploy.prompt_fit import PromptFit
 from deploy.versions import git_commit, package_versions
 from learner.models.published import leading_ids, load_tokenizer
 from learner.models.source import ModelSource

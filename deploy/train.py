@@ -20,10 +20,10 @@ from actors.training.warm_start import warm_start
 from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.files import write_atomic
 from curriculum.synthetic.corpus import noisy_corpus
+from deploy.checks.folder import check_folder, recorded_result
+from deploy.checks.model import check_model
+from deploy.checks.prompts import fit_prompts
 from deploy.config import RunConfig
-from deploy.model_check import check_model
-from deploy.preflight import check_folder, recorded_result
-from deploy.prompt_fit import fit_prompts
 from deploy.run import Run
 from learner.models.source import ModelSource
 

@@ -32,6 +32,7 @@ from learner.update_metrics import UpdateMetrics
 from learner.zero import checkpoint
 from learner.zero.distributed import max_over_ranks, sum_over_ranks
 from learner.zero.engine import NonFiniteGradientError
+from learner.zero.export import write_description
 
 logger = logging.getLogger(__name__)
 
@@ -339,7 +340,11 @@ class PPOLearner(ActorCritic):
         return metrics.add_step(losses, norms, scales.policy_tokens if policy_learns else 0)
 
     def save_checkpoint(self, folder: Path) -> None:
-        """Write the engines, every rank's random state and the update counter into `folder`."""
+        """Write the engines, every rank's random state, the update counter, and what describes the
+        policy (`learner.zero.consolidated`) into `folder`.
+        """
+        if self._rank == 0:
+            write_description(Path(folder) / checkpoint.DESCRIPTION, self._model, self._tokenizer)
         state = {"updates": self.updates}
         checkpoint.save(Path(folder), self._engines(), self._config, state)
 

@@ -1,5 +1,6 @@
 """Supervised fine-tuning (SFT) on (prompt, solution) pairs: the policy that RL starts from."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,10 @@ from learner.zero.distributed import device, ensure_distributed, sum_over_ranks,
 from learner.zero.engine import Engine, NonFiniteGradientError
 from learner.zero.export import save_policy
 
+logger = logging.getLogger(__name__)
+
+_NAMED = 10
+"""Pairs that are named in the log."""
 _REPORT_EVERY = 20
 """Steps between progress reports; losses are averaged over as many."""
 
@@ -49,6 +54,7 @@ def sft(
     out_dir: Path,
     on_progress: Callable[[dict[str, float]], None],
     heldout: Sequence[tuple[str, str]] = (),
+    names: Sequence[str] = (),
 ) -> dict[str, float]:
     """Train a policy on (prompt, solution) pairs and write it with its tokenizer, atomically.
 
@@ -64,6 +70,7 @@ def sft(
             tokens_per_second, and heldout_loss where it was measured.
         heldout: pairs on which the loss is measured, every `config.eval_every` steps and at the
             end; never learned from.
+        names: of the pairs, for the log; their numbers if not given.
 
     Returns:
         loss (mean per learned token over the last 20 steps, nats), heldout_loss if there are
@@ -78,7 +85,7 @@ def sft(
     rank, world_size = ensure_distributed()
     policy, tokenizer = _starting_point(pairs, config, model_config)
     longest = policy.model.config.max_position_embeddings
-    examples = _fitting(pairs, tokenizer, longest)
+    examples = _fitting(pairs, tokenizer, longest, names)
     heldout_examples = _fitting(heldout, tokenizer, longest) if heldout else []
     parameters = sum(p.numel() for p in policy.parameters())
     engine = Engine(policy, config.optimizer, config.zero, torch_dtype(config.dtype))
@@ -147,9 +154,21 @@ def encode_pairs(
 
 
 def _fitting(
-    pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase, longest: int
+    pairs: Sequence[tuple[str, str]],
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+    names: Sequence[str] = (),
 ) -> list[Example]:
-    examples = [e for e in encode_pairs(pairs, tokenizer) if len(e.token_ids) <= longest]
+    """The pairs of at most `longest` tokens; the others are named in the log."""
+    encoded = encode_pairs(pairs, tokenizer)
+    examples = [e for e in encoded if len(e.token_ids) <= longest]
+    if too_long := [i for i, e in enumerate(encoded) if len(e.token_ids) > longest]:
+        shown = [names[i] if names else f"pair {i}" for i in too_long[:_NAMED]]
+        more = f" and {len(too_long) - _NAMED} more" if len(too_long) > _NAMED else ""
+        logger.warning(
+            "left out %d of %d pairs of more than %d tokens: %s%s",
+            len(too_long), len(pairs), longest, ", ".join(shown), more,
+        )  # fmt: skip
     if not examples:
         raise LearnerError(
             f"none of the {len(pairs)} pairs fits into {longest} tokens: raise "

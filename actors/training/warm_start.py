@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 Pair = tuple[str, str]
 """A question and its solution."""
 
+_WITHOUT_EFFECT = {"eval_every", "token_budget", "gradient_checkpointing", "logprob_chunk"}
+"""Settings that change no learned weight beyond rounding."""
 _STEP_TIMEOUT_S = 900.0
 """Longest wait for the next step of a warm start, or for its first [seconds]."""
 _LOG_EVERY_S = 10.0
@@ -122,9 +124,12 @@ def _row(reference: Any) -> dict[str, Any]:
 
 
 def corpus_digest(pairs: Sequence[Pair], model: ModelConfig, sft: SFTConfig) -> str:
-    """Sixteen hex digits that name a warm start by everything it depends on."""
+    """Sixteen hex digits that name a warm start by everything it depends on: not by settings of
+    measurement, speed and memory.
+    """
     digest = hashlib.sha256()
-    for part in (model.model_dump(mode="json"), sft.model_dump(mode="json"), list(pairs)):
+    settings = sft.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    for part in (model.model_dump(mode="json"), settings, list(pairs)):
         digest.update(json.dumps(part, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 

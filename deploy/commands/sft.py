@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,12 +18,15 @@ from actors.training.console import clock
 from curriculum.config import PromptConfig
 from curriculum.datasets.registry import Skipped
 from curriculum.problem import Problem
+from curriculum.prompts.fit import named
 from curriculum.prompts.render import PromptRenderer
 from curriculum.subtask import FULL_TASK, cut
 from deploy.commands.configuration import Configuration, takes_configuration
 from deploy.commands.data.source import FormatOption, Selection, SkipBad, SourcePath, report_skipped
+from deploy.commands.overwriting import check_target
 from deploy.errors import ConfigError
 from deploy.logs import log_to_stdout
+from deploy.threads import use_free_cores
 from learner.errors import LearnerError, NonFiniteError
 
 logger = logging.getLogger(__name__)
@@ -50,7 +54,12 @@ def sft(
     /,
     *,
     out: Annotated[Path, Parameter(("--out", "-o"), help="Model folder to write.")],
-    model: Annotated[Path | None, Parameter(help="Hugging Face folder to start from.")] = None,
+    model: Annotated[
+        str | None, Parameter(help="Hugging Face folder, or name on the hub, to start from.")
+    ] = None,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace the model folder without asking.", negative=())
+    ] = False,
     format: FormatOption = None,
     skip_bad: SkipBad = False,
     heldout: Annotated[float, Parameter(help="Share of the problems not learned from.")] = 0.05,
@@ -63,7 +72,7 @@ def sft(
     """
     log_to_stdout()
     if model:
-        overrides = {"model.path": json.dumps(str(model)), **configuration.overrides}
+        overrides = {"model.path": json.dumps(model), **configuration.overrides}
         configuration = replace(configuration, overrides=overrides)
     config = configuration.load()
     if config.prompt.style == "chat":
@@ -71,19 +80,19 @@ def sft(
             "sft learns to continue prompts of style base; leave prompt.style out, or train a chat "
             "model without a warm start"
         )
-    if out.exists() and not (out / "config.json").is_file():
-        raise ConfigError(f"--out {out}: exists and is no model folder; name another")
-    above = next(folder for folder in out.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise ConfigError(f"--out {out}: {above} is a file, not a folder; name another")
+    if os.environ.get("RANK", "0") == "0":
+        check_target(out, overwrite)
     skipped = Skipped()
     problems = list(Selection(format=format, skip_bad=skip_bad).read(source, skipped))
     report_skipped(skipped)
-    if without := sum(not problem.solution for problem in problems):
-        logger.warning("left out %d problems without a solution to learn", without)
+    if without := [problem.id for problem in problems if not problem.solution]:
+        names = named(without)
+        logger.warning("left out %d problems without a solution to learn: %s", len(without), names)
         problems = [problem for problem in problems if problem.solution]
     train, held_out = split(problems, heldout, config.sft.seed, source)
     logger.info("sft: %d problems to learn from, %d held out -> %s", len(train), len(held_out), out)
+    threads = use_free_cores()
+    logger.info("sft: %d thread(s)", threads)
     from learner.sft import sft
 
     try:
@@ -94,6 +103,7 @@ def sft(
             out,
             log_step,
             heldout=pairs(held_out, config.prompt),
+            names=[problem.id for problem in train],
         )
     except NonFiniteError as error:
         raise RunFailed(f"sft: {error}") from error

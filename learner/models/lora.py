@@ -1,7 +1,8 @@
 """Low-rank adapters through `peft` (LoRA, Hu et al., 2021)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def add_adapters(backbone: nn.Module, config: LoRAConfig, seed: int) -> None:
     Raises:
         ModelError: a named target is no linear layer of the model.
     """
-    from peft import LoraConfig, inject_adapter_in_model
+    from peft import inject_adapter_in_model
 
     layers = {name for name, layer in backbone.named_modules() if isinstance(layer, nn.Linear)}
     linear = {name.rpartition(".")[2] for name in layers}
@@ -33,17 +34,53 @@ def add_adapters(backbone: nn.Module, config: LoRAConfig, seed: int) -> None:
                 f"lora.targets: {target!r} is no linear layer of the model; "
                 f"it has {', '.join(sorted(linear))}"
             )
-    settings: Any = LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        lora_dropout=0.0,
-        bias="none",
-        target_modules=list(config.targets or sorted(linear)),
-    )
+    settings = _peft_config(config, sorted(linear))
     backbone.requires_grad_(False)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         inject_adapter_in_model(settings, backbone, ADAPTER)
+
+
+def _peft_config(config: LoRAConfig, all_targets: Sequence[str], **others: Any) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=list(config.targets or all_targets),
+        **others,
+    )
+
+
+def save_adapters(folder: Path, model: nn.Module, config: LoRAConfig, base: str | None) -> None:
+    """Write the adapters alone, as `peft` reads them.
+
+    Args:
+        folder: created if missing.
+        model: a causal language model whose backbone has adapters.
+        config: of the adapters.
+        base: folder or hub name of the model that they belong to, for `peft` to load it.
+    """
+    from safetensors.torch import save_file
+
+    layers = adapted_layers(model)
+    targets = sorted({name.rpartition(".")[2] for name in layers})
+    settings = _peft_config(config, targets, base_model_name_or_path=base, task_type="CAUSAL_LM")
+    settings.inference_mode = True
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.save_pretrained(str(folder))
+    factors = {
+        f"base_model.model.{name}.{factor}.weight": getattr(layer, factor)[ADAPTER].weight
+        for name, layer in layers.items()
+        for factor in ("lora_A", "lora_B")
+    }
+    save_file(
+        {name: weight.detach().contiguous() for name, weight in factors.items()},
+        folder / "adapter_model.safetensors",
+        {"format": "pt"},
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 learner.json         ranks, ZeRO stage, shapes, configuration with its digest, learner's state
 policy/, critic/     DeepSpeed's folders: weights and optimizer state of every rank
+model/               configuration and tokenizer of the policy
 random-<rank>.pt     random states of a rank's process: torch, CUDA, Python, numpy
 """
 
@@ -20,7 +21,8 @@ from learner.errors import CheckpointError
 from learner.zero.distributed import barrier
 from learner.zero.engine import Engine
 
-_MANIFEST = "learner.json"
+MANIFEST = "learner.json"
+DESCRIPTION = "model"
 
 
 def save(
@@ -50,7 +52,7 @@ def save(
             "state": state,
             "shapes": _shapes(engines),
         }
-        (folder / _MANIFEST).write_text(json.dumps(manifest) + "\n")
+        (folder / MANIFEST).write_text(json.dumps(manifest) + "\n")
     barrier()
 
 
@@ -62,7 +64,7 @@ def load(folder: Path, engines: dict[str, Engine], config: LearnerConfig) -> dic
             number of ranks, ZeRO stage, architecture or configuration.
     """
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
         recorded = {key: manifest[key] for key in ("config", "config_digest", "state", "shapes")}
     except (OSError, json.JSONDecodeError, KeyError) as error:
         raise CheckpointError(
@@ -126,7 +128,7 @@ def _check_config(folder: Path, manifest: dict[str, Any], own: dict[str, Any]) -
     recorded = manifest["config"]
     if config_digest(recorded) != manifest["config_digest"]:
         raise CheckpointError(
-            f"{folder / _MANIFEST}: the configuration does not match its digest: the file was "
+            f"{folder / MANIFEST}: the configuration does not match its digest: the file was "
             "changed; continue from an earlier checkpoint"
         )
     names = sorted((recorded.keys() | own.keys()) - FREE_SETTINGS)

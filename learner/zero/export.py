@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from learner.models.lora import ADAPTER, adapted_layers
@@ -104,6 +104,17 @@ def save_policy(
             pass
 
 
+def write_description(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Write everything of a model but its weights."""
+    model.config.save_pretrained(folder)
+    settings: Any = model.generation_config
+    # As it was published: its own `save_pretrained` refuses settings that contradict each other.
+    settings.to_json_file(folder / "generation_config.json", use_diff=True)
+    tokenizer.save_pretrained(folder)
+
+
 def write_pretrained(
     folder: Path,
     model: PreTrainedModel,
@@ -121,8 +132,13 @@ def write_pretrained(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         fresh, old = Path(temporary) / "fresh", Path(temporary) / "old"
-        model.save_pretrained(fresh, state_dict=weights)
-        tokenizer.save_pretrained(fresh)
+        settings: Any = model.generation_config
+        model.generation_config = GenerationConfig()
+        try:
+            model.save_pretrained(fresh, state_dict=weights)
+        finally:
+            model.generation_config = settings
+        write_description(fresh, model, tokenizer)
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from actors.runs.folder import RunFolder
+from deploy.checks.folder import check_folder, recorded_result
 from deploy.cli import INTERRUPTED, main
 from deploy.config import load_config
 from deploy.config.keys import all_keys
 from deploy.errors import ConfigError
-from deploy.preflight import check_folder, recorded_result
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -94,10 +94,14 @@ def test_training_continues_from_a_given_model(
 
 
 @pytest.mark.integration
-def test_pairs_too_long_for_the_model_are_counted(tmp_path: Path) -> None:
+def test_pairs_too_long_for_the_model_are_counted_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pairs = [*CORPUS[:20], ("# long\n", "x = 1\n" * 200)]
-    result = sft(pairs, quick(steps=1), SHAPE, tmp_path / "m", lambda _: None)
+    names = [f"problem-{number}" for number in range(21)]
+    result = sft(pairs, quick(steps=1), SHAPE, tmp_path / "m", lambda _: None, names=names)
     assert (result["pairs"], result["skipped_too_long"]) == (20, 1)
+    assert "left out 1 of 21 pairs of more than 512 tokens: problem-20" in caplog.text
     with pytest.raises(LearnerError, match="none of the 1 pairs fits into 512 tokens"):
         sft(pairs[-1:], quick(steps=1), SHAPE, tmp_path / "n", lambda _: None)
     assert not (tmp_path / "n").exists()

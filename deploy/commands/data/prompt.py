@@ -146,7 +146,7 @@ def view(
             )
         text, given, tokens = rendered.text + rendered.prefix, rendered.prefix, None
     else:
-        from deploy.prompt_fit import load_encoder
+        from deploy.checks.prompts import load_encoder
 
         encoded, text = load_encoder(config, folder).encode_with_text(subtask)
         given, tokens = encoded.prefix, len(encoded.ids)

@@ -45,7 +45,7 @@ def test_sft_writes_a_model_folder_that_training_accepts(
     result = json.loads(printed[-1])
     assert (result["pairs"], result["steps"]) == (18, 2)
     assert result["heldout_loss"] > 0
-    from deploy.model_check import check_model
+    from deploy.checks.model import check_model
 
     check_model(load_config(None, ["--model.path", str(out)]))
     again = tmp_path / "more"
@@ -110,12 +110,14 @@ def test_a_heldout_share_outside_0_to_1_is_refused(
 
 @pytest.mark.integration
 def test_wrong_arguments_of_sft_end_in_one_message(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "monday.txt").touch()
     missing = str(tmp_path / "nowhere")
     for arguments, message in (
         (["-o", str(tmp_path / "notes")], "exists and is no model folder"),
+        (["-o", str(tiny_model)], "holds a model; replace it with --overwrite"),
         (["-o", str(tmp_path / "x"), "--model", missing], "no such folder"),
         (["-o", str(tmp_path / "x"), "--sft.stepz", "3"], "did you mean sft.steps?"),
         (

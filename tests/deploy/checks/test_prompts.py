@@ -13,8 +13,8 @@ from curriculum.errors import UnusableData
 from curriculum.problem import Problem
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.synthetic.problems import synthetic_problems
+from deploy.checks.prompts import PromptFit, fit_prompts
 from deploy.config import RunConfig
-from deploy.prompt_fit import PromptFit, fit_prompts
 
 LONG = "# " + "each: flip negative; " * 60
 

@@ -17,9 +17,9 @@ from transformers import (
     T5Config,
 )
 
+from deploy.checks.model import check_model
 from deploy.config import load_config
 from deploy.errors import ConfigError
-from deploy.model_check import check_model
 
 SMALL = {
     "vocab_size": 700,

@@ -1,0 +1,1 @@
+"""What is checked before a run: its folder, its model and its prompts."""
