@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 Rule = Literal[
     "reasoning",
@@ -35,8 +35,7 @@ Rule = Literal[
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """A part of a completion that is not in its program."""
 
     begin: int

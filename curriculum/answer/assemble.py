@@ -1,7 +1,8 @@
 """The program in an answer: which stretch of a completion is run, and why the rest is not."""
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from curriculum.answer.candidate import MAIN, PART, Candidate, CodeReader
 from curriculum.answer.markdown.fences import Piece, read_pieces
@@ -170,7 +171,8 @@ class _Answer:
             if span.end > max(span.begin, candidate.floor)
         ]
         cuts = self._cuts(begin, end, inner, view.removed(first, stop) if stop > first else [])
-        offsets = self._byte_offsets([begin, end, *(at for cut in cuts for at in cut[:2])])
+        places = itertools.chain((begin, end), (at for cut in cuts for at in cut[:2]))
+        offsets = self._byte_offsets(places)
         return Program(
             source=before + view.code[first:stop],
             completion_start=len(before.encode()),
@@ -198,10 +200,10 @@ class _Answer:
             cuts += [tile] if apart else inner_parts(tile, inner, outside)
         return merged(cuts)
 
-    def _byte_offsets(self, offsets: list[int]) -> dict[int, int]:
-        """The byte offset in the completion of each offset in the text."""
+    def _byte_offsets(self, offsets: Iterable[int]) -> Mapping[int, int] | Sequence[int]:
+        """The byte offset in the completion, by offset in the text."""
         if self._text.isascii():
-            return {offset: offset - self._floor for offset in offsets}
+            return range(-self._floor, len(self._text) - self._floor + 1)
         found: dict[int, int] = {}
         at, length = self._floor, 0
         for offset in sorted(set(offsets)):

@@ -87,7 +87,7 @@ def find_fences(text: str, begin: int, end: int) -> list[Fence]:
 
 
 def _fence(found: re.Match[str]) -> Fence:
-    lead, mark, rest = found["lead"], found["mark"], found["rest"]
+    _, lead, _, mark, rest = found.groups()
     begin, more = found.start("mark"), []
     if rest:
         more = [*_RUN.finditer(rest)]
@@ -166,7 +166,7 @@ class _Reader:
         return [piece for piece in found if piece.begin < piece.end or piece.kind == "block"]
 
     def _block(self, fence: Fence, content: int) -> Piece:
-        word = fence_word(fence.rest) if content == fence.line_end else ""
+        word = fence_word(fence.rest) if fence.rest and content == fence.line_end else ""
         return Piece("block", content, self._end, word, ">" in fence.lead and fence.at_start)
 
     def _in_string(self, begin: int, fence: Fence, following: int) -> bool:
@@ -191,6 +191,8 @@ class _Reader:
     def _opened(self, fence: Fence) -> int | None:
         """Where the block's text begins if the fence opens one."""
         if fence.at_start and fence.alone:
+            if not fence.rest:
+                return fence.line_end
             code = _CODE_ON_LINE.match(self._text, fence.end, fence.line_end)
             return code.end() if code else fence.line_end
         word = fence_word(fence.rest)
@@ -202,6 +204,8 @@ class _Reader:
         if fence.mark[0] != opener.mark[0] or len(fence.mark) < len(opener.mark):
             return None
         if fence.at_start:
+            if not fence.lead:
+                return fence.line
             if fence.lead.strip(" \t>"):
                 return None
             deeper = _width(fence.lead) > _width(opener.lead if opener.at_start else "") + 3

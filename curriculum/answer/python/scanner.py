@@ -14,6 +14,11 @@ OUTER = rf"[(\[{{](?:{_PLAIN}++|{_STRING}|{_INNER})*+[)\]}}]"
 LINE_END = r"(?:\r\n|\r|\n|\Z)"
 SIMPLE = re.compile(rf"(?:{_PLAIN}++|{_STRING}|{OUTER})*+(?:#[^\r\n]*+)?{LINE_END}")
 """A logical line on one physical line, brackets nested at most twice: nearly every line."""
+OPEN_STRING = re.compile(
+    rf"(?:{_PLAIN}++|{_STRING}|{OUTER})*+(?<![fFrRtT])"
+    rf"(?:'(?!'')[^'\\\r\n]*+|\"(?!\"\")[^\"\\\r\n]*+){LINE_END}"
+)
+"""The same, but for a string on its line that is never closed."""
 SIMPLE_BODY = re.compile(
     rf"(?:[ \t]++(?:{_PLAIN}++|{_STRING}|{OUTER})*+(?:#[^\r\n]*+)?(?:\r\n|\r|\n)"
     r"|[ \t\f]*(?:\r\n|\r|\n))*+"

@@ -9,7 +9,14 @@ import re
 from dataclasses import dataclass
 
 from curriculum.answer.python.prose import is_prose
-from curriculum.answer.python.scanner import LINE_END, OUTER, SIMPLE, SIMPLE_BODY, logical_line
+from curriculum.answer.python.scanner import (
+    LINE_END,
+    OPEN_STRING,
+    OUTER,
+    SIMPLE,
+    SIMPLE_BODY,
+    logical_line,
+)
 
 _SPACE = re.compile(r"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*+(?:[ \t\f]*(?:#[^\r\n]*)?\Z)?")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -153,6 +160,9 @@ class _Splitter:
         simple = SIMPLE.match(self._text, at)
         if simple is not None and simple.end() > at:
             return simple.end(), True
+        unended = OPEN_STRING.match(self._text, at)
+        if unended is not None:
+            return unended.end(), False
         line = logical_line(self._text, at, len(self._text))
         self.open_string = line.open_string
         return line.end, line.closed
