@@ -9,6 +9,10 @@ class SetupError(SandboxError):
     """The sandbox cannot be set up on this machine; the message says what to do about it."""
 
 
+class PackagesError(SetupError):
+    """A package of `sandbox.packages` cannot be had; no other kind of isolation would mend that."""
+
+
 class RunnerLost(SandboxError):
     """The runner died, stopped answering or broke the protocol; not the program's fault."""
 

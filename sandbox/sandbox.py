@@ -175,13 +175,17 @@ class Sandbox:
         reply = self._exchange(warm, encode_job(job, inputs), limits, self.config.coverage)
         run = judge(reply, job, cases, limits.cpu_seconds)
         # The program has ended. The checker runs elsewhere, and sees of it only what it printed.
+        late = False
         for index, printed in run.unchecked.items():
+            if late:  # it would be late on every test, which takes its whole time limit each
+                run.tests[index] = TestResult(TestOutcome.checker_failed, "the checker hangs")
+                continue
             case = cases[index]
             assert job.checker is not None
             assert isinstance(case, Test)
             body, checkers = encode_check(job.checker, case, printed), self._warm.for_checkers()
             answer = self._exchange(checkers, body, self.config.limits, coverage=False)
-            run.tests[index] = checked(answer, printed)
+            run.tests[index], late = checked(answer, printed), answer.exit.timed_out
         return run, reply
 
     def _exchange(self, warm: WarmRunner, body: bytes, limits: Limits, coverage: bool) -> Reply:

@@ -28,6 +28,8 @@ class Cause(StrEnum):
     """Some runs pass and some do not."""
     no_solution = "no_solution"
     """The data set publishes none, so there is nothing to run."""
+    checker_failed = "checker_failed"
+    """The problem's own checker raised, hangs or says neither yes nor no."""
     infra_error = "infra_error"
     """The sandbox failed, which says nothing about the problem; it is examined again next time."""
 
@@ -93,8 +95,8 @@ def _run_repeatedly(problem: Problem, slot: Slot, runs: int) -> Finding:
     while passes + failures < runs and failures < 2:
         verdict = slot.run(job)
         if verdict.outcome is Outcome.infra_error:
-            detail = verdict.error or ""
-            return Finding(problem, Cause.infra_error, detail, passes + failures + 1)
+            cause = Cause.checker_failed if verdict.checker_failed else Cause.infra_error
+            return Finding(problem, cause, verdict.error or "", passes + failures + 1)
         if verdict.outcome is Outcome.passed:
             passes += 1
         else:

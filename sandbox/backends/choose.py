@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sandbox.backends.base import Backend
 from sandbox.backends.process import ProcessBackend
 from sandbox.config import SandboxConfig
-from sandbox.errors import SetupError
+from sandbox.errors import PackagesError, SetupError
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ def choose_backend(config: SandboxConfig) -> Choice:
     logs a warning.
 
     Raises:
-        SetupError: `config.backend` is "docker" and Docker cannot be used.
+        SetupError: `config.backend` is "docker" and Docker cannot be used, or a package of
+            `config.packages` cannot be had.
     """
     key = config.model_dump_json()
     if key not in _choices:
@@ -49,6 +50,8 @@ def _choose(config: SandboxConfig) -> Choice:
             from sandbox.backends.docker import DockerBackend
 
             return Choice(DockerBackend(config), "a Docker engine answers and has the image")
+        except PackagesError:
+            raise
         except (SetupError, ImportError) as error:
             if config.backend == "docker":
                 if isinstance(error, SetupError):

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sandbox.errors import SetupError
+from sandbox.errors import PackagesError
 
 PIP_SECONDS = 600
 DESCRIBE = (
@@ -35,7 +35,7 @@ def find_modules(
     """The top-level modules of the packages, by the interpreter whose `run` is given arguments.
 
     Raises:
-        SetupError: a package is missing; `remedy` says where to put it.
+        PackagesError: a package is missing; `remedy` says where to put it.
     """
     if not requirements:
         return frozenset()
@@ -43,10 +43,10 @@ def find_modules(
     try:
         found: dict[str, list[str] | None] = json.loads(run(["-c", FIND, *names]))
     except ValueError as error:
-        raise SetupError(f"the packages could not be looked up: {error}") from error
+        raise PackagesError(f"the packages could not be looked up: {error}") from error
     missing = [name for name in names if found.get(name) is None]
     if missing:
-        raise SetupError(f"sandbox.packages: {', '.join(missing)}: {remedy}")
+        raise PackagesError(f"sandbox.packages: {', '.join(missing)}: {remedy}")
     return frozenset(module for modules in found.values() for module in modules or ())
 
 
@@ -62,7 +62,7 @@ def download(
         machine: the processor, `x86_64` or `aarch64`.
 
     Raises:
-        SetupError: pip is missing, a package has no wheel, or no index can be reached.
+        PackagesError: pip is missing, a package has no wheel, or no index can be reached.
     """
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS]
     platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
@@ -81,7 +81,7 @@ def download(
     if ended.returncode:
         errors = [line for line in ended.stderr.splitlines() if line.startswith("ERROR: ")]
         reason = errors[0].removeprefix("ERROR: ") if errors else ended.stderr.strip()[-300:]
-        raise SetupError(
+        raise PackagesError(
             f"sandbox.packages: {reason}: each must be a package with a wheel for Python {python} "
             f"on {machine}; check the name, or name an `image` of your own that has it"
         )
@@ -94,7 +94,7 @@ def _pip(*arguments: str) -> "subprocess.CompletedProcess[str]":
             command, capture_output=True, text=True, timeout=PIP_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise SetupError(
+        raise PackagesError(
             f"the packages of sandbox.packages did not come within {PIP_SECONDS} s: is the package "
             "index reachable?"
         ) from error

@@ -116,9 +116,11 @@ def test_a_checker_that_hangs_gives_no_verdict():
     limits = Limits(wall_seconds=0.5)
     with open_sandbox("process", limits=limits) as sandbox:
         checker = Checker(source="while True: pass")
-        job = Job(id="c", source="print(1)", fn_name=None, tests=TESTS[:1], checker=checker)
+        job = Job(id="c", source="print(1)", fn_name=None, tests=TESTS * 9, checker=checker)
         verdict = sandbox.run(job)
         assert verdict.outcome is Outcome.infra_error
+        assert set(outcomes(verdict)) == {"checker_failed"}
+        assert verdict.tests[1].message == "the checker hangs"
         assert verdict.error == "the checker failed: time limit"
         verdict = sandbox.run(job.model_copy(update={"checker": Checker(source=SUM_OF_TWO)}))
         assert verdict.outcome is Outcome.failed

@@ -156,9 +156,12 @@ def test_a_package_that_the_interpreter_lacks_is_named_at_the_start():
 
 @pytest.mark.docker
 def test_a_package_that_an_image_lacks_is_named_at_the_start():
-    config = SandboxConfig(backend="docker", image=image_name(SandboxConfig()), packages=("numpy",))
-    with pytest.raises(SetupError, match=r"sandbox.packages: numpy: not in stepcoder-sandbox"):
-        Sandbox(config)
+    for backend in ("docker", "auto"):  # `auto` does not go on without isolation for that
+        config = SandboxConfig(
+            backend=backend, image=image_name(SandboxConfig()), packages=("numpy",)
+        )
+        with pytest.raises(SetupError, match=r"sandbox.packages: numpy: not in stepcoder-sandbox"):
+            Sandbox(config)
 
 
 def test_warm_runners_of_a_slot_are_few():

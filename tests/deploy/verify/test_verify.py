@@ -21,7 +21,7 @@ from deploy.cli import main
 from deploy.verify.finding import Cause, Finding, examine
 from deploy.verify.journal import Journal
 from deploy.verify.workers import examine_all
-from sandbox import Job, Outcome, Verdict
+from sandbox import Job, Outcome, TestOutcome, TestResult, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
 DOUBLE = Test(input=[2], output=4)
@@ -77,6 +77,16 @@ def test_the_outcomes_of_all_runs_determine_the_cause(outcomes, cause, runs) -> 
     assert (finding.cause, finding.runs) == (cause, runs)
     assert slot.outcomes == []
     assert bool(finding.problem.preamble) == (cause is Cause.repaired)
+
+
+def test_a_checker_that_fails_is_a_cause_of_its_own() -> None:
+    class Checked:
+        def run(self, job: Job) -> Verdict:
+            tests = (TestResult(TestOutcome.checker_failed, "the checker failed: x"),)
+            return Verdict(job.id, Outcome.infra_error, tests, error=tests[0].message)
+
+    finding = examine(problem("p"), Checked(), runs=3)
+    assert (finding.cause, finding.detail) == (Cause.checker_failed, "the checker failed: x")
 
 
 def test_a_sandbox_that_cannot_be_opened_ends_verification() -> None:
