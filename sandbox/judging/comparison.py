@@ -105,7 +105,7 @@ def _same_in_any_order(wanted: Any, got: Any, same: Callable[[Any, Any], bool]) 
     return True
 
 
-def _order(value: Any) -> tuple[Any, ...]:
+def _order(value: Value) -> tuple[Any, ...]:
     """A sort key that puts equal values of any types side by side; sets and dicts come last."""
     if value is None:
         return (0,)

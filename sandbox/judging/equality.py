@@ -7,7 +7,7 @@ Expected values guide the comparison: of what a program claims, only what is exp
 or a dict here. Otherwise values whose hashes collide could make the comparison take for ever.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sandbox.runner.values import ClaimedDict, ClaimedSet, Value
@@ -29,11 +29,15 @@ def equal(expected: Value, returned: Value) -> bool:
         return isinstance(returned, dict) and _equal_items(expected, list(returned.items()))
     if isinstance(returned, (ClaimedSet, ClaimedDict)):
         return False
-    for kind in (list, tuple):
-        if isinstance(expected, kind):
-            same_kind = isinstance(returned, kind) and len(expected) == len(returned)
-            return same_kind and all(map(equal, expected, returned))
+    if isinstance(expected, list):
+        return isinstance(returned, list) and _equal_in_order(expected, returned)
+    if isinstance(expected, tuple):
+        return isinstance(returned, tuple) and _equal_in_order(expected, returned)
     return bool(expected == returned)
+
+
+def _equal_in_order(expected: Sequence[Any], returned: Sequence[Any]) -> bool:
+    return len(expected) == len(returned) and all(map(equal, expected, returned))
 
 
 def _equal_items(expected: dict[Any, Any], returned: list[tuple[Any, Any]]) -> bool:
@@ -61,7 +65,7 @@ def _expected_ones(expected: Iterable[Any], claimed: Iterable[Any]) -> set[Any]:
     return seen
 
 
-def frozen(value: Any, largest: int) -> Any:
+def frozen(value: Value, largest: int) -> Any:
     """A claimed value as it was when it was a member or a key: with frozen sets.
 
     Raises:
@@ -77,7 +81,7 @@ def frozen(value: Any, largest: int) -> Any:
     return value
 
 
-def _largest_set(values: Iterable[Any]) -> int:
+def _largest_set(values: Iterable[Value]) -> int:
     """The most members that a set inside hashable values has."""
     largest = 0
     for value in values:

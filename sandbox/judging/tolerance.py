@@ -149,7 +149,7 @@ def _json_key(key: Value) -> str:
 def near(expected: float, returned: Value) -> bool:
     """Whether a returned number is within the tolerance of an expected one."""
     if isinstance(returned, complex):
-        return expected == returned
+        return complex(expected) == returned
     if not isinstance(returned, (int, float, Decimal, Fraction)):
         return False
     number = _float(returned)

@@ -19,7 +19,7 @@ import sys
 from array import array
 from collections import UserString, deque
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # both are loaded where a program uses them, and never in the forked process
     from decimal import Decimal
@@ -103,7 +103,7 @@ def _as_text(text: str | bytes) -> str:
     return text.decode("utf-8", "surrogatepass") if isinstance(text, bytes) else text
 
 
-def _tagged(value: Any, tag: Callable[[Any], Any]) -> Any:
+def _tagged(value: "_Encodable", tag: Callable[[Any], Any]) -> Any:
     """The value as JSON has it, with tagged objects; `tag` replaces a type that is none of ours.
 
     What `tag` returns holds values of our types, or types that it replaces in turn.
@@ -140,14 +140,14 @@ class _Tag:
         self.content = content
 
 
-def _tag_input(value: Any) -> Any:
+def _tag_input(value: "_Encodable") -> Any:
     """For a type of an input that is none of ours."""
     if isinstance(value, (deque, range, array)):
         return list(value)
     raise TypeError(f"a value of type {type(value).__name__} cannot be sent to the sandbox")
 
 
-def _tag(value: Any) -> Any:
+def _tag(value: "_Encodable") -> Any:
     """For a type of a result that is none of ours, where types do not count."""
     scalar = _scalar(value)
     if scalar is not None:
@@ -164,7 +164,7 @@ def _tag(value: Any) -> Any:
     return _Tag("\0opaque", type(value).__name__)
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: "_Encodable") -> Any:
     """For the JSON encoder: what stands for a value that JSON lacks."""
     if isinstance(value, (set, frozenset)):
         return {"\0set": list(value)}
@@ -175,21 +175,21 @@ def _as_json(value: Any) -> Any:
     return _tagged(value, _tag) if isinstance(value, (bytes, bytearray, complex)) else value
 
 
-def _tag_exactly(value: Any) -> Any:
+def _tag_exactly(value: "_Encodable") -> Any:
     """For a type of a result that is none of ours, where types count."""
     scalar = _scalar(value)
     if scalar is not None:
         return scalar
-    kinds: tuple[Callable[[Any], Any], ...] = ()
+    kinds: list[Any] = []
     if isinstance(value, Set):
-        kinds = (set,)
+        kinds.append(set)
     elif isinstance(value, Mapping):
-        kinds = (dict,)
+        kinds.append(dict)
     elif isinstance(value, Sequence):
-        kinds = (list, tuple)
+        kinds += [list, tuple]
     for kind in kinds:
         try:
-            plain = kind(value)
+            plain: Any = kind(value)
             if value == plain:
                 return plain
         except (TypeError, ValueError):
@@ -242,10 +242,36 @@ class ClaimedDict(list[tuple[Any, Any]]):
 
 
 Plain = None | bool | int | float | complex | str | bytes | bytearray
-Value: TypeAlias = (
-    "Plain | list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any] | dict[Any, Any]"
-    " | ClaimedSet | ClaimedDict | Opaque | Decimal | Fraction"
-)
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from fractions import Fraction
+
+    Value = (
+        Plain
+        | list[Any]
+        | tuple[Any, ...]
+        | set[Any]
+        | frozenset[Any]
+        | dict[Any, Any]
+        | ClaimedSet
+        | ClaimedDict
+        | Opaque
+        | Decimal
+        | Fraction
+    )
+    _Encodable = (
+        Value
+        | deque[Any]
+        | range
+        | array[Any]
+        | memoryview
+        | Set[Any]
+        | Mapping[Any, Any]
+        | Sequence[Any]
+        | _Tag
+    )
+else:  # the two number types are loaded where a program uses them, never in the forked process
+    Value = Any
 """An expected output, or what a decoder returns; the items of containers are values as well."""
 
 

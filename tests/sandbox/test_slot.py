@@ -81,7 +81,7 @@ def test_a_runner_that_hangs_is_given_up_and_the_outcome_is_infra_error():
     with open_sandbox("process", watchdog_seconds=0.3) as slot:
         start = slot._backend.start
 
-        def start_stopped(slot, run, preload):
+        def start_stopped(slot, run, preload=()):
             runner = start(slot, run)
             assert isinstance(runner, ProcessRunner)
             os.kill(runner.process.pid, signal.SIGSTOP)
