@@ -29,4 +29,4 @@ def test_with_real_data_the_corpus_names_its_parts() -> None:
         pytest.skip("HumanEval is absent; point STEPCODER_DATA at a folder that has it")
     assert corpus.name == "HumanEval (147, as calls) and APPS samples (5)"
     assert len(corpus.jobs) == 152
-    assert sum(len(job.tests) for job in corpus.jobs) == 1088
+    assert sum(len(job.tests) for job in corpus.jobs) == 1046
