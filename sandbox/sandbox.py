@@ -4,17 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 
-from curriculum.problem import Test
+from curriculum.problem import Checker, Test
 from sandbox.backends.base import Runner
 from sandbox.backends.choose import choose_backend
 from sandbox.channel import Reply
 from sandbox.config import Limits, SandboxConfig
 from sandbox.errors import Cancelled, RunnerLost, SetupError
-from sandbox.inputs import encode_check, encode_inputs, encode_job
+from sandbox.inputs import encode_check, encode_inputs, encode_job, text_of
 from sandbox.job import Job
-from sandbox.judging.checker import checked
+from sandbox.judging.checker import judged
 from sandbox.judging.judge import JudgedRun, conclude, judge
 from sandbox.verdict import Outcome, TestOutcome, TestResult, Verdict
 from sandbox.warm_runner import WarmRunner, WarmRunners
@@ -175,18 +176,29 @@ class Sandbox:
         reply = self._exchange(warm, encode_job(job, inputs), limits, self.config.coverage)
         run = judge(reply, job, cases, limits.cpu_seconds)
         # The program has ended. The checker runs elsewhere, and sees of it only what it printed.
-        late = False
+        self._check(run, job, cases)
+        return run, reply
+
+    def _check(self, run: JudgedRun, job: Job, cases: Sequence[Test | str]) -> None:
+        """Have the job's checker judge the tests of a run that wait for it."""
+        late: TestResult | None = None
         for index, printed in run.unchecked.items():
-            if late:  # it would be late on every test, which takes its whole time limit each
-                run.tests[index] = TestResult(TestOutcome.checker_failed, "the checker hangs")
+            if late is not None:  # it may be late on every test, which takes its whole time limit
+                run.tests[index] = late
                 continue
             case = cases[index]
             assert job.checker is not None
             assert isinstance(case, Test)
-            body, checkers = encode_check(job.checker, case, printed), self._warm.for_checkers()
-            answer = self._exchange(checkers, body, self.config.limits, coverage=False)
-            run.tests[index], late = checked(answer, printed), answer.exit.timed_out
-        return run, reply
+            run_on = partial(self._run_checker, job.checker, case)
+            run.tests[index], was_late = judged(printed, text_of(case.output), run_on)
+            if was_late:
+                wrong = run.tests[index].outcome is TestOutcome.failed
+                outcome = TestOutcome.not_run if wrong else TestOutcome.checker_failed
+                late = TestResult(outcome, "the checker hangs on an earlier test")
+
+    def _run_checker(self, checker: Checker, case: Test, output: str) -> Reply:
+        body = encode_check(checker, case, output)
+        return self._exchange(self._warm.for_checkers(), body, self.config.limits, coverage=False)
 
     def _exchange(self, warm: WarmRunner, body: bytes, limits: Limits, coverage: bool) -> Reply:
         """Run one program on a warm runner, or if that is lost, once more on a fresh one."""

@@ -35,7 +35,8 @@ class TestOutcome(StrEnum):
     timeout = "timeout"
     out_of_memory = "out_of_memory"
     checker_failed = "checker_failed"
-    """The problem's checker raised, died or said neither yes nor no: no verdict on the output."""
+    """The problem's checker raised, died or said neither yes nor no, on the expected output too: no
+    verdict on the output."""
     not_run = "not_run"
 
 

@@ -112,6 +112,56 @@ def test_a_checker_that_fails_gives_no_verdict(check, name):
     assert verdict.missing_library is None
 
 
+WORDS = "import os, sys\nwords = open(sys.argv[3]).read().split()\n"
+FAILS_ON_GARBAGE = {
+    "raising": ("a, b = map(int, words)", "ValueError"),
+    "asserting": ("assert len(words) == 2", "AssertionError"),
+    "running out of memory": ("x = [0] * 10 ** (3 * len(words))", "MemoryError"),
+    "dying": ("if len(words) > 2: os.kill(os.getpid(), 11)", "killed"),
+    "saying neither": ("print('?' if 'x' in words else 'yes')", "last word ?"),
+    "failing as testlib's do": ("sys.exit(3 if 'x' in words else 0)", "status 3"),
+    "giving points": ("int(words[0])\nprint('points', 1)", "ValueError"),
+}
+"""Checkers that work on the expected outputs, and what comes of three words."""
+
+
+@pytest.mark.parametrize("name", FAILS_ON_GARBAGE)
+def test_output_on_which_a_working_checker_fails_is_wrong(check, name):
+    """Otherwise a policy could print what nobody can read, and escape its punishment."""
+    checker, reason = FAILS_ON_GARBAGE[name]
+    verdict = check("print('x y z')", WORDS + checker)
+    assert verdict.outcome is Outcome.failed, verdict.error
+    assert outcomes(verdict) == ["failed", "failed"]
+    assert not verdict.checker_failed
+    assert verdict.error.startswith("the checker fails on this output, not on the expected one: ")
+    assert reason in verdict.error
+    assert check("print('2 3')", WORDS + checker).outcome is Outcome.passed
+
+
+def test_a_checker_that_refuses_the_expected_output_too_gives_no_verdict(check):
+    checker = "import sys\nprint(0) if ' ' in open(sys.argv[3]).read() else boom\n"
+    verdict = check("print('x')", checker)
+    assert outcomes(verdict) == ["checker_failed", "checker_failed"]
+    assert verdict.error.startswith("the checker failed: NameError")
+
+
+def test_output_on_which_a_checker_hangs_is_wrong_and_costs_one_time_limit():
+    with open_sandbox("process", limits=Limits(wall_seconds=0.5)) as sandbox:
+        source = "import sys\nwhile 'x' in open(sys.argv[3]).read(): pass\n"
+        job = Job(
+            id="c",
+            source="print('x' if input() == '7' else 1)",
+            fn_name=None,
+            tests=TESTS + TESTS,
+            checker=Checker(source=source),
+        )
+        verdict = sandbox.run(job)
+    assert outcomes(verdict) == ["passed", "failed", "not_run", "not_run"]
+    assert verdict.outcome is Outcome.failed
+    assert verdict.error == "the checker fails on this output, not on the expected one: time limit"
+    assert verdict.tests[2].message == "the checker hangs on an earlier test"
+
+
 def test_a_checker_that_hangs_gives_no_verdict():
     limits = Limits(wall_seconds=0.5)
     with open_sandbox("process", limits=limits) as sandbox:
@@ -120,7 +170,7 @@ def test_a_checker_that_hangs_gives_no_verdict():
         verdict = sandbox.run(job)
         assert verdict.outcome is Outcome.infra_error
         assert set(outcomes(verdict)) == {"checker_failed"}
-        assert verdict.tests[1].message == "the checker hangs"
+        assert verdict.tests[1].message == "the checker hangs on an earlier test"
         assert verdict.error == "the checker failed: time limit"
         verdict = sandbox.run(job.model_copy(update={"checker": Checker(source=SUM_OF_TWO)}))
         assert verdict.outcome is Outcome.failed
