@@ -35,7 +35,8 @@ class ProcessExit:
     wall_seconds: float
     cpu_seconds: float
     started: bool
-    """The program was reached; otherwise the sandbox failed, not the program."""
+    """The program was reached, on every test that ran; otherwise the sandbox failed, not the
+    program."""
     tampered: bool
     """The program was seen using something that coverage relies on."""
     cancelled: bool

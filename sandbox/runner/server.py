@@ -42,8 +42,11 @@ from .wire import (
 SWEEP_SECONDS = 2.0
 """How long the server tries to kill and reap what a program left behind. A killed process may not
 get a processor for a while."""
-STARTED, TAMPERED = b"+", b"!"
-"""Flags a child sets by writing them to the pipe."""
+STARTED, FORKING, TAMPERED = b"+", b"f", b"!"
+"""Flags a child sets by writing them to the pipe; the first is one of the first two, which says
+where the program runs: in the child, or in processes that the child forks."""
+FAILED_STATUS = 94
+"""Exit status of a child to which the kernel has refused something, such as a test's process."""
 
 End = Literal["exit", "timeout", "cancelled", "closed"]
 
@@ -116,7 +119,7 @@ class Server:
         # A statement takes at least a byte of the source.
         hits, records = self.results.read(len(job), limits.max_records(len(job)))
         self.results.clear()
-        program_started, tampered = self._take_flags()
+        program_started, tampered = self._take_flags(status)
         head = REPLY.pack(
             end == "timeout",
             status,
@@ -200,15 +203,22 @@ class Server:
                 os._exit(0)
         os.waitpid(helper, 0)
 
-    def _take_flags(self) -> tuple[bool, bool]:
-        """Whether the program started, and whether it tampered; empties the pipe."""
+    def _take_flags(self, status: int) -> tuple[bool, bool]:
+        """Whether the program started, and whether it tampered; empties the pipe.
+
+        `status` is how the child ended (`os.wait4`).
+        """
         written = bytearray()
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self.flags_out, 1 << 16):
                 written += chunk
-        # An honest program leaves one STARTED. A program can write to the pipe itself, and could
-        # fill it so that TAMPERED does not fit any more: so everything else counts as tampering.
-        return STARTED in written, bytes(written) not in (b"", STARTED)
+        # An honest program leaves one flag, set before it starts. A program can write to the pipe
+        # itself, and could fill it so that TAMPERED does not fit any more: so everything else
+        # counts as tampering.
+        flag, tampered = bytes(written[:1]), bytes(written) not in (b"", STARTED, FORKING)
+        # A child that is FORKING runs no line of the program, which so cannot choose this status.
+        failed = flag == FORKING and status == FAILED_STATUS << 8
+        return flag in (STARTED, FORKING) and not failed, tampered
 
     def _child(self, limits: WireLimits, job: bytes) -> NoReturn:
         """Run the job in the child, which then exits."""
@@ -222,6 +232,8 @@ class Server:
             status = 0
         except OutputLimit:
             status = OUTPUT_LIMIT_STATUS
+        except OSError:
+            status = FAILED_STATUS
         finally:
             os._exit(status)
 
@@ -233,9 +245,10 @@ class Server:
         self.confinement.enter(self.runs, limits.cpu_seconds, memory_bytes)
         # One byte more than a program may print, so that too much can be told from just enough.
         file_bytes = (limits.output_kib << 10) + 1
-        if not child.reads_stdin(fields):
+        forking = child.reads_stdin(fields)
+        if not forking:
             self.confinement.seal(file_bytes)
-        self._set_flag(STARTED)
+        self._set_flag(FORKING if forking else STARTED)
         seal = self.confinement.seal
         self._run_job(fields, limits, len(job), zygote.fork, lambda cpu: seal(file_bytes, cpu))
 
@@ -274,7 +287,7 @@ class Server:
         self.tracer.disarm()
         self.depth.end()
         self._report_tampering()
-        self._take_flags()
+        self._take_flags(0)
         self.results.read(len(job), MAX_RECORDS_BYTES)
         self.results.clear()
 

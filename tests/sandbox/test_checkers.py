@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from curriculum.problem import Checker, Test
 from sandbox import Job, Limits, Outcome, TestOutcome
-from tests.sandbox.conftest import open_sandbox
+from tests.sandbox.conftest import LIMITS, open_sandbox
 
 SUM_OF_TWO = """\
 import sys
@@ -146,7 +146,7 @@ def test_a_checker_that_refuses_the_expected_output_too_gives_no_verdict(check):
 
 
 def test_output_on_which_a_checker_hangs_is_wrong_and_costs_one_time_limit():
-    with open_sandbox("process", limits=Limits(wall_seconds=0.5)) as sandbox:
+    with open_sandbox("process", limits=Limits(wall_seconds=1)) as sandbox:
         source = "import sys\nwhile 'x' in open(sys.argv[3]).read(): pass\n"
         job = Job(
             id="c",
@@ -154,6 +154,7 @@ def test_output_on_which_a_checker_hangs_is_wrong_and_costs_one_time_limit():
             fn_name=None,
             tests=TESTS + TESTS,
             checker=Checker(source=source),
+            limits=LIMITS,
         )
         verdict = sandbox.run(job)
     assert outcomes(verdict) == ["passed", "failed", "not_run", "not_run"]
@@ -166,7 +167,8 @@ def test_a_checker_that_hangs_gives_no_verdict():
     limits = Limits(wall_seconds=0.5)
     with open_sandbox("process", limits=limits) as sandbox:
         checker = Checker(source="while True: pass")
-        job = Job(id="c", source="print(1)", fn_name=None, tests=TESTS * 9, checker=checker)
+        fields = {"tests": TESTS * 9, "checker": checker, "limits": LIMITS}
+        job = Job(id="c", source="print(1)", fn_name=None, **fields)
         verdict = sandbox.run(job)
         assert verdict.outcome is Outcome.infra_error
         assert set(outcomes(verdict)) == {"checker_failed"}

@@ -11,6 +11,8 @@ from curriculum.problem import Test
 from sandbox import Cancelled, Job, Limits, Outcome
 from sandbox.backends.docker import DockerRunner
 from sandbox.backends.process import ProcessRunner
+from sandbox.runner import COMMAND
+from sandbox.runner.server import FAILED_STATUS
 from tests.sandbox.conftest import DOCKER, DOUBLE, open_sandbox
 
 TESTS = (Test(input=[5], output=10),)
@@ -74,6 +76,55 @@ def test_a_killed_runner_is_replaced_and_the_job_still_gets_its_verdict(backend)
                 killed.process.send_signal(signal.SIGKILL)
             assert slot.run(JOB).outcome is Outcome.passed
             assert slot._runner is not killed
+
+
+BROKEN_SEAL = (
+    "import sys; from runner.confinement import Confinement; whole = Confinement.seal; "
+    "second = lambda: sys._getframe(3).f_locals.get('index') == 1; "
+    "Confinement.seal = lambda *limits: 1 / 0 if second() else whole(*limits); main()"
+)
+"""Instead of `main()`: fails to confine the process of a second test on stdin."""
+SECOND = Job(
+    id="second",
+    source="print(input())",
+    fn_name=None,
+    tests=tuple(Test(input=f"{n}\n", output=f"{n}\n") for n in (1, 2, 3)),
+)
+
+
+@pytest.mark.parametrize("backend", [DOCKER, "process"])
+def test_a_test_that_cannot_be_confined_is_the_sandboxs_failure(backend, monkeypatch):
+    command = f"sandbox.backends.{backend}.COMMAND"
+    monkeypatch.setattr(command, COMMAND.replace("main()", BROKEN_SEAL))
+    with open_sandbox(backend) as slot:
+        verdict = slot.run(SECOND)
+        assert verdict.outcome is Outcome.infra_error
+        assert "could not start the program's process" in verdict.error
+        assert {test.outcome.value for test in verdict.tests} == {"not_run"}
+        assert slot.run(JOB).outcome is Outcome.passed, "its process is confined as ever"
+        broken = slot._runner
+        monkeypatch.setattr(command, COMMAND)
+        assert slot.run(SECOND).outcome is Outcome.passed
+        assert slot._runner is not broken
+
+
+@pytest.mark.parametrize("status", [1, FAILED_STATUS])
+def test_a_program_cannot_pretend_that_it_could_not_be_confined(sandbox, status):
+    leave = f"import os\nos._exit({status})\n"
+    tests = {None: Test(input="", output=""), "f": Test(input=[], output=None)}
+    for fn_name, source in ((None, leave), ("f", f"def f(): {leave.splitlines()[1]}\nimport os")):
+        job = Job(id="s", source=source, fn_name=fn_name, tests=(tests[fn_name],) * 2)
+        verdict = sandbox.run(job)
+        assert verdict.outcome is Outcome.runtime_error
+        assert verdict.error == f"the program ended its process (status {status})"
+    spoil = "import os\nfor n in range(3, 64):\n    try: os.{call}\n    except OSError: pass\n"
+    for call in ("close(n)", "read(n, 9)", "write(n, b'+')", "ftruncate(n, 0)"):
+        job = SECOND.model_copy(
+            update={"source": spoil.format(call=call) + "raise OSError", "isolate_tests": True}
+        )
+        verdict = sandbox.run(job)
+        assert verdict.outcome is Outcome.runtime_error, verdict.error
+        assert {test.outcome.value for test in verdict.tests} == {"runtime_error"}
 
 
 def test_a_runner_that_hangs_is_given_up_and_the_outcome_is_infra_error():

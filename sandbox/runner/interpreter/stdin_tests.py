@@ -53,8 +53,13 @@ class StdinTests:
 
         Raises:
             OutputLimit: a test has printed more than `output_bytes`, or `result` raises it.
+            OSError: a test's process could not be forked or confined: the sandbox failed.
         """
         stdin, stdout = os.memfd_create("stdin"), os.memfd_create("stdout")
+        # A test's process writes a byte when it is confined, and closes both ends before it runs
+        # the program, which so can neither take the byte back nor write one for a later test.
+        started, start = os.pipe()
+        os.set_blocking(started, False)
         used = 0.0
         for index, text in enumerate(inputs):
             _rewrite(stdin, text.encode("utf-8", "surrogatepass"))
@@ -65,10 +70,11 @@ class StdinTests:
             left = left if test_seconds is None else min(left, test_seconds)
             process = self.fork()
             if process == 0:
-                self._run_in_child(files, (stdin, stdout), left, index, report)
+                self._run_in_child(files, (stdin, stdout, started), start, left, index, report)
             for file in files:
                 os.close(file)
             _, status, usage = os.wait4(process, 0)
+            os.read(started, 1)  # BlockingIOError without the byte
             own = usage.ru_utime + usage.ru_stime
             used += own
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and own >= left:
@@ -87,7 +93,8 @@ class StdinTests:
     def _run_in_child(
         self,
         files: tuple[int, int],
-        others: tuple[int, int],
+        others: tuple[int, ...],
+        start: int,
         cpu_seconds: int,
         index: int,
         report: Callable[[int, BaseException], None],
@@ -99,6 +106,8 @@ class StdinTests:
                 os.dup2(file, number)
             for file in (*files, *others):
                 os.close(file)
+            os.write(start, b"+")
+            os.close(start)
             status = run_program(self.code, self.depth, lambda error: report(index, error))
         finally:
             _exit(status)
