@@ -19,7 +19,7 @@ Examples:
 
 
 @app.default
-@takes_configuration
+@takes_configuration()
 def config(
     configuration: Configuration,
     *,

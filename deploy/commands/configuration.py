@@ -40,19 +40,31 @@ class Configuration:
 
 
 def takes_configuration(
-    command: Callable[Concatenate[Configuration, P], int],
-) -> Callable[P, int]:
+    *shown: str,
+) -> Callable[[Callable[Concatenate[Configuration, P], int]], Callable[P, int]]:
     """Give a command `--config` and an option for every key of the configuration.
 
     The command gets them as a `Configuration`, its first argument. The options are real parameters
     of the returned function, so that its `--help` and the shell's completion show them.
+
+    Args:
+        shown: the sections and keys that the command reads, which its `--help` lists; without any,
+            it lists all. The other keys are options too, for they may decide whether the
+            configuration is valid.
     """
+    return functools.partial(_with_options, shown)
+
+
+def _with_options(
+    shown: tuple[str, ...], command: Callable[Concatenate[Configuration, P], int]
+) -> Callable[P, int]:
     signature = inspect.signature(command, eval_str=True)
     own = list(signature.parameters.values())[1:]
     # An option of the command hides a section of the same name, such as `--model` of `sft`.
     taken = {parameter.name for parameter in own}
     keys = {_python_name(key): key for key in all_keys().values() if key.name not in taken}
-    parameters = [*own, _profile_parameter(), *map(_key_parameter, keys.values())]
+    options = [_key_parameter(key, _is_shown(key, shown)) for key in keys.values()]
+    parameters = [*own, _profile_parameter(), *options]
 
     @functools.wraps(command)
     def with_options(*args: Any, **options: Any) -> int:
@@ -73,13 +85,18 @@ def _profile_parameter() -> inspect.Parameter:
     return _keyword("config", Annotated[Path | None, option])
 
 
-def _key_parameter(key: Key) -> inspect.Parameter:
+def _is_shown(key: Key, shown: tuple[str, ...]) -> bool:
+    below = (f"{key.name}.".startswith(f"{name}.") for name in shown)
+    return not key.is_section and (not shown or any(below))
+
+
+def _key_parameter(key: Key, shown: bool) -> inspect.Parameter:
     option = Parameter(
         name=f"--{key.name}",
         group=_groups()[key.section],
         help=key.docstring + (f" [{key.bounds}]" if key.bounds else ""),
         metavar=key.kind.partition(" ")[0].upper() + ("|NULL" if key.nullable else ""),
-        show=not key.is_section,
+        show=shown,
         show_default=_constant(key.default_text),
         converter=_last,
         n_tokens=1,

@@ -25,7 +25,7 @@ Examples:
 
 
 @app.command
-@takes_configuration
+@takes_configuration()
 def up(
     configuration: Configuration,
     *,

@@ -47,7 +47,7 @@ Several ranks: torchrun --nproc-per-node 2 -m deploy sft ...""",
 
 
 @app.default
-@takes_configuration
+@takes_configuration("sft", "model", "prompt", "sandbox", "rollout")
 def sft(
     configuration: Configuration,
     source: SourcePath,

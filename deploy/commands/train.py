@@ -22,7 +22,7 @@ Examples:
 
 
 @app.default
-@takes_configuration
+@takes_configuration()
 def train(
     configuration: Configuration,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_the_top_level_help_fits_on_one_screen_and_imports_no_command() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["train"], ["eval"], ["config"], ["local-cluster", "up"], ["chaos"], ["sft"]],
+    [["train"], ["config"], ["local-cluster", "up"], ["chaos"]],
     ids=" ".join,
 )
 def test_help_lists_every_key_with_type_default_and_docstring(
@@ -90,6 +91,44 @@ def test_help_lists_every_key_with_type_default_and_docstring(
     assert "[> 0, <= 2]" in temperature
     assert "[choices: fgo, random, none]" in next(line for line in lines if "learner.mask " in line)
     assert any("─ learner.zero ─" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (["data", "answer"], {"answer"}),
+        (["data", "prompt"], {"prompt", "curriculum", "rollout", "model"}),
+        (["sft"], {"sft", "model", "prompt", "sandbox", "rollout"}),
+        (
+            ["eval"],
+            {"data", "rollout", "prompt", "answer", "sandbox", "pool", "placement"}
+            | {"seed", "runs_dir"},
+        ),
+    ],
+    ids=str,
+)
+def test_help_lists_the_keys_that_the_command_reads_and_no_others(
+    command: list[str],
+    shown: set[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setenv("LINES", "50")
+    assert main([*command, "--help"]) == 0
+    listed = re.findall(r"^│ --([a-z_.]+) ", capsys.readouterr().out, re.MULTILINE)
+    keys = [name for name in listed if name in all_keys()]
+    assert {name.partition(".")[0] for name in keys} == shown
+
+
+def test_a_key_that_the_help_leaves_out_is_an_option_still(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    completion = tmp_path / "completion.txt"
+    completion.write_text("x = 1\n")
+    assert main(["data", "answer", str(completion), "--learner.mask", "none"]) == 0
+    assert main(["data", "answer", str(completion), "--learner.mask", "nothing"]) == 2
+    assert "learner.mask: 'nothing' is none of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -22,9 +22,7 @@ app = App(
 Examples:
   stepcoder data answer completion.txt --fn two_max
   stepcoder data answer completion.txt --fn two_max --given prefix.py --in-fence --json
-  stepcoder data answer - --answer.block first < completion.txt
-
-Reads the configuration's `answer` keys.""",
+  stepcoder data answer - --answer.block first < completion.txt""",
 )
 
 MARK = "-----8<-----"
@@ -33,7 +31,7 @@ _SHOWN = 60
 
 
 @app.default
-@takes_configuration
+@takes_configuration("answer")
 def answer(
     configuration: Configuration,
     completion: Annotated[

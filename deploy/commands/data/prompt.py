@@ -28,16 +28,14 @@ app = App(
 Examples:
   stepcoder data prompt problems.jsonl mbpp/1
   stepcoder data prompt problems.jsonl mbpp/1 --stage 0 --prompt.show_tests 3
-  stepcoder data prompt problems.jsonl mbpp/1 --tokenizer models/qwen --prompt.style chat
-
-Reads the configuration's `prompt`, `curriculum`, `rollout` and `model.path` keys.""",
+  stepcoder data prompt problems.jsonl mbpp/1 --tokenizer models/qwen --prompt.style chat""",
 )
 
 MARK = "-----8<-----"
 
 
 @app.default
-@takes_configuration
+@takes_configuration("prompt", "curriculum", "rollout", "model.path", "model.trust_remote_code")
 def prompt(
     configuration: Configuration,
     source: SourcePath,

@@ -11,7 +11,10 @@ from deploy.commands.configuration import Configuration, takes_configuration
 from deploy.logs import log_to_stdout
 
 
-@takes_configuration
+@takes_configuration(
+    *("seed", "runs_dir", "data.heldout_per_tier", "data.heldout_seed"),
+    *("rollout", "prompt", "answer", "sandbox", "pool", "placement"),
+)
 def evaluate(
     configuration: Configuration,
     *,
@@ -56,9 +59,8 @@ def evaluate(
 ) -> int:
     """Evaluate a model on suites of problems: pass@k with 95 % intervals.
 
-    Reads the configuration's `prompt`, `rollout`, `sandbox`, `pool` and `placement` keys, and for
-    the suite `synthetic` its `data` keys. The exit status is 1 where the sandbox failed on some
-    sample.
+    The exit status is 1 where the sandbox failed on some sample. The `data` keys are those of the
+    suite `synthetic`.
     """
     log_to_stdout()
     from deploy.evaluation.options import checked_options
