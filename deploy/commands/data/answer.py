@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from curriculum.answer.assemble import assemble
-from curriculum.problem import Problem, Test
+from curriculum.problem import Problem, Test, function_name
 from curriculum.program import Program
 from curriculum.prompt import Prompt
 from deploy.commands.configuration import Configuration, takes_configuration
@@ -59,6 +59,10 @@ def answer(
     """Print the program that is found in a completion, and what is cut by which rule."""
     text = _read(completion)
     prefix = _read(given) if given else ""
+    try:
+        fn = function_name(fn) if fn is not None else None
+    except ValueError as error:
+        raise ConfigError(f"--fn: {error}") from None
     test = Test(input=[], output=None) if fn else Test(input="", output="")
     problem = Problem(id="answer", question="", solution="pass", fn_name=fn, tests=(test,))
     prompt = Prompt((), prefix, in_fence, in_reasoning)

@@ -94,3 +94,10 @@ def test_what_cannot_be_read_is_one_message(
     Path("good.txt").write_text("print(1)")
     assert main(["data", "answer", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_name_that_no_function_has_is_refused_in_a_line(
+    completion: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "answer", completion, "--fn", "two max"]) == 2
+    assert "--fn: 'two max' is no name of a function" in capsys.readouterr().err
