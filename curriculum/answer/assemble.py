@@ -102,7 +102,10 @@ class _Answer:
         return candidate, True
 
     def _best(self, pieces: Sequence[Piece]) -> Candidate | None:
-        """The best whole program: of the blocks, or failing that of the text around them."""
+        """The best whole program: of the blocks, or failing that of the text around them.
+
+        One that is no Python, or that the end of the answer cuts off, gives way to another.
+        """
         invalid: Candidate | None = None
         last = self._config.block == "last"
         for kind in ("block", "text"):
@@ -113,7 +116,7 @@ class _Answer:
             for level in (MAIN, PART):
                 whole = [candidate for candidate in read if candidate.whole == level]
                 for candidate in whole:
-                    if len(whole) == 1 or candidate.valid:
+                    if len(whole) == 1 or (candidate.valid and not candidate.cut_off):
                         return candidate
                 invalid = invalid or next(iter(whole), None)
         return invalid

@@ -9,7 +9,16 @@ from curriculum.answer.markdown.spans import Span
 from curriculum.answer.markdown.view import View
 from curriculum.answer.python.driver import driver_start
 from curriculum.answer.python.grammar import is_python, is_valid
-from curriculum.answer.python.roles import defines, is_derived, is_text, prints, reads
+from curriculum.answer.python.roles import (
+    defines,
+    is_definition,
+    is_derived,
+    is_return,
+    is_stub,
+    is_text,
+    prints,
+    reads,
+)
 from curriculum.answer.python.statements import Statement, last_line, split
 
 _LONGEST_END = 4096
@@ -39,6 +48,8 @@ class Candidate:
     """The statements in it."""
     spans: list[Span] = field(default_factory=list[Span])
     """What is left out of the code, in order."""
+    cut_off: bool = False
+    """Whether the answer ends in its last definition, which looks as if more was to come."""
 
     @cached_property
     def valid(self) -> bool:
@@ -82,6 +93,7 @@ class CodeReader:
         self._cut_around(candidate, statements, first, stop)
         at_end = stop == len(statements) and not finished
         self._cut_end(candidate, statements[first:stop], at_end, repeats=not fenced or floor > 0)
+        candidate.cut_off = at_end and self._is_cut_off(code, candidate.kept, statements[-1])
         return candidate
 
     def may_define(self, text: str, prefix: str) -> bool:
@@ -101,7 +113,8 @@ class CodeReader:
     def _whole(self, code: str, statements: list[Statement]) -> int:
         """How whole a program some statements are."""
         if self._fn_name is not None:
-            return MAIN * any(defines(code, each, self._fn_name) for each in statements)
+            found = [each for each in statements if defines(code, each, self._fn_name)]
+            return MAIN if any(not is_stub(code, each) for each in found) else PART * bool(found)
         closed = [each for each in statements if each.closed]
         if not closed:
             return 0
@@ -180,6 +193,15 @@ class CodeReader:
         if last.end - last.begin > _LONGEST_END or code[last.end - 1] in "\r\n":
             return False
         return not is_python(code[last.begin : last.end])
+
+    def _is_cut_off(self, code: str, kept: list[Statement], last: Statement) -> bool:
+        """Whether the last statement of an answer is a definition without its end, or its call."""
+        if not kept or kept[-1] is not last or not is_definition(code, last):
+            return False
+        if self._fn_name is None:
+            return True
+        line = code[code.rfind("\n", 0, last.end - 1) + 1 : last.end]
+        return defines(code, last, self._fn_name) and not is_return(line)
 
     def _repetition(
         self, code: str, statements: list[Statement], definitions: list[int], floor: int

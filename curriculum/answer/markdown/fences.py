@@ -9,7 +9,7 @@ the code's last line or is followed by text, and a block that the next opening f
 import re
 from typing import Literal, NamedTuple
 
-from curriculum.answer.markdown.languages import fence_word, is_language, is_python
+from curriculum.answer.markdown.languages import DOCUMENTS, fence_word, is_language, is_python
 from curriculum.answer.python.statements import open_string
 
 _FENCE = (
@@ -126,6 +126,7 @@ class _Reader:
         found: list[Piece] = []
         at = self._begin
         block: Piece | None = None
+        wrapper: Fence | None = None  # of a document whose own blocks are read
         opener = Fence(at, at, at, at, "```", "", "", True, True) if in_block else None
         if in_block:
             block = Piece("block", at, self._end, "", closed=False)
@@ -133,6 +134,10 @@ class _Reader:
         while index < len(self._fences):
             fence = self._fences[index]
             index += 1
+            if block is None and wrapper is not None and self._closed(fence, wrapper) is not None:
+                found += [Piece("text", at, fence.line), Piece("fence", fence.line, fence.line_end)]
+                at, wrapper = fence.line_end, None
+                continue
             if block is None:
                 content = self._opened(fence)
                 if content is None or fence.begin < at or self._in_string(at, fence, index):
@@ -146,6 +151,13 @@ class _Reader:
             if fence.begin < at:
                 continue
             end = self._closed(fence, opener)
+            if (
+                end is None
+                and block.word in DOCUMENTS
+                and _opens(fence)
+                and is_python(fence_word(fence.rest))
+            ):
+                end, wrapper = fence.line, opener
             if end is None or (block.python and self._in_string(at, fence, index)):
                 continue
             found.append(Piece("block", at, end, block.word, block.quoted))

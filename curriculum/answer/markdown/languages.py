@@ -16,6 +16,8 @@ powershell prolog ps1 pseudocode pycon python-console python-repl pytb r rb repl
 scheme scss sh shell sql stdin stdout svelte swift tcl tex text toml ts tsx txt typescript vb
 verilog vhdl vue xml yaml yml zig zsh
 """
+DOCUMENTS = frozenset({"markdown", "md"})
+"""Words of blocks that are documents with blocks of their own."""
 _OTHERS = frozenset(_NAMES.split())
 _WORD = re.compile(r"\{?\s*(?:lang(?:uage)?\s*=\s*)?[\"'.]?(?P<word>[^\s{}:,;=\"']+)(?P<equals>=)?")
 

@@ -1,8 +1,8 @@
 """The end of an answer that tries its function: usage examples, tests, a main program."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from curriculum.answer.python.roles import NAME, defined_names, is_trial
+from curriculum.answer.python.roles import NAME, called_name, defined_names, is_setup, is_trial
 from curriculum.answer.python.statements import Statement
 
 
@@ -13,7 +13,7 @@ def driver_start(
 
     What tries the function is left out together with all that follows and with the definitions
     directly above that it alone uses. A statement that defines what the code before it uses stays,
-    and everything above it too.
+    and everything above it too; so does a call that only sets the program up.
 
     Args:
         text: holds the code.
@@ -23,6 +23,8 @@ def driver_start(
         last: how many of the statements are looked at.
     """
     trials = [is_trial(text, statement, fn_name) for statement in statements[first + 1 : last]]
+    for index in _setup_calls(text, statements[:last], first + 1, fn_name):
+        trials[index - first - 1] = False
     if not any(trials):
         return last
     uses = _Uses(text, statements[0].begin, statements[last - 1].end)
@@ -32,12 +34,30 @@ def driver_start(
             cut = index
             continue
         statement = statements[index]
+        if called_name(text, statement):
+            break
         defined = defined_names(text, statement)
         if any(uses.first[name] < statement.begin for name in defined):
             break
         if index == cut - 1 and any(uses.last[name] >= statement.end for name in defined):
             cut = index
     return cut
+
+
+def _setup_calls(
+    text: str, statements: Sequence[Statement], first: int, fn_name: str
+) -> Iterator[int]:
+    """The indices, from `first` on, of calls of functions that only set the program up."""
+    calls = {index: called_name(text, statements[index]) for index in range(first, len(statements))}
+    names = set(calls.values()) - {""}
+    helpers = {
+        name
+        for statement in statements
+        if names
+        for name in names.intersection(defined_names(text, statement))
+        if is_setup(text, statement, fn_name)
+    }
+    return (index for index, name in calls.items() if name in helpers)
 
 
 class _Uses:

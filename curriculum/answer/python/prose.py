@@ -14,6 +14,7 @@ MOST = 400
 _MARKUP = re.compile(
     r"[-*+>•–—·▪‣◦] |\d+[.)](?:\s|$)|\(\w\) |\*\*|__\w+__\s|`|\||-{3,}\s*$|={3,}|\*{3,}|~{3,}|\$"
     r"|\\[\[(a-zA-Z]|<[|/!]|</?[a-zA-Z][\w:-]*[ />]|\[/?[A-Z]{3,}\]|[!?]\S*\s*$|>>> |In ?\[\d"
+    r"|%%?[a-zA-Z]\w*(?:\s|$)"  # a magic command of a notebook
 )
 _WORD = r"[^\W\d_](?:[\w'’-]*\w)?"
 _ASSIGNMENT = re.compile(

@@ -33,6 +33,19 @@ _TRIES = re.compile(
     r"|from[ ]+(?:unittest|pytest|hypothesis)\b"
     r"|def[ ]+test_?\w*\(|class[ ]+\w+\([^)]*TestCase"
 )
+_CALL = re.compile(r"(?P<name>[A-Za-z_]\w*)\(")
+_CHANGES = re.compile(
+    r"^[ \t]+(?:global\b|[A-Za-z_][\w.]*(?:\[[^\r\n=]*\][^\r\n=]{0,4}=(?!=)|\.\w+\())", re.MULTILINE
+)
+_STUB = re.compile(
+    r"(?:\.\.\.|\bpass|\braise[ ]+NotImplementedError[^\r\n]*)\s*(?:#[^\r\n]*\s*)?\Z"
+)
+_LONGEST_STUB = 300
+"""Characters at the end of a statement that tell whether it is one."""
+_DOCSTRING = re.compile(r"\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL)
+_LEAVES = re.compile(r"(?:^|:)[ \t]*(?:return|yield|raise)\b")
+_ENTRY = re.compile(r"(?:_*main|tests?|run|demo|examples?)(?:_|\Z)", re.IGNORECASE)
+_ASSERTS = re.compile(r"\bassert\b|\bassert[A-Z]\w*\(|\bunittest\.|\bdoctest\.")
 NAME = re.compile(r"[^\W\d]\w*")
 """A word that may be a name."""
 
@@ -75,6 +88,29 @@ def defines(text: str, statement: Statement, fn_name: str) -> bool:
     return _inner(fn_name).search(text, at, statement.end) is not None
 
 
+def is_definition(text: str, statement: Statement) -> bool:
+    """Whether a statement is a function or a class."""
+    return _DEFINED.match(text, _head(text, statement), statement.end) is not None
+
+
+def is_return(line: str) -> bool:
+    """Whether a line of a function may be its last: it leaves the function."""
+    return _LEAVES.search(line) is not None
+
+
+def is_stub(text: str, statement: Statement) -> bool:
+    """Whether a statement only declares a function: nothing stands in it but `...` or `pass`."""
+    begin, end = _head(text, statement), statement.end
+    if _STUB.search(text, max(begin, end - _LONGEST_STUB), end) is None:
+        return False
+    code = _DOCSTRING.sub("", text[begin:end])
+    lines = [line.strip() for line in code.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("#", "class ", "@"))]
+    return len(lines) == 1 or (
+        lines[-2].endswith(":") and not any(line.endswith(":") for line in lines[:-2])
+    )
+
+
 def is_derived(text: str, statement: Statement, fn_name: str) -> bool:
     """Whether a statement assigns a value made from the function, as `f = cache(f)` does."""
     assigned = _TARGETS.match(text, statement.begin, statement.end)
@@ -105,6 +141,28 @@ def is_trial(text: str, statement: Statement, fn_name: str) -> bool:
     if _READS.search(text, begin, end) or _call(fn_name).search(text, begin, end):
         return True
     return statement.body and _PRINTS.search(text, begin, end) is not None
+
+
+def called_name(text: str, statement: Statement) -> str:
+    """The name of the function that a statement calls without more; empty where it is no call."""
+    found = _CALL.match(text, statement.begin, statement.end)
+    return found["name"] if found else ""
+
+
+def is_setup(text: str, statement: Statement, fn_name: str) -> bool:
+    """Whether a statement defines a function that fills what others use, as a sieve does.
+
+    It changes something outside itself, and neither reads, prints, asserts nor calls the function
+    asked for.
+    """
+    at, end = _head(text, statement), statement.end
+    found = _DEFINED.match(text, at, end)
+    if found is None or found["kind"] != "def" or re.match(_ENTRY, found["name"]):
+        return False
+    others = (_READS, _PRINTS, _ASSERTS, _call(fn_name))
+    return _CHANGES.search(text, at, end) is not None and not any(
+        each.search(text, at, end) for each in others
+    )
 
 
 def reads(text: str, begin: int, end: int) -> bool:
