@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import time
 from collections import Counter
@@ -80,7 +81,7 @@ def evaluate(
     work = _Work(options, settings.sampling, suites, log, config, subject, tokenizer)
     provenance = Provenance(
         settings=settings,
-        chat_template=tokenizer.chat_template if config.prompt.style == "chat" else None,
+        chat_template=_template_text(tokenizer) if config.prompt.style == "chat" else None,
         prompts=work.prompts,
         prompts_without_room=work.prompts_without_room,
         processes=folder.processes,
@@ -211,6 +212,12 @@ def _settings(
         answer=sections["answer"] if generates else None,
         sandbox={key: sections["sandbox"][key] for key in ("limits", "packages", "image")},
     )
+
+
+def _template_text(tokenizer: Any) -> str | None:
+    """The chat template; several of them, by their names, as JSON."""
+    template = getattr(tokenizer, "chat_template", None)
+    return json.dumps(template, sort_keys=True) if isinstance(template, dict) else template
 
 
 def _default_out(

@@ -35,7 +35,7 @@ def test_pass_at_k_is_unbiased_where_the_naive_estimate_is_not() -> None:
     passed = generator.binomial(10, p, size=20_000)
     truth = 1 - (1 - p) ** k
     unbiased = [pass_at_k(10, int(c), k) for c in passed]
-    error = np.std(unbiased) / math.sqrt(len(unbiased))
+    error = float(np.std(unbiased)) / math.sqrt(len(unbiased))
     assert fmean(unbiased) == pytest.approx(truth, abs=4 * error)
     assert abs(fmean(1 - (1 - passed / 10) ** k) - truth) > 4 * error
 
