@@ -7,6 +7,7 @@ import signal
 import sys
 import types
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 from .recursion import RecursionDepth
@@ -107,13 +108,13 @@ def _flush() -> bool:
     """Flush stdout and stderr; False if one of them cannot be flushed."""
     flushed = True
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name, None)
+        stream: Any = getattr(sys, name, None)
         try:
             closed = stream is None or bool(stream.closed)
         except BaseException:
             closed = False
         if not closed:
-            flushed &= _quietly(lambda stream=stream: stream.flush())
+            flushed &= _quietly(methodcaller("flush"), stream)
     return flushed
 
 

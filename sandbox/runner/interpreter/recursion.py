@@ -29,7 +29,7 @@ class RecursionDepth:
     def __init__(self) -> None:
         limit = sys.getrecursionlimit()
         fields = (ctypes.c_int * _FIELDS).from_address(_state_of_this_thread())
-        marks = []
+        marks: list[set[int]] = []
         for mark in (987_654, 876_543):  # no other field has both values, one after the other
             sys.setrecursionlimit(mark)
             marks.append({at for at in range(1, _FIELDS) if fields[at] == mark})

@@ -85,6 +85,10 @@ class SemLock:
 def install() -> None:
     """Put them where `multiprocessing` looks for the interpreter's own."""
     module: Any = types.ModuleType("_multiprocessing")
-    module.SemLock, module.sem_unlink = SemLock, lambda _: None
+    module.SemLock, module.sem_unlink = SemLock, _unlink
     module.flags = {}
     sys.modules["_multiprocessing"] = module
+
+
+def _unlink(name: str) -> None:
+    """Nothing: they have no names outside this process."""
