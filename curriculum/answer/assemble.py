@@ -12,7 +12,7 @@ from curriculum.answer.markdown.spans import Span, inner_parts, merged
 from curriculum.answer.markdown.view import View, block_view, plain_view
 from curriculum.config import AnswerConfig
 from curriculum.problem import Problem
-from curriculum.program import Cut, Program
+from curriculum.program import Cut, Program, Rule
 from curriculum.prompt import Prompt
 
 _MOST_CANDIDATES = 100
@@ -58,7 +58,7 @@ class _Answer:
         text, begin = self._text, self._floor
         reasoning = reasoning_spans(text, begin, self._config.reasoning, prompt.in_reasoning)
         in_block, blank = prompt.in_code_fence, True
-        for span in [*reasoning, Span(len(text), len(text))]:
+        for span in [*reasoning, Span(len(text), len(text), "end marker")]:
             start = min(leading_markers(text, begin), span.begin) if blank else begin
             if start > begin:
                 self._spans.append(Span(begin, start, "end marker"))
@@ -188,13 +188,13 @@ class _Answer:
         """Everything outside the stretch and the indentation inside it, in order, once."""
         tiles = list(self._spans)
         for piece in self._pieces:
-            rule = "prose" if piece.kind == "text" else piece.kind
+            rule: Rule = "prose" if piece.kind == "text" else "fence"
             if piece.kind == "block":
                 own = piece.begin <= begin and end <= piece.end
                 other = "other block" if piece.python else "other language"
                 rule = "indentation" if own else other
             tiles.append(Span(max(piece.begin, self._floor), piece.end, rule))
-        outside = (Span(self._floor, begin), Span(end, len(self._text)))
+        outside = ((self._floor, begin), (end, len(self._text)))
         cuts = list(indentation)
         first = min([begin, *(span.begin for span in inner)])
         last = max([end, *(span.end for span in inner)])

@@ -20,6 +20,7 @@ from curriculum.answer.python.roles import (
     reads,
 )
 from curriculum.answer.python.statements import Statement, last_line, split
+from curriculum.program import Rule
 
 _LONGEST_END = 4096
 """Characters of a last statement that is parsed to see whether it is finished."""
@@ -222,7 +223,7 @@ class CodeReader:
         return None
 
     def _cut_from(
-        self, candidate: Candidate, statements: list[Statement], kept: int, rule: str
+        self, candidate: Candidate, statements: list[Statement], kept: int, rule: Rule
     ) -> None:
         """End the stretch behind the first `kept` statements."""
         code = candidate.view.code

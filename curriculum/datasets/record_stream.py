@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from curriculum.datasets.json_document import json_document
 from curriculum.datasets.jsonl import decode_line, nonblank_lines
@@ -17,7 +18,8 @@ BATCH_ROWS = 64
 """Rows of a parquet file in memory at a time."""
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Record:
     """One record of a file."""
 
     where: str
@@ -58,7 +60,7 @@ def is_jsonl(path: Path) -> bool:
         return True
     value = None if first is None else _value(first)
     if first is None or isinstance(value, dict):
-        return next(others, b"") != b"" or (value is not None and not _maps_ids(value))
+        return next(others, b"") != b"" or (value is not None and not _maps_ids(cast(Any, value)))
     begins_document = first.strip() == b"{" or (first[:1] == b"[" and value is None)
     return not begins_document and any(line[:1] == b"{" and _value(line) for line in others if line)
 

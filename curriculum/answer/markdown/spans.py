@@ -3,28 +3,32 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from curriculum.program import Rule
+
 
 class Span(NamedTuple):
-    """A stretch of the text; `rule` says why it is left out, and is empty for what may be code."""
+    """A stretch of the text that is left out."""
 
     begin: int
     """Offset of its first character."""
     end: int
     """Offset behind its last character."""
-    rule: str = ""
-    """The rule that leaves it out (`curriculum.program.RULES`)."""
+    rule: Rule
+    """The rule that leaves it out."""
 
 
-def inner_parts(tile: Span, inner: Sequence[Span], outside: Iterable[Span]) -> Iterator[Span]:
+def inner_parts(
+    tile: Span, inner: Sequence[Span], outside: Iterable[tuple[int, int]]
+) -> Iterator[Span]:
     """The parts of a span that lie within others, each named by the inner span that covers it.
 
     Args:
         tile: the span.
         inner: spans with rules of their own, in order and disjoint.
-        outside: where parts are wanted.
+        outside: where parts are wanted: begin and end of each stretch.
     """
-    for allowed in outside:
-        at, end = max(tile.begin, allowed.begin), min(tile.end, allowed.end)
+    for first, last in outside:
+        at, end = max(tile.begin, first), min(tile.end, last)
         for span in inner:
             begin, stop = max(span.begin, at), min(span.end, end)
             if begin < stop:

@@ -38,7 +38,7 @@ def codeforces_problem(record: RecordReader) -> Problem:
 
 
 def _tests(record: RecordReader, name: str) -> list[dict[str, str]]:
-    value = record.decoded(name) if record.get(name) else []
+    value: Any = record.decoded(name) if record.get(name) else []
     if not isinstance(value, list):
         raise record.wrong_kind(name, "a list", value)
     tests = cast(list[Any], value)

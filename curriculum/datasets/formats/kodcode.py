@@ -100,7 +100,7 @@ def _argument_lists(function: ast.FunctionDef, method: bool = False) -> list[str
         if needed:
             raise CurriculumError(f"{function.name} needs the fixture {needed[0]!r}")
         return [""]
-    sets = [{}]
+    sets: list[dict[str, str]] = [{}]
     for decorator in parametrized:
         more = _parameter_sets(function, decorator)
         sets = [one | other for one in more for other in sets]
@@ -157,7 +157,7 @@ def _is_main_guard(node: ast.stmt) -> bool:
 
 def _declared(record: RecordReader) -> tuple[str | None, str]:
     """The first function that `test_info` declares, and its declaration."""
-    info = record.decoded("test_info") if record.get("test_info") else []
+    info: Any = record.decoded("test_info") if record.get("test_info") else []
     if not isinstance(info, list) or not info or not isinstance(info[0], dict):
         return None, ""
     first = cast(dict[str, Any], info[0])

@@ -51,7 +51,7 @@ def livecodebench_problem(record: RecordReader) -> Problem:
     if not records or kinds - {"stdin", "functional"} or len(kinds) > 1:
         named = ", ".join(sorted(map(str, kinds))) or "no test in it"
         raise record.error("public_test_cases", f"testtype: {named}; expected stdin or functional")
-    metadata = record.decoded("metadata") if record.get("metadata") else {}
+    metadata: Any = record.decoded("metadata") if record.get("metadata") else {}
     fn_name = (
         cast(dict[str, Any], metadata).get("func_name") if isinstance(metadata, dict) else None
     )
@@ -79,7 +79,7 @@ def _public_tests(record: RecordReader) -> list[RecordReader]:
 def _private_tests(record: RecordReader) -> list[RecordReader]:
     text = record.get("private_test_cases")
     if not isinstance(text, str) or text.lstrip()[:1] in ("[", ""):
-        decoded = record.decoded("private_test_cases") if text else []
+        decoded: Any = record.decoded("private_test_cases") if text else []
         return _test_records(record, "private_test_cases", decoded)
     try:
         decoded = json.loads(unpickled_text(_decompressed(base64.b64decode(text, validate=True))))
