@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _BFLOAT16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
 """Processor features for products in bfloat16; the last is ARM's."""
 
 
-def engine_dtype(wanted: str, model_dir: Path, gpu: bool, cpu_info: Path = _CPU_INFO) -> str:
+def engine_dtype(
+    wanted: Literal["float32", "bfloat16", "auto"],
+    model_dir: Path,
+    gpu: bool,
+    cpu_info: Path = _CPU_INFO,
+) -> Literal["float32", "bfloat16"]:
     """`float32` or `bfloat16`: what is wanted, or for `auto` what suits model and processor.
 
     `auto` is bfloat16 where the model's `config.json` names a format of 16 bits and the engine runs

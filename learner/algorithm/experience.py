@@ -6,6 +6,7 @@ All of it is computed once, before the first optimizer step of the update.
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -257,7 +258,8 @@ def logprob_differences(
     fresh = torch.tensor([not lag for lag in age], device=response.device)
     compared = response & fresh[:, None]
     rollout = _rollout_logprobs(trajectories, response)
-    difference = logprob_difference((rollout - scores.logprobs).abs()[compared].tolist())
+    apart: Any = (rollout - scores.logprobs).abs()[compared]
+    difference = logprob_difference(apart.tolist())
     return {
         "rollout_trainer_logprob_diff": difference.largest,
         "rollout_trainer_logprob_diff_p99": difference.p99,

@@ -4,7 +4,7 @@ Logits exist for one chunk of tokens at a time; the backward pass computes them 
 chunk.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +94,7 @@ def _float32_product(hidden: Tensor, weight: Tensor) -> Tensor:
         return torch.mm(hidden, weight.T, out_dtype=torch.float32)
     # Float32 copies of bfloat16 numbers are exact, so oneDNN may multiply them as bfloat16; it sums
     # in float32.
-    setting: Any = torch.backends.mkldnn.matmul
+    setting = cast(Any, torch.backends.mkldnn).matmul
     before, setting.fp32_precision = setting.fp32_precision, "bf16"
     try:
         return hidden.float() @ weight.float().T

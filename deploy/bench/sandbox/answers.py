@@ -123,7 +123,7 @@ def _problem(fn_name: str | None) -> Problem:
 def _parse(kind: str, entry: str) -> MarkedAnswer:
     header, _, text = entry.partition("\n")
     name, *options = header.split("; ")
-    named = dict(option.partition("=")[::2] for option in options)
+    named = {key: value for key, _, value in (option.partition("=") for option in options)}
     text = (
         f"{text.removesuffix('⟧' + chr(10))}⟧" if text.endswith("⟧\n") else text.removesuffix("∎\n")
     )
