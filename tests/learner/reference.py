@@ -54,6 +54,7 @@ class ReferencePPO:
             returns = [a + v for a, v in zip(advantages, values, strict=True)]
             flat = torch.cat(advantages)
             advantages = [(a - flat.mean()) / flat.std(correction=0) for a in advantages]
+        assert c.lr_schedule.updates is not None
         share = 1 - self.updates / c.lr_schedule.updates
         self.updates += 1
         for adam, peaks in self.peaks.items():
@@ -100,6 +101,7 @@ class ReferencePPO:
         """The terms of some samples' tokens as one loss."""
         tokens = torch.cat(list(by_sample))
         if self.config.normalisation == "constant":
+            assert self.config.max_response_tokens is not None
             return tokens.sum() / len(by_sample) / self.config.max_response_tokens
         if self.config.normalisation == "sequence":
             means = [sample.mean() for sample in by_sample if len(sample)]
@@ -121,6 +123,7 @@ class ReferencePPO:
         """Less the penalty of a long response (DAPO, eq. 13)."""
         c, penalty = self.config, 0.0
         if c.truncated == "penalise":
+            assert c.max_response_tokens is not None
             longest, buffer = c.max_response_tokens, c.overlong_share * c.max_response_tokens
             if trajectory.finish_reason == "length":
                 penalty = 1.0

@@ -51,8 +51,7 @@ def test_added_tokens_of_sentencepiece_are_decoded_like_its_pieces(
     added.add_tokens(["▁▁▁▁", "\n\n"])
     table = token_bytes(added)
     for piece, expected in (("▁▁▁▁", "    "), ("\n\n", "\n\n")):
-        token_id = added.convert_tokens_to_ids(piece)
-        x = added.convert_tokens_to_ids("x")
+        token_id, x = (added.get_vocab()[token] for token in (piece, "x"))
         assert added.decode([x, token_id, x], clean_up_tokenization_spaces=False) == f"x{expected}x"
         assert table[token_id].decode() == expected
 

@@ -10,8 +10,12 @@ PAIRS = [("question", "solution")]
 
 def test_settings_that_change_no_weight_keep_the_warm_start() -> None:
     digest = corpus_digest(PAIRS, ModelConfig(), SFTConfig())
-    for change in ({"eval_every": 7}, {"token_budget": 512}, {"gradient_checkpointing": True}):
-        assert corpus_digest(PAIRS, ModelConfig(), SFTConfig(**change)) == digest
-    for change in ({"steps": 7}, {"seed": 1}, {"mixed_precision": False}):
-        assert corpus_digest(PAIRS, ModelConfig(), SFTConfig(**change)) != digest
+    for same in (
+        SFTConfig(eval_every=7),
+        SFTConfig(token_budget=512),
+        SFTConfig(gradient_checkpointing=True),
+    ):
+        assert corpus_digest(PAIRS, ModelConfig(), same) == digest
+    for other in (SFTConfig(steps=7), SFTConfig(seed=1), SFTConfig(mixed_precision=False)):
+        assert corpus_digest(PAIRS, ModelConfig(), other) != digest
     assert corpus_digest([*PAIRS, *PAIRS], ModelConfig(), SFTConfig()) != digest

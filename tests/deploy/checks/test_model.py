@@ -21,7 +21,7 @@ from deploy.checks.model import check_model
 from deploy.config import load_config
 from deploy.errors import ConfigError
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "vocab_size": 700,
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -30,6 +30,7 @@ SMALL = {
     "intermediate_size": 48,
     "max_position_embeddings": 1024,
 }
+FEW_TOKENS: dict[str, Any] = SMALL | {"vocab_size": 300}
 
 
 def check(folder: Path, *overrides: str) -> Any:
@@ -83,7 +84,7 @@ def test_published_architectures_pass_without_memory_for_weights(config: Any, mo
          "its context has 1024 tokens, and rollout.max_model_len is 1025; lower it"),
         (LlamaConfig(**SMALL), ("--rollout.stop_token_ids", "[699, 700]"),
          "700 is no token; its ids end at 699"),
-        (LlamaConfig(**SMALL | {"vocab_size": 300}), (), "the model 300 embeddings"),
+        (LlamaConfig(**FEW_TOKENS), (), "the model 300 embeddings"),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_refused_by_name(

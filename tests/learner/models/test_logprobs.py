@@ -1,5 +1,7 @@
 """Chunked log-probabilities equal full ones, forward and backward."""
 
+from typing import Any, cast
+
 import pytest
 import torch
 from hypothesis import given
@@ -112,7 +114,8 @@ def test_logits_of_bfloat16_weights_are_float32() -> None:
     )
     assert float((rounded - expected).abs().max()) > 0.02, "the test would notice rounding"
     actual.sum().backward()
-    assert torch.backends.mkldnn.matmul.fp32_precision != "bf16", "the setting is restored"
+    setting = cast(Any, torch.backends.mkldnn).matmul
+    assert setting.fp32_precision != "bf16", "the setting is restored"
 
 
 def test_large_logits_stay_finite() -> None:

@@ -1,6 +1,7 @@
 """Engines: the precision of their gradients, what decays, and models that are never trained."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ class Dot(nn.Module):
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
-def test_gradients_of_many_micro_batches_add_up_in_bfloat16(stage: int) -> None:
+def test_gradients_of_many_micro_batches_add_up_in_bfloat16(stage: Literal[1, 2, 3]) -> None:
     """The addends are exact in bfloat16, so only their sum can be wrong."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.rand(MICRO_BATCHES, 64, generator=generator).bfloat16()

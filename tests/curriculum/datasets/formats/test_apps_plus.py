@@ -32,10 +32,10 @@ def without(record, *keys):
     return {key: value for key, value in record.items() if key not in keys}
 
 
-def read(tmp_path, text, format="apps_plus"):
+def read(tmp_path, text, format: str | None = "apps_plus"):
     path = tmp_path / "apps.json"
     path.write_text(text if isinstance(text, str) else json.dumps(text))
-    return list(read_source(path, format and FORMATS[format]))
+    return list(read_source(path, FORMATS[format] if format else None))
 
 
 @pytest.mark.parametrize("form", ["list", "indented list", "object", "jsonl", "one record"])
