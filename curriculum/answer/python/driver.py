@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from curriculum.answer.python.roles import NAME, called_name, defined_names, is_setup, is_trial
+from curriculum.answer.python.roles import NAME, called_name, defined_names, is_setup, trials
 from curriculum.answer.python.statements import Statement
 
 
@@ -22,15 +22,15 @@ def driver_start(
         fn_name: the function.
         last: how many of the statements are looked at.
     """
-    trials = [is_trial(text, statement, fn_name) for statement in statements[first + 1 : last]]
+    tries = trials(text, statements[first + 1 : last], fn_name)
     for index in _setup_calls(text, statements[:last], first + 1, fn_name):
-        trials[index - first - 1] = False
-    if not any(trials):
+        tries[index - first - 1] = False
+    if not any(tries):
         return last
     uses = _Uses(text, statements[0].begin, statements[last - 1].end)
     cut = last
     for index in range(last - 1, first, -1):
-        if trials[index - first - 1]:
+        if tries[index - first - 1]:
             cut = index
             continue
         statement = statements[index]

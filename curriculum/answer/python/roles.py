@@ -1,6 +1,7 @@
 """What a top-level statement does: defines the function asked for, tries it, reads or prints."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from curriculum.answer.python.statements import Statement
@@ -31,7 +32,7 @@ _TRIES = re.compile(
     r"assert\b|(?:[A-Za-z_]\w*)\(|(?:doctest|unittest|pytest|timeit|pprint|plt)\.|sys\.(?:exit|stdout)"
     r"|(?:from[ ]+)?import[ ]+(?:unittest|pytest|doctest|timeit)\b"
     r"|from[ ]+(?:unittest|pytest|hypothesis)\b"
-    r"|def[ ]+test_?\w*\(|class[ ]+\w+\([^)]*TestCase"
+    r"|def[ ]+test_?\w*\(|class[ ]+\w+\([^)]*TestCase|if[ (]+(?:__name__|['\"]__main__)"
 )
 _CALL = re.compile(r"(?P<name>[A-Za-z_]\w*)\(")
 _CHANGES = re.compile(
@@ -125,18 +126,26 @@ def is_text(text: str, statement: Statement) -> bool:
     return _TEXT.match(text, statement.begin, statement.end) is not None
 
 
-def is_trial(text: str, statement: Statement, fn_name: str) -> bool:
-    """Whether a statement only tries the function, or drives it from stdin.
+def trials(text: str, statements: Sequence[Statement], fn_name: str) -> list[bool]:
+    """Whether each statement only tries the function, or drives it from stdin.
 
     A main guard, an assert, a print, a call of any function, a test case, or what reads stdin or
     calls the function outside a definition.
     """
+    if not statements:
+        return []
+    begin, end = statements[0].begin, statements[-1].end
+    busy = reads(text, begin, end) or prints(text, begin, end)
+    busy = busy or _call(fn_name).search(text, begin, end) is not None
+    return [_is_trial(text, statement, fn_name, busy) for statement in statements]
+
+
+def _is_trial(text: str, statement: Statement, fn_name: str, busy: bool) -> bool:
+    """As `trials`; `busy`: one of the statements may read, print or call the function."""
     begin, end = statement.begin, statement.end
-    if _TRIES.match(text, begin, end) or _GUARD.match(text, begin, end):
+    if _TRIES.match(text, begin, end) or _TEXT.match(text, begin, end):
         return True
-    if is_text(text, statement):
-        return True
-    if _DEFINED.match(text, _head(text, statement), end):
+    if not busy or _DEFINED.match(text, _head(text, statement), end):
         return False
     if _READS.search(text, begin, end) or _call(fn_name).search(text, begin, end):
         return True
@@ -177,6 +186,8 @@ def prints(text: str, begin: int, end: int) -> bool:
 
 def _head(text: str, statement: Statement) -> int:
     """Where a statement begins behind its decorators."""
+    if text[statement.begin] != "@":
+        return statement.begin
     found = _DECORATORS.match(text, statement.begin, statement.end)
     return found.end() if found else statement.begin
 

@@ -24,6 +24,17 @@ SIMPLE_BODY = re.compile(
     r"|[ \t\f]*(?:\r\n|\r|\n))*+"
 )
 """Indented lines of that kind, and blank ones."""
+_BEGIN = (
+    r"(?:async[ ]+def|def)[ ]+\w+[ ]*[(\[]|class[ ]+\w+[ ]*[(\[:]|import[ ]+\w"
+    r"|from[ ]+[\w.]+[ ]+import\b"
+)
+"""What begins a statement in column 0 even where a bracket was never closed."""
+_STATEMENT = re.compile(_BEGIN)
+OPEN_BRACKET = re.compile(
+    rf"(?:{_PLAIN}++|{_STRING}|{OUTER})*+(?:[(\[{{](?:{_PLAIN}++|{_STRING}|{OUTER})*+)++"
+    rf"(?:\r\n|\r|\n)(?={_BEGIN})"
+)
+"""The same, but for brackets that are not closed where the next line begins a statement."""
 _STOP = re.compile(
     r"(?P<prefix>(?<!\w)[fFtTrRbBuU]{1,2}(?=[\"']))?(?P<quote>\"\"\"|'''|\"|')"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<comment>#[^\r\n]*)|(?P<joined>\\(?:\r\n|\r|\n))"
@@ -42,11 +53,6 @@ _FIELD_PART = {
     '"""': re.compile(r"(?:[^\"\\{}]|\\(?:[^{}]|$)|\\(?=[{}])|\"(?!\"\")|\{\{|\}\})*+", re.DOTALL),
 }
 _FORMAT = re.compile(r"[^{}'\"\r\n]*+")
-_STATEMENT = re.compile(
-    r"(?:async[ ]+def|def)[ ]+\w+[ ]*[(\[]|class[ ]+\w+[ ]*[(\[:]|import[ ]+\w"
-    r"|from[ ]+[\w.]+[ ]+import\b"
-)
-"""What begins a statement in column 0 even where a bracket was never closed."""
 
 
 class LogicalLine(NamedTuple):

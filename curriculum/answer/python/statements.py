@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from curriculum.answer.python.prose import is_prose
 from curriculum.answer.python.scanner import (
     LINE_END,
+    OPEN_BRACKET,
     OPEN_STRING,
     OUTER,
     SIMPLE,
@@ -160,7 +161,7 @@ class _Splitter:
         simple = SIMPLE.match(self._text, at)
         if simple is not None and simple.end() > at:
             return simple.end(), True
-        unended = OPEN_STRING.match(self._text, at)
+        unended = OPEN_STRING.match(self._text, at) or OPEN_BRACKET.match(self._text, at)
         if unended is not None:
             return unended.end(), False
         line = logical_line(self._text, at, len(self._text))
