@@ -4,7 +4,7 @@
 |---|---|---|
 | `exact` | Python's `==` (`equality`) | but for whitespace at line ends, blank lines at the end |
 | `close` | numbers within a millionth, a list equals a tuple (`tolerance`) | token by token |
-| `apps` | as `close`, and an expected `[x]` also accepts `x` | as `close` |
+| `apps` | as `close`, and an expected `[x]` also accepts `x` | as `close`, without blank lines |
 | `unordered` | as `close`, and the outermost list may come in any order | its lines in any order |
 
 What a program returned is compared by value, in the types that `sandbox.runner.values` gives it:

@@ -4,7 +4,7 @@
 count. Otherwise:
 
 - Blank lines at either end of the text and whitespace at either end of a line do not count; the
-  number of lines does.
+  number of lines does. Under `apps` no blank line counts, as in APPS' own checker.
 - The tokens of a line, split at whitespace, are compared one by one: they are equal as text; or the
   expected one has a point or an exponent and the printed one is a number within `TOLERANCE` of it;
   or the expected one is a plain integer and the printed one adds a zero fraction (`2.0`).
@@ -35,6 +35,8 @@ def lines_of(text: str, comparison: "Comparison") -> list[str]:
     raw = text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n").split("\n")
     exact = comparison == "exact"
     lines = [line.rstrip() if exact else line.strip() for line in raw]
+    if comparison == "apps":
+        return [line for line in lines if line]
     while lines and not lines[-1]:
         lines.pop()
     first = 0

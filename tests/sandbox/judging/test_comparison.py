@@ -514,3 +514,9 @@ def test_texts_without_numbers_are_the_same_only_if_their_tokens_are(lines, data
     changed[i][j] += "x"
     assert not same_text(expected, "\n".join(" ".join(line) for line in changed))
     assert same_text(expected, "\n".join("  ".join(line) + "  " for line in lines) + "\n")
+
+
+def test_blank_lines_count_but_for_apps():
+    assert same_text("1\n2", "1\n\n2\n", "apps")
+    assert not same_text("1\n2", "1 2", "apps")
+    assert not same_text("1\n2", "1\n\n2\n", "close")
