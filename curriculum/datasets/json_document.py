@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from curriculum.datasets.jsonl import GZIP_ERRORS, MAX_RECORD_BYTES, open_binary, too_long
+from curriculum.datasets.jsonl import (
+    GZIP_ERRORS,
+    MAX_RECORD_BYTES,
+    json_limit,
+    open_binary,
+    too_long,
+)
 from curriculum.errors import BadRecord
 
 CHUNK = 1 << 20
@@ -107,7 +113,8 @@ class _Reader:
                     return value
             except (ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._fill():
-                    raise self._error(getattr(error, "msg", str(error))) from None
+                    decoding = isinstance(error, json.JSONDecodeError)
+                    raise self._error(error.msg if decoding else json_limit(error)) from None
 
     def _peek(self) -> str:
         """The next character that is not white space; the empty string at the end of the file."""

@@ -69,7 +69,14 @@ def decode_line(path: Path | str, where: str, line: bytes | None) -> Any:
         # A line of its own: Python's "line 2 column 1" would contradict the file's line number.
         raise BadRecord(path, where, "json", f"{error.msg}, column {error.pos + 1}") from None
     except (ValueError, RecursionError) as error:
-        raise BadRecord(path, where, "json", str(error)) from None
+        raise BadRecord(path, where, "json", json_limit(error)) from None
+
+
+def json_limit(error: ValueError | RecursionError) -> str:
+    """What Python's reader of JSON cannot take, in words for a person."""
+    if isinstance(error, RecursionError):
+        return str(error)
+    return "an integer of more than 4,300 digits, the most that Python reads"
 
 
 def too_long(path: Path | str, where: str) -> BadRecord:

@@ -25,7 +25,7 @@ from curriculum.datasets.reading.format import Format, ReadOptions
 from curriculum.datasets.reading.record import RecordReader
 from curriculum.datasets.record_stream import Record, read_records
 from curriculum.errors import BadRecord, UnusableData
-from curriculum.problem import Problem, Tier
+from curriculum.problem import Problem, Test, Tier
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +179,8 @@ def _is_own(format: Format, fields: Mapping[str, Any], options: ReadOptions) -> 
         return True
     tests: Any = fields.get("tests", [])
     objects = isinstance(tests, list) and all(
-        isinstance(test, dict) and "output" in test for test in cast(list[Any], tests)
+        isinstance(test, dict) and "output" in test and test.keys() <= Test.model_fields.keys()
+        for test in cast(list[Any], tests)
     )
     return objects and fields.keys() <= format.more_keys
 

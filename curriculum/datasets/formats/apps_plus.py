@@ -25,7 +25,12 @@ from typing import Any, cast
 from curriculum.datasets.formats.kodcode import pytest_assertions
 from curriculum.datasets.reading.any_tests import any_tests
 from curriculum.datasets.reading.format import Format
-from curriculum.datasets.reading.record import RecordReader, starter_without_tabs, without_tabs
+from curriculum.datasets.reading.record import (
+    RecordReader,
+    starter_without_tabs,
+    unfenced,
+    without_tabs,
+)
 from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem
 from curriculum.syntax import UNPARSABLE, parse
@@ -135,7 +140,7 @@ def _solution(fields: RecordReader) -> str:
     if isinstance(value, list):
         texts = fields.within({"solution": value}).texts("solution")
         return fields.first_python("solution", texts)
-    text = fields.within({"solution": value}).text("solution")
+    text = unfenced(fields.within({"solution": value}).text("solution"))
     if not text.strip():
         raise fields.error("solution", "empty")
     return text

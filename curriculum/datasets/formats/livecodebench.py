@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
+from curriculum.datasets.reading.any_tests import lines_of_values
 from curriculum.datasets.reading.format import Format, ReadOptions
 from curriculum.datasets.reading.record import RecordReader
 from curriculum.errors import UnusableData
@@ -126,9 +127,7 @@ def _test_records(record: RecordReader, name: str, decoded: Any) -> list[RecordR
 def _test(test: RecordReader, call_based: bool) -> dict[str, Any]:
     if not call_based:
         return {"input": test.text("input"), "output": test.text("output")}
-    lines = [line for line in test.text("input").split("\n") if line.strip()]
-    arguments = [test.within({"input": line}).decoded("input") for line in lines]
-    return {"input": arguments, "output": test.decoded("output")}
+    return lines_of_values(test)
 
 
 def _is_chosen(record: RecordReader, options: ReadOptions) -> bool:

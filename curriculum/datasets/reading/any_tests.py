@@ -3,6 +3,7 @@
 | value | read as |
 |---|---|
 | a list of objects with `input`, `output` (or `expected_output`, `expected`), `kwargs` | tests |
+| the same with `fn_name`, or `testtype` and `metadata.func_name`, in each | calls of the function |
 | an object with the lists `inputs` and `outputs` (or `input`, `output`), `fn_name` | tests |
 | a list of asserts, or a text of asserts | calls where they are plain, else code |
 | a text with `def check(candidate)` | the same |
@@ -26,6 +27,7 @@ from curriculum.datasets.reading.record import RecordReader
 from curriculum.problem import Assertions
 from curriculum.syntax import parse
 
+_FUNCTION_TYPES = {"function_call", "functional"}
 _OUTPUTS = ("output", "expected_output", "expected")
 
 
@@ -69,7 +71,8 @@ def any_tests(
             text="",
         )
         return {"fn_name": fn_name or found, **tests.fields()}
-    return {"fn_name": fn_name, "tests": [_test(record, name, i, t) for i, t in enumerate(items)]}
+    tests = [_test(record, name, index, test) for index, test in enumerate(items)]
+    return {"fn_name": _named(record, name, items) or fn_name, "tests": tests}
 
 
 def _of_code(
@@ -103,6 +106,33 @@ def _of_columns(
     return {"fn_name": fn_name, "tests": tests}
 
 
+def lines_of_values(test: RecordReader) -> dict[str, Any]:
+    """A call in LiveCodeBench's form: one argument on each line of `input`, as JSON."""
+    lines = [line for line in test.text("input").split("\n") if line.strip()]
+    arguments = [test.within({"input": line}).decoded("input") for line in lines]
+    return {"input": arguments, "output": test.decoded("output")}
+
+
+def _named(record: RecordReader, name: str, tests: list[dict[str, Any]]) -> str | None:
+    """The function that the tests themselves name, if any."""
+    found = [_called(test) for test in tests]
+    if any(other != found[0] for other in found):
+        raise record.error(f"{name}.fn_name", "the tests call several functions, or some call none")
+    if found[0] is None and any(_FUNCTION_TYPES.intersection(_types(test)) for test in tests):
+        raise record.error(f"{name}.fn_name", "missing; the tests say that they call a function")
+    return found[0]
+
+
+def _called(test: dict[str, Any]) -> str | None:
+    metadata = test.get("metadata")
+    inner = cast(dict[str, Any], metadata).get("func_name") if isinstance(metadata, dict) else None
+    return test.get("fn_name") or inner or None
+
+
+def _types(test: dict[str, Any]) -> set[str]:
+    return {str(test.get(key)) for key in ("type", "testtype")}
+
+
 def _test(record: RecordReader, name: str, index: int, value: Any) -> dict[str, Any]:
     where = f"{name}.{index}"
     if not isinstance(value, dict):
@@ -113,6 +143,8 @@ def _test(record: RecordReader, name: str, index: int, value: Any) -> dict[str, 
         missing = "output" if "input" in test else "input"
         raise record.error(f"{where}.{missing}", "missing")
     try:
+        if test.get("testtype") == "functional":
+            return lines_of_values(record.within({"input": test["input"], "output": test[output]}))
         given, wanted = from_json(test["input"]), from_json(test[output])
         return {"input": given, "output": wanted, "kwargs": from_json(test.get("kwargs") or {})}
     except ValueError as error:

@@ -2,10 +2,12 @@
 
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from curriculum.datasets.jsonl import json_limit
 from curriculum.datasets.problem_file import parse_problem
 from curriculum.datasets.record_stream import json_kind
 from curriculum.errors import BadRecord
@@ -15,6 +17,7 @@ from curriculum.syntax import UNPARSABLE, parse, syntax_fault
 T = TypeVar("T")
 
 TAB_COLUMNS = 4
+_FENCED = re.compile(r"```[\w.+-]*[ ]*\n(?P<code>(?:(?!```).*\n)*)```")
 
 
 class RecordReader:
@@ -67,8 +70,9 @@ class RecordReader:
         return value.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
     def code(self, name: str, default: str | None = None) -> str:
-        """A field that is Python, with leading tabs as spaces where that changes nothing else."""
-        return without_tabs(self.text(name, default))
+        """A field that is Python, without a fence around it, and with leading tabs as spaces where
+        that changes nothing else."""
+        return without_tabs(unfenced(self.text(name, default)))
 
     def texts(self, name: str) -> list[str]:
         """A field that is a list of texts; raises `BadRecord` for anything else."""
@@ -87,8 +91,10 @@ class RecordReader:
             raise self.error(name, "empty")
         try:
             return json.loads(value)
-        except (ValueError, RecursionError) as error:
+        except json.JSONDecodeError as error:
             raise self.error(name, f"text that is not JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise self.error(name, json_limit(error)) from None
 
     def tier(self, name: str, levels: Mapping[str, Tier], default: Tier | None = None) -> Tier:
         """A field that grades the problem, as text or as an integer.
@@ -126,7 +132,7 @@ class RecordReader:
     def first_python(self, name: str, sources: Sequence[str]) -> str:
         """The first of some sources of a field that is Python 3, with line ends as in `text`."""
         for source in sources:
-            text = self.within({name: source}).text(name)
+            text = unfenced(self.within({name: source}).text(name))
             if text.strip() and parses(text):
                 return text
         reason = f"none of {len(sources)} is Python 3" if sources else "none"
@@ -178,6 +184,12 @@ class RecordReader:
             return self.error(name, "missing")
         kind = json_kind(self.fields[name] if value is None else value)
         return self.error(name, f"must be {wanted}, not {kind}")
+
+
+def unfenced(source: str) -> str:
+    """A source without the code fence in which some data sets keep it."""
+    found = _FENCED.fullmatch(source.strip()) if source.lstrip().startswith("```") else None
+    return found["code"] if found else source
 
 
 def without_tabs(source: str) -> str:

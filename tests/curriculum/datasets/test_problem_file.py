@@ -116,3 +116,10 @@ def test_our_own_form_in_parquet_has_nulls_and_tests_as_json_text(tmp_path, make
         record["tests"] = json.dumps(record["tests"])
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), tmp_path / "own.parquet")
     assert read_problems(tmp_path / "own.parquet") == problems
+
+
+def test_an_integer_that_python_cannot_read_is_named_without_pythons_advice(tmp_path):
+    path = tmp_path / "long.jsonl"
+    path.write_text(f'{{"id": {"9" * 5000}}}\n')
+    with pytest.raises(BadRecord, match="json: an integer of more than 4,300 digits"):
+        list(read_problems(path))

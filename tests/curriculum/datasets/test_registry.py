@@ -92,6 +92,14 @@ TESTS = {
     "objects": [{"input": [1], "output": 2}, {"input": [2], "expected_output": 3}],
     "columns": {"inputs": [[1], [2]], "outputs": [2, 3]},
     "packed": '{"input": [[1], [2]], "output": [2, 3], "fn_name": "f"}',
+    "calls": [
+        {"type": "function_call", "fn_name": "f", "input": [1], "output": 2},
+        {"type": "function_call", "fn_name": "f", "input": [2], "output": 3},
+    ],
+    "lines of values": [
+        {"testtype": "functional", "metadata": {"func_name": "f"}, "input": "1", "output": "2"},
+        {"testtype": "functional", "metadata": {"func_name": "f"}, "input": "2\n", "output": "3"},
+    ],
     "asserts": ["assert f(1) == 2", "assert f(2) == 3"],
     "text of asserts": "assert f(1) == 2\nassert f(2) == 3\n",
     "check": "def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(2) == 3\n",
@@ -107,6 +115,33 @@ def test_tests_in_any_shape_are_read_alike(write_records, shape):
     options = ReadOptions(keys={"tests": "checks"})
     [problem] = read_source(write_records(record), options=options)
     assert problem.tests == (Test(input=[1], output=2), Test(input=[2], output=3))
+    assert problem.fn_name == "f"
+
+
+@pytest.mark.parametrize(
+    ("test", "reason"),
+    [
+        ({"type": "function_call"}, "missing; the tests say that they call a function"),
+        ({"fn_name": "f"}, "the tests call several functions, or some call none"),
+    ],
+)
+def test_tests_that_call_a_function_without_its_name_are_refused(write_records, test, reason):
+    tests = [{"input": "1", "output": "2"}, {"input": "1", "output": "2"} | test]
+    record = {"id": "a", "question": "q", "solution": "print(2)", "t": tests}
+    with pytest.raises(BadRecord, match=rf"tests\.fn_name: {reason}"):
+        list(read_source(write_records(record), options=ReadOptions(keys={"tests": "t"})))
+
+
+@pytest.mark.parametrize("solution", ["```python\nprint(2)\n```", ["```\nprint(2)\n```\n"]])
+def test_a_solution_stands_without_its_code_fence(write_records, solution):
+    record = {
+        "id": "a",
+        "question": "q",
+        "solutions": solution,
+        "t": [{"input": "", "output": "2"}],
+    }
+    [problem] = read_source(write_records(record), options=ReadOptions(keys={"tests": "t"}))
+    assert problem.solution == "print(2)\n"
 
 
 @pytest.mark.parametrize(
