@@ -7,7 +7,7 @@ PROFILE ?= deploy/profiles/local.yaml
 # Two test processes; every Ray test runs in one of them (tests/conftest.py).
 PARALLEL := --numprocesses 2 --dist loadgroup
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos soak coverage docs docs-serve lint format lock engine engine-down clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix soak coverage docs docs-serve lint format lock engine engine-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -26,6 +26,11 @@ test: install ## every test (the Docker ones where an engine answers)
 
 test-unit: install ## the tests that start no Ray, vLLM, DeepSpeed or Docker
 	@exec $(VENV)/python -m pytest $(PARALLEL) -m "not integration and not docker" $(ARGS)
+
+model-matrix: install ## every model family through SFT, RL, export and vLLM: the table of docs/models.md
+	@mkdir -p runs/bench && rm -f runs/bench/models.md
+	@STEPCODER_MATRIX=$(CURDIR)/runs/bench/models.md $(VENV)/python -m pytest -q -p no:xdist tests/models $(ARGS); \
+	 status=$$?; cat runs/bench/models.md; exit $$status
 
 soak: install ## what only endurance shows: chaos, 20,000 programs, large property tests (over an hour)
 	@HYPOTHESIS_PROFILE=soak $(VENV)/python -m pytest $(PARALLEL) -m hypothesis --timeout 3600

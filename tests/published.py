@@ -11,5 +11,5 @@ PUBLISHED = Path(os.environ.get("STEPCODER_MODELS", "models-absent"))
 
 needs_models = pytest.mark.skipif(
     not PUBLISHED.is_dir(),
-    reason="no published models here: give their folder in STEPCODER_MODELS (CONTRIBUTING.md)",
+    reason="no published models here: give their folder in STEPCODER_MODELS (see CONTRIBUTING.md)",
 )
