@@ -8,7 +8,7 @@ MARKER = re.compile(
     r"|(?:^|(?<=[\r\n]))\[(?:DONE|/PYTHON|/CODE|/ANSWER)\]|<end_of_utterance>|<EOT>|</CODE>"
 )
 _LEADING = re.compile(
-    rf"(?:\s*(?:{MARKER.pattern})(?:assistant\b[ \t]*(?=[\r\n]))?)+", re.IGNORECASE
+    rf"(?:\s*(?:{MARKER.pattern})(?:assistant\b[ \t]*(?=[\r\n]|<[|｜]))?)+", re.IGNORECASE
 )
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _LOOKED_AT = 300

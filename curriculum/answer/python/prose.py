@@ -60,7 +60,7 @@ def is_prose(line: str) -> bool:
     if not bare.isascii():
         return runs >= 1 or not _code_like(bare)
     if _keyword_first(bare):
-        return runs >= 4 or (
+        return runs >= (2 if bare.startswith(("import ", "from ")) else 4) or (
             runs >= 1 and _SENTENCE_END.search(text) is not None and text[-1] != ":"
         )
     if runs:
