@@ -114,8 +114,13 @@ class CodeReader:
     def _whole(self, code: str, statements: list[Statement]) -> int:
         """How whole a program some statements are."""
         if self._fn_name is not None:
-            found = [each for each in statements if defines(code, each, self._fn_name)]
-            return MAIN if any(not is_stub(code, each) for each in found) else PART * bool(found)
+            level = 0
+            for each in statements:
+                if defines(code, each, self._fn_name):
+                    if not is_stub(code, each):
+                        return MAIN
+                    level = PART
+            return level
         closed = [each for each in statements if each.closed]
         if not closed:
             return 0
