@@ -23,7 +23,8 @@ def driver_start(
         last: how many of the statements are looked at.
     """
     tries = trials(text, statements[first + 1 : last], fn_name)
-    for index in _setup_calls(text, statements[:last], first + 1, fn_name):
+    tried = [index for index, tries_it in enumerate(tries, first + 1) if tries_it]
+    for index in _setup_calls(text, statements[:last], tried, fn_name):
         tries[index - first - 1] = False
     if not any(tries):
         return last
@@ -45,10 +46,10 @@ def driver_start(
 
 
 def _setup_calls(
-    text: str, statements: Sequence[Statement], first: int, fn_name: str
+    text: str, statements: Sequence[Statement], tried: Sequence[int], fn_name: str
 ) -> Iterator[int]:
-    """The indices, from `first` on, of calls of functions that only set the program up."""
-    calls = {index: called_name(text, statements[index]) for index in range(first, len(statements))}
+    """Those of the indices `tried` that are calls of functions that only set the program up."""
+    calls = {index: called_name(text, statements[index]) for index in tried}
     names = set(calls.values()) - {""}
     helpers = {
         name
