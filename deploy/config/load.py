@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from curriculum.errors import plain_reason
-from deploy.config.keys import nearest_keys
+from deploy.config.keys import all_keys, nearest_keys
 from deploy.config.run_config import RunConfig
 from deploy.errors import ConfigError
 
@@ -91,10 +91,28 @@ def parse_overrides(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
                 raise ConfigError(f"--{key}: a value must follow")
             text = following
         key = key.replace("-", "_")
-        try:
-            yield key, yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--{key}: {text!r} is not a YAML value") from None
+        yield key, _value(key, text)
+
+
+def _value(key: str, text: str) -> Any:
+    """The value that a text stands for: YAML, but the text itself where the key takes text.
+
+    YAML would fold the lines of a Jinja template, and refuse its braces.
+
+    Raises:
+        ConfigError: the text is not YAML.
+    """
+    known = all_keys().get(key)
+    takes_text = known is not None and known.kind == "string"
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        if takes_text:
+            return text
+        raise ConfigError(f"--{key}: {text!r} is not a YAML value") from None
+    is_quoted = text.lstrip()[:1] in ("'", '"') and isinstance(value, str)
+    is_null = text.strip().lower() in ("", "~", "null")
+    return value if not takes_text or is_quoted or is_null else text
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

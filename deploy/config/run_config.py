@@ -75,9 +75,10 @@ class RunConfig(BaseModel):
     def _the_bundled_model_knows_one_template(self) -> RunConfig:
         template = self.prompt.template
         if self.model.path is None and template not in ("auto", "bare"):
+            named = "Jinja text" if "{" in template else template
             raise ValueError(
-                f"prompt.template {template} needs model.path: the small Llama that is "
-                "warm-started without it is taught the bare questions only"
+                f"prompt.template {named} needs model.path: the small Llama that is warm-started "
+                "without it is taught the bare questions only"
             )
         return self
 

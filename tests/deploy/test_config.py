@@ -96,6 +96,29 @@ def test_a_missing_profile_names_the_shipped_ones(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ question }}", "{{ question }}"),
+        ("{% if stdin %}a{% endif %}", "{% if stdin %}a{% endif %}"),
+        ("# Task\n{{ question }}\n\nSolve: it\n", "# Task\n{{ question }}\n\nSolve: it\n"),
+        ('"""\n{{ question }}\n"""\n', '"""\n{{ question }}\n"""\n'),
+        ("'{{ question }}'", "{{ question }}"),
+        ('"a\\n{{ question }}"', "a\n{{ question }}"),
+    ],
+)
+def test_text_on_the_command_line_is_taken_as_it_is_unless_it_is_quoted(
+    text: str, value: str
+) -> None:
+    arguments = ["--model.path", "none", "--prompt.template", text]
+    assert load_config(None, arguments).prompt.template == value
+
+
+def test_a_key_that_takes_text_can_be_null_and_may_look_like_a_number() -> None:
+    config = load_config(None, ["--model.path", "null", "--name", "2024"])
+    assert (config.model.path, config.name) == (None, "2024")
+
+
 def test_every_field_has_a_docstring() -> None:
     undocumented = [name for name, field in _fields(RunConfig) if not field.description]
     assert not undocumented
