@@ -26,6 +26,11 @@ def at_paths(record: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]
     return kept | {field: value for field, value in values.items() if value is not ABSENT}
 
 
+def has_path(record: dict[str, Any], path: str) -> bool:
+    """Whether a path leads to a value of a record."""
+    return _value(record, path) is not ABSENT
+
+
 def _value(record: dict[str, Any], path: str) -> Any:
     if path in record:
         return record[path]

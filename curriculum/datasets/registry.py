@@ -1,5 +1,6 @@
 """Every data set form, and one reader for all of them."""
 
+import difflib
 import logging
 import reprlib
 from collections.abc import Collection, Iterator, Mapping
@@ -20,7 +21,7 @@ from curriculum.datasets.formats import (
     mbpp,
     stepcoder,
 )
-from curriculum.datasets.key_paths import at_paths
+from curriculum.datasets.key_paths import at_paths, has_path
 from curriculum.datasets.reading.format import Format, ReadOptions
 from curriculum.datasets.reading.record import RecordReader
 from curriculum.datasets.record_stream import Record, read_records
@@ -48,6 +49,8 @@ FORMATS: dict[str, Format] = {
 """Forms by name. A record has the first of them that recognises it; `apps_plus` takes any record
 under the usual names."""
 
+MAPPED_FIRST = ("question", "solution", "tests")
+"""What must be there for a record of no known form to be read."""
 EXAMPLES_KEPT = 3
 RECORDS_LOOKED_AT = 20
 """Records of a file among which the first that some form recognises gives the file's form."""
@@ -101,8 +104,10 @@ def read_source(
         OSError: the path cannot be opened.
     """
     path, options = Path(path), options or ReadOptions()
+    _check_keys(options.keys)
     format = format or detect(path, options)
     refuse_options(path, format, options)
+    _warn_of_paths_to_nowhere(path, options)
     seen: set[str] = set()
     for item in _reading(path, format, options):
         if isinstance(item, Problem) and item.id in seen:
@@ -140,6 +145,33 @@ def refuse_options(path: Path, format: Format, options: ReadOptions) -> None:
         raise UnusableData(f"{path}: is one file; a release is read from the folder of its files")
 
 
+def _check_keys(keys: Mapping[str, str]) -> None:
+    """Refuse to map a field that no form has."""
+    known: set[str] = set()
+    for format in FORMATS.values():
+        known |= format.more_keys
+        for key in format.keys:
+            known |= {key} if isinstance(key, str) else set(key)
+    for name in keys:
+        if apps_plus.plain_key(name) not in known and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            said = f"did you mean {near[0]}?" if near else f"such as {', '.join(MAPPED_FIRST)}"
+            raise UnusableData(f"--map {name}={keys[name]}: no form has a field {name!r}; {said}")
+
+
+def _warn_of_paths_to_nowhere(path: Path, options: ReadOptions) -> None:
+    """Say which of the user's paths lead nowhere in every record that is looked at."""
+    if not options.keys:
+        return
+    nowhere = dict(options.keys)
+    for record in islice(read_records(data_files(path, options.split)[0]), RECORDS_LOOKED_AT):
+        if not isinstance(record.fields, BadRecord):
+            fields = record.fields
+            nowhere = {name: at for name, at in nowhere.items() if not has_path(fields, at)}
+    for name, at in nowhere.items():
+        logger.warning("--map %s=%s: leads nowhere in the first records", name, at)
+
+
 def detect(path: Path | str, options: ReadOptions | None = None) -> Format:
     """The form of a file or folder, by the keys of its records.
 
@@ -154,7 +186,7 @@ def detect(path: Path | str, options: ReadOptions | None = None) -> Format:
         for format in FORMATS.values():
             if format.folders is not None and format.folders(path):
                 return format
-    first: tuple[Path, str, dict[str, Any]] | None = None
+    first: tuple[Path, Record] | None = None
     fault: BadRecord | None = None
     for file in data_files(path, options.split):
         for record in islice(read_records(file), RECORDS_LOOKED_AT):
@@ -164,13 +196,18 @@ def detect(path: Path | str, options: ReadOptions | None = None) -> Format:
             fields = at_paths(record.fields, options.keys)
             for format in (*FORMATS.values(), *([apps_plus.MAPPED] if options.keys else [])):
                 if format.recognises(fields) and _is_own(format, fields, options):
-                    _log_names(format, file, fields)
+                    _log_names(format, file, fields, options.keys)
                     return format
-            first = first or (file, record.where, fields)
+            first = first or (file, record)
         break
+    if first is None and fault and not path.is_dir() and not path.name.endswith(ENDINGS):
+        raise UnusableData(
+            f"{path}: not JSON ({fault.record}: {fault.reason}); a data set is JSONL or JSON, each "
+            f"plain or in gzip, or parquet: write a table as JSONL, one object a row"
+        )
     if first is None:
         raise fault or UnusableData(f"{path}: no record in it")
-    raise _unknown_form(*first)
+    raise _unknown_form(*first, options.keys)
 
 
 def _is_own(format: Format, fields: Mapping[str, Any], options: ReadOptions) -> bool:
@@ -185,27 +222,56 @@ def _is_own(format: Format, fields: Mapping[str, Any], options: ReadOptions) -> 
     return objects and fields.keys() <= format.more_keys
 
 
-def _log_names(format: Format, file: Path, fields: Mapping[str, Any]) -> None:
+def _log_names(
+    format: Format, file: Path, fields: Mapping[str, Any], mapped: Mapping[str, str]
+) -> None:
     if format.name == apps_plus.FORMAT.name:
         names = apps_plus.names_of(fields)
-        used = ", ".join(f"{name} from {key!r}" for name, key in names.items())
-        unread = ", ".join(repr(key) for key in fields if key not in names.values()) or "none"
-        if unread != "none" or any(name != key for name, key in names.items()):
+        used = ", ".join(f"{name} from {mapped.get(key, key)!r}" for name, key in names.items())
+        taken = {*names.values(), *(path.partition(".")[0] for path in mapped.values())}
+        unread = ", ".join(repr(key) for key in fields if key not in taken) or "none"
+        if unread != "none" or mapped or any(name != key for name, key in names.items()):
             logger.info("%s: %s; keys not read: %s", file, used, unread)
 
 
-def _unknown_form(file: Path, where: str, fields: dict[str, Any]) -> UnusableData:
+def _unknown_form(file: Path, record: Record, mapped: Mapping[str, str]) -> UnusableData:
+    """What a user can do about a record that no form recognises."""
+    assert not isinstance(record.fields, BadRecord)
+    place, keys = f"{file}: {record.where}", reprlib.repr(list(record.fields))
+    if nowhere := [name for name in mapped if not has_path(record.fields, mapped[name])]:
+        said = " ".join(f"{name}={mapped[name]}" for name in nowhere)
+        return UnusableData(f"{place}: --map {said}: leads nowhere; the keys are {keys}")
+    fields = at_paths(record.fields, mapped)
     nearest = max(FORMATS.values(), key=lambda format: format.likeness(fields))
-    keys = reprlib.repr(list(fields))
-    remedy = "--map FIELD=KEY says which key holds a field, --format NAME chooses another form"
-    if nearest.likeness(fields)[0] <= 0.5:
-        expected = "question, solution and tests"
-        return UnusableData(f"{file}: {where}: no form has the keys {keys}; {remedy} ({expected})")
-    missing = ", ".join(nearest.missing(fields))
+    if not mapped and nearest.likeness(fields)[0] > 0.5:
+        missing = ", ".join(nearest.missing(fields))
+        return UnusableData(
+            f"{place}: {missing}: missing; looks like {nearest.name}, with the keys {keys}; "
+            f"--map FIELD=KEY says which key holds a field, --format NAME chooses another form"
+        )
+    if holder := next((key for key, value in fields.items() if _is_records(value)), None):
+        return UnusableData(
+            f"{place}: no form has the keys {keys}; the records seem to stand in {holder!r}: write "
+            f"that list alone to a file, and convert it"
+        )
+    present = apps_plus.names_of(fields)
+    tests = {"inputs", "input_output", "tests"} & present.keys()
+    missing = [
+        name for name in MAPPED_FIRST if name not in present and not (name == "tests" and tests)
+    ]
+    example = " ".join(f"{name}=KEY" for name in missing)
     return UnusableData(
-        f"{file}: {where}: {missing}: missing; looks like {nearest.name}, with the keys {keys}; "
-        f"{remedy}"
+        f"{place}: no form has the keys {keys}; say which keys hold {', '.join(missing)}: "
+        f"--map {example}, or choose another form: --format NAME"
     )
+
+
+def _is_records(value: Any) -> bool:
+    """Whether a value is a list of objects that could be problems, rather than tests."""
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return False
+    first = cast(dict[str, Any], value[0])
+    return len(first) > 2 and not first.keys() & {"input", "output", "inputs", "outputs"}
 
 
 def data_files(path: Path, split: str | None = None) -> list[Path]:

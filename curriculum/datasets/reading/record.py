@@ -11,7 +11,7 @@ from curriculum.datasets.jsonl import json_limit
 from curriculum.datasets.problem_file import parse_problem
 from curriculum.datasets.record_stream import json_kind
 from curriculum.errors import BadRecord
-from curriculum.problem import Problem, Tier
+from curriculum.problem import TIERS, Problem, Tier
 from curriculum.syntax import UNPARSABLE, parse, syntax_fault
 
 T = TypeVar("T")
@@ -118,7 +118,9 @@ class RecordReader:
             if name not in self.fields:
                 raise self.error(name, "missing")
             reason = f"{value!r} is none of {', '.join(levels)}"
-            raise self.error(name, f"{reason}; name its tier: --tiers {level or 'LEVEL'}=interview")
+            shown = str(value).strip() if level else "LEVEL"
+            remedy = f"say which tier it means, such as --tiers {shown}=interview"
+            raise self.error(name, f"{reason}; {remedy} (of {', '.join(TIERS)})")
         return levels[level]
 
     def python(self, name: str, source: str) -> str:

@@ -29,7 +29,8 @@ UNKNOWN = {f"key {number}": "x" for number in range(30)}
 def test_an_error_about_an_unrecognised_file_names_its_keys_and_the_remedy(write_records, records):
     message = (
         r"(line 1|record 0): no form has the keys \['key 0', .*'key 5', \.\.\.\]; "
-        r"--map FIELD=KEY .*--format NAME .*\(question, solution and tests\)"
+        r"say which keys hold question, solution, tests: "
+        r"--map question=KEY solution=KEY tests=KEY, or .*--format NAME"
     )
     with pytest.raises(UnusableData, match=message):
         list(read_source(write_records(*records), skipped=Skipped()))
@@ -76,7 +77,7 @@ def test_a_map_reads_any_record_by_paths(write_records):
 def test_a_level_without_a_tier_is_named_with_the_remedy(write_records):
     options = ReadOptions(levels={"easy": "introductory"})
     path = write_records(GOOD["apps_plus"] | {"difficulty": "HARD"})
-    with pytest.raises(BadRecord, match=r"'HARD' is none of easy; .*--tiers hard=interview"):
+    with pytest.raises(BadRecord, match=r"'HARD' is none of easy; .*--tiers HARD=interview"):
         list(read_source(path, options=options))
 
 

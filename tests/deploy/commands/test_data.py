@@ -9,6 +9,7 @@ import logging
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -316,10 +317,64 @@ def test_a_map_and_levels_read_any_records(tmp_path: Path) -> None:
     assert problem.difficulty == "competition"
 
 
+OTHER = {"nr": 1, "prompt": {"text": "Add one."}, "answer": RECORD["solution"], "checks": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("record", "options", "message"),
+    [
+        (OTHER, ["question=prompt.text", "tests=checks"], "hold solution: --map solution=KEY, or"),
+        (
+            OTHER,
+            ["question=prompt.txt", "tests=checks"],
+            "--map question=prompt.txt: leads nowhere; the keys are ['nr', 'prompt', 'answer', ",
+        ),
+        ({"version": 1, "items": [OTHER]}, ["id=version"], "the records seem to stand in 'items'"),
+    ],
+    ids=["field missing", "path to nowhere", "list within an object"],
+)
+def test_an_incomplete_map_is_answered_with_what_it_lacks(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    record: dict[str, Any],
+    options: list[str],
+    message: str,
+) -> None:
+    path = source(tmp_path, record)
+    command = ["data", "convert", str(path), "-o", str(tmp_path / "out.jsonl")]
+    assert main([*command, "--map", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_a_map_reads_is_said_and_a_path_to_nowhere_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = source(tmp_path, OTHER | {"checks": ["assert f(1) == 2"]})
+    options = ["question=prompt.text", "tests=checks", "solution=answer", "fn_name=call"]
+    command = ["data", "convert", str(path), "-o", str(tmp_path / "out.jsonl")]
+    assert main([*command, "--map", *options]) == 0
+    told = capsys.readouterr().err
+    assert "question from 'prompt.text', solution from 'answer', tests from 'checks'; " in told
+    assert "keys not read: 'nr'" in told
+    assert "--map fn_name=call: leads nowhere in the first records" in told
+
+
+def test_a_table_is_answered_with_what_a_data_set_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("id,question,solution,tests\n1,Add,x,y\n")
+    assert main(["data", "stats", str(table)]) == 2
+    assert "mine.csv: not JSON (line 1: Expecting value, column 1); a data set is JSONL or" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--map", "question"], "--map: 'question' is not of the form NAME=VALUE"),
+        (["--map", "quesion=id"], "no form has a field 'quesion'; did you mean question?"),
         (["--tiers", "EASY=simple"], "--tiers: 'simple' is none of introductory"),
         (["--from", "August"], "--from: 'August' is no date; write it as 2024-08-31"),
         (["--to", "2024-08-01"], "read as apps_plus, which has no dates; livecodebench has"),
