@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from curriculum.problem import Comparison, Test
+from curriculum.problem import Comparison, Test, function_name
 from deploy.commands.limit_options import LimitOptions
 from deploy.commands.sandbox.tests_file import read_tests, read_text
 from deploy.commands.sandbox.verdict_view import as_record, print_verdict
@@ -53,6 +53,10 @@ def run(
     config = (limits or LimitOptions()).config(backend)
     source, test_file = read_text(program), read_tests(tests)
     fn_name = None if test_file.assertions else fn_name or test_file.fn_name
+    try:
+        fn_name = None if fn_name is None else function_name(fn_name)
+    except ValueError as error:
+        raise ConfigError(f"--fn, or fn_name in {tests}: {error}") from None
     if fn_name is None:
         _refuse_arguments(tests, test_file.tests)
     with Sandbox(config, run="command") as sandbox:

@@ -50,6 +50,15 @@ def test_the_verdict_shows_marked_source_tests_and_times(write, capsys) -> None:
     assert "ms wall" in printed
 
 
+def test_a_function_may_be_named_by_its_call(write, capsys) -> None:
+    tests = {"fn_name": "Solution().f", "tests": [{"input": [5], "output": 10}]}
+    assert main(write(tests)) == 0
+    assert main([*write(tests), "--fn", "f()"]) == 0
+    capsys.readouterr()
+    assert main([*write(tests), "--fn", "two max"]) == 2
+    assert "'two max' is no name of a function" in capsys.readouterr().err
+
+
 def test_a_partly_executed_line_has_a_mark_of_its_own(write, capsys) -> None:
     source = "def f(x):\n    if x: return 1\n    return 0\n"
     assert main([*write([{"input": [0], "output": 0}], source), "--fn", "f"]) == 0
