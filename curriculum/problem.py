@@ -138,6 +138,11 @@ class Problem(BaseModel):
     def _as_text(cls, id: Any) -> Any:
         return str(id) if type(id) is int else id
 
+    @field_validator("id", "question", "starter_code", "preamble", "solution")
+    @classmethod
+    def _can_be_written(cls, text: str) -> str:
+        return _require_unicode(text)
+
     @field_validator("fn_name", mode="before")
     @classmethod
     def _a_name(cls, fn_name: Any) -> Any:
@@ -181,9 +186,22 @@ class Problem(BaseModel):
                     f"tests[{index}] of a stdin program needs string input and output; a function "
                     "that the tests call is named by fn_name"
                 )
-            if not call_based and test.kwargs:
+            if call_based:
+                continue
+            for text in (test.input, test.output):
+                _require_unicode(text)
+            if test.kwargs:
                 raise ValueError(f"tests[{index}].kwargs: a stdin program takes no arguments")
         return tests
+
+
+def _require_unicode(text: Any) -> Any:
+    """A text again; JSON can hold half of an emoji, which nothing can encode or print."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"not Unicode: half of a character at {error.start}") from None
+    return text
 
 
 def function_name(text: str) -> str:

@@ -3,7 +3,7 @@ import ast
 import pytest
 from pydantic import ValidationError
 
-from curriculum.problem import Problem, behind_preamble
+from curriculum.problem import Problem, Test, behind_preamble
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,17 @@ def test_only_id_question_solution_and_tests_must_be_given():
     assert required == {"id", "question", "solution"}
     with pytest.raises(ValidationError, match="at least 1 test"):
         Problem(id="a", question="q", solution="print(1)")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"question": "Smile \ud83d"},
+        {"solution": "print('\ud83d')"},
+        {"tests": [Test(input="\ud83d", output="1")]},
+    ],
+)
+def test_half_of_a_character_is_refused(fields):
+    whole = {"id": "a", "question": "q", "solution": "", "tests": [Test(input="", output="1")]}
+    with pytest.raises(ValidationError, match="not Unicode: half of a character at"):
+        Problem(**(whole | fields))
