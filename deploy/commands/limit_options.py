@@ -22,10 +22,7 @@ class LimitOptions:
 
     wall_seconds: Annotated[
         float | None,
-        Parameter(
-            name=("--wall-seconds", "--seconds"),
-            help="Time limit of one run over all tests [seconds]; 10.",
-        ),
+        Parameter(help="Time limit of one run over all tests [seconds]; 10."),
     ] = None
     cpu_seconds: Annotated[
         int | None, Parameter(help="Processor time of one run [seconds]; as --wall-seconds.")

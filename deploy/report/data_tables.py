@@ -56,7 +56,9 @@ def print_statistics(
     if total.without_solution:
         console.print(f"{total.without_solution} problems have no solution and no start points")
     if total.code_tests:
-        console.print(f"{total.code_tests} problems have tests that are code")
+        console.print(
+            f"problems whose tests are code: {total.code_tests}; training leaves them out"
+        )
     if total.unnamed:
         console.print(unnamed_message(total.unnamed), markup=False, soft_wrap=True)
     console.print()

@@ -105,7 +105,7 @@ def _print(program: Program, text: str) -> None:
     size = f"{program.begin} to {program.end} of {len(data)}"
     print(f"{MARK} program: bytes {size} of the completion")
     print(program.source, end="" if program.source.endswith("\n") else "\n")
-    print(f"{MARK} cut: begin, end, rule, text")
+    print(f"{MARK} cut: begin, end, rule, text" if program.cuts else f"{MARK} nothing is cut")
     for cut in program.cuts:
         shown = data[cut.begin : cut.end].decode()
         short = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

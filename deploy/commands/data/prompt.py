@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from curriculum.datasets.registry import Skipped
 from curriculum.problem import Problem
 from curriculum.prompts.render import PromptRenderer
 from curriculum.schedule.make import stage_offsets
 from curriculum.subtask import FULL_TASK, cut_before
 from deploy.commands.configuration import Configuration, takes_configuration
-from deploy.commands.data.source import FormatOption, Selection, SkipBad, SourcePath
+from deploy.commands.data.source import FormatOption, Selection, SkipBad, SourcePath, find_problem
 from deploy.config import RunConfig
 from deploy.config.load import read_profile
 from deploy.errors import ConfigError
@@ -92,18 +91,6 @@ def load(configuration: Configuration, tokenizer: Path | None) -> tuple[RunConfi
         return config, source.description()
     except ModelError as error:
         raise ConfigError(str(error)) from error
-
-
-def find_problem(selection: Selection, source: Path, problem_id: str) -> Problem:
-    """The problem of a source with an id.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for problem in selection.read(source, Skipped()):
-        if problem.id == problem_id:
-            return problem
-    raise ConfigError(f"{source}: no problem {problem_id!r} in it")
 
 
 def view(

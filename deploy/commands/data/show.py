@@ -6,15 +6,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from curriculum.datasets.registry import Skipped
 from deploy.commands.data.source import (
     ALL_KINDS,
     Kinds,
     Selection,
     SourcePath,
+    find_problem,
     start_point_kinds,
 )
-from deploy.errors import ConfigError
 
 app = App(name="show", help_epilogue="Examples:\n  stepcoder data show problems.jsonl mbpp/1")
 
@@ -32,8 +31,5 @@ def show(
     from deploy.report.data_tables import print_problem
 
     chosen = start_point_kinds(kinds)
-    for problem in (selection or Selection()).read(source, Skipped()):
-        if problem.id == problem_id:
-            print_problem(problem, chosen)
-            return 0
-    raise ConfigError(f"{source}: no problem {problem_id!r} in it")
+    print_problem(find_problem(selection or Selection(), source, problem_id), chosen)
+    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,23 @@ class Selection:
             tiers=tiers,
             skipped=skipped if self.skip_bad else _NoneSkipped(),
         )
+
+
+def find_problem(selection: Selection, source: Path, problem_id: str) -> Problem:
+    """The problem of a source with an id.
+
+    Raises:
+        ConfigError: there is none; names ids that are like it.
+    """
+    known: list[str] = []
+    for problem in selection.read(source, Skipped()):
+        if problem.id == problem_id:
+            return problem
+        known.append(problem.id)
+    ends = [name for name in known if name.endswith(f"/{problem_id}")]
+    near = ends or difflib.get_close_matches(problem_id, known, 1) or known[:1]
+    like = f"; its ids are like {near[0]!r}" if near else ""
+    raise ConfigError(f"{source}: no problem {problem_id!r} in it{like}")
 
 
 class _NoneSkipped(Skipped):

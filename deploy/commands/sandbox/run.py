@@ -25,7 +25,7 @@ app = App(
 Examples:
   stepcoder sandbox run program.py --tests tests.json --fn solve
   stepcoder sandbox run program.py --tests tests.json --json --backend process
-  stepcoder sandbox run program.py --tests tests.json --seconds 30 --memory-mib 512""",
+  stepcoder sandbox run program.py --tests tests.json --wall-seconds 30 --memory-mib 512""",
 )
 
 

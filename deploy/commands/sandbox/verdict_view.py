@@ -51,6 +51,9 @@ def print_verdict(verdict: Verdict, source: str, console: Console) -> None:
         f"{verdict.wall_seconds * 1e3:.1f} ms wall, {verdict.cpu_seconds * 1e3:.1f} ms CPU, "
         f"isolation: {verdict.isolation}"
     )
+    if verdict.missing_library:
+        library = _printable(verdict.missing_library)
+        console.print(f"the sandbox has no {library}; --packages NAME adds a package", markup=False)
     if not verdict.trusted_tests:
         console.print("the tests are code that ran beside the program: it could forge this verdict")
     if verdict.coverage_tampered:

@@ -101,3 +101,12 @@ def test_a_name_that_no_function_has_is_refused_in_a_line(
 ) -> None:
     assert main(["data", "answer", completion, "--fn", "two max"]) == 2
     assert "--fn: 'two max' is no name of a function" in capsys.readouterr().err
+
+
+def test_an_answer_of_which_nothing_is_cut_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    completion = tmp_path / "completion.txt"
+    completion.write_text("print(input())\n")
+    assert main(["data", "answer", str(completion)]) == 0
+    assert capsys.readouterr().out.endswith("print(input())\n-----8<----- nothing is cut\n")

@@ -62,7 +62,8 @@ def test_its_tokens_are_counted_with_a_tokenizer(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["own/2"], "no problem 'own/2' in it"),
+        (["own/2"], "no problem 'own/2' in it; its ids are like 'own/1'"),
+        (["1"], "no problem '1' in it; its ids are like 'own/1'"),
         (["own/1", "--stage", "1"], "has stages 0 to 0, and -1 for the whole task"),
         (["own/1", "--prompt.style", "chat"], "writes the prompt; give --tokenizer FOLDER"),
         (["own/1", "--prompt.template", "'{{ nope }}'"], "'nope' is undefined; the fields are"),

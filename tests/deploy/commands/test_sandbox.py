@@ -59,6 +59,13 @@ def test_a_function_may_be_named_by_its_call(write, capsys) -> None:
     assert "'two max' is no name of a function" in capsys.readouterr().err
 
 
+def test_a_missing_library_is_named_with_the_option_that_adds_it(write, capsys) -> None:
+    source = "import a_library_that_is_not_there\n"
+    assert main(write([{"input": "", "output": ""}], source)) == 1
+    said = "the sandbox has no a_library_that_is_not_there; --packages NAME adds a package\n"
+    assert said in capsys.readouterr().out
+
+
 def test_a_partly_executed_line_has_a_mark_of_its_own(write, capsys) -> None:
     source = "def f(x):\n    if x: return 1\n    return 0\n"
     assert main([*write([{"input": [0], "output": 0}], source), "--fn", "f"]) == 0
@@ -165,8 +172,8 @@ def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seconds", "-1"], "--wall-seconds: must be greater than 0"),
-        (["--seconds", "4000"], "--wall-seconds: must be at most 3600"),
+        (["--wall-seconds", "-1"], "--wall-seconds: must be greater than 0"),
+        (["--wall-seconds", "4000"], "--wall-seconds: must be at most 3600"),
         (["--cpu-seconds", "0"], "--cpu-seconds: must be greater than 0"),
         (["--memory-mib", "1"], "--memory-mib: must be at least 16"),
         (["--output-kib", "0"], "--output-kib: must be greater than 0"),
@@ -179,11 +186,11 @@ def test_limits_that_no_sandbox_takes_are_refused(write, capsys, arguments, mess
 
 
 def test_a_program_may_use_more_processor_time_than_the_default(write) -> None:
-    """The limit on processor time follows `--seconds` unless it is given."""
+    """The limit on processor time follows `--wall-seconds` unless it is given."""
     program = (
         "import time\nn = int(input())\nbegin = time.process_time()\n"
         "while time.process_time() - begin < n:\n    pass\nprint(n)\n"
     )
     arguments = write([{"input": "2\n", "output": "2\n"}], program)
-    assert main([*arguments, "--seconds", "60", "--cpu-seconds", "1"]) == 1
-    assert main([*arguments, "--seconds", "60"]) == 0
+    assert main([*arguments, "--wall-seconds", "60", "--cpu-seconds", "1"]) == 1
+    assert main([*arguments, "--wall-seconds", "60"]) == 0
