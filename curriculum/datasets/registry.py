@@ -238,6 +238,11 @@ def _unknown_form(file: Path, record: Record, mapped: Mapping[str, str]) -> Unus
     """What a user can do about a record that no form recognises."""
     assert not isinstance(record.fields, BadRecord)
     place, keys = f"{file}: {record.where}", reprlib.repr(list(record.fields))
+    if holder := next((key for key, value in record.fields.items() if _is_records(value)), None):
+        return UnusableData(
+            f"{place}: no form has the keys {keys}; the records seem to stand in {holder!r}: write "
+            f"that list alone to a file, and convert it"
+        )
     if nowhere := [name for name in mapped if not has_path(record.fields, mapped[name])]:
         said = " ".join(f"{name}={mapped[name]}" for name in nowhere)
         return UnusableData(f"{place}: --map {said}: leads nowhere; the keys are {keys}")
@@ -248,11 +253,6 @@ def _unknown_form(file: Path, record: Record, mapped: Mapping[str, str]) -> Unus
         return UnusableData(
             f"{place}: {missing}: missing; looks like {nearest.name}, with the keys {keys}; "
             f"--map FIELD=KEY says which key holds a field, --format NAME chooses another form"
-        )
-    if holder := next((key for key, value in fields.items() if _is_records(value)), None):
-        return UnusableData(
-            f"{place}: no form has the keys {keys}; the records seem to stand in {holder!r}: write "
-            f"that list alone to a file, and convert it"
         )
     present = apps_plus.names_of(fields)
     tests = {"inputs", "input_output", "tests"} & present.keys()

@@ -329,7 +329,11 @@ OTHER = {"nr": 1, "prompt": {"text": "Add one."}, "answer": RECORD["solution"], 
             ["question=prompt.txt", "tests=checks"],
             "--map question=prompt.txt: leads nowhere; the keys are ['nr', 'prompt', 'answer', ",
         ),
-        ({"version": 1, "items": [OTHER]}, ["id=version"], "the records seem to stand in 'items'"),
+        (
+            {"version": 1, "items": [OTHER]},
+            ["question=prompt.text"],
+            "the records seem to stand in 'items'",
+        ),
     ],
     ids=["field missing", "path to nowhere", "list within an object"],
 )
