@@ -51,7 +51,8 @@ def _forward_with_exact_logprobs(self: Any, *arguments: Any) -> Any:
 
 
 if not torch.cuda.is_available():
-    TopKTopPSampler.forward_cpu = _forward_with_exact_logprobs
+    sampler: Any = TopKTopPSampler
+    sampler.forward_cpu = _forward_with_exact_logprobs
     Sampler.compute_logprobs = staticmethod(exact_logprobs)
 
 

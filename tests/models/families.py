@@ -80,7 +80,8 @@ def make(family: Family, folder: Path) -> Path:
     tokenizer: Any = load_tokenizer(folder)
     ends = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
     vocabulary = len(tokenizer) + PADDING
-    config = family.architecture(
+    architecture: Any = family.architecture
+    config = architecture(
         **SHAPE | {"tie_word_embeddings": False} | family.settings | ends,
         vocab_size=vocabulary,
         pad_token_id=tokenizer.pad_token_id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(folder: str, sequences: str, out: str) -> None:
@@ -23,7 +24,7 @@ def main(folder: str, sequences: str, out: str) -> None:
     )  # fmt: skip
     every = json.loads(Path(sequences).read_text())
     prompts = [TokensPrompt(prompt_token_ids=ids) for ids in every]
-    answers = engine.generate(
+    answers: Any = engine.generate(
         prompts, SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=1.0), use_tqdm=False
     )
     logprobs = [
