@@ -62,7 +62,7 @@ def taco_problem(record: RecordReader) -> Problem:
         record,
         id=f"taco/{record.path.name.partition('.')[0]}/{record.index}",
         difficulty=record.tier("difficulty", TACO_LEVELS, default="interview"),
-        time_limit=_seconds(record.text("time_limit", "")),
+        time_limit=_seconds(record),
         source="taco",
     )
 
@@ -148,9 +148,17 @@ def _read_folder(path: Path, where: str, folder: Path) -> dict[str, Any]:
     return record | {"problem_id": where, "difficulty": difficulty}
 
 
-def _seconds(text: str) -> float | None:
-    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*s", text)
-    return float(match[1]) or None if match else None
+def _seconds(record: RecordReader) -> float | None:
+    """TACO's time limit, such as `2.0 seconds` or `500 ms`; None where it gives none."""
+    text = record.text("time_limit", "").strip()
+    if text.lower() in ("", "none", "null"):
+        return None
+    match = re.fullmatch(
+        r"(\d+(?:\.\d+)?)\s*(s|secs?|seconds?|ms|millis(?:econds?)?)\.?", text, re.I
+    )
+    if match is None or not float(match[1]):
+        raise record.error("time_limit", f"{text!r} is no number of seconds")
+    return float(match[1]) / (1000 if match[2].lower().startswith("m") else 1)
 
 
 APPS = Format(

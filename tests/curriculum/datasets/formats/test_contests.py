@@ -83,6 +83,20 @@ def test_taco_grades_in_its_own_words_and_has_time_limits(write_records):
     assert {(p.time_limit, p.comparison) for p in problems} == {(2.0, "apps")}
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2000 ms", 2.0), ("0.5 sec", 0.5), ("1 second", 1.0), ("None", None), (None, None)],
+)
+def test_taco_writes_time_limits_in_several_units(write_records, text, seconds):
+    [problem] = read_source(write_records(TACO | {"time_limit": text}))
+    assert problem.time_limit == seconds
+
+
+def test_a_time_limit_of_no_known_unit_is_refused(write_records):
+    with pytest.raises(BadRecord, match="time_limit: '2 minutes' is no number of seconds"):
+        list(read_source(write_records(TACO | {"time_limit": "2 minutes"})))
+
+
 def test_taco_calls_a_function_where_it_names_one(write_records):
     packed = {"fn_name": "f", "inputs": [[1]], "outputs": [[1]]}
     change = {"input_output": json.dumps(packed), "solutions": '["def f(x):\\n    return x"]'}
