@@ -154,7 +154,7 @@ def _seconds(record: RecordReader) -> float | None:
     if text.lower() in ("", "none", "null"):
         return None
     match = re.fullmatch(
-        r"(\d+(?:\.\d+)?)\s*(s|secs?|seconds?|ms|millis(?:econds?)?)\.?", text, re.I
+        r"(\d+(?:\.\d+)?)\s*(s|secs?|seconds?|ms|milliseconds?)\.?", text, re.I
     )
     if match is None or not float(match[1]):
         raise record.error("time_limit", f"{text!r} is no number of seconds")
