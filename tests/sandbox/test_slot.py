@@ -100,6 +100,7 @@ def test_a_test_that_cannot_be_confined_is_the_sandboxs_failure(backend, monkeyp
         verdict = slot.run(SECOND)
         assert verdict.outcome is Outcome.infra_error
         assert verdict.error is not None
+        assert verdict.error is not None
         assert "could not start the program's process" in verdict.error
         assert {test.outcome.value for test in verdict.tests} == {"not_run"}
         assert slot.run(JOB).outcome is Outcome.passed, "its process is confined as ever"

@@ -153,9 +153,7 @@ def _seconds(record: RecordReader) -> float | None:
     text = record.text("time_limit", "").strip()
     if text.lower() in ("", "none", "null"):
         return None
-    match = re.fullmatch(
-        r"(\d+(?:\.\d+)?)\s*(s|secs?|seconds?|ms|milliseconds?)\.?", text, re.I
-    )
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|secs?|seconds?|ms|milliseconds?)\.?", text, re.I)
     if match is None or not float(match[1]):
         raise record.error("time_limit", f"{text!r} is no number of seconds")
     return float(match[1]) / (1000 if match[2].lower().startswith("m") else 1)

@@ -378,7 +378,7 @@ def test_a_table_is_answered_with_what_a_data_set_is(
     ("options", "message"),
     [
         (["--map", "question"], "--map: 'question' is not of the form NAME=VALUE"),
-        (["--map", "quesion=id"], "no form has a field 'quesion'; did you mean question?"),
+        (["--map", "questoin=id"], "no form has a field 'questoin'; did you mean question?"),
         (["--tiers", "EASY=simple"], "--tiers: 'simple' is none of introductory"),
         (["--from", "August"], "--from: 'August' is no date; write it as 2024-08-31"),
         (["--to", "2024-08-01"], "read as apps_plus, which has no dates; livecodebench has"),
