@@ -105,7 +105,7 @@ def test_help_lists_every_key_with_type_default_and_docstring(
             | {"seed", "runs_dir"},
         ),
     ],
-    ids=str,
+    ids=["data answer", "data prompt", "sft", "eval"],
 )
 def test_help_lists_the_keys_that_the_command_reads_and_no_others(
     command: list[str],
