@@ -80,7 +80,8 @@ def sandboxed(sandbox, source: str, stdin: str) -> Ending:
         tests=(Test(input=stdin, output=""),),
         limits=Limits(wall_seconds=60, cpu_seconds=60, output_kib=4096),
     )
-    reply = sandbox._exchange(encode_job(job, encode_inputs(job)), job.limits)
+    warm = sandbox._warm.for_program(source)
+    reply = sandbox._exchange(warm, encode_job(job, encode_inputs(job)), job.limits, coverage=True)
     error = None
     for line in reply.records.split(b"\n")[:-1]:
         kind, _, content = parse_record(line)
