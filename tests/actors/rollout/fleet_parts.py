@@ -21,7 +21,10 @@ from learner.trajectory import Trajectory, TrajectoryGroup
 
 DEADLINE_S = 180.0
 LEARNING = LearnerConfig(
-    policy=OptimizerConfig(lr=1e-2), critic=CriticOptimizerConfig(lr=1e-3), minibatch_size=8
+    policy=OptimizerConfig(lr=1e-2),
+    critic=CriticOptimizerConfig(lr=1e-3),
+    minibatch_size=8,
+    truncated="learn",  # a random policy seldom ends by itself
 )
 
 
