@@ -15,6 +15,11 @@ from hypothesis import HealthCheck, settings
 for _name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR", "COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
+# Containers often switch bytecode off. Every process that a test starts would compile what it
+# imports once more, and vLLM alone takes half a minute to compile.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Without deadlines: a busy machine makes any example slow.
 settings.register_profile("default", deadline=None, max_examples=60)
 settings.register_profile(
