@@ -179,7 +179,7 @@ def test_a_restarted_hub_still_collects_and_a_missing_hub_breaks_no_actor(
             return "rollout-1: after the restart" in console.lines
 
         wait_for(arrived)
-    # Without a hub the record stays on the actor's stderr, or reaches the next hub if that is quick.
+    # Without a hub the record stays on the actor's stderr, or reaches the next one if it is quick.
     ray.get(speaker.log.remote("actors", logging.WARNING, "the hub is gone"))
     with collect_logs(path):  # a second run in the same job, as after --resume
         ray.get(speaker.log.remote("actors", logging.WARNING, "second"))
