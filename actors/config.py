@@ -112,6 +112,9 @@ class LoopConfig(BaseModel):
     """Subtasks of one step; the batch holds `rollout.samples_per_prompt` samples of each."""
     eval_every: int = Field(default=0, ge=0)
     """Steps between evaluations; 0 evaluates only before and after the run."""
+    eval_suites: tuple[str, ...] = ()
+    """Suites that every evaluation asks beside the held-out problems: names and paths as `stepcoder
+    eval --suite` takes them. Each is reported apart."""
     eval_samples: int = Field(default=4, ge=1)
     """Completions of each held-out problem in an evaluation; pass@1 is the mean over them."""
     eval_temperature: float | None = Field(default=None, ge=0, le=2)

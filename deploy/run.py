@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from actors.rollout.fleet import RolloutFleet
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
-from actors.training.evaluate import Evaluation
+from actors.training.evaluate import HELDOUT, Evaluation
 from actors.training.trainer import Trainer
 from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
@@ -119,7 +118,10 @@ class Run:
             schedule=make_schedule(
                 dataset.train, config.curriculum, config.seed, self._fit.train.stage_limits
             ),
-            heldout=dataset.heldout,
+            suites={
+                HELDOUT: dataset.heldout,
+                **{name: part.problems for name, part in self._fit.suites.items()},
+            },
             collector=collector,
             fleet=self._fleet,
             pool=self._pool,
@@ -197,10 +199,17 @@ class Run:
         self._log.close()
         self._placement.release()
 
-    def _result(self, evaluation: Evaluation, timings: dict[str, float]) -> dict[str, Any]:
+    def _result(
+        self, evaluations: dict[str, Evaluation], timings: dict[str, float]
+    ) -> dict[str, Any]:
         state, parity = self._trainer.state, self._trainer.parity
-        before, after = state.before, asdict(evaluation)
-        assert before is not None
+        assert state.before is not None
+        after = {suite: evaluation.summary() for suite, evaluation in evaluations.items()}
+        # A resumed run may have suites that were not asked before its first step.
+        suites = {suite: {"before": state.before.get(suite), "after": after[suite]}
+                  for suite in after}  # fmt: skip
+        heldout = suites.pop(HELDOUT)
+        gain = after[HELDOUT]["pass_at_1"]["overall"] - heldout["before"]["pass_at_1"]["overall"]
         return {
             "name": self._config.name,
             "steps": state.step,
@@ -209,8 +218,8 @@ class Run:
             "config_digest": self._config.digest(),
             "isolation": self._isolation,
             "versions": self._versions,
-            "eval": {"before": before, "after": after},
-            "gain": after["pass_at_1"]["overall"] - before["pass_at_1"]["overall"],
+            "eval": {**heldout, "suites": suites},
+            "gain": gain,
             "weights": {
                 "broadcasts": state.broadcasts,
                 "first_broadcasts": state.starts,

@@ -23,6 +23,7 @@ from curriculum.synthetic.corpus import noisy_corpus
 from deploy.checks.folder import check_folder, recorded_result
 from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
+from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
 from deploy.run import Run
 from learner.models.source import ModelSource
@@ -60,9 +61,10 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     if config.model.path is not None:
         config = check_model(config)
     dataset = load_dataset(config.data)
+    suites = load_eval_suites(config, dataset)
     # A model that exists has its tokenizer, so that its prompts are looked at before Ray starts.
     given = _given_model(config)
-    fit = fit_prompts(config, dataset, given.description()) if given else None
+    fit = fit_prompts(config, dataset, given.description(), suites) if given else None
     cluster = connect(config.placement, config.rollout, config.pool)
     try:
         placement = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
@@ -71,7 +73,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         with collect_logs(folder.log), notes_on_continuing(folder):
             write_atomic(folder.config, config.to_yaml())
             model, warm_start_s = _first_policy(config, dataset, cluster, placement)
-            fit = fit or fit_prompts(config, dataset, model.description())
+            fit = fit or fit_prompts(config, dataset, model.description(), suites)
             fit.log()
             fetch_on_nodes(model, placement.model_nodes())
             run = Run(config, folder, fit, cluster, placement, model)

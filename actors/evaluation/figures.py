@@ -86,8 +86,8 @@ def suite_figures(
         "samples": len(verdicts),
         "pass_at_k": {
             str(k): {
-                "all": _by_tier(counts, k, judged_only=False),
-                "judged": _by_tier(counts, k, judged_only=True),
+                "all": pass_intervals(counts, k, judged_only=False),
+                "judged": pass_intervals(counts, k, judged_only=True),
             }
             for k in ks
         },
@@ -103,8 +103,8 @@ def suite_figures(
     }
 
 
-def _by_tier(counts: Sequence[ProblemCounts], k: int, judged_only: bool) -> dict[str, Any]:
-    """Intervals by tier and overall; tiers are named where the suite has several."""
+def pass_intervals(counts: Sequence[ProblemCounts], k: int, judged_only: bool) -> dict[str, Any]:
+    """pass@k with its interval by tier and overall; tiers are named where there are several."""
     tiers = [tier for tier in TIERS if any(row.tier == tier for row in counts)]
     groups = {tier: [row for row in counts if row.tier == tier] for tier in tiers}
     groups = {**(groups if len(tiers) > 1 else {}), OVERALL: list(counts)}

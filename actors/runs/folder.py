@@ -1,7 +1,9 @@
 """RunFolder: the files of one run.
 
 runs/<name>/config.yaml       the resolved configuration
-            metrics.jsonl     the figures of each step, a line per step
+            metrics.jsonl     the figures of each step and of each evaluation, a line each
+            evaluations.jsonl how the samples of each problem came out, a line per evaluation
+            curriculum.jsonl  what each step asked, and every problem whose stage it changed
             rollouts.jsonl    a few rollouts of some steps
             log.txt           every log record, of the driver and of its actors
             result.json       the figures of the finished run
@@ -16,7 +18,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ class RunFolder:
         self.root = root
         self.config = root / "config.yaml"
         self.metrics = root / "metrics.jsonl"
+        self.evaluations = root / "evaluations.jsonl"
+        self.curriculum = root / "curriculum.jsonl"
         self.rollouts = root / "rollouts.jsonl"
         self.log = root / "log.txt"
         self.result = root / "result.json"
@@ -100,13 +104,44 @@ class RunFolder:
 
     def truncate_metrics(self, steps: int) -> None:
         """Drop the lines of steps after `steps`, and a line that a crash cut off."""
-        for path in (self.metrics, self.rollouts):
-            if path.exists():
-                lines = path.read_bytes().splitlines(keepends=True)
-                if lines and not lines[-1].endswith(b"\n"):
-                    lines.pop()  # cut off by a crash or a full disk
-                kept = [line for line in lines if json.loads(line)["step"] <= steps]
-                write_atomic(path, b"".join(kept).decode())
+        for path in (self.metrics, self.evaluations, self.curriculum, self.rollouts):
+            _keep(path, lambda row: row["step"] <= steps)
+
+    def forget_evaluation(self, step: int) -> None:
+        """Drop the lines of an evaluation after `step`, which is going to be repeated."""
+        if self.evaluated(step):
+            for path in (self.metrics, self.evaluations):
+                _keep(path, lambda row: "suite" not in row or row["step"] != step)
+
+    def evaluated(self, step: int) -> set[str]:
+        """The suites of which an evaluation after `step` is recorded."""
+        rows = read_jsonl(self.evaluations)
+        return {row["suite"] for row in rows if row["step"] == step}
+
+    def step_rows(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl` that are of steps, not of evaluations."""
+        return [row for row in read_jsonl(self.metrics) if "suite" not in row]
+
+
+def _keep(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Keep the rows that are wanted, without a line that a crash or a full disk cut off."""
+    if path.exists():
+        lines = path.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            lines.pop()
+        kept = [line for line in lines if wanted(json.loads(line))]
+        write_atomic(path, b"".join(kept).decode())
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file that a run may still be writing; none where there is no file.
+
+    A last line without its end is left out.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def checkpoint_step(checkpoint: Path) -> int:

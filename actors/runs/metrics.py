@@ -1,8 +1,10 @@
-"""MetricsLog: writes each step's figures to metrics.jsonl, TensorBoard and Ray's metrics."""
+"""MetricsLog: writes the figures of a run to metrics.jsonl, TensorBoard and Ray's metrics."""
 
 from __future__ import annotations
 
 import math
+import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +17,11 @@ PREFIX = "stepcoder_"
 
 
 class MetricsLog:
-    """Writes each step's row to all three places.
+    """Writes each row of figures to all three places, with the time [seconds since 1970].
 
     Ray exports the figures to Prometheus as gauges `ray_stepcoder_<name>` with a tag `run`, where
-    `_` replaces `/`. `ray_stepcoder_samples_total` counts samples by their fate.
+    `_` replaces `/` and what else a name may not have. `ray_stepcoder_samples_total` counts samples
+    by their fate.
     """
 
     def __init__(self, folder: RunFolder, run: str) -> None:
@@ -41,24 +44,50 @@ class MetricsLog:
         Raises:
             ValueError: a figure is not finite; nothing of the row is written.
         """
-        broken = [name for name, value in row.items() if not math.isfinite(value)]
-        if broken:
-            raise ValueError(f"step {step}: not a finite number: {', '.join(broken)}")
-        append_jsonl(self._folder.metrics, [{"step": step, **row}])
-        for name, value in row.items():
-            self._board.add_scalar(name, value, step)
-            self._gauge(name).set(value, self._tags)
+        self._write(step, row, {})
         self._gauge("step").set(step, self._tags)
         for fate, count in samples.items():
             if count:
                 self._samples.inc(count, {**self._tags, "fate": fate})
 
+    def write_evaluation(
+        self, step: int, suite: str, row: Mapping[str, float], problems: Mapping[str, Any]
+    ) -> None:
+        """Record one evaluation.
+
+        Args:
+            step: after which it was made; 0 before the first.
+            suite: what was asked; names the evaluation's line.
+            row: its figures by name.
+            problems: how the samples of each problem came out, by id.
+
+        Raises:
+            ValueError: a figure is not finite; nothing is written.
+        """
+        self._write(step, row, {"suite": suite})
+        line = {"step": step, "time": _now(), "suite": suite, "problems": problems}
+        append_jsonl(self._folder.evaluations, [line])
+
+    def _write(self, step: int, row: Mapping[str, float], labels: Mapping[str, str]) -> None:
+        broken = [name for name, value in row.items() if not math.isfinite(value)]
+        if broken:
+            raise ValueError(f"step {step}: not a finite number: {', '.join(broken)}")
+        append_jsonl(self._folder.metrics, [{"step": step, "time": _now(), **labels, **row}])
+        for name, value in row.items():
+            self._board.add_scalar(name, value, step)
+            self._gauge(name).set(value, self._tags)
+
     def _gauge(self, name: str) -> Any:
         if name not in self._gauges:
-            metric = PREFIX + name.replace("/", "_")
+            metric = PREFIX + re.sub(r"[^a-zA-Z0-9_]", "_", name)
             self._gauges[name] = Gauge(metric, f"StepCoder: {name}", tag_keys=("run",))
         return self._gauges[name]
 
     def close(self) -> None:
         """Flush the event file."""
         self._board.close()
+
+
+def _now() -> float:
+    """Seconds since 1970, to the millisecond."""
+    return round(time.time(), 3)

@@ -34,13 +34,14 @@ def step_line(report: StepReport, steps: int) -> str:
 
 
 def evaluation_line(when: str, result: Evaluation) -> str:
-    """One evaluation in one line."""
+    """One evaluation of one suite in one line."""
+    asked = "held-out problems" if result.suite == "heldout" else f"problems of {result.suite}"
     by_tier = "  ".join(
         f"{tier} {result.pass_at_1[tier]:.3f}" for tier in TIERS if tier in result.pass_at_1
     )
     return (
         f"eval {when}: pass@1 {result.pass_at_1['overall']:.3f}  ({by_tier})  "
-        f"{result.problems} held-out problems, {result.samples} samples, {result.seconds:.0f}s"
+        f"{result.problems} {asked}, {result.samples} samples, {result.seconds:.0f}s"
         f"{missing_line(result.missing_libraries)}"
     )
 

@@ -29,8 +29,8 @@ class TrainerState:
     """Wall time of the loop, in this process and in those before it [seconds]."""
     ledger: dict[str, int] = field(default_factory=dict)
     """Samples by stage reached and by fate (`Ledger.totals`)."""
-    before: dict[str, Any] | None = None
-    """The evaluation before the first step."""
+    before: dict[str, dict[str, Any]] | None = None
+    """The evaluation before the first step, by suite."""
 
     def add_seconds(self, seconds: dict[str, float]) -> None:
         """Add wall time by stage [seconds]."""

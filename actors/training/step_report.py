@@ -8,6 +8,7 @@ from statistics import fmean
 
 from actors.rollout.collector import Round, rollout_figures
 from actors.rollout.samples import missing_libraries, outcome_mix
+from actors.training.breakdown import lengths, pass_rates, revealed
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,12 @@ class StepReport:
         return {
             "reward": self.reward,
             "pass_rate": self.pass_rate,
+            **_named("pass_rate", pass_rates(self.round.groups)),
             **_named("outcome", outcome_mix(self.round.judged)),
             **_named("curriculum", self.curriculum),
+            "curriculum/revealed": revealed(self.round.groups),
             **_named("learner", self.learner),
+            **_named("length", lengths(self.round)),
             **rollout_figures(self.round),
             **_named("seconds", self.seconds),
             **_named("ledger", self.counts),

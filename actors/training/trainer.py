@@ -16,7 +16,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -31,8 +31,10 @@ from actors.rollout.samples import RolloutGroup, has_signal, trajectory_group
 from actors.runs.folder import RunFolder, append_jsonl, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
-from actors.training.console import evaluation_line, step_line
-from actors.training.evaluate import Evaluation, evaluate
+from actors.training.console import step_line
+from actors.training.evaluate import Evaluation
+from actors.training.evaluations import Evaluations
+from actors.training.stage_log import StageLog
 from actors.training.state import TrainerState
 from actors.training.step_report import StepReport
 from actors.training.weight_parity import WeightParityCheck
@@ -61,7 +63,8 @@ class Trainer:
     rewards: RewardConfig
     samples_per_prompt: int
     schedule: Schedule
-    heldout: Sequence[Problem]
+    suites: Mapping[str, Sequence[Problem]]
+    """What an evaluation asks, by name; `heldout` first."""
     collector: Collector
     fleet: RolloutFleet
     pool: SandboxPool
@@ -81,8 +84,14 @@ class Trainer:
     """Wall time of the processes before this one [seconds]."""
     _earlier_restarts: dict[str, int] = field(default_factory=dict)
 
-    async def run(self) -> Evaluation:
-        """Train from the current step to the last; returns the evaluation after it.
+    def __post_init__(self) -> None:
+        self._stages = StageLog(self.folder, self.schedule)
+        self._evaluations = Evaluations(
+            self.suites, self.collector, self.loop, self.folder, self.log
+        )
+
+    async def run(self) -> dict[str, Evaluation]:
+        """Train from the current step to the last; returns the evaluation after it, by suite.
 
         Raises:
             TimeoutError: a stage missed its deadline; the message names it.
@@ -103,24 +112,30 @@ class Trainer:
         finally:
             await self._cancel_rounds()
 
-    async def _train(self) -> Evaluation:
+    async def _train(self) -> dict[str, Evaluation]:
         self.state.starts += 1
+        self._stages.begin()
         await self._broadcast(verify=True)
         if self.state.before is None:
-            self.state.before = asdict(await self._evaluate("before RL"))
+            before = await self._evaluations.run("before RL", self.state)
+            self.state.before = {suite: made.summary() for suite, made in before.items()}
+        elif self._evaluations.lacks(self.state.step):
+            # A checkpoint comes before the evaluation of its step.
+            await self._evaluations.run(f"step {self.state.step}", self.state)
         if self.folder.latest() is None:
             await self._checkpoint()  # a learner that dies in the first steps returns to this one
         while self.state.step < self.loop.steps:
             report = await self._step()
             self.log.write(report.step, report.metrics(), report.counts)
+            self._stages.write(report.step, report.round.groups)
             done = {"progress": ("train", report.step, self.loop.steps)}
             logger.info(step_line(report, self.loop.steps), extra=done)
             if self._saves_at(report.step):
                 await self._checkpoint()
-            if report.step < self.loop.steps and _due(report.step, self.loop.eval_every):
-                await self._evaluate(f"step {report.step}")
+            if self._evaluations.follows(report.step):
+                await self._evaluations.run(f"step {report.step}", self.state)
         await self.learner.save_pretrained(self.folder.policy)
-        after = await self._evaluate("after RL")
+        after = await self._evaluations.run("after RL", self.state)
         self._count_time()
         return after
 
@@ -275,19 +290,6 @@ class Trainer:
         if verify:
             await self.parity.verify(version)
         return seconds
-
-    async def _evaluate(self, when: str) -> Evaluation:
-        evaluation = await evaluate(
-            self.collector,
-            self.heldout,
-            self.loop.eval_samples,
-            self.loop.step_timeout_s,
-            self.loop.eval_temperature,
-            self.loop.eval_top_p,
-        )
-        self.state.add_seconds({"evaluate": evaluation.seconds})
-        logger.info(evaluation_line(when, evaluation))
-        return evaluation
 
     def restarts(self) -> dict[str, int]:
         """Actors started again in the whole run, by role.

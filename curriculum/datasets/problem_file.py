@@ -1,6 +1,7 @@
 """Our own problem files: one `Problem` per record, read in any container, written as JSONL."""
 
 import difflib
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -80,6 +81,15 @@ def dump_problem(problem: Problem) -> str:
                     f"problem {problem.id!r}: tests[{index}].{field}: {error}"
                 ) from None
     return json.dumps(record)
+
+
+def problem_digest(problem: Problem) -> str:
+    """Sixteen hex digits of a problem's whole content: equal problems have equal digests.
+
+    Raises:
+        ValueError: as `dump_problem`.
+    """
+    return hashlib.sha256(dump_problem(problem).encode()).hexdigest()[:16]
 
 
 def problem_of(record: dict[str, Any], path: Path | str, where: str) -> Problem:

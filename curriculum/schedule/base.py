@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -164,6 +164,14 @@ class Schedule(ABC):
             progress.visits += 1
             progress.weight_version = max(progress.weight_version, weight_version)
             self._update(progress, task, passed / attempts)
+
+    def stages(self) -> dict[str, int]:
+        """The present stage of every problem, by id."""
+        return {key: progress.stage for key, progress in self._progress.items()}
+
+    def stage_counts(self) -> Iterator[tuple[Problem, int]]:
+        """Every problem and its number of stages."""
+        yield from zip(self._problems, map(len, self._offsets), strict=True)
 
     def metrics(self) -> dict[str, float]:
         """Progress over all problems and per tier (`<name>/<tier>`), and counts of observations.

@@ -91,7 +91,7 @@ def read_reference(folder: Path, config: RunConfig) -> ChaosRun:
     if changed:
         raise ConfigError(f"--reference {folder}: it differs at {', '.join(changed)}")
     result = json.loads(files.result.read_text())
-    return ChaosRun(0, result, _rows(files), result["seconds"]["total"])
+    return ChaosRun(0, result, files.step_rows(), result["seconds"]["total"])
 
 
 def run_once(config: RunConfig, suffix: str, plan: Plan | None, limit_s: float) -> ChaosRun:
@@ -130,7 +130,7 @@ def run_once(config: RunConfig, suffix: str, plan: Plan | None, limit_s: float) 
     return ChaosRun(
         exit_status=status,
         result=_result_of(files, config),
-        rows=_rows(files),
+        rows=files.step_rows(),
         seconds=time.monotonic() - started,
         kills=dict(monkey.kills) if monkey else {},
         driver_starts=starts,
@@ -196,9 +196,3 @@ def _result_of(files: RunFolder, config: RunConfig) -> dict[str, Any] | None:
         return None
     result = json.loads(files.result.read_text())
     return result if result["config_digest"] == config.digest() else None
-
-
-def _rows(files: RunFolder) -> list[dict[str, float]]:
-    if not files.metrics.exists():
-        return []
-    return [json.loads(line) for line in files.metrics.read_text().splitlines()]

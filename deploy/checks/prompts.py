@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from curriculum.prompts.fit import Fit, by_tier, fit, named, prompt_lengths, unn
 from curriculum.schedule.make import stage_offsets
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
+from deploy.evaluation.suites import Suite
 from deploy.progress import StageProgress
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class PromptFit:
     """Ids of the problems whose prompt names no function."""
     longest: int
     """Tokens that a prompt may have."""
+    suites: Mapping[str, Fit] = field(default_factory=dict[str, Fit])
+    """The problems of `loop.eval_suites`, whole, by suite."""
 
     @property
     def dataset(self) -> DataSet:
@@ -57,13 +60,18 @@ class PromptFit:
             "longest_prompt": self.longest,
             "train": [asdict(problem) for problem in self.train.too_long],
             "heldout": [asdict(problem) for problem in self.heldout.too_long],
+            "suites": {
+                name: [asdict(problem) for problem in part.too_long]
+                for name, part in self.suites.items()
+            },
             "stages_kept": self.train.stage_limits,
             "names_no_function": list(self.unnamed),
         }
 
     def log(self) -> None:
         """Say what is left out, and what cannot be answered; nothing where all is well."""
-        for use, part in (("training", self.train), ("evaluation", self.heldout)):
+        uses = {"training": self.train, "evaluation": self.heldout, **self.suites}
+        for use, part in uses.items():
             if part.too_long:
                 logger.warning("left out of %s: %s", use, _said(part, self.longest))
         if limits := self.train.stage_limits:
@@ -76,7 +84,9 @@ class PromptFit:
             logger.warning(unnamed_message(self.unnamed))
 
 
-def fit_prompts(config: RunConfig, dataset: DataSet, model_dir: Path) -> PromptFit:
+def fit_prompts(
+    config: RunConfig, dataset: DataSet, model_dir: Path, suites: Sequence[Suite] = ()
+) -> PromptFit:
     """Encode the prompt of every problem at every stage, and divide the problems.
 
     Lengths are kept below `runs_dir/cache`, by a digest of data, tokenizer, templates and this
@@ -86,6 +96,7 @@ def fit_prompts(config: RunConfig, dataset: DataSet, model_dir: Path) -> PromptF
         config: the whole run.
         dataset: all its problems.
         model_dir: holds the tokenizer.
+        suites: what is evaluated beside the held-out problems.
 
     Raises:
         ConfigError: the tokenizer cannot be read.
@@ -97,7 +108,13 @@ def fit_prompts(config: RunConfig, dataset: DataSet, model_dir: Path) -> PromptF
     longest = config.rollout.longest_prompt
     train = fit(dataset.train, lengths, longest)
     heldout = fit(dataset.heldout, lengths, longest)
-    for use, part in (("training", train), ("evaluation", heldout)):
+    of_suites = {
+        suite.name: fit(
+            suite.problems, {p.id: prompt_lengths(encoder, p) for p in suite.problems}, longest
+        )
+        for suite in suites
+    }
+    for use, part in {"training": train, "evaluation": heldout, **of_suites}.items():
         if part.too_long and config.data.too_long == "refuse":
             raise UnusableData(
                 f"{use}: {_said(part, longest)}; raise rollout.max_model_len, or set data.too_long "
@@ -108,9 +125,10 @@ def fit_prompts(config: RunConfig, dataset: DataSet, model_dir: Path) -> PromptF
                 f"{use}: no problem is left: {_said(part, longest)}; raise rollout.max_model_len"
             )
     # The warm start teaches the bundled model the very prompts that it is asked.
-    asked = [] if config.model.path is None else [*train.problems, *heldout.problems]
+    parts = (train, heldout, *of_suites.values())
+    asked = [] if config.model.path is None else [p for part in parts for p in part.problems]
     unnamed = [p.id for p in asked if not encoder.renderer.names_function(p)]
-    return PromptFit(train, heldout, tuple(unnamed), longest)
+    return PromptFit(train, heldout, tuple(unnamed), longest, of_suites)
 
 
 def load_encoder(config: RunConfig, model_dir: Path) -> PromptEncoder:

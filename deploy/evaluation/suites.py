@@ -12,7 +12,7 @@ from typing import Any
 
 from curriculum.config import DataConfig
 from curriculum.datasets.load import load_dataset
-from curriculum.datasets.problem_file import dump_problem
+from curriculum.datasets.problem_file import problem_digest
 from curriculum.datasets.registry import Skipped, detect, read_source
 from curriculum.problem import Problem
 from deploy.errors import ConfigError
@@ -69,35 +69,38 @@ class Suite:
     """Path, format, digests and number of records left out, for the result."""
 
 
-def load_suites(names: Sequence[str], limit: int | None, synthetic: DataConfig) -> list[Suite]:
+def load_suites(
+    names: Sequence[str], limit: int | None, synthetic: DataConfig, option: str = "--suite"
+) -> list[Suite]:
     """Read every suite.
 
     Args:
         names: of suites, or paths of files.
         limit: number of problems of each suite, from its beginning; None takes all.
         synthetic: seeds and number of the problems of the suite `synthetic`.
+        option: what the names were given to, for error messages.
 
     Raises:
         ConfigError: an unknown name, a suite without problems, or two of one name.
         CurriculumError: a file cannot be read.
     """
-    suites = [_load(name, limit, synthetic) for name in names]
+    suites = [_load(name, limit, synthetic, option) for name in names]
     repeated = {suite.name for suite in suites if sum(s.name == suite.name for s in suites) > 1}
     if repeated:
-        raise ConfigError(f"--suite: two suites are called {', '.join(sorted(repeated))}")
+        raise ConfigError(f"{option}: two suites are called {', '.join(sorted(repeated))}")
     return suites
 
 
-def _load(name: str, limit: int | None, synthetic: DataConfig) -> Suite:
+def _load(name: str, limit: int | None, synthetic: DataConfig, option: str) -> Suite:
     if name == SYNTHETIC:
         heldout = load_dataset(synthetic).heldout
         seed, per_tier = synthetic.heldout_seed, synthetic.heldout_per_tier
         source = {"format": SYNTHETIC, "seed": seed, "per_tier": per_tier, "left_out": {}}
-        return _suite(name, heldout[:limit], source)
+        return _suite(name, heldout[:limit], source, option)
     known = KNOWN.get(name)
-    path = Path(name) if known is None else _find(name, known)
+    path = Path(name) if known is None else _find(name, known, option)
     if not path.exists():
-        raise ConfigError(_unknown(name))
+        raise ConfigError(_unknown(name, option))
     skipped = Skipped()
     format = detect(path)
     problems: Iterator[Problem] = read_source(path, format, skipped=skipped)
@@ -111,41 +114,38 @@ def _load(name: str, limit: int | None, synthetic: DataConfig) -> Suite:
     if path.is_file():
         with path.open("rb") as file:
             source["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _suite(name if known else _stem(path), kept, source)
+    return _suite(name if known else _stem(path), kept, source, option)
 
 
-def _suite(name: str, problems: Sequence[Problem], source: dict[str, Any]) -> Suite:
+def _suite(name: str, problems: Sequence[Problem], source: dict[str, Any], option: str) -> Suite:
     if not problems:
-        raise ConfigError(f"--suite {name}: no problem in it")
-    digests = {
-        problem.id: hashlib.sha256(dump_problem(problem).encode()).hexdigest()[:16]
-        for problem in problems
-    }
+        raise ConfigError(f"{option} {name}: no problem in it")
+    digests = {problem.id: problem_digest(problem) for problem in problems}
     whole = hashlib.sha256("".join(digests.values()).encode()).hexdigest()
     return Suite(name, tuple(problems), digests, {**source, "problems_sha256": whole})
 
 
-def _find(name: str, known: KnownSuite) -> Path:
+def _find(name: str, known: KnownSuite, option: str) -> Path:
     root = os.environ.get(DATA)
     if not root:
         raise ConfigError(
-            f"--suite {name}: {DATA} is not set; set it to the folder that holds "
+            f"{option} {name}: {DATA} is not set; set it to the folder that holds "
             f"{known.paths[0]}, or give the path of the file instead of the name"
         )
     for path in known.paths:
         if (Path(root) / path).exists():
             return Path(root) / path
     raise ConfigError(
-        f"--suite {name}: none of {', '.join(known.paths)} in {root} ({DATA}); put the published "
+        f"{option} {name}: none of {', '.join(known.paths)} in {root} ({DATA}); put the published "
         f"file there, or give its path instead of the name"
     )
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, option: str) -> str:
     known = ", ".join([*KNOWN, SYNTHETIC])
     what = "is not found by its name" if name in _OTHERS else "no such file, and no suite"
     return (
-        f"--suite {name}: {what}; known are {known}, and the path of any file that "
+        f"{option} {name}: {what}; known are {known}, and the path of any file that "
         f"`stepcoder data convert` reads"
     )
 

@@ -164,6 +164,7 @@ def make_experience(
         "reward": sum(t.reward for t in trajectories) / len(trajectories),
         "entropy": float(scores.entropies[response].sum() / tokens),
         "masked_share": float(1 - masks.policy.sum() / tokens) if response.any() else 0.0,
+        **_masked_by_outcome(trajectories, masks),
         "tokens": float(response.sum()),
         "truncated_share": _share(t.finish_reason == "length" for t in trajectories),
         "aborted_share": _share(t.finish_reason == "abort" for t in trajectories),
@@ -180,6 +181,21 @@ def make_experience(
         capped = weights[response] == weights.new_tensor(config.importance_cap)
         metrics["importance_capped_share"] = float(capped.sum() / tokens)
     return Experience(masks, scores, advantages, returns, weights, metrics)
+
+
+def _masked_by_outcome(trajectories: Sequence[Trajectory], masks: Masks) -> dict[str, float]:
+    """`masked_share` of the responses with each outcome that the batch has."""
+    tokens, kept = masks.response.sum(-1).tolist(), masks.policy.sum(-1).tolist()
+    of_outcome: dict[str, list[int]] = {}
+    for row, trajectory in enumerate(trajectories):
+        sums = of_outcome.setdefault(trajectory.outcome, [0, 0])
+        sums[0] += tokens[row]
+        sums[1] += kept[row]
+    return {
+        f"masked_share/{outcome}": 1 - sums[1] / sums[0]
+        for outcome, sums in sorted(of_outcome.items())
+        if sums[0]
+    }
 
 
 def _share(flags: Iterable[bool]) -> float:

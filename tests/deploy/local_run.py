@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from actors.runs.folder import RunFolder
 from deploy.cluster.local import STATE, LocalCluster, Ports
 from tests.deploy.leftovers import left_since
 
@@ -26,6 +26,7 @@ PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
 PORT_OPTIONS = ("--port", "16379", "--dashboard-port", "18265", "--metrics-port", "18080")
 
 _TIMED = (
+    "time",
     "seconds",
     "rollout/tokens_per_s",
     "sandbox/program_ms",
@@ -124,8 +125,7 @@ def stepcoder(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 def metric_rows(run: Path) -> list[dict[str, Any]]:
     """The metrics of every step of a run, without those that depend on the clock."""
-    lines = (run / "metrics.jsonl").read_text().splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if not key.startswith(_TIMED)}
-        for line in lines
+        {key: value for key, value in row.items() if not key.startswith(_TIMED)}
+        for row in RunFolder(run).step_rows()
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from actors.runs.folder import RunFolder
 from tests.deploy.local_run import PORTS, ROOT, STEPS, Cluster, metric_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -35,8 +36,7 @@ def submit(cluster: Cluster, name: str, *arguments: str) -> subprocess.Popen[str
 
 def steps_of(run: Path) -> int:
     """Steps that the run has finished."""
-    metrics = run / "metrics.jsonl"
-    return metrics.read_text().count("\n") if metrics.exists() else 0
+    return len(RunFolder(run).step_rows())
 
 
 def driver_of(name: str) -> psutil.Process:

@@ -182,7 +182,7 @@ def test_a_family_is_trained_exported_and_reloaded(family: Family, tmp_path: Pat
     )
     result = train(config)
     run = RunFolder(tmp_path / "runs" / "run")
-    rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    rows = run.step_rows()
     trainer = max(row["learner/rollout_trainer_logprob_diff"] for row in rows)
     compared, masked = check_masks(run, problems, config)
 

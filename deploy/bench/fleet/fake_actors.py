@@ -20,6 +20,7 @@ from actors.rollout.collector import Collector
 from actors.rollout.samples import Completion, Request
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
+from actors.training.evaluate import HELDOUT
 from actors.training.trainer import Trainer
 from curriculum.config import CurriculumConfig
 from curriculum.schedule.make import make_schedule
@@ -159,7 +160,7 @@ def steady_trainer(
         rewards=RewardConfig(),
         samples_per_prompt=samples_per_prompt,
         schedule=make_schedule(problems, CurriculumConfig(), seed=1),
-        heldout=heldout,
+        suites={HELDOUT: heldout},
         collector=Collector(**actors, tokenizer=tokenizer, config=config, limits=Limits(), seed=1),
         folder=made,
         log=MetricsLog(made, folder.name),

@@ -14,7 +14,6 @@ Both sides of a ratio are measured in turn in one run, so that a busy machine sl
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import statistics
@@ -151,8 +150,8 @@ def run_loop(loop: LoopConfig) -> tuple[list[dict[str, float]], float]:
         before = time.process_time()
         asyncio.run(trainer.run())
         seconds = time.process_time() - before
-        lines = trainer.folder.metrics.read_text().splitlines()
-    return [json.loads(line) for line in lines], seconds
+        rows = trainer.folder.step_rows()
+    return rows, seconds
 
 
 # ----------------------------------------------------------------------------- real engines

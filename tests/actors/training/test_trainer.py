@@ -32,7 +32,7 @@ def learner(made: Trainer) -> SteadyLearner:
 
 
 def rows(made: Trainer) -> list[dict[str, float]]:
-    return [json.loads(line) for line in made.folder.metrics.read_text().splitlines()]
+    return made.folder.step_rows()
 
 
 @pytest.mark.parametrize("staleness", [0, 1, 3])

@@ -109,6 +109,11 @@ def test_a_finished_run_folder_holds_its_figures_and_accounts_for_every_sample(
     for when in ("before", "after"):
         rates = result["eval"][when]["pass_at_1"]
         assert set(rates) == {"overall", "introductory", "interview", "competition"}
+    assert (
+        RunFolder(undisturbed).evaluated(0)
+        == RunFolder(undisturbed).evaluated(STEPS)
+        == {"heldout"}
+    )
     rows = metric_rows(undisturbed)
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     for row in rows:

@@ -211,3 +211,14 @@ def test_only_fresh_samples_are_in_the_logprob_difference() -> None:
 def test_settings_that_cannot_work_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         LearnerConfig(**settings)
+
+
+def test_the_masked_share_is_told_apart_by_outcome() -> None:
+    batch = [replace(t, outcome=("passed", "failed")[at % 2]) for at, t in enumerate(BATCH)]
+    metrics = experience(LearnerConfig(), batch).metrics
+    for outcome in ("passed", "failed"):
+        rows = [t for t in batch if t.outcome == outcome]
+        executed = sum(sum(t.executed_mask) for t in rows)
+        tokens = sum(len(t.response_ids) for t in rows)
+        assert metrics[f"masked_share/{outcome}"] == pytest.approx(1 - executed / tokens)
+    assert "masked_share/timeout" not in metrics

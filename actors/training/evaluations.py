@@ -1,0 +1,69 @@
+"""Evaluations: asks every suite of a run, and records what came out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from actors.config import LoopConfig
+from actors.rollout.collector import Collector
+from actors.runs.folder import RunFolder
+from actors.runs.metrics import MetricsLog
+from actors.training.console import evaluation_line
+from actors.training.evaluate import Evaluation, evaluate
+from actors.training.state import TrainerState
+from curriculum.problem import Problem
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """The suites of a run, and where their figures go."""
+
+    suites: Mapping[str, Sequence[Problem]]
+    """Problems by the name of their suite, `heldout` first."""
+    collector: Collector
+    loop: LoopConfig
+    folder: RunFolder
+    log: MetricsLog
+
+    async def run(self, when: str, state: TrainerState) -> dict[str, Evaluation]:
+        """Ask every suite, one after the other; what was recorded of this step is replaced.
+
+        Args:
+            when: for the log, such as `before RL`.
+            state: its step names the evaluation; the time that it takes is added to it.
+
+        Raises:
+            RunFailed: the sandbox could judge none of a suite's completions.
+            TimeoutError: a suite took longer than `loop.step_timeout_s`.
+        """
+        self.folder.forget_evaluation(state.step)
+        made: dict[str, Evaluation] = {}
+        for suite, problems in self.suites.items():
+            made[suite] = evaluation = await evaluate(
+                self.collector,
+                suite,
+                problems,
+                self.loop.eval_samples,
+                self.loop.step_timeout_s,
+                self.loop.eval_temperature,
+                self.loop.eval_top_p,
+            )
+            state.add_seconds({"evaluate": evaluation.seconds})
+            self.log.write_evaluation(
+                state.step, suite, evaluation.metrics(), evaluation.problem_rows()
+            )
+            logger.info(evaluation_line(when, evaluation))
+        return made
+
+    def follows(self, step: int) -> bool:
+        """Whether an evaluation follows a step, other than the first and the last one."""
+        every = self.loop.eval_every
+        return 0 < step < self.loop.steps and every > 0 and step % every == 0
+
+    def lacks(self, step: int) -> bool:
+        """Whether the evaluation that follows a step was cut off, or never began."""
+        return self.follows(step) and not self.suites.keys() <= self.folder.evaluated(step)
