@@ -31,13 +31,15 @@ class RolloutConfig(BaseModel):
     `data.too_long` says what becomes of them."""
     max_num_seqs: int = Field(default=128, ge=1)
     """Largest number of sequences that one engine decodes together."""
-    dtype: Literal["float32", "bfloat16", "auto"] = "float32"
-    """The engine's weights and activations; bfloat16 on GPUs. `auto` is bfloat16 where the model is
-    stored in 16 bits and the processor multiplies in bfloat16."""
+    dtype: Literal["float32", "bfloat16", "auto"] = "auto"
+    """The engine's weights and activations. In training `auto` is the learner's precision
+    (`learner.dtype`); in an evaluation it is bfloat16 where the model is stored in 16 bits and the
+    processor multiplies in bfloat16."""
     tensor_parallel: int = Field(default=1, ge=1)
     """GPUs per engine."""
-    gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
-    """Share of a GPU's memory the engine may take."""
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    """Share of a GPU's memory that the engine may take. Null is 0.85 or, where that is less, what
+    the buffers of the broadcast (and with `placement.colocate` the learner) leave."""
     kv_cache_mib: int = Field(default=128, ge=8)
     """KV cache of a CPU engine [MiB]; a GPU engine sizes its own."""
     threads: int = Field(default=1, ge=1)
@@ -171,9 +173,9 @@ class PlacementConfig(BaseModel):
     """Where models run; `auto` uses GPUs if the cluster has any."""
     learner_ranks: int = Field(default=1, ge=1)
     """DeepSpeed ranks, one GPU (or one CPU process) each."""
-    colocate: bool = False
+    colocate: bool | None = None
     """Whether each engine shares the GPU of one learner rank and sleeps while the learner learns.
-    Leave memory for the learner, which stays loaded, with `rollout.gpu_memory_utilization`."""
+    Null does so where the cluster has exactly one GPU."""
     learner_threads: int = Field(default=1, ge=1)
     """Threads of a CPU learner rank. With `max_staleness: 0` the engines are idle meanwhile."""
     sft_threads: int = Field(default=2, ge=1)

@@ -23,6 +23,7 @@ from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from curriculum.problem import Problem
 from curriculum.schedule.make import make_schedule
+from deploy.checks.memory import MemoryShare
 from deploy.checks.prompts import PromptFit
 from deploy.config import RunConfig
 from deploy.versions import git_commit, package_versions
@@ -50,6 +51,7 @@ class Run:
         cluster: Cluster,
         placement: Placement,
         model: ModelSource,
+        memory: MemoryShare,
     ) -> None:
         """Create the actors in their places; nothing is loaded yet.
 
@@ -60,6 +62,7 @@ class Run:
             cluster: the Ray cluster that it is connected to.
             placement: the places reserved for its actors.
             model: the policy it starts from, on every node that has an actor.
+            memory: how learner and engines divide their GPUs.
         """
         self._config = config
         self._folder = folder
@@ -68,7 +71,7 @@ class Run:
         self._versions = package_versions()
         self._isolation = "unknown"
         self._gpu = cluster.gpu
-        self._backend = _weights_backend(config, cluster.gpu)
+        self._backend = config.weights_backend(cluster.gpu)
         self._tokenizer = load_tokenizer(model.description(), model.trust_remote_code)
         self._log = MetricsLog(folder, config.name)
 
@@ -79,13 +82,16 @@ class Run:
             cluster.gpu,
             config.loop.step_timeout_s,
             placement.learner,
+            memory.hands_over,
         )
         self._sync = WeightSync(self._learner, config.weights, self._backend)
         self._fleet = RolloutFleet.create(
-            config.rollout,
+            config.resolved_rollout(cluster.gpu).model_copy(
+                update={"gpu_memory_utilization": memory.engine}
+            ),
             cluster.gpu,
             placement.rollout,
-            colocated=config.placement.colocate,
+            colocated=bool(config.placement.colocate),
             on_engine_loaded=self._sync.update_engine,
         )
         self._fit = fit
@@ -243,11 +249,3 @@ def parity_sequences(problems: Sequence[Problem], tokenizer: Any, longest: int) 
     begin = list(leading_ids(tokenizer))
     encoded = (begin + tokenizer.encode(text, add_special_tokens=False) for text in texts)
     return [ids[: longest - 1] for ids in encoded]
-
-
-def _weights_backend(config: RunConfig, gpu: bool) -> str:
-    if config.weights.backend != "auto":
-        return config.weights.backend
-    if not gpu:
-        return "gloo"
-    return "ipc" if config.placement.colocate else "nccl"

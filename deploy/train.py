@@ -21,6 +21,7 @@ from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.files import write_atomic
 from curriculum.synthetic.corpus import noisy_corpus
 from deploy.checks.folder import check_folder, recorded_result
+from deploy.checks.memory import fit_memory, place
 from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
 from deploy.checks.suites import load_eval_suites
@@ -67,6 +68,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     fit = fit_prompts(config, dataset, given.description(), suites) if given else None
     cluster = connect(config.placement, config.rollout, config.pool)
     try:
+        config = place(config, cluster)
         placement = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
         if not resume:
             folder.clear()
@@ -75,8 +77,9 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
             model, warm_start_s = _first_policy(config, dataset, cluster, placement)
             fit = fit or fit_prompts(config, dataset, model.description(), suites)
             fit.log()
+            memory = fit_memory(config, cluster, placement, model)
             fetch_on_nodes(model, placement.model_nodes())
-            run = Run(config, folder, fit, cluster, placement, model)
+            run = Run(config, folder, fit, cluster, placement, model, memory)
             checkpoint = folder.latest() if resume else None
             result = asyncio.run(run.train(checkpoint, warm_start_s))
         write_atomic(folder.result, json.dumps(result, indent=2) + "\n")

@@ -121,6 +121,16 @@ class ActorCritic:
         """
         save_policy(Path(folder), self._model, self.named_weights(), self._tokenizer)
 
+    def give_optimizer_state(self) -> None:
+        """Move the optimizer state of policy and critic to the host's memory."""
+        for engine in self._engines().values():
+            engine.give_optimizer_state()
+
+    def take_optimizer_state(self) -> None:
+        """Move it back, before an update or a checkpoint is read."""
+        for engine in self._engines().values():
+            engine.take_optimizer_state()
+
     def _engines(self) -> dict[str, Engine]:
         engines = {"policy": self._policy, "critic": self._critic}
         return {name: engine for name, engine in engines.items() if engine is not None}

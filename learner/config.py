@@ -69,6 +69,14 @@ class ZeroConfig(_Config):
     offload_parameters: bool = False
     """Keep parameters that are not in use in the host's memory; needs stage 3."""
 
+    @property
+    def optimizer_moves(self) -> bool:
+        """Whether optimizer state can move to the host and back between updates.
+
+        DeepSpeed moves PyTorch's AdamW in stage 2 only.
+        """
+        return self.stage == 2 and not self.offload_optimizer
+
     @model_validator(mode="after")
     def _check_offload(self) -> Self:
         if self.offload_optimizer and self.stage == 0:

@@ -31,6 +31,8 @@ class Cluster:
     """Whether models run on GPUs."""
     resources: Mapping[str, float]
     """What Ray says the cluster has."""
+    placement: PlacementConfig
+    """The configured one, with `colocate` decided."""
 
 
 def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoolConfig) -> Cluster:
@@ -59,8 +61,11 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     gpu = placement.accelerator == "gpu" or (
         placement.accelerator == "auto" and resources.get("GPU", 0) > 0
     )
+    if placement.colocate is None:
+        shares = gpu and resources.get("GPU", 0) == 1 and placement.learner_ranks == 1
+        placement = placement.model_copy(update={"colocate": shares})
     check_placement(resources, placement, rollout, pool, gpu)
-    return Cluster(gpu=gpu, resources=resources)
+    return Cluster(gpu=gpu, resources=resources, placement=placement)
 
 
 def _join(address: str, **settings: Any) -> None:

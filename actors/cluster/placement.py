@@ -56,6 +56,10 @@ class Placement:
         node_of = placement_group_table(self.group)["bundles_to_node_id"]
         return {node_of[bundle] for bundle in range(self.learners + self.rollouts)}
 
+    def model_bundles(self) -> list[dict[str, Any]]:
+        """Ray options of every bundle with a learner rank or a rollout worker, learners first."""
+        return [self._options(bundle) for bundle in range(self.learners + self.rollouts)]
+
     def _options(self, bundle: int) -> dict[str, Any]:
         strategy = PlacementGroupSchedulingStrategy(self.group, placement_group_bundle_index=bundle)
         return {"scheduling_strategy": strategy}

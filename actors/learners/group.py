@@ -51,6 +51,7 @@ class LearnerGroup:
         gpu: bool,
         deadline_s: float,
         options: Callable[[int], dict[str, Any]] = no_options,
+        hands_over: bool = False,
     ) -> LearnerGroup:
         """Create the actors (named `learner-0`, ...); they load their models on `start()`.
 
@@ -60,6 +61,7 @@ class LearnerGroup:
             gpu: whether each takes a GPU.
             deadline_s: longest wait for any call [seconds].
             options: further Ray options of rank `i`, such as its placement.
+            hands_over: as for `LearnerWorker`.
         """
         actor = ray.remote(LearnerWorker)
         env = learner_env(placement.learner_threads, gpu)
@@ -73,7 +75,8 @@ class LearnerGroup:
                 "runtime_env": {"env_vars": env},
             } | options(rank)
             handle = actor.options(**settings)
-            workers.append(handle.remote(rank, placement.learner_ranks, placement.colocate))
+            colocated = bool(placement.colocate)
+            workers.append(handle.remote(rank, placement.learner_ranks, colocated, hands_over))
         return cls(workers, config, deadline_s)
 
     async def start(

@@ -42,9 +42,20 @@ class LearnerWorker:
     collectives.
     """
 
-    def __init__(self, rank: int, world_size: int, colocated: bool) -> None:
+    def __init__(
+        self, rank: int, world_size: int, colocated: bool, hands_over: bool = False
+    ) -> None:
+        """Prepare rank `rank` of `world_size`; `start` loads it.
+
+        Args:
+            rank: of this process.
+            world_size: number of ranks.
+            colocated: whether an engine uses this GPU while this rank does nothing.
+            hands_over: whether the optimizer state is on the host while the engine has the GPU.
+        """
         forward_logs(f"learner-{rank}")
         self.colocated = colocated
+        self.hands_over = hands_over
         self.rank = rank
         self.world_size = world_size
         self._loaded: Any = None
@@ -84,6 +95,7 @@ class LearnerWorker:
         init_distributed(self.rank, self.world_size, host, int(port))
         folder, trust = model_folder(model), model.trust_remote_code
         self._loaded = PPOLearner(config, folder, temperature, Path(faults), trust)
+        self._give_memory()
         return {"deepspeed": deepspeed.__version__, "torch": torch.__version__}
 
     @property
@@ -95,13 +107,20 @@ class LearnerWorker:
 
     def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
         """One PPO update; every rank gets the whole batch and takes its share."""
+        if self.hands_over:
+            self._learner.take_optimizer_state()
         metrics = self._learner.update(groups, self._version)
+        self._give_memory()
+        return metrics
+
+    def _give_memory(self) -> None:
+        """Leave the GPU to the engine that wakes up into it."""
+        if self.hands_over:
+            self._learner.give_optimizer_state()
         if self.colocated:
             import torch
 
-            # torch keeps freed memory for itself; the engine on this GPU wakes up into it.
-            torch.cuda.empty_cache()
-        return metrics
+            torch.cuda.empty_cache()  # torch keeps freed memory for itself
 
     def broadcast(self, version: int, targets: BroadcastTargets) -> int:
         """Send the policy's weights to the engines of `targets` as `version`; returns the bytes.
@@ -142,7 +161,10 @@ class LearnerWorker:
 
     def load_checkpoint(self, folder: str) -> None:
         """Continue from a checkpoint."""
+        if self.hands_over:
+            self._learner.take_optimizer_state()
         self._learner.load_checkpoint(Path(folder))
+        self._give_memory()
 
     def save_pretrained(self, folder: str) -> None:
         """Write the policy as a Hugging Face folder."""

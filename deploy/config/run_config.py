@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -95,7 +96,7 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _colocated_roles_take_turns(self) -> RunConfig:
         if not self.placement.colocate:
-            if self.weights.backend == "ipc":
+            if self.weights.backend == "ipc" and self.placement.colocate is False:
                 raise ValueError("weights.backend ipc needs placement.colocate: true")
             return self
         rules = {
@@ -144,16 +145,43 @@ class RunConfig(BaseModel):
         }
         return learner.model_copy(update=changes)
 
+    def learner_dtype(self, gpu: bool) -> Literal["float32", "bfloat16"]:
+        """The learner's precision, where models run on GPUs or not."""
+        dtype = self.learner.dtype
+        if dtype == "auto":
+            return "bfloat16" if gpu else "float32"
+        return dtype
+
+    def resolved_rollout(self, gpu: bool) -> RolloutConfig:
+        """The engines' configuration, whose precision is the learner's unless it is given."""
+        if self.rollout.dtype != "auto":
+            return self.rollout
+        return self.rollout.model_copy(update={"dtype": self.learner_dtype(gpu)})
+
     def exact(self, gpu: bool) -> bool:
         """Whether learner and engines compute in float32, so that their log-probabilities agree.
 
         Args:
             gpu: whether models run on GPUs.
         """
-        learner = self.learner.dtype
-        if learner == "auto":
-            learner = "bfloat16" if gpu else "float32"
-        return learner == self.rollout.dtype == "float32"
+        return self.learner_dtype(gpu) == self.resolved_rollout(gpu).dtype == "float32"
+
+    def placed(self, placement: PlacementConfig) -> RunConfig:
+        """This configuration in a placement whose `colocate` is decided.
+
+        Raises:
+            ValueError: it cannot run colocated; names the rules that it breaks.
+        """
+        changes = {**self.model_dump(), "placement": placement.model_dump()}
+        return RunConfig.model_validate(changes)
+
+    def weights_backend(self, gpu: bool) -> Literal["gloo", "nccl", "ipc"]:
+        """The transport of the weight broadcast."""
+        if self.weights.backend != "auto":
+            return self.weights.backend
+        if not gpu:
+            return "gloo"
+        return "ipc" if self.placement.colocate else "nccl"
 
     def digest(self) -> str:
         """Twelve hex digits that identify this configuration's content."""

@@ -124,6 +124,24 @@ class Engine:
             with load_deepspeed().zero.GatheredParameters(parts, modifier_rank=None):
                 yield from ((export.name, export.merge()) for export in bucket)
 
+    def give_optimizer_state(self) -> None:
+        """Move master weights and moments to the host's memory, until `take_optimizer_state`.
+
+        Between the two, weights may be read and saved, and no gradient computed. Nothing moves
+        where `ZeroConfig.optimizer_moves` is false.
+        """
+        if self._zero.optimizer_moves:
+            states = load_deepspeed().runtime.zero.offload_config.OffloadStateTypeEnum
+            self._engine.offload_states(
+                include=[states.hp_params, states.optim_states],
+                pin_memory=torch.cuda.is_available(),
+            )
+
+    def take_optimizer_state(self) -> None:
+        """Move back what `give_optimizer_state` moved."""
+        if self._zero.optimizer_moves:
+            self._engine.reload_states()
+
     def save(self, folder: Path) -> None:
         """Write weights and optimizer state of all ranks into `folder`."""
         self._engine.save_checkpoint(str(folder), tag="state", save_latest=False)

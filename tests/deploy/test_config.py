@@ -167,6 +167,19 @@ def test_roles_that_cannot_share_a_gpu_are_refused(arguments: list[str], message
         load_config(None, ["--placement.colocate", "true", *arguments])
 
 
+def test_engines_compute_in_the_learners_precision_unless_told() -> None:
+    config = load_config(None, [])
+    assert config.rollout.dtype == "auto"
+    for gpu, dtype in ((False, "float32"), (True, "bfloat16")):
+        assert config.learner_dtype(gpu) == config.resolved_rollout(gpu).dtype == dtype
+        assert config.exact(gpu) is not gpu
+    config = load_config(None, ["--learner.dtype", "float32"])
+    assert config.resolved_rollout(True).dtype == "float32"
+    config = load_config(None, ["--rollout.dtype", "float32"])
+    assert config.resolved_rollout(True).dtype == "float32"
+    assert not config.exact(True)
+
+
 def test_stale_samples_need_an_importance_cap() -> None:
     stale = ["--loop.max_staleness", "1"]
     with pytest.raises(ConfigError, match=r"max_staleness 1 needs learner.importance_cap, for ex"):

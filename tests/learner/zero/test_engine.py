@@ -50,6 +50,26 @@ def test_gradients_of_many_micro_batches_add_up_in_bfloat16(stage: Literal[1, 2,
     assert engine.step(1.0) == pytest.approx(expected, rel=2e-5)
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_optimizer_state_that_was_on_the_host_gives_the_same_weights(
+    stage: Literal[1, 2],
+) -> None:
+    assert ZeroConfig(stage=stage).optimizer_moves == (stage == 2)
+
+    def trained(moves: bool) -> torch.Tensor:
+        engine = Engine(Dot(), OptimizerConfig(lr=1e-2), ZeroConfig(stage=stage), torch.bfloat16)
+        for step in range(3):
+            engine.backward(engine(torch.full((64,), step + 1.0).bfloat16()))
+            engine.step(1.0)
+            if moves:
+                engine.give_optimizer_state()
+                assert len(list(engine.named_parameters())) == 1  # a broadcast reads them now
+                engine.take_optimizer_state()
+        return dict(engine.named_parameters())["weight"].clone()
+
+    assert torch.equal(trained(True), trained(False))
+
+
 def test_only_the_matrices_of_linear_layers_decay(model_dir: Path) -> None:
     critic = load_critic(model_dir, torch.float32)
     block: nn.Module = critic.backbone.layers[0]  # type: ignore[union-attr]

@@ -1,0 +1,1 @@
+"""What a run takes of each GPU, by arithmetic, before anything is loaded."""
