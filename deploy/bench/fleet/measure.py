@@ -218,7 +218,8 @@ def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
     """The figures that depend on the number of workers; at one worker, those with a target too."""
     broadcasts = [1e3 * fleet.push() for _ in range(3 * rounds)]
     rates, ratios, dispatch = [], [], []
-    for _ in range(rounds):
+    # A turn takes a second, and a busy machine moves one turn's ratio by a quarter.
+    for _ in range(3 * rounds if count == 1 else rounds):
         cpu_s = time.process_time()
         rate = fleet.loop.run(through_ray(fleet))
         dispatch.append(1e6 * (time.process_time() - cpu_s) / SEQUENCES)
