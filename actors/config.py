@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -130,8 +131,10 @@ class LoopConfig(BaseModel):
     verify_every: int = Field(default=0, ge=0)
     """Steps between weight parity checks (learner against every ready engine); 0 checks only the
     first and the last broadcast. `weights.verify_tolerance` is what they may differ by."""
-    sample_every: int = Field(default=5, ge=1)
-    """Steps between two steps of which some rollouts are written to `rollouts.jsonl`."""
+    record: str = "groups 2"
+    """Rollouts kept of each step, as whole groups in `rollouts/`, for `stepcoder inspect`: `all`,
+    `none`, or `groups N`. Which N groups depends on their problems' ids only, so that a problem
+    that is recorded once is recorded again when it is asked again."""
     resample_rounds: int = Field(default=0, ge=0)
     """Dynamic sampling (DAPO, Yu et al., 2025, section 3.2): most further rounds of generation in a
     step, each of which replaces the groups without signal (all rewards equal) by other prompts.
@@ -146,6 +149,20 @@ class LoopConfig(BaseModel):
     step_timeout_s: float = Field(default=900, gt=0)
     """Longest wait for the generation and verdicts of one step, counted from the end of the step
     before it, or for one update [seconds]."""
+
+    @field_validator("record")
+    @classmethod
+    def _names_groups(cls, record: str) -> str:
+        if not re.fullmatch(r"all|none|groups [1-9][0-9]*", record):
+            raise ValueError(f"{record!r} is not all, none, or groups N, such as `groups 2`")
+        return record
+
+    @property
+    def recorded_groups(self) -> int | None:
+        """Groups of each step that are recorded; None: all."""
+        if self.record == "all":
+            return None
+        return 0 if self.record == "none" else int(self.record.removeprefix("groups "))
 
 
 class WeightsConfig(BaseModel):

@@ -4,7 +4,7 @@ weights.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from learner.algorithm.experience import (
 )
 from learner.algorithm.lr_schedule import lr_share
 from learner.algorithm.objective import Tokens, policy_objective, step_scales, value_objective
+from learner.algorithm.token_values import TokenValues, token_values
 from learner.config import LearnerConfig
 from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
 from learner.models.batch import Step, TokenBatch, idle_share, plan_epoch, token_batch
@@ -88,9 +89,16 @@ class PPOLearner(ActorCritic):
         self._dump = FaultDump(fault_dir, self._rank, token_bytes(self._tokenizer))
         self.updates = 0
         """Updates since the start of the run; checkpoints carry the count."""
+        self.recorded: dict[int, TokenValues] = {}
+        """Values of single tokens of the last update, by sample id, as far as they were asked for;
+        on rank 0.
+        """
 
     def update(
-        self, groups: Sequence[TrajectoryGroup], weight_version: int | None = None
+        self,
+        groups: Sequence[TrajectoryGroup],
+        weight_version: int | None = None,
+        record: Collection[int] = (),
     ) -> dict[str, float]:
         """Learn from one batch; every rank gets the whole batch and takes its share.
 
@@ -101,6 +109,8 @@ class PPOLearner(ActorCritic):
             groups: the batch, one group for each prompt.
             weight_version: of the weights that the rollout fleet received last; samples of older
                 versions are stale. None treats every sample as fresh.
+            record: ids of the samples whose `TokenValues` go to `recorded`; they are copies of
+                what the update computes anyway.
 
         Returns:
             Metrics, the same on every rank: losses and KL are means per token, times are in
@@ -124,6 +134,11 @@ class PPOLearner(ActorCritic):
         differences = logprob_differences(trajectories, scores, masks.response, weight_version)
         self._check_rollout_logprobs(differences)
         experience = make_experience(trajectories, group_numbers, masks, scores, self._config)
+        self.recorded = {}
+        if self._rank == 0 and record:
+            self.recorded = token_values(
+                trajectories, experience, self._config, self.updates, record
+            )
         scored = time.perf_counter()
 
         policy_share, critic_share = shares = self._lr_shares()

@@ -51,6 +51,9 @@ class TestResult:
     """For a failed test a short difference, for an error `Type: message`, otherwise empty."""
     line: int | None = None
     """For an error the line (1-based) of the program's innermost statement involved, if known."""
+    output: str | None = None
+    """For a failed test what the program returned (`repr`) or printed, shortened
+    (`judging.comparison.OUTPUT_CHARS`); otherwise None."""
 
 
 class Statement(NamedTuple):

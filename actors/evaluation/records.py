@@ -60,6 +60,11 @@ class SampleVerdict:
     coverage_tampered: bool = False
     trusted_tests: bool = True
     isolation: str = "process"
+    cpu_seconds: float = 0.0
+    results: tuple[tuple[str, str, int | None, str | None], ...] = ()
+    """Outcome, message, line and output of each test (`sandbox.TestResult`)."""
+    statements: tuple[tuple[int, int, int], ...] = ()
+    """Bytes `[start, end)` of the program that each statement owns, and 1 if it was executed."""
 
     @classmethod
     def of(cls, key: SampleKey, verdict: Verdict) -> SampleVerdict:
@@ -73,6 +78,11 @@ class SampleVerdict:
             tests_passed=sum(test.outcome is TestOutcome.passed for test in verdict.tests),
             executed_lines=tuple(verdict.executed_lines),
             wall_seconds=round(verdict.wall_seconds, 6),
+            cpu_seconds=round(verdict.cpu_seconds, 6),
+            results=tuple(
+                (test.outcome.value, test.message, test.line, test.output) for test in verdict.tests
+            ),
+            statements=tuple((start, end, int(ran)) for start, end, ran in verdict.statements),
             coverage_tampered=verdict.coverage_tampered,
             trusted_tests=verdict.trusted_tests,
             isolation=verdict.isolation,

@@ -21,6 +21,8 @@ from actors.runs.folder import append_jsonl
 from curriculum.files import write_atomic
 from sandbox import Outcome
 
+SAMPLES, VERDICTS = "samples.jsonl", "verdicts.jsonl"
+
 
 class SampleLog:
     """The samples and verdicts of one evaluation, read back when it continues."""
@@ -34,8 +36,8 @@ class SampleLog:
         Raises:
             RunFailed: a file holds something else.
         """
-        self.samples_path = folder / "samples.jsonl"
-        self.verdicts_path = folder / "verdicts.jsonl"
+        self.samples_path = folder / SAMPLES
+        self.verdicts_path = folder / VERDICTS
         self.samples: dict[SampleKey, GeneratedSample] = {}
         self.verdicts: dict[SampleKey, SampleVerdict] = {}
         for row in _rows(self.samples_path):
@@ -87,6 +89,20 @@ class SampleLog:
         self.verdicts[verdict.key] = verdict
 
 
+def read_sample_log(
+    folder: Path,
+) -> tuple[dict[SampleKey, GeneratedSample], dict[SampleKey, SampleVerdict]]:
+    """What a folder holds, also while its evaluation is under way; nothing is changed.
+
+    Raises:
+        RunFailed: a file holds something else.
+    """
+    files = folder / SAMPLES, folder / VERDICTS
+    samples = [_restored(files[0], sample_of_row, row) for row in _rows(files[0], repair=False)]
+    verdicts = [_restored(files[1], verdict_of_row, row) for row in _rows(files[1], repair=False)]
+    return {sample.key: sample for sample in samples}, {v.key: v for v in verdicts}
+
+
 def sample_row(sample: GeneratedSample) -> dict[str, Any]:
     """A line of `samples.jsonl`."""
     row = asdict(sample)
@@ -115,8 +131,12 @@ def verdict_row(verdict: SampleVerdict) -> dict[str, Any]:
 def verdict_of_row(row: dict[str, Any]) -> SampleVerdict:
     """The verdict of such a line."""
     key, outcome = _take_key(row), Outcome(row.pop("outcome"))
-    lines = tuple(row.pop("executed_lines"))
-    return SampleVerdict(key=key, outcome=outcome, executed_lines=lines, **row)
+    sequences = {
+        "executed_lines": tuple(row.pop("executed_lines")),
+        "results": tuple(tuple(result) for result in row.pop("results")),
+        "statements": tuple(tuple(statement) for statement in row.pop("statements")),
+    }
+    return SampleVerdict(key=key, outcome=outcome, **sequences, **row)
 
 
 def _key(key: SampleKey) -> dict[str, Any]:
@@ -131,13 +151,13 @@ def _named(key: SampleKey) -> str:
     return f"{key.number} of {key.suite} {key.problem}"
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, without one that was cut off, which is removed from the file too."""
+def _rows(path: Path, repair: bool = True) -> Iterator[dict[str, Any]]:
+    """The lines of a file, without one that was cut off, which `repair` removes from the file."""
     if not path.exists():
         return
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    if repair and whole < len(content):
         with path.open("r+b") as file:
             file.truncate(whole)
     for number, line in enumerate(content[:whole].splitlines(), 1):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayTaskError
@@ -18,6 +18,9 @@ from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
 from learner.trajectory import TrajectoryGroup
+
+if TYPE_CHECKING:  # the driver imports no torch for it
+    from learner.algorithm.token_values import TokenValues
 
 _DEATH_REPORT_S = 10.0
 """Time in which Ray reports the death of a rank that made another rank fail [seconds]."""
@@ -114,9 +117,16 @@ class LearnerGroup:
         for worker in self.workers:
             ray.kill(worker)
 
-    async def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
-        """One PPO update; the metrics are rank 0's, already reduced over ranks."""
-        return (await self._all("update", ray.put(groups)))[0]
+    async def update(
+        self, groups: Sequence[TrajectoryGroup], record: Collection[int] = ()
+    ) -> tuple[dict[str, float], dict[int, TokenValues]]:
+        """One PPO update.
+
+        Returns:
+            Rank 0's metrics, already reduced over ranks, and the values of the tokens of the
+            samples `record`, by their ids.
+        """
+        return (await self._all("update", ray.put(groups), tuple(record)))[0]
 
     async def broadcast(self, version: int, targets: BroadcastTargets) -> int:
         """Send the policy's weights to the engines of `targets`; returns the bytes of one copy.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
@@ -17,6 +17,9 @@ from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
 from learner.trajectory import TrajectoryGroup
+
+if TYPE_CHECKING:  # torch is imported when the models load
+    from learner.algorithm.token_values import TokenValues
 
 
 def learner_env(threads: int, gpu: bool) -> dict[str, str]:
@@ -105,13 +108,19 @@ class LearnerWorker:
             raise ActorLost(f"learner-{self.rank} died and holds no weights")
         return self._loaded
 
-    def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
-        """One PPO update; every rank gets the whole batch and takes its share."""
+    def update(
+        self, groups: Sequence[TrajectoryGroup], record: Collection[int]
+    ) -> tuple[dict[str, float], dict[int, TokenValues]]:
+        """One PPO update; every rank gets the whole batch and takes its share.
+
+        Returns:
+            The metrics, and on rank 0 the values of the tokens of the samples `record`.
+        """
         if self.hands_over:
             self._learner.take_optimizer_state()
-        metrics = self._learner.update(groups, self._version)
+        metrics = self._learner.update(groups, self._version, record)
         self._give_memory()
-        return metrics
+        return metrics, self._learner.recorded
 
     def _give_memory(self) -> None:
         """Leave the GPU to the engine that wakes up into it."""

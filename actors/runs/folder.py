@@ -4,7 +4,7 @@ runs/<name>/config.yaml       the resolved configuration
             metrics.jsonl     the figures of each step and of each evaluation, a line each
             evaluations.jsonl how the samples of each problem came out, a line per evaluation
             curriculum.jsonl  what each step asked, and every problem whose stage it changed
-            rollouts.jsonl    a few rollouts of some steps
+            rollouts/         whole groups of rollouts, a file per step (`loop.record`)
             log.txt           every log record, of the driver and of its actors
             result.json       the figures of the finished run
             tensorboard/      the metrics as event files
@@ -44,7 +44,7 @@ class RunFolder:
         self.metrics = root / "metrics.jsonl"
         self.evaluations = root / "evaluations.jsonl"
         self.curriculum = root / "curriculum.jsonl"
-        self.rollouts = root / "rollouts.jsonl"
+        self.rollouts = root / "rollouts"
         self.log = root / "log.txt"
         self.result = root / "result.json"
         self.tensorboard = root / "tensorboard"
@@ -104,7 +104,7 @@ class RunFolder:
 
     def truncate_metrics(self, steps: int) -> None:
         """Drop the lines of steps after `steps`, and a line that a crash cut off."""
-        for path in (self.metrics, self.evaluations, self.curriculum, self.rollouts):
+        for path in (self.metrics, self.evaluations, self.curriculum):
             _keep(path, lambda row: row["step"] <= steps)
 
     def forget_evaluation(self, step: int) -> None:

@@ -26,9 +26,9 @@ from actors.learners.group import LearnerGroup
 from actors.rollout.collector import Collector, Round
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
-from actors.rollout.rollout_log import rollout_records
+from actors.rollout.rollout_log import RolloutLog, truncate_rollouts
 from actors.rollout.samples import RolloutGroup, has_signal, trajectory_group
-from actors.runs.folder import RunFolder, append_jsonl, checkpoint_step
+from actors.runs.folder import RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
 from actors.training.console import step_line
@@ -85,6 +85,7 @@ class Trainer:
     _earlier_restarts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.rollouts = RolloutLog(self.folder.rollouts, self.loop.recorded_groups, self.rewards)
         self._stages = StageLog(self.folder, self.schedule)
         self._evaluations = Evaluations(
             self.suites, self.collector, self.loop, self.folder, self.log
@@ -153,7 +154,11 @@ class Trainer:
         trained = self._trajectories(finished)
         learn_started = time.monotonic()
         await self.fleet.sleep()
-        learned = await self.learner.update([trajectories for _, trajectories in trained])
+        recorded = self.rollouts.choose(finished.groups)
+        learned, values = await self.learner.update(
+            [trajectories for _, trajectories in trained],
+            record=[sample.sample_id for group in recorded for sample in group.samples],
+        )
         learn_s = time.monotonic() - learn_started
 
         learned_from = {t.sample_id for _, made in trained for t in made.trajectories}
@@ -165,8 +170,7 @@ class Trainer:
         state.step += 1
         last = state.step == self.loop.steps
         broadcast_s = await self._broadcast(last or _due(state.step, self.loop.verify_every))
-        if state.step % self.loop.sample_every == 1 or self.loop.sample_every == 1 or last:
-            append_jsonl(self.folder.rollouts, rollout_records(state.step, trained))
+        await self.rollouts.write(state.step, recorded, values)
         report = StepReport(
             step=state.step,
             round=finished,
@@ -335,6 +339,7 @@ class Trainer:
             raise RunFailed(f"{path}: not a readable checkpoint: {error!r}") from error
         await self.learner.load_checkpoint(checkpoint / "learner")
         self.folder.truncate_metrics(self.state.step)
+        truncate_rollouts(self.folder.rollouts, self.state.step)
 
     async def _return_to_checkpoint(self, lost: ActorLost, returns: list[int]) -> None:
         """Start the learner again and continue from the last checkpoint.

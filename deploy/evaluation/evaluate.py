@@ -74,6 +74,7 @@ def evaluate(
         folder.begin(options.overwrite)
         settings.write(folder.settings)
         write_atomic(folder.config, config.to_yaml())
+    folder.write_tasks(suites)
     log = SampleLog(folder.root)
     for sample in existing:
         if sample.key not in log.samples:

@@ -4,6 +4,7 @@
       config.yaml       the resolved configuration
       samples.jsonl     programs, as EvalPlus reads them
       verdicts.jsonl    verdicts
+      tasks.jsonl       question, tests and canonical solution of each problem
       problems.jsonl    counts of each problem
       processes.jsonl   versions and number format of each process that took part
       result.json       the figures
@@ -20,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from actors.evaluation.figures import ProblemCounts
+from actors.runs.records import problem_record
 from curriculum.files import write_atomic
+from curriculum.subtask import starter_prefix
 from deploy.errors import ConfigError
+from deploy.evaluation.suites import Suite
 
 
 class EvaluationFolder:
@@ -32,6 +36,7 @@ class EvaluationFolder:
         self.settings = root / "settings.json"
         self.config = root / "config.yaml"
         self.samples = root / "samples.jsonl"
+        self.tasks = root / "tasks.jsonl"
         self.problems = root / "problems.jsonl"
         self.processes = root / "processes.jsonl"
         self.result = root / "result.json"
@@ -52,6 +57,15 @@ class EvaluationFolder:
             raise ConfigError(f"{self.root} holds other files; choose another --out")
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
+
+    def write_tasks(self, suites: Sequence[Suite]) -> None:
+        """Write what was asked, for `stepcoder inspect`."""
+        rows = (
+            {"suite": suite.name, "prefix": starter_prefix(problem), **problem_record(problem)}
+            for suite in suites
+            for problem in suite.problems
+        )
+        write_atomic(self.tasks, (json.dumps(row) + "\n" for row in rows))
 
     def write_problems(self, counts: Mapping[str, Sequence[ProblemCounts]]) -> None:
         """Write the counts of every problem, by suite."""

@@ -28,6 +28,9 @@ from learner.config import LearnerConfig
 from learner.reward import overlong_penalty
 from learner.trajectory import Trajectory
 
+REASONS = ("not executed", "at random", "cut away", "truncated", "aborted")
+"""Why a token is not in the policy loss; the last that applies is the one that is told."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -135,6 +138,28 @@ def _learned(trajectory: Trajectory, config: LearnerConfig) -> list[bool]:
     return [not cut for cut in trajectory.cut_mask]
 
 
+def left_out(trajectory: Trajectory, config: LearnerConfig, update: int) -> list[str]:
+    """Why each token is not in the policy loss, one of `REASONS`; "" for one that is in it.
+
+    Args:
+        trajectory: of the batch.
+        config: the learner's.
+        update: number of the update, from 0.
+    """
+    reason, tokens = trajectory.finish_reason, len(trajectory.response_ids)
+    if reason == "abort":
+        return ["aborted"] * tokens
+    if reason == "length" and config.truncated == "mask":
+        return ["truncated"] * tokens
+    kept, learned = _kept(trajectory, config, update), _learned(trajectory, config)
+    dropped = "at random" if config.mask == "random" else "not executed"
+    masked = "policy" in config.mask_covers
+    return [
+        "cut away" if not may_learn else dropped if masked and not keeps else ""
+        for keeps, may_learn in zip(kept, learned, strict=True)
+    ]
+
+
 def make_experience(
     trajectories: Sequence[Trajectory],
     groups: Tensor,
@@ -156,7 +181,7 @@ def make_experience(
     if config.importance_cap is not None:
         rollout = _rollout_logprobs(trajectories, response)
         weights = importance_weights(scores.logprobs, rollout, config.importance_cap)
-    penalties = [_overlong_penalty(t, config) for t in trajectories]
+    penalties = [overlong_penalty_of(t, config) for t in trajectories]
     outcomes = [t.reward - penalty for t, penalty in zip(trajectories, penalties, strict=True)]
     advantages, returns, estimator_metrics = _advantages(outcomes, groups, masks, scores, config)
     tokens = response.sum().clamp(min=1)
@@ -203,7 +228,7 @@ def _share(flags: Iterable[bool]) -> float:
     return sum(listed) / len(listed)
 
 
-def _overlong_penalty(trajectory: Trajectory, config: LearnerConfig) -> float:
+def overlong_penalty_of(trajectory: Trajectory, config: LearnerConfig) -> float:
     """What a trajectory's length takes from its reward."""
     if config.truncated != "penalise":
         return 0.0

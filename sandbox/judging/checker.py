@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sandbox.channel import Reply
-from sandbox.judging.comparison import shortened
+from sandbox.judging.comparison import OUTPUT_CHARS, shortened
 from sandbox.judging.records import ErrorReport, Malformed, parse_end, parse_error, parse_record
 from sandbox.verdict import TestOutcome, TestResult
 
@@ -67,7 +67,8 @@ def judged(output: str, expected: str, run: Callable[[str], Reply]) -> Judgement
         reason = f"the checker fails on this output, not on the expected one: {said.reason}"
     else:
         return Judgement(_failure(said.reason), late)
-    return Judgement(TestResult(TestOutcome.failed, reason), late)
+    given = shortened(output, OUTPUT_CHARS)
+    return Judgement(TestResult(TestOutcome.failed, reason, output=given), late)
 
 
 def _said(reply: Reply, output: str) -> _Saying:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # comparing needs the standard library only
     from curriculum.problem import Comparison
 
 SHOWN_CHARS = 120
+OUTPUT_CHARS = 1000
+"""Longest output that a test's result keeps."""
 MAX_PAIRED = 1000
 """Items of an unordered list that are paired one by one, where sorting both lists pairs them
 wrongly: numbers that are nearly the same, dicts, sets."""
@@ -66,25 +68,26 @@ def difference(expected: Value, output: Value, comparison: "Comparison" = "close
         wanted, got = lines_of(expected, comparison), lines_of(output, comparison)
         for number, (line, other) in enumerate(zip(wanted, got, strict=False), 1):
             if not same_line(line, other, comparison):
-                return f"line {number}: expected {_show(line)}, got {_show(other)}"
+                return f"line {number}: expected {shown(line)}, got {shown(other)}"
         if len(wanted) != len(got):
             return f"expected {len(wanted)} lines, got {len(got)}"
-    return f"expected {_show(expected)}, got {_show(output)}"
+    return f"expected {shown(expected)}, got {shown(output)}"
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, longest: int = SHOWN_CHARS) -> str:
     """The text if it is short, else its beginning and its length."""
-    if len(text) <= SHOWN_CHARS:
+    if len(text) <= longest:
         return text
-    return f"{text[:SHOWN_CHARS]}... ({len(text)} characters)"
+    return f"{text[:longest]}... ({len(text)} characters)"
 
 
-def _show(value: Value) -> str:
+def shown(value: Value, longest: int = SHOWN_CHARS) -> str:
+    """A value for a person, shortened."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer too long for decimal text
         return f"a {type(value).__name__} too large to show"
-    return shortened(text)
+    return shortened(text, longest)
 
 
 def _same_in_any_order(wanted: Any, got: Any, same: Callable[[Any, Any], bool]) -> bool:

@@ -23,6 +23,21 @@ def statements(spans: Sequence[Span], hits: Iterable[bytes]) -> tuple[Statement,
     )
 
 
+def line_marks(source: str, covered: Sequence[Statement]) -> str:
+    """A mark for each line of `source`, as Python counts them: `+` executed, `-` not executed, `~`
+    in part, a space for a line without a statement.
+    """
+    content = source.encode(errors="surrogatepass")
+    hit = set(executed_lines(content, covered))
+    inverted = [statement._replace(executed=not statement.executed) for statement in covered]
+    missed = set(executed_lines(content, inverted))
+    lines = len(_LINE_BREAK.split(content.removesuffix(b"\n")))
+    return "".join(
+        ("~" if line in missed else "+") if line in hit else "-" if line in missed else " "
+        for line in range(1, lines + 1)
+    )
+
+
 def executed_lines(source: bytes, covered: Sequence[Statement]) -> tuple[int, ...]:
     """The lines (1-based) of `source` on which an executed statement owns at least one byte."""
     starts = [0, *(match.end() for match in _LINE_BREAK.finditer(source))]

@@ -13,7 +13,14 @@ from curriculum.problem import Test
 from sandbox.channel import ProcessExit, Reply
 from sandbox.inputs import text_of
 from sandbox.job import Job
-from sandbox.judging.comparison import difference, same_text, same_value, shortened
+from sandbox.judging.comparison import (
+    OUTPUT_CHARS,
+    difference,
+    same_text,
+    same_value,
+    shortened,
+    shown,
+)
 from sandbox.judging.coverage import executed_lines, statements
 from sandbox.judging.records import (
     ErrorReport,
@@ -204,7 +211,8 @@ def _output_result(kind: bytes, output: Value, job: Job, expected: Value) -> Tes
         raise Malformed("a record of another kind of test")
     if same_value(expected, output, job.comparison):
         return _PASSED
-    return TestResult(TestOutcome.failed, difference(expected, output, job.comparison))
+    message = difference(expected, output, job.comparison)
+    return TestResult(TestOutcome.failed, message, output=shown(output, OUTPUT_CHARS))
 
 
 def _stdin_result(
@@ -222,7 +230,8 @@ def _stdin_result(
     expected = text_of(expected)
     if same_text(expected, end.printed, job.comparison):
         return _PASSED
-    return TestResult(TestOutcome.failed, difference(expected, end.printed, job.comparison))
+    message = difference(expected, end.printed, job.comparison)
+    return TestResult(TestOutcome.failed, message, output=shortened(end.printed, OUTPUT_CHARS))
 
 
 def _raised(content: Value) -> TestResult:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from actors.rollout.rollout_log import read_rollouts, recorded_steps
 from actors.runs.folder import RunFolder
 from curriculum import write_problems
 from curriculum.problem import Problem
@@ -95,7 +96,7 @@ def config_of(family: Family, model: Path, folder: Path) -> RunConfig:
                 "prompts_per_step": 2,
                 "eval_samples": 1,
                 "verify_every": 1,
-                "sample_every": 1,
+                "record": "all",
             },
             "placement": {"min_free_memory_gib": 1.0},
         }
@@ -132,7 +133,12 @@ def check_masks(run: RunFolder, problems: list[Problem], config: RunConfig) -> t
         Masks compared, and tokens masked.
     """
     by_id = {problem.id: problem for problem in problems}
-    rows = [json.loads(line) for line in run.rollouts.read_text().splitlines()]
+    rows = [
+        {**group, **sample}
+        for path in recorded_steps(run.rollouts)
+        for group in read_rollouts(path)
+        for sample in group["samples"]
+    ]
     compared = masked = 0
     with Sandbox(config.sandbox, run="matrix") as sandbox:
         for row in rows:
@@ -151,7 +157,7 @@ def check_masks(run: RunFolder, problems: list[Problem], config: RunConfig) -> t
                 at += length
             case = Case(source, start, tuple(verdict.statements), tuple(lengths), (), ())
             expected = [o or m for o, m in zip(outside, reference_mask(case), strict=True)]
-            assert row["executed_mask"] == [int(flag) for flag in expected], row
+            assert row["executed_mask"] == "".join(str(int(flag)) for flag in expected), row
             compared += 1
             masked += expected.count(False)
     return compared, masked

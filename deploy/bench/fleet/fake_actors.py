@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from actors.config import LoopConfig, RolloutConfig
 from actors.errors import ActorLost
@@ -25,6 +27,7 @@ from actors.training.trainer import Trainer
 from curriculum.config import CurriculumConfig
 from curriculum.schedule.make import make_schedule
 from curriculum.synthetic.problems import synthetic_problems
+from learner.algorithm.token_values import TokenValues
 from learner.config import RewardConfig
 from learner.tokenizer import train_tokenizer
 from learner.trajectory import TrajectoryGroup
@@ -84,7 +87,9 @@ class SteadyLearner:
     """Updates at which it is lost, once each."""
     restarts: int = 0
 
-    async def update(self, groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
+    async def update(
+        self, groups: Sequence[TrajectoryGroup], record: Collection[int] = ()
+    ) -> tuple[dict[str, float], dict[int, TokenValues]]:
         """Count the update."""
         await asyncio.sleep(self.seconds)
         if self.updates in self.lose_at:
@@ -92,7 +97,13 @@ class SteadyLearner:
             raise ActorLost("learner: update: the actor died")
         self.updates += 1
         self.trained.append([t.sample_id for group in groups for t in group.trajectories])
-        return {"masked_share": 0.5, "kl": 0.0}
+        values = {
+            t.sample_id: _steady_values(len(t.response_ids))
+            for group in groups
+            for t in group.trajectories
+            if t.sample_id in record
+        }
+        return {"masked_share": 0.5, "kl": 0.0}, values
 
     async def restart(self) -> None:
         """Forget everything."""
@@ -116,6 +127,24 @@ class SteadyLearner:
 
     def _read(self, folder: Path) -> int:
         return json.loads((folder / "state.json").read_text())
+
+
+def _steady_values(tokens: int) -> TokenValues:
+    numbers = np.full(tokens, -0.5, dtype=np.float32)
+    return TokenValues(
+        logprobs=numbers,
+        reference_logprobs=numbers,
+        entropies=-numbers,
+        values=None,
+        returns=None,
+        advantages=-numbers,
+        weights=None,
+        in_policy_loss=(True,) * tokens,
+        in_value_loss=(True,) * tokens,
+        in_kl_penalty=(True,) * tokens,
+        left_out=("",) * tokens,
+        reward_parts={"outcome": 1.0},
+    )
 
 
 @dataclass

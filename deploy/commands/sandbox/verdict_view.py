@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox import Outcome, TestOutcome, Verdict
-from sandbox.judging.coverage import executed_lines
+from sandbox.judging.coverage import line_marks
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 """The lines that Python counts; `str.splitlines` breaks at more characters."""
+_MARK_STYLES = {"+": "green", "~": "yellow", "-": "red", " ": "dim"}
 _STYLES = {
     TestOutcome.passed: "green",
     TestOutcome.not_run: "dim",
@@ -63,17 +64,11 @@ def print_verdict(verdict: Verdict, source: str, console: Console) -> None:
 
 
 def _marked(verdict: Verdict, source: str) -> Text:
-    executed = set(verdict.executed_lines)
-    inverted = [s._replace(executed=not s.executed) for s in verdict.statements]
-    missed = set(executed_lines(source.encode(), inverted))
     text = Text()
-    for number, line in enumerate(_LINE_BREAK.split(source.removesuffix("\n")), 1):
-        mark, style = " ", ""
-        if number in executed:
-            mark, style = ("~", "yellow") if number in missed else ("+", "green")
-        elif number in missed:
-            mark, style = "-", "red"
-        text.append(f"{number:4} {mark} ", style=style or "dim")
+    marks = line_marks(source, verdict.statements)
+    lines = _LINE_BREAK.split(source.removesuffix("\n"))
+    for number, (mark, line) in enumerate(zip(marks, lines, strict=True), 1):
+        text.append(f"{number:4} {mark} ", style=_MARK_STYLES[mark])
         text.append(f"{_printable(line)}\n", style="dim" if mark == "-" else "")
     return text
 

@@ -36,7 +36,10 @@ async def step(parts: Parts) -> None:
     assert await parts.parity.verify(version) <= 1e-4
     requests = parts.requests(16, first=16 * version)
     completions = await parts.collect(requests)
-    metrics = await parts.learner.update(parts.groups(requests, completions))
+    metrics, values = await parts.learner.update(
+        parts.groups(requests, completions), record=[completions[0].sample_id]
+    )
+    assert values.keys() == {completions[0].sample_id}
     assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
 
 

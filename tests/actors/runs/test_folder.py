@@ -117,9 +117,9 @@ def test_resuming_drops_the_lines_of_later_steps(tmp_path: Path) -> None:
 def test_resuming_drops_a_line_that_was_cut_off(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     rows = [{"step": 1, "text": "\u2028 a line separator, \r and \N{SNOWMAN}"}, {"step": 2}]
-    append_jsonl(folder.rollouts, rows)
-    whole = folder.rollouts.read_bytes()
+    append_jsonl(folder.metrics, rows)
+    whole = folder.metrics.read_bytes()
     torn = json.dumps({"step": 1, "text": "\N{SNOWMAN}"}, ensure_ascii=False).encode()
-    folder.rollouts.write_bytes(whole + torn[: torn.index(b"\xe2") + 1])
+    folder.metrics.write_bytes(whole + torn[: torn.index(b"\xe2") + 1])
     folder.truncate_metrics(2)
-    assert folder.rollouts.read_bytes() == whole
+    assert folder.metrics.read_bytes() == whole

@@ -1,0 +1,139 @@
+"""Recorded rollouts: which groups, what of them, and files that are whole or absent."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from actors.config import LoopConfig
+from actors.errors import RunFailed
+from actors.rollout.rollout_log import (
+    RolloutLog,
+    read_rollouts,
+    recorded_steps,
+    truncate_rollouts,
+)
+from actors.rollout.samples import Completion, RolloutGroup, Sample
+from actors.training.trainer import Trainer
+from curriculum.answer.assemble import assemble
+from curriculum.prompt import Prompt
+from curriculum.subtask import FULL_TASK, cut
+from curriculum.synthetic.problems import synthetic_problems
+from deploy.bench.fleet.fake_actors import steady_trainer
+from learner.config import RewardConfig
+from sandbox import Outcome, TestOutcome, TestResult, Verdict
+
+PROBLEMS = synthetic_problems(seed=3, per_tier=4)
+
+
+def group(number: int, outcomes: Sequence[Outcome]) -> RolloutGroup:
+    problem = PROBLEMS[number]
+    prompt = Prompt((5, 6, 7), "", False)
+    samples = []
+    for at, outcome in enumerate(outcomes):
+        text = f"def {problem.fn_name}(x):\n    return 'é\0\u2028</script>'\n"
+        tests = (TestResult(TestOutcome.failed, "expected 1, got 2", output="2"),)
+        completion = Completion(10 * number + at, (9,) * 4, (-0.25,) * 4, "stop", 3)
+        sizes = (len(text.encode()) - 6, 3, 3, 0)
+        verdict = Verdict("1", outcome, tests, error="\ud800 half a pair")
+        program = assemble(problem, prompt, text)
+        samples.append(Sample(10 * number + at, completion, program, text, sizes, verdict))
+    return RolloutGroup(cut(problem, FULL_TASK, frozenset()), prompt, tuple(samples))
+
+
+def written(folder: Path, groups: Sequence[RolloutGroup], record: int | None = None) -> list[Any]:
+    log = RolloutLog(folder, record, RewardConfig())
+    asyncio.run(log.write(7, log.choose(groups), {}))
+    return [row for path in recorded_steps(folder) for row in read_rollouts(path)]
+
+
+def test_a_group_is_recorded_whole_also_what_could_not_be_judged(tmp_path: Path) -> None:
+    asked = group(0, [Outcome.passed, Outcome.infra_error])
+    [row] = written(tmp_path, [asked])
+    assert (row["step"], row["problem"]) == (7, asked.subtask.problem.id)
+    assert [sample["reward"] for sample in row["samples"]] == [1.0, None]
+    first = row["samples"][0]
+    assert first["completion"] == asked.samples[0].text
+    assert first["engine_logprobs"] == [-0.25] * 4
+    assert first["results"] == [["failed", "expected 1, got 2", None, "2"]]
+    assert first["learner"] is None
+    assert first["error"] == "\ud800 half a pair"
+    assert len(row["tests"]) == len(asked.subtask.problem.tests)
+
+
+def test_the_same_problems_are_chosen_in_every_step(tmp_path: Path) -> None:
+    groups = [group(number, [Outcome.passed]) for number in range(8)]
+    log = RolloutLog(tmp_path, 3, RewardConfig())
+    chosen = log.choose(groups)
+    assert len(chosen) == 3
+    assert log.choose(groups[::-1]) == chosen[::-1]
+    assert log.choose(chosen) == chosen
+    assert RolloutLog(tmp_path, 0, RewardConfig()).choose(groups) == ()
+    assert RolloutLog(tmp_path, None, RewardConfig()).choose(groups) == tuple(groups)
+
+
+def test_equal_rollouts_give_equal_bytes(tmp_path: Path) -> None:
+    groups = [group(1, [Outcome.failed])]
+    written(tmp_path / "a", groups)
+    written(tmp_path / "b", groups)
+    files = [recorded_steps(tmp_path / name)[0].read_bytes() for name in "ab"]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("damage", ["torn", "old"])
+def test_a_file_that_is_not_this_versions_is_refused_by_name(tmp_path: Path, damage: str) -> None:
+    written(tmp_path, [group(1, [Outcome.failed])])
+    [path] = recorded_steps(tmp_path)
+    content = path.read_bytes()
+    old = gzip.compress(json.dumps({"step": 1}).encode() + b"\n")
+    path.write_bytes(content[: len(content) // 2] if damage == "torn" else old)
+    with pytest.raises(RunFailed, match=r"step-000007\.jsonl\.gz: "):
+        list(read_rollouts(path))
+
+
+def test_resuming_removes_later_steps_and_what_a_crash_left(tmp_path: Path) -> None:
+    for name in ("step-000002.jsonl.gz", "step-000003.jsonl.gz", "step-000003.jsonl.partial"):
+        (tmp_path / name).touch()
+    truncate_rollouts(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000002.jsonl.gz"]
+
+
+@pytest.mark.parametrize("wrong", ["some", "groups", "groups 0", "groups -1", "3"])
+def test_what_is_recorded_is_checked(wrong: str) -> None:
+    with pytest.raises(ValidationError, match=r"not all, none, or groups N"):
+        LoopConfig(record=wrong)
+
+
+def test_recording_changes_no_figure_and_no_step_is_recorded_twice(tmp_path: Path) -> None:
+    def run(record: str) -> Trainer:
+        loop = LoopConfig(
+            steps=5, prompts_per_step=2, eval_samples=1, checkpoint_every=2, record=record
+        )
+        made = steady_trainer(tmp_path / record, loop, 2, generate_s=0.0, learn_s=0.0)
+        made.learner.lose_at = [3]  # type: ignore[attr-defined]
+        asyncio.run(made.run())
+        return made
+
+    clock = ("time", "seconds", "overlap", "rollout/tokens_per_s", "sandbox/program_ms",
+             "sandbox/peak")  # fmt: skip
+    figures = {
+        record: [
+            {name: value for name, value in row.items() if not name.startswith(clock)}
+            for row in run(record).folder.step_rows()
+        ]
+        for record in ("none", "all")
+    }
+    assert figures["none"] == figures["all"]
+    assert recorded_steps(tmp_path / "none" / "rollouts") == []
+    files = recorded_steps(tmp_path / "all" / "rollouts")
+    rows = [row for path in files for row in read_rollouts(path)]
+    assert [row["step"] for row in rows] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    samples = [sample for row in rows for sample in row["samples"]]
+    assert all(len(s["learner"]["logprobs"]) == len(s["token_ids"]) for s in samples)
