@@ -51,10 +51,12 @@ class _Answer:
         self._reader = CodeReader(fn_name)
         self._spans: list[Span] = []
         self._read_pieces: dict[Piece, Candidate] = {}
+        self._read_end = self._floor
+        """Where the last stretch ends that is read: neither reasoning nor behind an end marker."""
         self._pieces = [*self._read(prompt)]
 
     def _read(self, prompt: Prompt) -> Iterator[Piece]:
-        """The pieces of the answer; what is no piece gets its span."""
+        """The pieces of the answer; what is neither a piece nor a fence gets its span."""
         text, begin = self._text, self._floor
         reasoning = reasoning_spans(text, begin, self._config.reasoning, prompt.in_reasoning)
         in_block, blank = prompt.in_code_fence, True
@@ -64,6 +66,7 @@ class _Answer:
                 self._spans.append(Span(begin, start, "end marker"))
             end = first_marker(text, start, span.begin)
             if start < end:  # behind a prefix, fences in the strings that it has begun are none
+                self._read_end = end
                 yield from read_pieces(text, 0 if start == self._floor else start, end, in_block)
             blank = blank and not text[start:end].strip()
             in_block = in_block and blank
@@ -86,10 +89,10 @@ class _Answer:
         code = [piece for piece in self._pieces if piece.kind == "text" or piece.python]
         first = next((p for p in code if text[max(p.begin, floor) : p.end].strip()), None)
         if first is None:
-            first = Piece("text", floor, floor)
+            first = Piece(floor, floor, "text")
         begin = max(first.begin, floor)
         view = View(self._prefix + text[begin : first.end], [0, floor], [0, begin])
-        finished = first.closed and first not in self._pieces[-1:]
+        finished = first.closed and first.end < self._read_end
         candidate = self._reader.read(view, floor=floor, fenced=False, finished=finished)
         adds = candidate.view.code[floor : candidate.end].strip()
         if self._reader.may_define(text[floor:], self._prefix) and not (
@@ -155,8 +158,8 @@ class _Answer:
         texts = [p for p in self._pieces if p.kind == "text" and text[p.begin : p.end].strip()]
         if texts and not blocks:
             return next(self._candidates(texts[-1]))
-        end = max([self._floor, *(p.end for p in self._pieces)])
-        if self._pieces and not blocks and len(self._pieces) == 1:
+        end = self._read_end
+        if not blocks and len(self._pieces) == 1:
             return Candidate(
                 plain_view(text, self._pieces[0].begin, end), 0, 0, end - self._pieces[0].begin
             )
@@ -186,22 +189,34 @@ class _Answer:
 
     def _cuts(self, begin: int, end: int, inner: list[Span], indentation: list[Span]) -> list[Span]:
         """Everything outside the stretch and the indentation inside it, in order, once."""
-        tiles = list(self._spans)
-        for piece in self._pieces:
-            rule: Rule = "prose" if piece.kind == "text" else "fence"
-            if piece.kind == "block":
-                own = piece.begin <= begin and end <= piece.end
-                other = "other block" if piece.python else "other language"
-                rule = "indentation" if own else other
-            tiles.append(Span(max(piece.begin, self._floor), piece.end, rule))
         outside = ((self._floor, begin), (end, len(self._text)))
         cuts = list(indentation)
         first = min([begin, *(span.begin for span in inner)])
         last = max([end, *(span.end for span in inner)])
-        for tile in tiles:
-            apart = tile.end <= first or tile.begin >= last
-            cuts += [tile] if apart else inner_parts(tile, inner, outside)
+        for tile in self._tiles(begin, end):
+            if tile.end <= first or tile.begin >= last:
+                cuts.append(tile)
+            else:
+                cuts += inner_parts(tile, inner, outside)
         return merged(cuts)
+
+    def _tiles(self, begin: int, end: int) -> Iterator[Span]:
+        """The completion in stretches, each with the rule that leaves it out.
+
+        Args:
+            begin: where the program begins.
+            end: where it ends.
+        """
+        named = [Span(each.begin, each.end, _rule(each, begin, end)) for each in self._pieces]
+        at = self._floor
+        for span in sorted([*self._spans, *named]):
+            if at < span.begin:
+                yield Span(at, span.begin, "fence")
+            if at < span.end:
+                yield span if at <= span.begin else Span(at, span.end, span.rule)
+                at = span.end
+        if at < len(self._text):
+            yield Span(at, len(self._text), "fence")
 
     def _byte_offsets(self, offsets: Iterable[int]) -> Mapping[int, int] | Sequence[int]:
         """The byte offset in the completion, by offset in the text."""
@@ -214,3 +229,12 @@ class _Answer:
             at = offset
             found[offset] = length
         return found
+
+
+def _rule(piece: Piece, begin: int, end: int) -> Rule:
+    """Why a piece is left out of the program that stands between two offsets."""
+    if piece.kind == "text":
+        return "prose"
+    if piece.begin <= begin and end <= piece.end:
+        return "indentation"
+    return "other block" if piece.python else "other language"

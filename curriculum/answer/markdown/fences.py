@@ -31,25 +31,22 @@ _CODE_ON_LINE = re.compile(
 
 
 class Piece(NamedTuple):
-    """A stretch of the answer: the text of a block, a fence, or what stands between."""
+    """A stretch of the answer: the text of a block, or what stands outside every block."""
 
-    kind: Literal["text", "fence", "block"]
-    """text: outside every block; fence: a line, or a part of it, that opens or closes one."""
     begin: int
     """Offset of its first character."""
     end: int
     """Offset behind its last character."""
+    kind: Literal["text", "block"]
+    """text: outside every block."""
+    python: bool = False
+    """Of a block: whether it may hold Python."""
     word: str = ""
     """Of a block: the language word of its fence, in lower case."""
     quoted: bool = False
     """Of a block: whether it stands in a quotation, each line behind a `>`."""
     closed: bool = True
     """Of a block: whether a fence closes it."""
-
-    @property
-    def python(self) -> bool:
-        """Whether it is a block that may hold Python."""
-        return self.kind == "block" and is_python(self.word)
 
 
 class Fence(NamedTuple):
@@ -87,22 +84,25 @@ def find_fences(text: str, begin: int, end: int) -> list[Fence]:
 
 
 def _fence(found: re.Match[str]) -> Fence:
-    _, lead, _, mark, rest = found.groups()
-    begin, more = found.start("mark"), []
+    line, line_end = found.span()
+    begin, end = found.span("mark")
+    lead, mark, rest = found.group("lead", "mark", "rest")
+    at_start, more = lead is not None, 0
     if rest:
-        more = [*_RUN.finditer(rest)]
-    at_start = lead is not None
-    if more and not at_start:  # the last one may open or close a block
-        begin = found.start("rest") + more[-1].start()
-        mark = more[-1][0]
-        rest = rest[more[-1].end() :]
-    lead = lead if at_start else found.string[found.start() : begin]
-    end, odd = begin + len(mark), len(more) % 2 == 0
-    return Fence(found.start(), begin, end, found.end(), mark, lead, rest.strip(), at_start, odd)
+        for run in _RUN.finditer(found.string, end, end + len(rest)):
+            more += 1
+            if not at_start:  # the last one may open or close a block
+                begin, end = run.span()
+        if more and not at_start:
+            mark, rest = found.string[begin:end], found.string[end : found.end("rest")]
+        rest = rest.strip()
+    if not at_start:
+        lead = found.string[line:begin]
+    return Fence(line, begin, end, line_end, mark, lead, rest, at_start, more % 2 == 0)
 
 
 def read_pieces(text: str, begin: int, end: int, in_block: bool = False) -> list[Piece]:
-    """Text, fences and blocks between two offsets, in order and without gaps.
+    """Text and blocks between two offsets, in order; between them stand the fences.
 
     Args:
         text: the completion, behind the code that the prompt has given.
@@ -125,61 +125,44 @@ class _Reader:
         """Every piece, in order."""
         found: list[Piece] = []
         at = self._begin
-        block: Piece | None = None
         wrapper: Fence | None = None  # of a document whose own blocks are read
         opener = Fence(at, at, at, at, "```", "", "", True, True) if in_block else None
-        if in_block:
-            block = Piece("block", at, self._end, "", closed=False)
-        index = 0
-        while index < len(self._fences):
-            fence = self._fences[index]
-            index += 1
-            if block is None and wrapper is not None and self._closed(fence, wrapper) is not None:
-                found += [Piece("text", at, fence.line), Piece("fence", fence.line, fence.line_end)]
-                at, wrapper = fence.line_end, None
-                continue
-            if block is None:
+        word, python = "", True  # of the block that the opener opens
+        for index, fence in enumerate(self._fences, 1):
+            if opener is None:
+                if wrapper is not None and self._closed(fence, wrapper) is not None:
+                    if at < fence.line:
+                        found.append(Piece(at, fence.line, "text"))
+                    at, wrapper = fence.line_end, None
+                    continue
                 content = self._opened(fence)
                 if content is None or fence.begin < at or self._in_string(at, fence, index):
                     continue
                 start = fence.line if fence.at_start else fence.begin
-                found.append(Piece("text", at, start))
-                found.append(Piece("fence", start, content))
-                block, opener, at = self._block(fence, content), fence, content
-                continue
-            assert opener is not None
-            if fence.begin < at:
-                continue
-            end = self._closed(fence, opener)
-            if (
-                end is None
-                and block.word in DOCUMENTS
-                and _opens(fence)
-                and is_python(fence_word(fence.rest))
-            ):
-                end, wrapper = fence.line, opener
-            if end is None or (block.python and self._in_string(at, fence, index)):
-                continue
-            found.append(Piece("block", at, end, block.word, block.quoted))
-            block, at = None, end
-            if _opens(fence):
-                content = self._opened(fence)
-                assert content is not None
-                found.append(Piece("fence", at, content))
-                block, opener, at = self._block(fence, content), fence, content
+                if at < start:
+                    found.append(Piece(at, start, "text"))
             else:
-                behind = fence.end if fence.rest else fence.line_end
-                found.append(Piece("fence", at, behind))
-                at = behind
-        if block is None:
-            found.append(Piece("text", at, self._end))
-        else:
-            found.append(Piece("block", at, self._end, block.word, block.quoted, closed=False))
-        return [piece for piece in found if piece.begin < piece.end or piece.kind == "block"]
-
-    def _block(self, fence: Fence, content: int) -> Piece:
-        word = fence_word(fence.rest) if fence.rest and content == fence.line_end else ""
-        return Piece("block", content, self._end, word, ">" in fence.lead and fence.at_start)
+                if fence.begin < at:
+                    continue
+                end, content = self._closed(fence, opener), None
+                if _opens(fence):
+                    content = self._opened(fence)
+                    if end is None and word in DOCUMENTS and is_python(fence_word(fence.rest)):
+                        end, wrapper = fence.line, opener
+                if end is None or (python and self._in_string(at, fence, index)):
+                    continue
+                found.append(Piece(at, end, "block", python, word, _is_quoted(opener)))
+            if content is None:
+                at = fence.end if fence.rest else fence.line_end
+                opener = None
+            else:
+                word = fence_word(fence.rest) if fence.rest and content == fence.line_end else ""
+                at, opener, python = content, fence, is_python(word)
+        if opener is not None:
+            found.append(Piece(at, self._end, "block", python, word, _is_quoted(opener), False))
+        elif at < self._end:
+            found.append(Piece(at, self._end, "text"))
+        return found
 
     def _in_string(self, begin: int, fence: Fence, following: int) -> bool:
         """Whether a fence stands in a string of the code that begins at an offset.
@@ -188,7 +171,7 @@ class _Reader:
         code is looked at a few times only: a string that is never closed holds no fence.
         """
         text = self._text
-        if self._looks >= _MOST_LOOKS:
+        if not self._long_quotes or self._looks >= _MOST_LOOKS:
             return False
         if not any(text.count(quotes, begin, fence.line) % 2 for quotes in self._long_quotes):
             return False
@@ -232,6 +215,10 @@ def _opens(fence: Fence) -> bool:
     if not (fence.rest and fence.at_start and fence.alone):
         return False
     return fence.rest == fence.rest.split()[0] or is_language(fence_word(fence.rest))
+
+
+def _is_quoted(fence: Fence) -> bool:
+    return fence.at_start and ">" in fence.lead
 
 
 def _width(lead: str) -> int:

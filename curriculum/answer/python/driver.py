@@ -24,19 +24,18 @@ def driver_start(
     """
     tries = trials(text, statements[first + 1 : last], fn_name)
     tried = [index for index, tries_it in enumerate(tries, first + 1) if tries_it]
-    for index in _setup_calls(text, statements[:last], tried, fn_name):
-        tries[index - first - 1] = False
-    if not any(tries):
+    setup = set(_setup_calls(text, statements[:last], tried, fn_name))
+    if len(setup) == len(tried):
         return last
     uses = _Uses(text, statements[0].begin, statements[last - 1].end)
     cut = last
     for index in range(last - 1, first, -1):
+        if index in setup:
+            break
         if tries[index - first - 1]:
             cut = index
             continue
         statement = statements[index]
-        if called_name(text, statement):
-            break
         defined = defined_names(text, statement)
         if any(uses.first[name] < statement.begin for name in defined):
             break

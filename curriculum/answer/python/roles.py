@@ -1,6 +1,7 @@
 """What a top-level statement does: defines the function asked for, tries it, reads or prints."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -70,6 +71,8 @@ def defines(text: str, statement: Statement, fn_name: str) -> bool:
     """
     if statement.prose or not statement.closed:
         return False
+    if text.find(fn_name, statement.begin, statement.end) < 0:
+        return False
     at = _head(text, statement)
     found = _DEFINED.match(text, at, statement.end)
     if found is not None:
@@ -135,21 +138,29 @@ def trials(text: str, statements: Sequence[Statement], fn_name: str) -> list[boo
     if not statements:
         return []
     begin, end = statements[0].begin, statements[-1].end
-    busy = reads(text, begin, end) or prints(text, begin, end)
-    busy = busy or _call(fn_name).search(text, begin, end) is not None
-    return [_is_trial(text, statement, fn_name, busy) for statement in statements]
+    used = _places(_READS, text, begin, end) + _places(_call(fn_name), text, begin, end)
+    used.sort()
+    printed = _places(_PRINTS, text, begin, end)
+    return [_is_trial(text, statement, used, printed) for statement in statements]
 
 
-def _is_trial(text: str, statement: Statement, fn_name: str, busy: bool) -> bool:
-    """As `trials`; `busy`: one of the statements may read, print or call the function."""
+def _is_trial(text: str, statement: Statement, used: Sequence[int], printed: Sequence[int]) -> bool:
+    """As `trials`; where the code reads or calls the function, and where it prints."""
     begin, end = statement.begin, statement.end
     if _TRIES.match(text, begin, end) or _TEXT.match(text, begin, end):
         return True
-    if not busy or _DEFINED.match(text, _head(text, statement), end):
-        return False
-    if _READS.search(text, begin, end) or _call(fn_name).search(text, begin, end):
-        return True
-    return statement.body and _PRINTS.search(text, begin, end) is not None
+    uses = _holds(used, begin, end) or (statement.body and _holds(printed, begin, end))
+    return uses and not is_definition(text, statement)
+
+
+def _places(pattern: re.Pattern[str], text: str, begin: int, end: int) -> list[int]:
+    return [found.start() for found in pattern.finditer(text, begin, end)]
+
+
+def _holds(places: Sequence[int], begin: int, end: int) -> bool:
+    """Whether one of the ascending places stands between two offsets."""
+    at = bisect_left(places, begin)
+    return at < len(places) and places[at] < end
 
 
 def called_name(text: str, statement: Statement) -> str:

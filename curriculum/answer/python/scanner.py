@@ -37,7 +37,7 @@ OPEN_BRACKET = re.compile(
 """The same, but for brackets that are not closed where the next line begins a statement."""
 _STOP = re.compile(
     r"(?P<prefix>(?<!\w)[fFtTrRbBuU]{1,2}(?=[\"']))?(?P<quote>\"\"\"|'''|\"|')"
-    r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<comment>#[^\r\n]*)|(?P<joined>\\(?:\r\n|\r|\n))"
+    r"|(?P<open>[(\[{]++)|(?P<close>[)\]}]++)|(?P<comment>#[^\r\n]*)|(?P<joined>\\(?:\r\n|\r|\n))"
     r"|(?P<end>\r\n|\r|\n)|(?P<colon>:)"
 )
 _STRING_PART = {
@@ -100,9 +100,9 @@ class _Scan:
                     if unended:
                         return LogicalLine(end, False, quotes)
             elif kind == "open":
-                stack.append(stop["open"])
+                stack += stop["open"]
             elif kind == "close":
-                at = self._close(at, stop["close"])
+                at = self._close(stop.start(), at)
             elif kind == "colon":
                 if stack and stack[-1][0] in "\"'":  # a format: text again, up to the field's end
                     at = self._format(at)
@@ -146,18 +146,16 @@ class _Scan:
             return at + 1
         return at
 
-    def _close(self, at: int, character: str) -> int:
-        """A closing bracket: of a bracket, of a field, or of nothing."""
+    def _close(self, at: int, end: int) -> int:
+        """Read closing brackets up to `end`: of brackets, of a field, or of nothing."""
         stack = self._stack
-        if not stack:
-            self._closed = False
-            return at
-        opened = stack.pop()
-        if opened[0] in "\"'":
-            if character == "}":
-                return self._field_string(at, opened)
-            self._closed = False
-            return at
-        if opened + character not in ("()", "[]", "{}"):
-            self._closed = False
+        for character in self._text[at:end]:
+            at += 1
+            opened = stack.pop() if stack else ""
+            if opened and opened[0] in "\"'":
+                if character == "}":
+                    return self._field_string(at, opened)
+                self._closed = False
+            elif opened + character not in ("()", "[]", "{}"):
+                self._closed = False
         return at

@@ -20,18 +20,22 @@ from curriculum.answer.python.scanner import (
 )
 
 _SPACE = re.compile(r"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*+(?:[ \t\f]*(?:#[^\r\n]*)?\Z)?")
+_SPACE_BEGIN = ("", " ", "\t", "\f", "\r", "\n", "#")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _TAG = re.compile(r"(?:</?[A-Za-z][\w:-]*>|\[/?[A-Z]{3,}\])[ \t]*(?=\S)|```+[ \t]*")
 _ALIKE = re.compile(
     rf"(?:print{OUTER}[ \t]*(?:\r\n|\n)){{2,}}|(?:[\w.+-]{{1,12}}(?:\r\n|\n)){{4,}}"
 )
 """Lines that a looping model repeats make one statement: prints and lone names."""
+_LONGEST_NAME = 14
+"""Characters of such a name's line."""
 _ROWS = re.compile(r"(?:-?\d[-\d.]* +-?[-\d. ]+(?:\r\n|\r|\n|\Z))+")
 """Rows of numbers: a sample of input or output."""
 _HEAD = re.compile(
     r"(?P<decorator>@)|(?P<continued>(?:else|elif|except|finally)\b)"
     r"|(?P<compound>(?:async[ ]+)?(?:def|for|with)\b|class\b|if\b|while\b|try\b|match\b)"
 )
+_HEAD_BEGIN = frozenset("@eacdfimtw")
 _SURE = re.compile(
     rf"[A-Za-z_][\w.]*(?:{OUTER}[ \t]*(?:#[^\r\n]*)?{LINE_END}|[ ]?[-+*/%|&^]?=[^=])"
     r"|def[ ]+\w+\(|class[ ]+\w+[:(]|import[ ]+[\w.]+[ ]*(?:,|as\b|[\r\n])"
@@ -86,10 +90,11 @@ class _Splitter:
     def split(self, at: int) -> list[Statement]:
         text, end = self._text, len(self._text)
         while True:
-            space = _SPACE.match(text, at)
-            at = space.end() if space else at
-            if at >= end:
-                break
+            if text[at : at + 1] in _SPACE_BEGIN:
+                space = _SPACE.match(text, at)
+                at = space.end() if space else at
+                if at >= end:
+                    break
             at = self._indented(at) if text[at] in " \t\f" else self._top_level(at)
         self._finish()
         return self._statements
@@ -98,7 +103,7 @@ class _Splitter:
         """Read a line in column 0; returns the offset behind it."""
         text = self._text
         statements = self._statements
-        head = _HEAD.match(text, at)
+        head = _HEAD.match(text, at) if text[at] in _HEAD_BEGIN else None
         kind = head.lastgroup if head else None
         last = statements[-1] if statements else None
         if not self._decorated and last is not None and not last.prose and kind == "continued":
@@ -150,9 +155,12 @@ class _Splitter:
 
     def _alike(self, begin: int, end: int) -> int:
         """The end of the lines that begin with the given one and repeat it."""
-        alike = _ALIKE.match(self._text, begin)
-        end = max(end, alike.end()) if alike else end
         line = self._text[begin:end]
+        if len(line) <= _LONGEST_NAME or line.startswith("print"):
+            alike = _ALIKE.match(self._text, begin)
+            if alike and alike.end() > end:
+                end = alike.end()
+                line = self._text[begin:end]
         while self._text.startswith(line, end):
             end += len(line)
         return end
