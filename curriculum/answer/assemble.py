@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from curriculum.answer.candidate import MAIN, PART, Candidate, CodeReader
 from curriculum.answer.markdown.fences import Piece, read_pieces
@@ -15,6 +16,7 @@ from curriculum.problem import Problem
 from curriculum.program import Cut, Program, Rule
 from curriculum.prompt import Prompt
 
+_T = TypeVar("_T")
 _MOST_CANDIDATES = 100
 """Blocks that are read of one answer: the last ones, or the first where those count."""
 _INDENTED = re.compile(
@@ -110,12 +112,10 @@ class _Answer:
         One that is no Python, or that the end of the answer cuts off, gives way to another.
         """
         invalid: Candidate | None = None
-        last = self._config.block == "last"
         for kind in ("block", "text"):
             chosen = [p for p in pieces if p.kind == kind and (p.python or kind == "text")]
             chosen = [p for p in chosen if self._text[p.begin : p.end].strip()]
-            chosen = chosen[: -_MOST_CANDIDATES - 1 : -1] if last else chosen[:_MOST_CANDIDATES]
-            read = [candidate for piece in chosen for candidate in self._candidates(piece)]
+            read = [each for piece in self._first(chosen) for each in self._candidates(piece)]
             for level in (MAIN, PART):
                 whole = [candidate for candidate in read if candidate.whole == level]
                 for candidate in whole:
@@ -123,6 +123,12 @@ class _Answer:
                         return candidate
                 invalid = invalid or next(iter(whole), None)
         return invalid
+
+    def _first(self, blocks: list[_T]) -> list[_T]:
+        """Those of some blocks that are read, the one that counts most first."""
+        if self._config.block == "last":
+            return blocks[: -_MOST_CANDIDATES - 1 : -1]
+        return blocks[:_MOST_CANDIDATES]
 
     def _candidates(self, piece: Piece) -> Iterator[Candidate]:
         """A piece as a program, and the indented blocks of a text that is none."""
@@ -136,7 +142,7 @@ class _Answer:
         candidate = self._read_pieces[piece]
         yield candidate
         if not fenced and not candidate.whole:
-            for found in _INDENTED.finditer(candidate.view.code):
+            for found in self._first([*_INDENTED.finditer(candidate.view.code)]):
                 view = block_view(
                     self._text, piece.begin + found.start("code"), piece.begin + found.end("code")
                 )

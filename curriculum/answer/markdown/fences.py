@@ -12,14 +12,13 @@ from typing import Literal, NamedTuple
 from curriculum.answer.markdown.languages import DOCUMENTS, fence_word, is_language, is_python
 from curriculum.answer.python.statements import open_string
 
-_FENCE = (
+_FENCE = re.compile(
     r"(?P<line>"
     r"(?:(?P<lead>[ \t]*+(?:(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t]))[ \t]*+)*+)"
     r"|(?P<text>(?:(?!```|~~~)[^\r\n])++))"
     r"(?P<mark>`{3,}|~{3,})(?P<rest>[^\r\n]*+)(?:\r\n|\r|\n|\Z))"
     r"(?:(?P=line){2})*+"  # a looping model: two more of the same line change nothing
 )
-_FENCE_LINE, _FENCE_HERE = re.compile(f"^{_FENCE}", re.MULTILINE), re.compile(_FENCE)
 _MOST_LOOKS = 8
 """Fences of an answer that are compared with the strings of the code around them."""
 _RUN = re.compile(r"`{3,}|~{3,}")
@@ -75,12 +74,16 @@ class Fence(NamedTuple):
 def find_fences(text: str, begin: int, end: int) -> list[Fence]:
     """Every line between two offsets with a fence on it."""
     fences: list[Fence] = []
-    if text[begin - 1 : begin] not in ("", "\n"):  # the answer begins within a line
-        here = _FENCE_HERE.match(text, begin, end)
-        if here is not None:
-            fences.append(_fence(here))
-            begin = here.end()
-    return fences + [_fence(found) for found in _FENCE_LINE.finditer(text, begin, end)]
+    at = begin
+    while (run := _RUN.search(text, at, end)) is not None:
+        line = max(text.rfind("\n", at, run.start()) + 1, at)
+        found = _FENCE.match(text, line, end)
+        if found is not None:
+            fences.append(_fence(found))
+            at = found.end()
+        else:  # behind a carriage return that ends no line
+            at = text.find("\n", run.end(), end) + 1 or end
+    return fences
 
 
 def _fence(found: re.Match[str]) -> Fence:

@@ -3,9 +3,9 @@
 import re
 
 MARKER = re.compile(
-    r"<[|｜][^\s|｜<>\"']{1,40}[|｜]>|</?s>|<(?:eos|bos|pad|end_of_turn|start_of_turn|end_of_text)>"
-    r"|\[/?INST\]|<</?SYS>>|</(?:answer|solution|final_answer)>"
-    r"|(?:^|(?<=[\r\n]))\[(?:DONE|/PYTHON|/CODE|/ANSWER)\]|<end_of_utterance>|<EOT>|</CODE>"
+    r"<(?:[|｜][^\s|｜<>\"']{1,40}[|｜]>|/?s>|(?:eos|bos|pad|end_of_turn|start_of_turn|end_of_text)>"
+    r"|</?SYS>>|/(?:answer|solution|final_answer)>|end_of_utterance>|EOT>|/CODE>)"
+    r"|\[(?:/?INST\]|(?<![^\r\n]\[)(?:DONE|/PYTHON|/CODE|/ANSWER)\])"
 )
 _LEADING = re.compile(
     rf"(?:\s*(?:{MARKER.pattern})(?:assistant\b[ \t]*(?=[\r\n]|<[|｜]))?)+", re.IGNORECASE

@@ -30,7 +30,7 @@ def driver_start(
     uses = _Uses(text, statements[0].begin, statements[last - 1].end)
     cut = last
     for index in range(last - 1, first, -1):
-        if index in setup:
+        if index in setup or (index < tried[0] and index != cut - 1):
             break
         if tries[index - first - 1]:
             cut = index

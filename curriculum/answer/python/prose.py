@@ -37,6 +37,8 @@ _TYPE = re.compile(
     r"\w+ ?: ?(?:int|str|float|bool|bytes|list|dict|set|tuple|object|complex|List|Dict|Set|Tuple"
     r"|Optional|Any|Callable|Iterable|Final|deque|defaultdict)\b"
 )
+_MANY = 4
+"""Pairs of words that make a sentence of any line."""
 _FIRST = re.compile(r"[A-Za-z]+\b")
 _SENTENCE_END = re.compile(r"[.!?:…;,]\s*$")
 
@@ -69,7 +71,7 @@ def is_prose(line: str) -> bool:
 
 
 def _juxtaposed(bare: str) -> int:
-    """How often two words follow each other that no operator and no keyword joins."""
+    """How often two words follow each other that nothing joins, up to `_MANY`."""
     count = 0
     for index, pair in enumerate(_PAIR.finditer(bare)):
         left, right = pair["left"], pair["right"]
@@ -80,6 +82,8 @@ def _juxtaposed(bare: str) -> int:
         if index == 0 and pair.start() == 0 and left in _SOFT:
             continue
         count += 1
+        if count == _MANY:
+            break
     return count
 
 

@@ -16,12 +16,12 @@ _TARGETS = re.compile(
 _IMPORTED = re.compile(r"(?:from[ ]+[\w.]+[ ]+)?import[ ]+(?P<names>[^\r\n#;]+)")
 _COMPOUND = re.compile(r"(?:if|try|with|else|match)\b")
 _GUARD = re.compile(r"if[ (]+(?:__name__|['\"]__main__)")
-_TEXT = re.compile(
-    r"(?:[A-Za-z_]\w*[ \t]*(?::[ \t]*[A-Za-z_]\w*)?|-?[\d.]+"
+_TEXT = (
+    r"(?s:(?:[A-Za-z_]\w*[ \t]*(?::[ \t]*[A-Za-z_]\w*)?|-?[\d.]+"
     r"|[rRbBuU]?(?:'''.*'''|\"\"\".*\"\"\"|'[^'\r\n]*'|\"[^\"\r\n]*\"))\s*"
-    r"(?:#[^\r\n]*\s*)?\Z",
-    re.DOTALL,
+    r"(?:#[^\r\n]*\s*)?\Z)"
 )
+_LONE_TEXT = re.compile(_TEXT)
 _READS = re.compile(
     r"\b(?:input|raw_input)[ ]*\(|\bstdin\b|\bopen\(0\b|\bopen\(['\"]/dev/stdin"
     r"|\bfileinput\b|\bos\.read\(|\bargv\b"
@@ -29,12 +29,14 @@ _READS = re.compile(
 _PRINTS = re.compile(
     r"\bprint\b|\bstdout\b|\bpprint\b|\bos\.write\(|\bopen\(1\b|\b__stdout__\b|\bsys\.exit\(['\"\w]"
 )
-_TRIES = re.compile(
-    r"assert\b|(?:[A-Za-z_]\w*)\(|(?:doctest|unittest|pytest|timeit|pprint|plt)\.|sys\.(?:exit|stdout)"
-    r"|(?:from[ ]+)?import[ ]+(?:unittest|pytest|doctest|timeit)\b"
+_ROLE = re.compile(
+    r"(?P<tries>assert\b|(?:[A-Za-z_]\w*)\(|(?:doctest|unittest|pytest|timeit|pprint|plt)\."
+    r"|sys\.(?:exit|stdout)|(?:from[ ]+)?import[ ]+(?:unittest|pytest|doctest|timeit)\b"
     r"|from[ ]+(?:unittest|pytest|hypothesis)\b"
     r"|def[ ]+test_?\w*\(|class[ ]+\w+\([^)]*TestCase|if[ (]+(?:__name__|['\"]__main__)"
+    rf"|{_TEXT})|(?P<defines>(?:async[ ]+)?(?:def|class)[ ]+\w)"
 )
+"""How a statement begins that only tries a function, and how one that defines something."""
 _CALL = re.compile(r"(?P<name>[A-Za-z_]\w*)\(")
 _CHANGES = re.compile(
     r"^[ \t]+(?:global\b|[A-Za-z_][\w.]*(?:\[[^\r\n=]*\][^\r\n=]{0,4}=(?!=)|\.\w+\())", re.MULTILINE
@@ -71,7 +73,7 @@ def defines(text: str, statement: Statement, fn_name: str) -> bool:
     """
     if statement.prose or not statement.closed:
         return False
-    if text.find(fn_name, statement.begin, statement.end) < 0:
+    if _names(fn_name).search(text, statement.begin, statement.end) is None:
         return False
     at = _head(text, statement)
     found = _DEFINED.match(text, at, statement.end)
@@ -126,7 +128,7 @@ def is_derived(text: str, statement: Statement, fn_name: str) -> bool:
 
 def is_text(text: str, statement: Statement) -> bool:
     """Whether a statement is a lone name, number or string, which does nothing."""
-    return _TEXT.match(text, statement.begin, statement.end) is not None
+    return _LONE_TEXT.match(text, statement.begin, statement.end) is not None
 
 
 def trials(text: str, statements: Sequence[Statement], fn_name: str) -> list[bool]:
@@ -147,8 +149,9 @@ def trials(text: str, statements: Sequence[Statement], fn_name: str) -> list[boo
 def _is_trial(text: str, statement: Statement, used: Sequence[int], printed: Sequence[int]) -> bool:
     """As `trials`; where the code reads or calls the function, and where it prints."""
     begin, end = statement.begin, statement.end
-    if _TRIES.match(text, begin, end) or _TEXT.match(text, begin, end):
-        return True
+    role = _ROLE.match(text, begin, end)
+    if role is not None:
+        return role.lastgroup == "tries"
     uses = _holds(used, begin, end) or (statement.body and _holds(printed, begin, end))
     return uses and not is_definition(text, statement)
 
@@ -201,6 +204,13 @@ def _head(text: str, statement: Statement) -> int:
         return statement.begin
     found = _DECORATORS.match(text, statement.begin, statement.end)
     return found.end() if found else statement.begin
+
+
+@lru_cache(maxsize=256)
+def _names(fn_name: str) -> re.Pattern[str]:
+    """What stands in every statement that may define the function."""
+    name = re.escape(fn_name)
+    return re.compile(rf"\bdef[ ]+{name}\b|\b{name}[ ]*(?:[,:]|[-+*/%&|^<>]{{0,2}}=)")
 
 
 @lru_cache(maxsize=256)

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from curriculum.answer.python.prose import is_prose
 from curriculum.answer.python.scanner import (
     LINE_END,
-    OPEN_BRACKET,
-    OPEN_STRING,
     OUTER,
-    SIMPLE,
     SIMPLE_BODY,
+    LogicalLine,
     logical_line,
 )
 
@@ -103,11 +101,10 @@ class _Splitter:
         """Read a line in column 0; returns the offset behind it."""
         text = self._text
         statements = self._statements
-        head = _HEAD.match(text, at) if text[at] in _HEAD_BEGIN else None
-        kind = head.lastgroup if head else None
+        kind = self._head(at)
         last = statements[-1] if statements else None
         if not self._decorated and last is not None and not last.prose and kind == "continued":
-            end, closed = self._line(at)
+            end, closed, _ = self._line(at)
             last.end, last.closed, last.body = end, last.closed and closed, False
             return end
         if not _SURE.match(text, at):
@@ -145,7 +142,7 @@ class _Splitter:
             return self._add_prose(at, line_end)
         if _SENTENCE_BEGIN.match(text, at) and is_prose(text[at:line_end].strip()):
             return self._add_prose(at, line_end)
-        end, closed = self._line(at)
+        end, closed, _ = self._line(at)
         if not statements:
             statements.append(Statement(at, end, closed=False, body=True))
             return end
@@ -165,16 +162,15 @@ class _Splitter:
             end += len(line)
         return end
 
-    def _line(self, at: int) -> tuple[int, bool]:
-        simple = SIMPLE.match(self._text, at)
-        if simple is not None and simple.end() > at:
-            return simple.end(), True
-        unended = OPEN_STRING.match(self._text, at) or OPEN_BRACKET.match(self._text, at)
-        if unended is not None:
-            return unended.end(), False
+    def _head(self, at: int) -> str | None:
+        """What begins at an offset: a decorator, a compound statement, its continuation."""
+        head = _HEAD.match(self._text, at) if self._text[at] in _HEAD_BEGIN else None
+        return head.lastgroup if head else None
+
+    def _line(self, at: int) -> LogicalLine:
         line = logical_line(self._text, at, len(self._text))
         self.open_string = line.open_string
-        return line.end, line.closed
+        return line
 
     def _add_prose(self, begin: int, end: int) -> int:
         self._finish()
@@ -193,9 +189,8 @@ class _Splitter:
         last = self._statements[-1]
         if self._decorated:
             last.closed = False
-        elif last.closed and (last.body or _HEAD.match(self._text, last.begin)):
-            begin, end = last_line(self._text, last)
-            last.bare = _is_header(self._text[begin:end].strip())
+        elif last.closed and (last.body or self._head(last.begin)):
+            last.bare = _ends_in_header(self._text, last)
             last.closed = not last.bare
 
 
@@ -214,8 +209,13 @@ def last_line(text: str, statement: Statement) -> tuple[int, int]:
     return first, statement.end
 
 
-def _is_header(line: str) -> bool:
-    """Whether a line ends in a colon, so that a body must follow."""
+def _ends_in_header(text: str, statement: Statement) -> bool:
+    """Whether the last line of a statement ends in a colon, so that a body must follow."""
+    if text.find("#", statement.begin, statement.end) < 0:
+        colon = text.rfind(":", statement.begin, statement.end)
+        return colon >= 0 and not text[colon + 1 : statement.end].strip()
+    begin, end = last_line(text, statement)
+    line = text[begin:end].strip()
     return line.endswith(":") or ("#" in line and line.partition("#")[0].rstrip().endswith(":"))
 
 

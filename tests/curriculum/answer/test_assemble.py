@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curriculum.answer.assemble import assemble
+from curriculum.config import AnswerConfig
 from curriculum.prompt import Prompt
 from curriculum.start_points import statement_points
 from curriculum.subtask import FULL_TASK, cut_before
@@ -223,6 +224,13 @@ def test_a_program_that_parses_only_loses_its_end(make_problem, pieces):
     kept = program(make_problem(), completion)
     assert completion.startswith(kept)
     assert program(make_problem(**STDIN), completion) == completion
+
+
+@pytest.mark.parametrize(("block", "result"), [("last", 2), ("first", 1)])
+def test_of_indented_blocks_in_a_text_the_asked_for_one_counts(make_problem, block, result):
+    versions = (f"Version {i}:\n\n    def f(x):\n        return {i}\n\n" for i in (1, 2))
+    made = assemble(make_problem(), EMPTY, "".join(versions), AnswerConfig(block=block))
+    assert made.source.rstrip() == f"def f(x):\n    return {result}"
 
 
 @pytest.mark.parametrize("fenced", [False, True], ids=["base", "chat"])
