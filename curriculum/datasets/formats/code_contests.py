@@ -79,11 +79,15 @@ def _python_3_solution(record: RecordReader) -> str:
 
 
 def _seconds(record: RecordReader) -> float | None:
-    limit = record.get("time_limit")
+    """The time limit, a duration in protobuf's form; None where it gives none."""
+    limit: Any = record.decoded("time_limit") if record.get("time_limit") else {}
     if not isinstance(limit, dict):
-        return None
-    parts = cast(dict[str, Any], limit)
-    return (parts.get("seconds") or 0) + (parts.get("nanos") or 0) / 1e9 or None
+        raise record.wrong_kind("time_limit", "an object of seconds and nanos", limit)
+    parts = {name: part or 0 for name, part in cast(dict[str, Any], limit).items()}
+    unknown = parts.keys() - {"seconds", "nanos"}
+    if unknown or not all(type(part) in (int, float) and part >= 0 for part in parts.values()):
+        raise record.error("time_limit", f"{limit!r} is no duration of seconds and nanos")
+    return parts.get("seconds", 0) + parts.get("nanos", 0) / 1e9 or None
 
 
 def _tier(record: RecordReader) -> Tier:

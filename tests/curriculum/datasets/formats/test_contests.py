@@ -41,6 +41,11 @@ def test_the_rating_gives_the_tier_or_else_the_grade(write_records, change, tier
         ({"solutions": {"language": [3], "solution": ["print 1"]}}, "solutions", "none of 1 is"),
         ({"solutions": {"language": [3], "solution": []}}, "solutions", "0 of 'solution' for 1"),
         ({"public_tests": None, "private_tests": None}, "public_tests", "no test in it"),
+        ({"time_limit": 2}, "time_limit", "must be an object of seconds and nanos, not "),
+        ({"time_limit": "2s"}, "time_limit", ""),
+        ({"time_limit": {"secs": 2}}, "time_limit", ".* is no duration of seconds and nanos"),
+        ({"time_limit": {"seconds": "2"}}, "time_limit", ".* is no duration of seconds and nanos"),
+        ({"time_limit": {"seconds": -1}}, "time_limit", ".* is no duration of seconds and nanos"),
     ],
 )
 def test_a_bad_record_of_code_contests_is_named(write_records, change, field, reason):
@@ -81,6 +86,18 @@ def test_taco_grades_in_its_own_words_and_has_time_limits(write_records):
     assert [p.difficulty for p in problems] == list(levels.values())
     assert [p.id for p in problems] == ["taco/data/0", "taco/data/1", "taco/data/2"]
     assert {(p.time_limit, p.comparison) for p in problems} == {(2.0, "apps")}
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [
+        (None, None), ({"seconds": 0, "nanos": 0}, None), ({"seconds": 3, "nanos": None}, 3.0),
+        ('{"seconds": 2}', 2.0), ({"nanos": 500_000_000}, 0.5),
+    ],
+)  # fmt: skip
+def test_code_contests_writes_time_limits_as_durations(write_records, limit, seconds):
+    [problem] = read_source(write_records(CONTESTS | {"time_limit": limit}))
+    assert problem.time_limit == seconds
 
 
 @pytest.mark.parametrize(
