@@ -12,6 +12,8 @@ from typing import Any
 from actors.cluster.connect import Cluster
 from actors.cluster.placement import Placement
 from actors.learners.group import LearnerGroup
+from actors.rewards.function import RewardFunction
+from actors.rewards.scorer import Scorer
 from actors.rollout.collector import Collector
 from actors.rollout.fleet import RolloutFleet
 from actors.runs.folder import RunFolder
@@ -52,6 +54,7 @@ class Run:
         placement: Placement,
         model: ModelSource,
         memory: MemoryShare,
+        reward_function: RewardFunction | None,
     ) -> None:
         """Create the actors in their places; nothing is loaded yet.
 
@@ -63,6 +66,7 @@ class Run:
             placement: the places reserved for its actors.
             model: the policy it starts from, on every node that has an actor.
             memory: how learner and engines divide their GPUs.
+            reward_function: what `reward.function` names.
         """
         self._config = config
         self._folder = folder
@@ -95,9 +99,10 @@ class Run:
             on_engine_loaded=self._sync.update_engine,
         )
         self._fit = fit
-        self._trainer = self._make_trainer()
+        scorer = Scorer(config.reward, config.rollout.max_new_tokens, reward_function)
+        self._trainer = self._make_trainer(scorer)
 
-    def _make_trainer(self) -> Trainer:
+    def _make_trainer(self, scorer: Scorer) -> Trainer:
         config, dataset = self._config, self._fit.dataset
         collector = Collector(
             self._fleet,
@@ -119,7 +124,7 @@ class Run:
         )
         return Trainer(
             loop=config.loop,
-            rewards=config.reward,
+            scorer=scorer,
             samples_per_prompt=config.rollout.samples_per_prompt,
             schedule=make_schedule(
                 dataset.train, config.curriculum, config.seed, self._fit.train.stage_limits

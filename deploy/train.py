@@ -24,6 +24,7 @@ from deploy.checks.folder import check_folder, recorded_result
 from deploy.checks.memory import fit_memory, place
 from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
+from deploy.checks.reward import check_reward
 from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
 from deploy.run import Run
@@ -59,6 +60,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
             config.loop.steps,
         )
         return finished
+    reward_function = check_reward(config.reward)
     if config.model.path is not None:
         config = check_model(config)
     dataset = load_dataset(config.data)
@@ -79,7 +81,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
             fit.log()
             memory = fit_memory(config, cluster, placement, model)
             fetch_on_nodes(model, placement.model_nodes())
-            run = Run(config, folder, fit, cluster, placement, model, memory)
+            run = Run(config, folder, fit, cluster, placement, model, memory, reward_function)
             checkpoint = folder.latest() if resume else None
             result = asyncio.run(run.train(checkpoint, warm_start_s))
         write_atomic(folder.result, json.dumps(result, indent=2) + "\n")

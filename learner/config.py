@@ -38,7 +38,7 @@ class ModelConfig(_Config):
 
 
 class RewardConfig(_Config):
-    """Reward of each outcome of a program (StepCoder, section 3.1)."""
+    """Reward of a program: of its outcome (StepCoder, section 3.1), and what is added to it."""
 
     passed: float = 1.0
     """Every test passed."""
@@ -52,6 +52,27 @@ class RewardConfig(_Config):
     """The program exceeded its memory limit; a runtime error in the paper."""
     compile_error: float = -1.0
     """The program does not parse."""
+    tests_passed: float = 0.0
+    """Added in proportion to the tests that passed. Off by default: partial credit does not
+    reliably beat the outcome alone, and teaches programs that are nearly right.
+    """
+    length: float = 0.0
+    """Added in proportion to the response's tokens, of `rollout.max_new_tokens`; below 0 short
+    responses are worth more.
+    """
+    format: float = 0.0
+    """Added where the response ended by itself and nothing of it but reasoning and the lines of a
+    code fence was cut away before it ran.
+    """
+    function: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """A function of yours, `package.module:name`, whose value is added: it gets problem, sample and
+    verdict, and returns a number, or a number and its named parts. For a reward of its own, set
+    the outcomes to 0.
+    """
+    function_errors: Literal["stop", "drop"] = "stop"
+    """What an error of the function does: end the run, or drop the sample and count it."""
+    function_timeout_s: float = Field(default=10.0, gt=0)
+    """Longest time of one call of the function, after which the run ends [seconds]."""
 
 
 class ZeroConfig(_Config):

@@ -1,20 +1,34 @@
 """Reward of an outcome (StepCoder, section 3.1), and the penalty of an overlong response."""
 
+from dataclasses import dataclass, field
+
 from learner.config import RewardConfig
 
+REWARDED = ("passed", "failed", "runtime_error", "timeout", "out_of_memory", "compile_error")
+"""The outcomes that have a reward."""
 
-def reward(outcome: str, config: RewardConfig) -> float:
+
+@dataclass(frozen=True)
+class Reward:
+    """The reward of one sample."""
+
+    value: float
+    """What is learned from."""
+    parts: dict[str, float] = field(default_factory=dict[str, float])
+    """What it consists of, by name, for the metrics."""
+
+
+def outcome_reward(outcome: str, config: RewardConfig) -> float:
     """Reward of one program's outcome.
 
     Raises:
         ValueError: `outcome` is unknown, or is "infra_error", the sandbox's fault.
     """
-    rewarded = RewardConfig.model_fields
-    if outcome not in rewarded:
+    if outcome not in REWARDED:
         reason = (
             "an infrastructure fault says nothing about the program: drop the sample and count it"
             if outcome == "infra_error"
-            else f"the outcomes with a reward are {', '.join(rewarded)}"
+            else f"the outcomes with a reward are {', '.join(REWARDED)}"
         )
         raise ValueError(f"no reward for outcome {str(outcome)!r}: {reason}")
     return float(getattr(config, outcome))

@@ -1,7 +1,7 @@
 """Trajectories: what the learner needs of a rollout, and of all rollouts of one prompt."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FINISH_REASONS = ("stop", "length", "abort")
 """What can end a response."""
@@ -33,7 +33,7 @@ class Trajectory:
     executed_mask: tuple[bool, ...]
     """True if a test executed the token (`learner.mask.execution_mask`), one per response token."""
     reward: float
-    """Reward of the outcome (`learner.reward.reward`)."""
+    """Reward of the sample (`learner.reward.Reward`)."""
     weight_version: int
     """Version of the weights that sampled the response."""
     outcome: str
@@ -46,6 +46,8 @@ class Trajectory:
     """True if the token's text was cut away behind the program before it ran
     (`learner.mask.cut_away_mask`), one per response token.
     """
+    reward_parts: dict[str, float] = field(default_factory=dict[str, float])
+    """What the reward consists of, by name."""
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:

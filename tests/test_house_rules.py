@@ -23,7 +23,17 @@ MAY_IMPORT = {
     "deploy": {"curriculum", "sandbox", "learner", "actors"},
 }
 ACTORS_MAY_IMPORT = {
-    "training": {"learners", "evaluation", "rollout", "sandboxes", "weights", "runs", "cluster"},
+    "training": {
+        "learners",
+        "evaluation",
+        "rewards",
+        "rollout",
+        "sandboxes",
+        "weights",
+        "runs",
+        "cluster",
+    },
+    "rewards": {"rollout"},
     "evaluation": {"rollout", "sandboxes", "runs", "cluster"},
     "rollout": {"sandboxes", "weights", "models", "runs", "cluster"},
     "learners": {"weights", "models", "runs", "cluster"},

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from actors.errors import RunFailed
 from actors.rollout.samples import RolloutGroup, Sample, trajectory
 from actors.runs.records import problem_record, verdict_record
-from learner.config import RewardConfig
+from learner.reward import Reward
 
 if TYPE_CHECKING:  # the driver imports no torch for it
     from learner.algorithm.token_values import TokenValues
@@ -42,17 +42,15 @@ class RolloutLog:
         await log.write(step, chosen, values)
     """
 
-    def __init__(self, folder: Path, groups: int | None, rewards: RewardConfig) -> None:
+    def __init__(self, folder: Path, groups: int | None) -> None:
         """Write into `folder`.
 
         Args:
             folder: made with the first file.
             groups: most groups of a step; None records all.
-            rewards: of outcomes.
         """
         self._folder = folder
         self._groups = groups
-        self._rewards = rewards
 
     def choose(self, groups: Sequence[RolloutGroup]) -> tuple[RolloutGroup, ...]:
         """The groups to record, in the order of the step.
@@ -66,7 +64,11 @@ class RolloutLog:
         return tuple(groups[at] for at in sorted(by_problem[: self._groups]))
 
     async def write(
-        self, step: int, groups: Sequence[RolloutGroup], values: Mapping[int, TokenValues]
+        self,
+        step: int,
+        groups: Sequence[RolloutGroup],
+        values: Mapping[int, TokenValues],
+        rewards: Mapping[int, Reward],
     ) -> None:
         """Write the file of one step in a thread; nothing where there is no group.
 
@@ -74,12 +76,17 @@ class RolloutLog:
             step: the RL step that trained on the groups.
             groups: those chosen.
             values: by sample id, for the samples that were trained on.
+            rewards: by sample id, for the samples that have one.
         """
         if groups:
-            await asyncio.to_thread(self._write, step, groups, values)
+            await asyncio.to_thread(self._write, step, groups, values, rewards)
 
     def _write(
-        self, step: int, groups: Sequence[RolloutGroup], values: Mapping[int, TokenValues]
+        self,
+        step: int,
+        groups: Sequence[RolloutGroup],
+        values: Mapping[int, TokenValues],
+        rewards: Mapping[int, Reward],
     ) -> None:
         self._folder.mkdir(exist_ok=True)
         path = step_file(self._folder, step)
@@ -89,7 +96,7 @@ class RolloutLog:
             with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
                 text = io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace")
                 for group in groups:
-                    record = group_record(step, group, values, self._rewards)
+                    record = group_record(step, group, values, rewards)
                     text.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
                 text.flush()
                 text.detach()
@@ -141,7 +148,7 @@ def group_record(
     step: int,
     group: RolloutGroup,
     values: Mapping[int, TokenValues],
-    rewards: RewardConfig,
+    rewards: Mapping[int, Reward],
 ) -> dict[str, Any]:
     """One line: a prompt and all its samples."""
     subtask = group.subtask
@@ -154,16 +161,18 @@ def group_record(
         "prompt_tokens": len(group.prompt.ids),
         **problem_record(subtask.problem),
         "samples": [
-            _sample_record(group, sample, values.get(sample.sample_id), rewards)
+            _sample_record(
+                group, sample, values.get(sample.sample_id), rewards.get(sample.sample_id)
+            )
             for sample in group.samples
         ],
     }
 
 
 def _sample_record(
-    group: RolloutGroup, sample: Sample, values: TokenValues | None, rewards: RewardConfig
+    group: RolloutGroup, sample: Sample, values: TokenValues | None, reward: Reward | None
 ) -> dict[str, Any]:
-    made = trajectory(group, sample, rewards) if sample.judged else None
+    made = None if reward is None else trajectory(group, sample, reward)
     program, completion = sample.program, sample.completion
     return {
         "sample_id": sample.sample_id,
@@ -174,7 +183,8 @@ def _sample_record(
         "program_bytes": [program.begin, program.end],
         "cuts": [[cut.begin, cut.end, cut.rule] for cut in program.cuts],
         **verdict_record(sample.verdict),
-        "reward": made.reward if made else None,
+        "reward": reward.value if reward else None,
+        "reward_terms": reward.parts if reward else None,
         "token_ids": completion.token_ids,
         "token_bytes": sample.token_lengths,
         "engine_logprobs": _rounded(completion.logprobs),

@@ -6,15 +6,14 @@ Request -> Completion -> Sample (judged) -> RolloutGroup (one prompt's samples) 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from curriculum.program import Program
 from curriculum.prompt import Prompt
 from curriculum.subtask import Subtask
-from learner.config import RewardConfig
 from learner.mask import cut_away_mask, execution_mask
-from learner.reward import reward
+from learner.reward import Reward
 from learner.trajectory import Trajectory, TrajectoryGroup
 from sandbox import Outcome, Verdict
 
@@ -118,18 +117,20 @@ class RolloutGroup:
         return min(sample.completion.weight_version for sample in self.samples)
 
 
-def trajectory_group(group: RolloutGroup, rewards: RewardConfig) -> TrajectoryGroup | None:
-    """The group's judged samples as the learner needs them; None where none was judged."""
-    trajectories = tuple(trajectory(group, sample, rewards) for sample in group.judged)
+def trajectory_group(group: RolloutGroup, rewards: Mapping[int, Reward]) -> TrajectoryGroup | None:
+    """The group's rewarded samples as the learner needs them; None where there is none.
+
+    Args:
+        group: judged.
+        rewards: by sample id.
+    """
+    rewarded = (sample for sample in group.judged if sample.sample_id in rewards)
+    trajectories = tuple(trajectory(group, s, rewards[s.sample_id]) for s in rewarded)
     return TrajectoryGroup(trajectories) if trajectories else None
 
 
-def trajectory(group: RolloutGroup, sample: Sample, rewards: RewardConfig) -> Trajectory:
-    """One sample of a group with its reward and its FGO mask: which tokens the tests executed.
-
-    Raises:
-        ValueError: the sandbox could not judge the sample; there is no reward for that.
-    """
+def trajectory(group: RolloutGroup, sample: Sample, reward: Reward) -> Trajectory:
+    """One judged sample of a group with its reward and its FGO mask: which tokens ran."""
     verdict, program = sample.verdict, sample.program
     mask = execution_mask(
         program.kept_lengths(sample.token_lengths),
@@ -149,11 +150,12 @@ def trajectory(group: RolloutGroup, sample: Sample, rewards: RewardConfig) -> Tr
         response_ids=sample.completion.token_ids,
         rollout_logprobs=sample.completion.logprobs,
         executed_mask=tuple(mask),
-        reward=reward(verdict.outcome.value, rewards),
+        reward=reward.value,
         weight_version=sample.completion.weight_version,
         outcome=verdict.outcome.value,
         finish_reason=reason,
         cut_mask=tuple(cut),
+        reward_parts=reward.parts,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -9,6 +10,7 @@ from statistics import fmean
 from actors.rollout.collector import Round, rollout_figures
 from actors.rollout.samples import missing_libraries, outcome_mix
 from actors.training.breakdown import lengths, pass_rates, revealed
+from learner.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class StepReport:
     """Number of the step, from 1."""
     round: Round
     """The samples it trained on, and the samples it dropped."""
-    rewards: Sequence[float]
-    """Reward of each judged sample, in the order of their ids."""
+    trained: Sequence[Trajectory]
+    """The samples that it learned from, in the order of their ids."""
     staleness: Sequence[int]
     """Updates between the weights that wrote a judged sample and those it trained."""
     curriculum: Mapping[str, float]
@@ -35,6 +37,8 @@ class StepReport:
     """Wait for the round, as far as it was not generated during the step before [seconds]."""
     learn_s: float
     """The update [seconds]."""
+    reward_s: float
+    """The rewards of its samples [seconds]."""
     broadcast_s: float
     """The weight broadcast [seconds]."""
     total_s: float
@@ -48,8 +52,17 @@ class StepReport:
 
     @property
     def reward(self) -> float:
-        """Mean reward of the judged samples."""
-        return fmean(self.rewards)
+        """Mean reward of the samples that it learned from."""
+        return fmean(trajectory.reward for trajectory in self.trained)
+
+    @property
+    def reward_parts(self) -> dict[str, float]:
+        """Mean of each part of the reward, over the samples that have it."""
+        parts: defaultdict[str, list[float]] = defaultdict(list)
+        for trajectory in self.trained:
+            for name, value in trajectory.reward_parts.items():
+                parts[name].append(value)
+        return {name: fmean(values) for name, values in sorted(parts.items())}
 
     @property
     def pass_rate(self) -> float:
@@ -67,6 +80,7 @@ class StepReport:
         return {
             "rollout": self.round.rollout_s,
             "sandbox": self.round.sandbox_s,
+            "reward": self.reward_s,
             "wait": self.wait_s,
             "learn": self.learn_s,
             "broadcast": self.broadcast_s,
@@ -77,6 +91,7 @@ class StepReport:
         made_s = self.round.rollout_s + self.round.sandbox_s
         return {
             "reward": self.reward,
+            **_named("reward", self.reward_parts),
             "pass_rate": self.pass_rate,
             **_named("pass_rate", pass_rates(self.round.groups)),
             **_named("outcome", outcome_mix(self.round.judged)),

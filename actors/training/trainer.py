@@ -23,11 +23,12 @@ from pathlib import Path
 from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.learners.group import LearnerGroup
+from actors.rewards.scorer import ScoredRound, Scorer
 from actors.rollout.collector import Collector, Round
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
 from actors.rollout.rollout_log import RolloutLog, truncate_rollouts
-from actors.rollout.samples import RolloutGroup, has_signal, trajectory_group
+from actors.rollout.samples import RolloutGroup, has_signal
 from actors.runs.folder import RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
@@ -43,7 +44,6 @@ from curriculum.files import write_atomic
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
 from curriculum.subtask import Subtask
-from learner.config import RewardConfig
 from learner.trajectory import TrajectoryGroup
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Trainer:
     """
 
     loop: LoopConfig
-    rewards: RewardConfig
+    scorer: Scorer
     samples_per_prompt: int
     schedule: Schedule
     suites: Mapping[str, Sequence[Problem]]
@@ -77,7 +77,7 @@ class Trainer:
     ledger: Ledger = field(default_factory=Ledger)
     learner_restarts: int = 0
     """Times that this process started the learner again."""
-    _rounds: deque[asyncio.Task[Round]] = field(default_factory=deque)
+    _rounds: deque[asyncio.Task[ScoredRound]] = field(default_factory=deque)
     """Rounds under way, oldest first; the next step trains on the first."""
     _began: float = 0.0
     _earlier_s: float = 0.0
@@ -85,7 +85,7 @@ class Trainer:
     _earlier_restarts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.rollouts = RolloutLog(self.folder.rollouts, self.loop.recorded_groups, self.rewards)
+        self.rollouts = RolloutLog(self.folder.rollouts, self.loop.recorded_groups)
         self._stages = StageLog(self.folder, self.schedule)
         self._evaluations = Evaluations(
             self.suites, self.collector, self.loop, self.folder, self.log
@@ -144,14 +144,15 @@ class Trainer:
         """One RL step."""
         state, started = self.state, time.monotonic()
         self._start_rounds()
-        finished = await self._rounds[0]
+        scored = await self._rounds[0]
         self._rounds.popleft()
+        finished = scored.round
         wait_s = time.monotonic() - started
         outstanding = self.fleet.outstanding
 
         staleness = self._staleness(finished)
         self._observe(finished)
-        trained = self._trajectories(finished)
+        trained = self._trained(scored)
         learn_started = time.monotonic()
         await self.fleet.sleep()
         recorded = self.rollouts.choose(finished.groups)
@@ -163,18 +164,20 @@ class Trainer:
 
         learned_from = {t.sample_id for _, made in trained for t in made.trajectories}
         dropped = {fault.sample_id: fault.verdict.outcome.value for fault in finished.faults}
+        dropped |= dict.fromkeys(scored.failed, "reward_error")
         for sample in finished.judged:
             if sample.sample_id not in learned_from:
-                dropped[sample.sample_id] = "no_signal"
+                dropped.setdefault(sample.sample_id, "no_signal")
         counts = self.ledger.close(learned_from, dropped)
         state.step += 1
         last = state.step == self.loop.steps
         broadcast_s = await self._broadcast(last or _due(state.step, self.loop.verify_every))
-        await self.rollouts.write(state.step, recorded, values)
+        await self.rollouts.write(state.step, recorded, values, scored.rewards)
         report = StepReport(
             step=state.step,
             round=finished,
-            rewards=[t.reward for _, trajectories in trained for t in trajectories.trajectories],
+            trained=[t for _, made in trained for t in made.trajectories],
+            reward_s=scored.seconds,
             staleness=staleness,
             curriculum=self.schedule.metrics(),
             learner=learned,
@@ -212,22 +215,29 @@ class Trainer:
             work = self._collect(subtasks, first, deadline_s)
             self._rounds.append(asyncio.create_task(work))
 
-    async def _collect(self, subtasks: Sequence[Subtask], first: int, deadline_s: float) -> Round:
-        """One round of generation, and the further ones of `loop.resample_rounds`."""
+    async def _collect(
+        self, subtasks: Sequence[Subtask], first: int, deadline_s: float
+    ) -> ScoredRound:
+        """One round of generation, and the further ones of `loop.resample_rounds`, rewarded."""
         state, started, samples = self.state, time.monotonic(), self.samples_per_prompt
-        finished = await self.collector.collect(subtasks, samples, first, deadline_s, self.ledger)
+
+        async def collect(left_s: float) -> ScoredRound:
+            ledger = self.ledger
+            made = await self.collector.collect(subtasks, samples, first, left_s, ledger)
+            return await self.scorer.score(made)
+
+        scored = await collect(deadline_s)
         for _ in range(self.loop.resample_rounds):
-            informative = sum(has_signal(group) for _, group in self._judged_groups(finished))
+            informative = sum(has_signal(made) for _, made in scored.groups)
             missing = self.loop.prompts_per_step - informative
             if missing <= 0:
                 break
             subtasks, first = self.schedule.sample(missing), state.next_sample
             state.next_sample += missing * samples
             self.ledger.asked_again(range(first, state.next_sample))
-            left_s = max(0.0, deadline_s - (time.monotonic() - started))
-            further = self.collector.collect(subtasks, samples, first, left_s, self.ledger)
-            finished = finished.followed_by(await further)
-        return finished
+            further = await collect(max(0.0, deadline_s - (time.monotonic() - started)))
+            scored = scored.followed_by(further)
+        return scored
 
     def _saves_at(self, step: int) -> bool:
         return step == self.loop.steps or _due(step, self.loop.checkpoint_every)
@@ -271,16 +281,20 @@ class Trainer:
                 weight_version=group.weight_version,
             )
 
-    def _trajectories(self, finished: Round) -> list[tuple[RolloutGroup, TrajectoryGroup]]:
-        """The groups that are trained on, with their trajectories; never none."""
-        groups = self._judged_groups(finished)
+    def _trained(self, scored: ScoredRound) -> list[tuple[RolloutGroup, TrajectoryGroup]]:
+        """The groups that are trained on, with their trajectories; never none.
+
+        Raises:
+            RunFailed: no sample has a reward.
+        """
+        groups = list(scored.groups)
+        if not groups:
+            raise RunFailed(
+                f"step {self.state.step + 1}: reward.function failed on each of "
+                f"{len(scored.failed)} samples"
+            )
         informative = [(group, made) for group, made in groups if has_signal(made)]
         return informative or groups if self.loop.resample_rounds else groups
-
-    def _judged_groups(self, finished: Round) -> list[tuple[RolloutGroup, TrajectoryGroup]]:
-        """The groups with at least one judged sample, with their trajectories."""
-        pairs = ((group, trajectory_group(group, self.rewards)) for group in finished.groups)
-        return [(group, trajectories) for group, trajectories in pairs if trajectories is not None]
 
     async def _broadcast(self, verify: bool) -> float:
         """Send the weights to the fleet under the next version; returns the seconds it took."""

@@ -3,7 +3,7 @@
 import pytest
 
 from learner.config import RewardConfig
-from learner.reward import overlong_penalty, reward
+from learner.reward import outcome_reward, overlong_penalty
 
 
 @pytest.mark.parametrize(
@@ -18,17 +18,17 @@ from learner.reward import overlong_penalty, reward
     ],
 )
 def test_default_rewards_are_those_of_the_paper(outcome: str, expected: float) -> None:
-    assert reward(outcome, RewardConfig()) == expected
+    assert outcome_reward(outcome, RewardConfig()) == expected
 
 
 def test_rewards_can_be_configured() -> None:
-    assert reward("timeout", RewardConfig(timeout=-0.9)) == -0.9
+    assert outcome_reward("timeout", RewardConfig(timeout=-0.9)) == -0.9
 
 
 @pytest.mark.parametrize("outcome", ["infra_error", "", "model_config"])
 def test_an_outcome_without_a_reward_is_refused(outcome: str) -> None:
     with pytest.raises(ValueError, match=f"no reward for outcome '{outcome}'"):
-        reward(outcome, RewardConfig())
+        outcome_reward(outcome, RewardConfig())
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import numpy as np
 
 from actors.config import LoopConfig, RolloutConfig
 from actors.errors import ActorLost
+from actors.rewards.scorer import Scorer
 from actors.rollout.collector import Collector
 from actors.rollout.samples import Completion, Request
 from actors.runs.folder import RunFolder
@@ -186,7 +187,7 @@ def steady_trainer(
     }
     return Trainer(
         loop=loop,
-        rewards=RewardConfig(),
+        scorer=Scorer(RewardConfig(), COMPLETION_TOKENS),
         samples_per_prompt=samples_per_prompt,
         schedule=make_schedule(problems, CurriculumConfig(), seed=1),
         suites={HELDOUT: heldout},

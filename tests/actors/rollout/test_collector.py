@@ -14,6 +14,7 @@ import pytest
 
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
+from actors.rewards.scorer import shipped_reward
 from actors.rollout.collector import Collector, rollout_figures
 from actors.rollout.ledger import Ledger
 from actors.rollout.samples import (
@@ -28,6 +29,7 @@ from actors.training.console import missing_line
 from actors.training.evaluate import evaluate
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
 from learner.config import RewardConfig
+from learner.reward import Reward
 from learner.tokenizer import train_tokenizer
 from sandbox import Job, Limits, Outcome, Statement, TestOutcome, TestResult, Verdict
 
@@ -131,12 +133,12 @@ def test_infrastructure_faults_leave_a_group_without_its_other_samples_changing(
     assert [s.sample_id for s in first.judged] == [s.sample_id for s in finished.judged] == [0]
     assert [s.sample_id for s in finished.faults] == [1, 2, 3]
     assert (first.passed, second.passed) == (1, 0)
-    kept = trajectory_group(first, RewardConfig())
+    kept = trajectory_group(first, {0: Reward(1.0)})
     assert kept is not None
     assert [t.sample_id for t in kept.trajectories] == [0]
     assert second.judged == ()
     assert second.weight_version == 7
-    assert trajectory_group(second, RewardConfig()) is None
+    assert trajectory_group(second, {}) is None
 
 
 def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
@@ -144,7 +146,7 @@ def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     subtasks = [cut(PROBLEMS[2], FULL_TASK, KINDS)]
     group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).groups[0]
     sample = group.samples[0]
-    made_of = trajectory(group, sample, RewardConfig())
+    made_of = trajectory(group, sample, Reward(1.0))
     assert made_of.reward == 1.0
     assert made_of.weight_version == 7
     assert len(made_of.executed_mask) == len(sample.completion.token_ids)
@@ -165,7 +167,7 @@ def test_text_before_the_program_is_learned_and_text_behind_it_is_not(tokenizer:
     sample = group.samples[0]
     assert sample.program.source == problem.solution + "\n"
     assert sample.text == f"{before}{problem.solution}{after}"
-    made_of = trajectory(group, sample, RewardConfig())
+    made_of = trajectory(group, sample, Reward(1.0))
     assert made_of.finish_reason == "stop"
     end = len(f"{before}{problem.solution}\n".encode())
     half, at = len(sample.program.source.encode()) // 2, 0
@@ -230,7 +232,7 @@ def test_a_sample_that_the_sandbox_could_not_judge_has_no_reward(tokenizer: Any)
     finished = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=5))
     assert (len(finished.judged), len(finished.faults)) == (0, 2)
     with pytest.raises(ValueError, match="infra"):
-        trajectory(finished.groups[0], finished.faults[0], RewardConfig())
+        shipped_reward(finished.faults[0], RewardConfig(), longest=900)
     with pytest.raises(RuntimeError, match="judged none of 3 completions"):
         asyncio.run(evaluate(made, PROBLEMS, 1, deadline_s=5))
 

@@ -19,7 +19,8 @@ from actors.rollout.samples import Completion, Request, trajectory_group
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
 from learner.algorithm.experience import Scores, make_experience, make_masks
 from learner.algorithm.objective import Tokens, policy_objective, step_scales
-from learner.config import LearnerConfig, RewardConfig
+from learner.config import LearnerConfig
+from learner.reward import Reward
 from learner.tokenizer import train_tokenizer
 from sandbox import Job, Limits, Outcome, Statement, Verdict
 
@@ -69,7 +70,8 @@ def gradient(rambling: str, **settings: Any) -> tuple[torch.Tensor, torch.Tensor
     collector = Collector(fleet, pool, tokenizer, config, Limits(), seed=0)
     subtask = cut(PROBLEM, FULL_TASK, CurriculumConfig().cut_kinds)
     group = asyncio.run(collector.collect([subtask], 4, 0, deadline_s=20)).groups[0]
-    made = trajectory_group(group, RewardConfig())
+    rewards = {s.sample_id: Reward(1.0 if s.sample_id == 0 else -0.3) for s in group.samples}
+    made = trajectory_group(group, rewards)
     assert made is not None
     batch = made.trajectories
     assert [t.finish_reason for t in batch] == ["length", "stop", "stop", "stop"]

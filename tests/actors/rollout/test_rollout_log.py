@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from actors.config import LoopConfig
 from actors.errors import RunFailed
+from actors.rewards.scorer import shipped_reward
 from actors.rollout.rollout_log import (
     RolloutLog,
     read_rollouts,
@@ -49,8 +50,10 @@ def group(number: int, outcomes: Sequence[Outcome]) -> RolloutGroup:
 
 
 def written(folder: Path, groups: Sequence[RolloutGroup], record: int | None = None) -> list[Any]:
-    log = RolloutLog(folder, record, RewardConfig())
-    asyncio.run(log.write(7, log.choose(groups), {}))
+    log = RolloutLog(folder, record)
+    judged = [sample for group in groups for sample in group.judged]
+    rewards = {s.sample_id: shipped_reward(s, RewardConfig(), longest=9) for s in judged}
+    asyncio.run(log.write(7, log.choose(groups), {}, rewards))
     return [row for path in recorded_steps(folder) for row in read_rollouts(path)]
 
 
@@ -59,6 +62,7 @@ def test_a_group_is_recorded_whole_also_what_could_not_be_judged(tmp_path: Path)
     [row] = written(tmp_path, [asked])
     assert (row["step"], row["problem"]) == (7, asked.subtask.problem.id)
     assert [sample["reward"] for sample in row["samples"]] == [1.0, None]
+    assert row["samples"][0]["reward_terms"] == {"outcome": 1.0}
     first = row["samples"][0]
     assert first["completion"] == asked.samples[0].text
     assert first["engine_logprobs"] == [-0.25] * 4
@@ -70,13 +74,13 @@ def test_a_group_is_recorded_whole_also_what_could_not_be_judged(tmp_path: Path)
 
 def test_the_same_problems_are_chosen_in_every_step(tmp_path: Path) -> None:
     groups = [group(number, [Outcome.passed]) for number in range(8)]
-    log = RolloutLog(tmp_path, 3, RewardConfig())
+    log = RolloutLog(tmp_path, 3)
     chosen = log.choose(groups)
     assert len(chosen) == 3
     assert log.choose(groups[::-1]) == chosen[::-1]
     assert log.choose(chosen) == chosen
-    assert RolloutLog(tmp_path, 0, RewardConfig()).choose(groups) == ()
-    assert RolloutLog(tmp_path, None, RewardConfig()).choose(groups) == tuple(groups)
+    assert RolloutLog(tmp_path, 0).choose(groups) == ()
+    assert RolloutLog(tmp_path, None).choose(groups) == tuple(groups)
 
 
 def test_equal_rollouts_give_equal_bytes(tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ import pytest
 
 from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
+from actors.rewards.scorer import Scorer
+from actors.rollout.samples import Sample
 from actors.training.trainer import Trainer
 from curriculum.subtask import Subtask
 from deploy.bench.fleet.fake_actors import SteadyLearner, steady_trainer
+from learner.config import RewardConfig
 from learner.trajectory import TrajectoryGroup
 from sandbox import Job, Outcome, Verdict
 
@@ -78,6 +81,21 @@ def test_a_group_without_a_judged_sample_is_reported_to_the_schedule_and_not_tra
     assert learner(made).trained == [[3], [4, 5, 6, 7]]
     assert made.ledger.totals["dropped/infra_error"] == 3
     assert rows(made)[0]["ledger/dropped"] == 3
+
+
+def test_samples_that_the_reward_function_fails_on_are_dropped_and_counted(tmp_path: Path) -> None:
+    def function(_problem: Any, sample: Sample, _verdict: Verdict) -> float:
+        return 1 / sample.sample_id
+
+    made = trainer(tmp_path / "run", steps=2)
+    config = RewardConfig(function="mine:reward", function_errors="drop")
+    made.scorer = Scorer(config, 8, function)
+    asyncio.run(made.run())
+    assert learner(made).trained == [[1, 2, 3], [4, 5, 6, 7]]
+    assert made.ledger.totals["dropped/reward_error"] == 1
+    first = rows(made)[0]
+    assert first["reward/function"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    assert first["reward"] == pytest.approx(first["reward/function"] + first["reward/outcome"])
 
 
 def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Rewards: of the outcome, shipped terms, and a function of the user's."""

@@ -1,0 +1,136 @@
+"""The user's reward function: found by its name, checked, called within a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import math
+import sys
+import threading
+import traceback
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import TypeAlias
+
+from actors.errors import RunFailed
+from actors.rollout.samples import Sample
+from curriculum.problem import Problem
+from learner.reward import Reward
+from sandbox import Verdict
+
+RewardFunction: TypeAlias = Callable[
+    [Problem, Sample, Verdict], float | tuple[float, Mapping[str, float]]
+]
+"""A pure function of a problem, a sample and its verdict: a number, or a number and named parts."""
+
+_SIGNATURE = "(problem, sample, verdict)"
+
+
+class RewardFunctionError(RunFailed):
+    """A reward function that cannot be found or called, or that failed."""
+
+
+def load_reward_function(name: str) -> RewardFunction:
+    """The function `package.module:name`, importable here or from the working directory.
+
+    Raises:
+        RewardFunctionError: it cannot be imported, or does not take three arguments.
+    """
+    module_name, _, function_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise RewardFunctionError(
+            f"reward.function {name}: module {module_name} cannot be imported: "
+            f"{_described(error)}; it is looked for in the environment and in {here}"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise RewardFunctionError(
+            f"reward.function {name}: {module.__file__} has no function {function_name}"
+        )
+    if inspect.iscoroutinefunction(function) or not _takes_three(function):
+        kind = "async " if inspect.iscoroutinefunction(function) else ""
+        raise RewardFunctionError(
+            f"reward.function {name}: it is to be def {function_name}{_SIGNATURE}, not "
+            f"{kind}def {function_name}{inspect.signature(function)}"
+        )
+    return function
+
+
+async def call_on_each(
+    name: str, function: RewardFunction, work: Sequence[tuple[Problem, Sample]], timeout_s: float
+) -> AsyncIterator[Reward | RewardFunctionError]:
+    """The function's reward of each sample, in order, or how it failed.
+
+    It runs in a thread of its own, so that the event loop keeps watching the actors.
+
+    Raises:
+        RewardFunctionError: a call took longer than `timeout_s`.
+    """
+    loop = asyncio.get_running_loop()
+    results: asyncio.Queue[Reward | RewardFunctionError] = asyncio.Queue()
+    given_up = threading.Event()
+
+    def run() -> None:
+        for problem, sample in work:
+            if given_up.is_set():
+                return
+            result = _call(name, function, problem, sample)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(results.put_nowait, result)
+
+    threading.Thread(target=run, name="reward-function", daemon=True).start()
+    try:
+        for problem, sample in work:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    result = await results.get()
+            except TimeoutError:
+                raise RewardFunctionError(
+                    f"reward.function {name}: no answer within {timeout_s:g} s "
+                    f"(reward.function_timeout_s) for sample {sample.sample_id} of problem "
+                    f"{problem.id}"
+                ) from None
+            yield result
+    finally:
+        given_up.set()
+
+
+def _call(
+    name: str, function: RewardFunction, problem: Problem, sample: Sample
+) -> Reward | RewardFunctionError:
+    where = f"for sample {sample.sample_id} of problem {problem.id}"
+    try:
+        returned = function(problem, sample, sample.verdict)
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return RewardFunctionError(
+            f"reward.function {name}: {_described(error)} ({frame.filename}:{frame.lineno}) {where}"
+        )
+    is_pair = isinstance(returned, tuple) and len(returned) == 2
+    value, parts = returned if is_pair else (returned, {})
+    numbers = [value, *parts.values()] if isinstance(parts, Mapping) else [None]
+    if not all(isinstance(each, Real) and math.isfinite(each) for each in numbers):
+        return RewardFunctionError(
+            f"reward.function {name}: returned {returned!r:.80} {where}; expected a finite number, "
+            "or such a number and a mapping of names to numbers"
+        )
+    return Reward(float(value), {str(part): float(each) for part, each in parts.items()})  # type: ignore[arg-type]
+
+
+def _takes_three(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except TypeError:
+        return False
+    return True
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
