@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from curriculum.problem import Problem
+from curriculum.solution_end import solution_end
 from curriculum.start_points import start_points
 
 FULL_TASK = -1
@@ -67,9 +68,12 @@ def stage_offsets(points: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def solution_points(problem: Problem, kinds: frozenset[str]) -> tuple[int, ...]:
-    """Start points of the canonical solution, without those inside its starter code."""
-    starter_end = len(starter_prefix(problem))
-    return tuple(p for p in start_points(problem.solution, kinds) if p >= starter_end)
+    """Start points of the canonical solution, without those inside its starter code, and without
+    those behind all that its function needs: an empty completion would pass there.
+    """
+    points = start_points(problem.solution, kinds)
+    begin, end = len(starter_prefix(problem)), solution_end(problem) if points else 0
+    return tuple(point for point in points if begin <= point < end)
 
 
 def cut(problem: Problem, stage: int, kinds: frozenset[str]) -> Subtask:

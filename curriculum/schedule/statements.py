@@ -5,6 +5,7 @@ from typing_extensions import override
 from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
+from curriculum.solution_end import solution_end
 from curriculum.start_points import statement_points
 from curriculum.subtask import starter_prefix
 
@@ -19,6 +20,6 @@ class StatementSchedule(Schedule):
     @override
     @staticmethod
     def stage_offsets(problem: Problem, config: CurriculumConfig) -> tuple[int, ...]:
-        starter_end = len(starter_prefix(problem))
+        begin, end = len(starter_prefix(problem)), solution_end(problem)
         points = statement_points(problem.solution)
-        return tuple(point for point in points if point > starter_end)
+        return tuple(point for point in points if begin < point < end)
