@@ -128,6 +128,14 @@ class LoopConfig(BaseModel):
     """Steps between checkpoints; 0 writes only the first and the last one."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """Number of checkpoints kept; older ones are removed."""
+    checkpoint_policy: bool = False
+    """Whether each checkpoint holds the policy as a Hugging Face folder, `policy/`, too."""
+    keep_optimizer: int | None = Field(default=None, ge=1)
+    """How many of the kept checkpoints, the newest, a run can go on from; of older ones only
+    `policy/` is left, without the optimizer's state, and `checkpoint_policy` is required. Null is
+    all of them."""
+    checkpoint_timeout_s: float = Field(default=3600, gt=0)
+    """Longest wait for the learner to write or read a checkpoint or a policy [seconds]."""
     verify_every: int = Field(default=0, ge=0)
     """Steps between weight parity checks (learner against every ready engine); 0 checks only the
     first and the last broadcast. `weights.verify_tolerance` is what they may differ by."""
@@ -163,6 +171,15 @@ class LoopConfig(BaseModel):
         if self.record == "all":
             return None
         return 0 if self.record == "none" else int(self.record.removeprefix("groups "))
+
+    @model_validator(mode="after")
+    def _something_is_left_of_a_checkpoint(self) -> LoopConfig:
+        if self.keep_optimizer is not None and not self.checkpoint_policy:
+            raise ValueError(
+                f"keep_optimizer {self.keep_optimizer} needs checkpoint_policy: true: nothing "
+                "would be left of older checkpoints"
+            )
+        return self
 
 
 class WeightsConfig(BaseModel):

@@ -87,6 +87,7 @@ class Run:
             config.loop.step_timeout_s,
             placement.learner,
             memory.hands_over,
+            config.loop.checkpoint_timeout_s,
         )
         self._sync = WeightSync(self._learner, config.weights, self._backend)
         self._fleet = RolloutFleet.create(

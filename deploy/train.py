@@ -24,6 +24,7 @@ from deploy.checks.folder import check_folder, recorded_result
 from deploy.checks.memory import fit_memory, place
 from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
+from deploy.checks.resume import check_curriculum
 from deploy.checks.reward import check_reward
 from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
@@ -68,6 +69,8 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     # A model that exists has its tokenizer, so that its prompts are looked at before Ray starts.
     given = _given_model(config)
     fit = fit_prompts(config, dataset, given.description(), suites) if given else None
+    if resume and fit is not None and (checkpoint := folder.latest()) is not None:
+        check_curriculum(checkpoint, config, fit)
     cluster = connect(config.placement, config.rollout, config.pool)
     try:
         config = place(config, cluster)

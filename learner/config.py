@@ -1,6 +1,6 @@
 """Configuration of the learner: model, optimizers, PPO, SFT and rewards. Imports no torch."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -163,10 +163,29 @@ FREE_SETTINGS = {
     "gradient_checkpointing",
     "logprob_diff_limit",
     "logprob_diff_alarm",
+    "zero.export_bucket_mib",
 }
 """Settings of `LearnerConfig` that a resumed run may change: they affect speed, memory or alarms,
 but not what is learned.
 """
+RATE_SETTINGS = {
+    "policy.lr",
+    "critic.lr",
+    "critic.head_lr",
+    *(f"lr_schedule.{name}" for name in LRScheduleConfig.model_fields),
+}
+"""Settings that a resumed run may change too: from then on, the rate is another one."""
+
+
+def flat_settings(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested settings by their dotted keys; an empty section is a value."""
+    rows: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            rows |= flat_settings(value, f"{prefix}{name}.")
+        else:
+            rows[prefix + name] = value
+    return rows
 
 
 class LearnerConfig(_Config):

@@ -39,11 +39,18 @@ class LearnerGroup:
     rank after `ActorLost`, `stop()` ends the actors.
     """
 
-    def __init__(self, workers: Sequence[Any], config: LearnerConfig, deadline_s: float) -> None:
+    def __init__(
+        self,
+        workers: Sequence[Any],
+        config: LearnerConfig,
+        deadline_s: float,
+        checkpoint_s: float | None = None,
+    ) -> None:
         """Take charge of `workers`, one handle for each rank; `create` makes them."""
         self.workers = list(workers)
         self.config = config
         self.deadline_s = deadline_s
+        self.checkpoint_s = checkpoint_s or deadline_s
         self._start_arguments: tuple[ModelSource, float, Path] | None = None
 
     @classmethod
@@ -55,6 +62,7 @@ class LearnerGroup:
         deadline_s: float,
         options: Callable[[int], dict[str, Any]] = no_options,
         hands_over: bool = False,
+        checkpoint_s: float | None = None,
     ) -> LearnerGroup:
         """Create the actors (named `learner-0`, ...); they load their models on `start()`.
 
@@ -62,9 +70,11 @@ class LearnerGroup:
             config: what they learn with.
             placement: how many ranks, and their threads.
             gpu: whether each takes a GPU.
-            deadline_s: longest wait for any call [seconds].
+            deadline_s: longest wait for any call but those about files [seconds].
             options: further Ray options of rank `i`, such as its placement.
             hands_over: as for `LearnerWorker`.
+            checkpoint_s: longest wait for a checkpoint or a policy to be written or read
+                [seconds]; None is `deadline_s`.
         """
         actor = ray.remote(LearnerWorker)
         env = learner_env(placement.learner_threads, gpu)
@@ -80,7 +90,7 @@ class LearnerGroup:
             handle = actor.options(**settings)
             colocated = bool(placement.colocate)
             workers.append(handle.remote(rank, placement.learner_ranks, colocated, hands_over))
-        return cls(workers, config, deadline_s)
+        return cls(workers, config, deadline_s, checkpoint_s)
 
     async def start(
         self, model: ModelSource, temperature: float, faults: Path
@@ -143,15 +153,19 @@ class LearnerGroup:
 
     async def save_checkpoint(self, folder: Path) -> None:
         """Write every rank's part of a checkpoint into `folder`."""
-        await self._all("save_checkpoint", str(folder))
+        await self._file("save_checkpoint", folder)
 
     async def load_checkpoint(self, folder: Path) -> None:
         """Continue every rank from `folder`."""
-        await self._all("load_checkpoint", str(folder))
+        await self._file("load_checkpoint", folder)
 
     async def save_pretrained(self, folder: Path) -> None:
         """Write the policy as a Hugging Face folder."""
-        await self._all("save_pretrained", str(folder))
+        await self._file("save_pretrained", folder)
+
+    async def _file(self, method: str, folder: Path) -> None:
+        calls = [getattr(worker, method).remote(str(folder)) for worker in self.workers]
+        await self._wait(f"{method} (loop.checkpoint_timeout_s)", calls, self.checkpoint_s)
 
     async def _all(self, method: str, *arguments: Any) -> list[Any]:
         calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]

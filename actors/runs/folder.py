@@ -8,7 +8,8 @@ runs/<name>/config.yaml       the resolved configuration
             log.txt           every log record, of the driver and of its actors
             result.json       the figures of the finished run
             tensorboard/      the metrics as event files
-            checkpoints/      step-000020/, ... and `latest`, a file that names the newest
+            checkpoints/      step-000020/, ... (with a `policy/` by choice) and `latest`, a file
+                              that names the newest
             policy/           the trained policy as a Hugging Face folder
             faults/           the samples of an update whose numbers were not finite
 """
@@ -23,10 +24,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from actors.runs.checksums import find_corruption, write_checksums
+from actors.runs.checksums import CHECKSUMS, find_corruption, write_checksums
 from curriculum.files import write_atomic
 
 logger = logging.getLogger(__name__)
+
+POLICY = "policy"
+"""Folder of the policy in a run's folder, and by choice in a checkpoint."""
 
 
 class RunFolder:
@@ -49,7 +53,7 @@ class RunFolder:
         self.result = root / "result.json"
         self.tensorboard = root / "tensorboard"
         self.checkpoints = root / "checkpoints"
-        self.policy = root / "policy"
+        self.policy = root / POLICY
         self.faults = root / "faults"
 
     def in_use(self) -> bool:
@@ -62,7 +66,7 @@ class RunFolder:
         self.root.mkdir(parents=True)
 
     @contextmanager
-    def checkpoint(self, step: int, keep: int) -> Iterator[Path]:
+    def checkpoint(self, step: int, keep: int, keep_whole: int | None = None) -> Iterator[Path]:
         """Yield a folder to write a checkpoint into; on leaving, it becomes `step-<n>`.
 
         The folder has a temporary name until its checksums are written; `latest` is updated last. A
@@ -71,6 +75,8 @@ class RunFolder:
         Args:
             step: the RL step after which it is written.
             keep: number of checkpoints kept, this one included; older ones are removed.
+            keep_whole: how many of these keep everything; of older ones the `policy/` is left. None
+                is all of them.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for leftover in self.checkpoints.glob("*.partial"):
@@ -84,8 +90,11 @@ class RunFolder:
             shutil.rmtree(final)
         partial.rename(final)
         write_atomic(self.checkpoints / "latest", final.name + "\n")
-        for old in sorted(self.checkpoints.glob("step-??????"))[:-keep]:
+        written = sorted(self.checkpoints.glob("step-??????"))
+        for old in written[:-keep]:
             shutil.rmtree(old)
+        for older in written[-keep:-keep_whole] if keep_whole else ():
+            _keep_policy_alone(older)
 
     def latest(self) -> Path | None:
         """The newest whole checkpoint, or None; a corrupt one is skipped with a warning."""
@@ -96,6 +105,8 @@ class RunFolder:
         for folder in sorted(self.checkpoints.glob("step-??????"), reverse=True):
             if folder.name > newest:
                 continue  # the crash came after the rename and before `latest` was updated
+            if not (folder / CHECKSUMS).exists() and (folder / POLICY).is_dir():
+                continue  # only its policy is left
             corruption = find_corruption(folder)
             if corruption is None:
                 return folder
@@ -142,6 +153,16 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_bytes().splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def _keep_policy_alone(checkpoint: Path) -> None:
+    """Leave only the policy of a checkpoint, which a run cannot go on from any more."""
+    # Without its checksums no run takes it for whole, should this be interrupted.
+    for path in sorted(checkpoint.iterdir(), key=lambda path: path.name != CHECKSUMS):
+        if path.is_file():
+            path.unlink()
+        elif path.name != POLICY:
+            shutil.rmtree(path)
 
 
 def checkpoint_step(checkpoint: Path) -> int:

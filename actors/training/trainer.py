@@ -29,7 +29,7 @@ from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
 from actors.rollout.rollout_log import RolloutLog, truncate_rollouts
 from actors.rollout.samples import RolloutGroup, has_signal
-from actors.runs.folder import RunFolder, checkpoint_step
+from actors.runs.folder import POLICY, RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
 from actors.training.console import step_line
@@ -332,8 +332,11 @@ class Trainer:
         self.state.ledger = self.ledger.totals
         self.state.restarts = self.restarts()
         self._count_time()
-        with self.folder.checkpoint(self.state.step, self.loop.keep_checkpoints) as partial:
+        loop, step = self.loop, self.state.step
+        with self.folder.checkpoint(step, loop.keep_checkpoints, loop.keep_optimizer) as partial:
             await self.learner.save_checkpoint(partial / "learner")
+            if loop.checkpoint_policy:
+                await self.learner.save_pretrained(partial / POLICY)
             content = {"state": asdict(self.state), "schedule": self.schedule.state_dict()}
             write_atomic(partial / "trainer.json", json.dumps(content))
 

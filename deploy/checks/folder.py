@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from actors.runs.folder import RunFolder
-from deploy.config import RunConfig, differing_keys, load_config
+from deploy.checks.resume import check_resumable
+from deploy.config import RunConfig, load_config
 from deploy.errors import ConfigError
-from learner.config import FREE_SETTINGS
 from learner.models.source import ModelSource
-
-RESUME_MAY_CHANGE = ("loop.", "placement.", "pool.", "runs_dir")
-"""Keys (or their beginnings) that a resumed run may change, beside those of the learner that do not
-change what is learned: how long, on which resources and in which folder the run goes on."""
 
 
 def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: bool) -> RunConfig:
@@ -35,7 +31,7 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
             )
         former = load_config(folder.config)
         config = _with_former_commit(config, former)
-        _check_same_run(folder, former, config)
+        check_resumable(folder.config, former, config)
     elif folder.in_use() and not overwrite:
         raise ConfigError(
             f"{folder.root} holds another run: choose another --name, continue it with --resume, "
@@ -74,20 +70,3 @@ def _with_former_commit(config: RunConfig, former: RunConfig) -> RunConfig:
         path = earlier
     model = config.model.model_copy(update={"path": path})
     return config.model_copy(update={"model": model})
-
-
-def _check_same_run(folder: RunFolder, former: RunConfig, config: RunConfig) -> None:
-    changed = [
-        key
-        for key in differing_keys(former, config)
-        if not key.startswith(RESUME_MAY_CHANGE)
-        and key.removeprefix("learner.") not in FREE_SETTINGS
-    ]
-    if changed:
-        free = [f"{key}*" if key.endswith(".") else key for key in RESUME_MAY_CHANGE]
-        free += [f"learner.{name}" for name in sorted(FREE_SETTINGS)]
-        raise ConfigError(
-            f"--resume: this configuration differs from {folder.config} at {', '.join(changed)}; "
-            f"a resumed run may change {', '.join(free)} only. Resume with the former values, or "
-            f"start another run with --name"
-        )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from actors.runs.folder import RunFolder
+from actors.runs.folder import POLICY, RunFolder
 from deploy.commands.overwriting import check_target
 from deploy.config import load_config
 from deploy.errors import ConfigError
@@ -83,6 +83,8 @@ def _checkpoint(given: Path) -> Path:
     """
     if (given / "learner" / "learner.json").is_file():
         return given.absolute()
+    if (given / POLICY / "config.json").is_file() and not (given / "checkpoints").is_dir():
+        raise ConfigError(f"{given}: its policy is a model folder already: {given / POLICY}")
     newest = RunFolder(given.absolute()).latest() if given.is_dir() else None
     if newest is None:
         raise ConfigError(

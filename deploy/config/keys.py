@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from deploy.config.run_config import RunConfig
+from learner.config import flat_settings
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,10 @@ def nearest_keys(typed: str, most: int = 1) -> list[str]:
 
 def differing_keys(a: RunConfig, b: RunConfig) -> list[str]:
     """Dotted keys at which two configurations differ."""
-
-    def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        rows: dict[str, Any] = {}
-        for name, value in tree.items():
-            inner = flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
-            rows |= inner if inner is not None else {prefix + name: value}
-        return rows
-
-    left, right = flat(a.model_dump(mode="json")), flat(b.model_dump(mode="json"))
+    left, right = (flat_settings(config.model_dump(mode="json")) for config in (a, b))
     return sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
+
+
+def value_of(config: RunConfig, key: str) -> Any:
+    """The value of a dotted key as plain data; None where a mapping lacks it."""
+    return flat_settings(config.model_dump(mode="json")).get(key)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from learner.config import FREE_SETTINGS, LearnerConfig
+from learner.config import FREE_SETTINGS, RATE_SETTINGS, LearnerConfig, flat_settings
 from learner.errors import CheckpointError
 from learner.zero.distributed import barrier
 from learner.zero.engine import Engine
@@ -131,7 +131,8 @@ def _check_config(folder: Path, manifest: dict[str, Any], own: dict[str, Any]) -
             f"{folder / MANIFEST}: the configuration does not match its digest: the file was "
             "changed; continue from an earlier checkpoint"
         )
-    names = sorted((recorded.keys() | own.keys()) - FREE_SETTINGS)
+    recorded, own = flat_settings(recorded), flat_settings(own)
+    names = sorted((recorded.keys() | own.keys()) - FREE_SETTINGS - RATE_SETTINGS)
     changed = [
         f"{name} is {recorded.get(name)!r} there, {own.get(name)!r} here"
         for name in names

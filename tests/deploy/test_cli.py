@@ -332,7 +332,7 @@ def test_a_resumed_run_keeps_the_commit_of_its_model(tmp_path: Path) -> None:
         config = load_config(None, ["--model.path", path])
         assert check_folder(folder, config, resume=True, overwrite=False).model.path == pinned
     other = load_config(None, ["--model.path", "owner/other"])
-    with pytest.raises(ConfigError, match=r"differs from .* at model\.path"):
+    with pytest.raises(ConfigError, match=r"model\.path .*\): the weights of the checkpoint"):
         check_folder(folder, other, resume=True, overwrite=False)
 
 
@@ -347,8 +347,6 @@ def test_resume_needs_a_checkpoint_and_the_same_configuration(tmp_path: Path) ->
         (partial / "file").write_text("x")
     longer = load_config(None, ["--runs_dir", str(tmp_path), "--loop.steps", "7"])
     check_folder(folder, longer, resume=True, overwrite=False)
-    smaller = load_config(None, ["--runs_dir", str(tmp_path), "--learner.token_budget", "512"])
-    check_folder(folder, smaller, resume=True, overwrite=False)
     hotter = load_config(None, ["--runs_dir", str(tmp_path), "--rollout.temperature", "0.5"])
-    with pytest.raises(ConfigError, match=r"differs from .* at rollout\.temperature"):
+    with pytest.raises(ConfigError, match=r"differs from (?s:.*)rollout\.temperature \(1.0 there"):
         check_folder(folder, hotter, resume=True, overwrite=False)

@@ -35,6 +35,26 @@ def test_the_newest_whole_checkpoint_is_found_and_old_ones_go(tmp_path: Path) ->
     assert kept == {"step-000010", "step-000015", "latest"}
 
 
+def test_of_older_checkpoints_only_the_policy_is_left_by_choice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = RunFolder(tmp_path)
+    for step in (5, 10, 15, 20):
+        with folder.checkpoint(step, keep=3, keep_whole=1) as partial:
+            (partial / "trainer.json").write_text("{}")
+            for name in ("learner", "policy"):
+                (partial / name).mkdir()
+                (partial / name / "weights").write_text(str(step))
+    kept = {
+        str(path.relative_to(folder.checkpoints)) for path in folder.checkpoints.rglob("weights")
+    }
+    older = {f"step-{step:06d}/policy/weights" for step in (10, 15)}
+    assert kept == {*older, "step-000020/learner/weights", "step-000020/policy/weights"}
+    (folder.checkpoints / "step-000020" / "trainer.json").unlink()
+    assert folder.latest() is None, "a policy alone is no checkpoint"
+    assert "step-000015" not in caplog.text
+
+
 def test_a_crash_while_writing_keeps_the_checkpoint_before(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     write(folder, 5)

@@ -98,6 +98,20 @@ def test_samples_that_the_reward_function_fails_on_are_dropped_and_counted(tmp_p
     assert first["reward"] == pytest.approx(first["reward/function"] + first["reward/outcome"])
 
 
+def test_each_checkpoint_holds_its_policy_by_choice(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", steps=2, checkpoint_every=1, checkpoint_policy=True)
+    written: list[Path] = []
+
+    async def save_pretrained(folder: Path) -> None:
+        written.append(folder)
+
+    made.learner.save_pretrained = save_pretrained  # type: ignore[method-assign]
+    asyncio.run(made.run())
+    places = [str(path.relative_to(made.folder.root)) for path in written]
+    partial = [f"checkpoints/step-{step:06d}.partial/policy" for step in range(3)]
+    assert places == [*partial, "policy"]
+
+
 def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", max_staleness=8, checkpoint_every=3)
     asked: list[tuple[int, int]] = []

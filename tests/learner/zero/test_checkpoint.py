@@ -76,7 +76,8 @@ def test_a_checkpoint_of_another_configuration_is_refused(
     other: dict, message: str, model_dir: Path, tmp_path: Path
 ) -> None:
     new_learner(model_dir).save_checkpoint(tmp_path)
-    new_learner(model_dir, token_budget=77).load_checkpoint(tmp_path)
+    free = {"token_budget": 77, "lr_schedule": {"kind": "cosine", "updates": 9}}
+    new_learner(model_dir, **free).load_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match=message):
         new_learner(model_dir, **other).load_checkpoint(tmp_path)
 
