@@ -163,6 +163,7 @@ FREE_SETTINGS = {
     "gradient_checkpointing",
     "logprob_diff_limit",
     "logprob_diff_alarm",
+    "non_finite",
     "zero.export_bucket_mib",
 }
 """Settings of `LearnerConfig` that a resumed run may change: they affect speed, memory or alarms,
@@ -302,6 +303,11 @@ class LearnerConfig(_Config):
     """
     logprob_diff_alarm: Literal["warn", "raise", "off"] = "warn"
     """What the alarm does: log a warning, or stop the run before it learns from the batch."""
+    non_finite: Literal["stop", "skip"] = "stop"
+    """An optimizer step whose loss or gradient is not finite: stop ends the run before any weight
+    changes; skip leaves the step out for the model whose gradient is not finite, and counts it. An
+    update without a finite step ends the run, and so do broken log-probabilities.
+    """
     logprob_chunk: int = Field(default=1024, gt=0)
     """Tokens whose logits [chunk, vocabulary] are in memory at the same time."""
     dtype: Dtype = "auto"

@@ -155,6 +155,11 @@ class PPOLearner(ActorCritic):
                     step, micro_batches, experience, trajectories, metrics, shares, policy_learns
                 )
                 policy_learns &= self._config.kl_stop is None or kl <= self._config.kl_stop
+        if not metrics.steps:
+            raise NonFiniteError(
+                f"update {self.updates}: not one of its {metrics.skipped} optimizer steps is "
+                "finite: go on from the last checkpoint with a lower learning rate"
+            )
         self.updates += 1
         finished = time.perf_counter()
         return {
@@ -332,27 +337,37 @@ class PPOLearner(ActorCritic):
 
         # Checked on every rank and for both models before any of them takes a step.
         bad = ~torch.isfinite(figures).flatten(1).all(1)
-        if max_over_ranks(bad.any().float()):
+        broken_step = bool(max_over_ranks(bad.any().float()))
+        if broken_step:
             position = f"update {self.updates}, optimizer step {metrics.steps}"
             facts = {"update": self.updates, "optimizer_step": metrics.steps, "rank": self._rank}
             faults = self._dump.micro_batches(
                 facts, bad, figures, broken, step.micro_batches, trajectories, experience
             )
-            raise NonFiniteError(f"{position}: {faults}")
+            self._stop_or_warn(f"{position}: {faults}")
         norms = [0.0, 0.0]
-        try:
-            if policy_learns:
-                norms[0] = self._policy.step(lr_shares[0])
-            if self._critic is not None:
-                norms[1] = self._critic.step(lr_shares[1])
-        except NonFiniteGradientError as error:
-            names = ", ".join(str(trajectories[i].sample_id) for i in step.samples)
-            raise NonFiniteError(
-                f"update {self.updates}, optimizer step {metrics.steps}: the sum of all "
-                f"micro-batches' gradients overflows, samples {names}"
-            ) from error
+        for model, engine in enumerate((self._policy if policy_learns else None, self._critic)):
+            try:
+                norms[model] = 0.0 if engine is None else engine.step(lr_shares[model])
+            except NonFiniteGradientError:
+                broken_step = True
+                names = ", ".join(str(trajectories[i].sample_id) for i in step.samples)
+                self._stop_or_warn(
+                    f"update {self.updates}, optimizer step {metrics.steps}: the sum of all "
+                    f"micro-batches' gradients overflows, samples {names}"
+                )
+        if broken_step:
+            metrics.skip_step()
+            return 0.0
         losses = figures[:, :, 0].sum(0) / self._world_size
         return metrics.add_step(losses, norms, scales.policy_tokens if policy_learns else 0)
+
+    def _stop_or_warn(self, message: str) -> None:
+        """Raise what is wrong with an optimizer step, or log it where such steps are skipped."""
+        if self._config.non_finite == "stop":
+            raise NonFiniteError(message)
+        if self._rank == 0:
+            logger.warning("%s; skipped (learner.non_finite)", message)
 
     def save_checkpoint(self, folder: Path) -> None:
         """Write the engines, every rank's random state, the update counter, and what describes the

@@ -19,8 +19,11 @@ class UpdateMetrics:
     def __init__(self, device: torch.device) -> None:
         self.steps = 0
         """Optimizer steps so far."""
+        self.skipped = 0
+        """Optimizer steps that were not finite."""
         self._losses = torch.zeros(2, device=device)
         self._clipped = torch.zeros((), device=device)
+        self._step_clipped = torch.zeros((), device=device)
         self._kl = torch.zeros((), device=device)
         self._step_kl = torch.zeros((), device=device)
         self._first_deviation = torch.zeros((), device=device)
@@ -30,7 +33,7 @@ class UpdateMetrics:
 
     def add_policy_loss(self, surrogate: PolicyLoss) -> None:
         """Add one micro-batch of the policy."""
-        self._clipped += surrogate.clipped
+        self._step_clipped += surrogate.clipped
         self._step_kl += surrogate.kl
         if self.steps == 0:
             self._first_deviation = torch.maximum(self._first_deviation, surrogate.max_deviation)
@@ -51,10 +54,22 @@ class UpdateMetrics:
         self._norms = [total + norm for total, norm in zip(self._norms, norms, strict=True)]
         self._policy_tokens += policy_tokens
         self._policy_steps += policy_tokens > 0
+        self._clipped += self._step_clipped
         kl = sum_over_ranks(self._step_kl.clone())
         self._kl += kl
-        self._step_kl.zero_()
+        self._begin_step()
         return float(kl) / max(1, policy_tokens)
+
+    def skip_step(self) -> None:
+        """Leave out an optimizer step whose numbers are not finite."""
+        self.skipped += 1
+        if self.steps == 0:
+            self._first_deviation.zero_()
+        self._begin_step()
+
+    def _begin_step(self) -> None:
+        self._step_kl.zero_()
+        self._step_clipped.zero_()
 
     def reduce(self, critic: bool) -> dict[str, float]:
         """Means over the optimizer steps in which a model took a step, the same on every rank.
@@ -76,4 +91,5 @@ class UpdateMetrics:
             "policy_grad_norm": self._norms[0] / max(1, self._policy_steps),
             "optimizer_steps": float(self.steps),
             "policy_steps": float(self._policy_steps),
+            "steps_skipped": float(self.skipped),
         }

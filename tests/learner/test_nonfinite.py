@@ -1,6 +1,7 @@
 """An update stops at numbers that are not finite, and at log-probabilities that differ."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,54 @@ def test_a_broken_gradient_stops_both_models_and_its_sample_is_dumped(
     assert [token["advantage"] for token in sample["tokens"]] == row[
         : len(sample["tokens"])
     ].tolist()
+
+
+@STAGES
+def test_a_step_that_is_not_finite_is_skipped_by_choice(
+    stage: int, model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two optimizer steps is skipped, as if its samples had not been there."""
+    options = {"zero": {"stage": stage}, "minibatch_size": 8, "token_budget": 64}
+    learner = new_learner(model_dir, tmp_path, non_finite="skip", **options)
+    batch = grouped(random_trajectories(1))
+    policy, critic = type(learner._policy.module), type(learner._critic.module)
+    steps = {policy: 0, critic: 0}
+    takes = learner._optimizer_step
+    before = weights(learner)
+    after_first: list[dict] = []
+
+    def watch(*arguments):
+        kl = takes(*arguments)
+        after_first.append(weights(learner))
+        steps[policy] += 1
+        return kl
+
+    monkeypatch.setattr(learner, "_optimizer_step", watch)
+    for kind in (policy, critic):
+        forward = kind.forward
+
+        def spoilt(self, *rest, forward=forward, **options):
+            actual = forward(self, *rest, **options)
+            values = actual[0] if isinstance(actual, tuple) else actual
+            if values.requires_grad and steps[policy] == 0:
+                values = BreakGradient.apply(values, torch.ones(len(values), dtype=torch.bool))
+            return (values, *actual[1:]) if isinstance(actual, tuple) else values
+
+        monkeypatch.setattr(kind, "forward", spoilt)
+    metrics = learner.update(batch)
+    assert len(after_first) > 1
+    assert same(before["policy"], after_first[0]["policy"])
+    assert same(before["critic"], after_first[0]["critic"])
+    assert not same(before["policy"], weights(learner)["policy"])
+    assert metrics["steps_skipped"] == 1
+    assert metrics["optimizer_steps"] == len(after_first) - 1
+    assert all(map(math.isfinite, metrics.values()))
+    assert list(tmp_path.glob("*.json")), "its samples are dumped"
+    monkeypatch.setattr(learner, "_optimizer_step", takes)
+    learner._config = learner._config.model_copy(update={"minibatch_size": 20})
+    steps[policy] = 0
+    with pytest.raises(NonFiniteError, match="not one of its 1 optimizer steps is finite"):
+        learner.update(batch)
 
 
 def test_samples_with_scores_that_are_not_finite_are_dumped(
