@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayTaskError
 
+from actors.cluster.memory import MemoryWatch
 from actors.cluster.ray_calls import find_dead_actor, gather, no_options, wait_until_restarted
 from actors.config import PlacementConfig
 from actors.errors import ActorLost, RunFailed
@@ -51,6 +52,7 @@ class LearnerGroup:
         self.config = config
         self.deadline_s = deadline_s
         self.checkpoint_s = checkpoint_s or deadline_s
+        self._memory = MemoryWatch()
         self._start_arguments: tuple[ModelSource, float, Path] | None = None
 
     @classmethod
@@ -104,14 +106,20 @@ class LearnerGroup:
         """
         self._start_arguments = (model, temperature, faults)
         [master] = await self._wait("address", [self.workers[0].address.remote()])
-        return await self._all("start", self.config, model, temperature, str(faults), master)
+        versions = await self._all("start", self.config, model, temperature, str(faults), master)
+        for rank, worker in enumerate(self.workers):
+            await self._memory.watch(f"learner-{rank}", worker)
+        return versions
 
     async def restart(self) -> None:
         """Restart every rank and load the first model again; a checkpoint has to follow.
 
         The living ranks are killed too: they may be blocked in a collective with the dead one.
+        Raises `RunFailed` where a rank was killed for want of memory for the second time in a row.
         """
         assert self._start_arguments is not None, "restart() before start()"
+        for rank in range(len(self.workers)):
+            await self._memory.check(f"learner-{rank}")
         for worker in self.workers:
             ray.kill(worker, no_restart=False)
         await asyncio.gather(

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from actors.cluster.memory import MemoryWatch
 from actors.cluster.ray_calls import gather, no_options
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
@@ -45,6 +46,7 @@ class RolloutFleet:
         gpu: bool,
         colocated: bool = False,
         on_engine_loaded: Callable[[RolloutFleet, EngineHandle], Awaitable[None]] | None = None,
+        memory: MemoryWatch | None = None,
     ) -> None:
         """Take charge of `engines`; `create` makes them.
 
@@ -54,6 +56,7 @@ class RolloutFleet:
             gpu: whether engines run on GPUs.
             colocated: whether engines share the learner's GPUs, so that `sleep` frees memory.
             on_engine_loaded: brings an engine that was restarted to the current weights.
+            memory: tells which engines were killed for want of memory.
         """
         self.config = config
         self.gpu = gpu
@@ -62,7 +65,7 @@ class RolloutFleet:
             if on_engine_loaded is not None:
                 await on_engine_loaded(self, engine)
 
-        self.supervisor = Supervisor(engines, config, colocated, update)
+        self.supervisor = Supervisor(engines, config, colocated, update, memory)
         self._dispatcher = Dispatcher(self.supervisor, config)
 
     @classmethod
@@ -100,7 +103,7 @@ class RolloutFleet:
                 "runtime_env": {"env_vars": env},
             } | options(i)
             engines.append(EngineHandle(name, actor.options(**settings).remote(config, name)))
-        return cls(engines, config, gpu, colocated, on_engine_loaded)
+        return cls(engines, config, gpu, colocated, on_engine_loaded, MemoryWatch())
 
     async def start(self, model: ModelSource, weights_backend: str) -> list[dict[str, str]]:
         """Load every engine; returns the versions of packages that each runs.

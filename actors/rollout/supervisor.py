@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import ray
 from ray.exceptions import RayError
 
+from actors.cluster.memory import MemoryWatch
 from actors.cluster.ray_calls import gather, wait_for_all, wait_until_restarted
 from actors.config import RolloutConfig
 from actors.errors import ActorLost, RunFailed
@@ -44,6 +45,7 @@ class Supervisor:
         config: RolloutConfig,
         colocated: bool,
         on_engine_loaded: Callable[[EngineHandle], Awaitable[None]] | None = None,
+        memory: MemoryWatch | None = None,
     ) -> None:
         """Take charge of `engines`.
 
@@ -52,6 +54,7 @@ class Supervisor:
             config: the deadlines.
             colocated: whether engines share the learner's GPUs.
             on_engine_loaded: called with each engine that was restarted and loaded.
+            memory: tells which engines were killed for want of memory.
         """
         self.engines = tuple(engines)
         self.colocated = colocated
@@ -61,6 +64,7 @@ class Supervisor:
         """Engines restarted so far."""
         self._config = config
         self._on_engine_loaded = on_engine_loaded
+        self._memory = memory
         self._start_arguments: tuple[ModelSource, str, bool, bool] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._restarting: set[asyncio.Task[None]] = set()
@@ -139,7 +143,12 @@ class Supervisor:
         reports = await gather("rollout: start", calls, self._config.start_timeout_s)
         for engine in self.engines:
             engine.loaded = True
+            await self._watch(engine)
         return reports
+
+    async def _watch(self, engine: EngineHandle) -> None:
+        if self._memory is not None:
+            await self._memory.watch(engine.name, engine.actor)
 
     async def stop(self) -> None:
         """Shut the engines down and end their actors; waits at most 20 s."""
@@ -213,6 +222,8 @@ class Supervisor:
         assert self._start_arguments is not None
         failures = 0
         incarnation = engine.incarnation
+        if self._memory is not None:
+            await self._memory.check(engine.name)
         await self._gpus_free.wait()
         while True:
             try:
@@ -226,6 +237,7 @@ class Supervisor:
                 if failures >= _FAILED_RESTARTS and not self.loaded():
                     raise RunFailed(f"no rollout engine is left: {error}") from error
                 ray.kill(engine.actor, no_restart=False)
+        await self._watch(engine)
         engine.loaded = True
         if self._on_engine_loaded is not None:
             await self._on_engine_loaded(engine)

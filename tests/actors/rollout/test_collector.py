@@ -234,7 +234,7 @@ def test_a_sample_that_the_sandbox_could_not_judge_has_no_reward(tokenizer: Any)
     with pytest.raises(ValueError, match="infra"):
         shipped_reward(finished.faults[0], RewardConfig(), longest=900)
     with pytest.raises(RuntimeError, match="judged none of 3 completions"):
-        asyncio.run(evaluate(made, PROBLEMS, 1, deadline_s=5))
+        asyncio.run(evaluate(made, "heldout", PROBLEMS, 1, deadline_s=5))
 
 
 def test_an_evaluation_asks_whole_problems_and_counts_by_tier(tokenizer: Any) -> None:
@@ -243,7 +243,7 @@ def test_an_evaluation_asks_whole_problems_and_counts_by_tier(tokenizer: Any) ->
     hard = next(p for p in PROBLEMS if p.difficulty == "competition")
     prompt = tuple(tokenizer.encode(f"{hard.question}\n"))
     fleet.remainders[prompt] = "def f(a):\n    return 0"
-    result = asyncio.run(evaluate(made, PROBLEMS, 2, deadline_s=20))
+    result = asyncio.run(evaluate(made, "heldout", PROBLEMS, 2, deadline_s=20))
     assert result.pass_at_1 == pytest.approx(
         {"overall": 2 / 3, "introductory": 1.0, "interview": 1.0, "competition": 0.0}
     )
@@ -255,9 +255,9 @@ def test_an_evaluation_samples_as_it_is_told(tokenizer: Any) -> None:
     fleet = Fleet(tokenizer)
     made = collector(tokenizer, fleet, Pool())
     for temperature, top_p in ((0.0, 1.0), (0.4, 0.9)):
-        asyncio.run(evaluate(made, PROBLEMS, 1, 20, temperature, top_p))
+        asyncio.run(evaluate(made, "heldout", PROBLEMS, 1, 20, temperature, top_p))
         assert {(r.temperature, r.top_p) for r in fleet.asked} == {(temperature, top_p)}
-    asyncio.run(evaluate(made, PROBLEMS, 1, 20))
+    asyncio.run(evaluate(made, "heldout", PROBLEMS, 1, 20))
     assert {(r.temperature, r.top_p) for r in fleet.asked} == {(made._config.temperature, 1.0)}
 
 

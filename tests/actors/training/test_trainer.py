@@ -182,11 +182,11 @@ def test_a_lost_learner_without_a_whole_checkpoint_ends_the_run(tmp_path: Path) 
     interrupted = learner(made)
     update = interrupted.update
 
-    async def spoil(groups: list[TrajectoryGroup]) -> dict[str, float]:
+    async def spoil(groups: list[TrajectoryGroup], **options: Any) -> Any:
         if interrupted.updates == 3:
             for state in made.folder.checkpoints.glob("*/trainer.json"):
                 state.write_text("{}")
-        return await update(groups)
+        return await update(groups, **options)
 
     interrupted.update = spoil  # type: ignore[method-assign]
     interrupted.lose_at = [3]
