@@ -59,7 +59,7 @@ def evaluate(
     tokenizer = load_tokenizer(subject.folder) if subject.folder else None
     has_chat_template = bool(getattr(tokenizer, "chat_template", None))
     config = evaluation_config(profile, overrides, subject, options.dtype, has_chat_template)
-    suites = load_suites(options.suites, options.limit, config.data)
+    suites = load_suites(options.suites, options.limit, config.data, reading=options.reading)
     for suite in suites:
         for field, (count, example) in suite.data["left_out"].items():
             logger.warning("%s: left out %d for %s: %s", suite.name, count, field, example)
@@ -236,6 +236,13 @@ def _existing_samples(
         return read_samples(options.judge, suites, limited=options.limit is not None)
     if subject.name != CANONICAL or subject.folder is not None:
         return []
+    for suite in suites:
+        unsolved = [problem.id for problem in suite.problems if not problem.solution]
+        if unsolved:
+            raise ConfigError(
+                f"--model {CANONICAL}: {len(unsolved)} problems of {suite.name} have no canonical "
+                f"solution, such as {unsolved[0]}"
+            )
     return [
         GeneratedSample(
             key=SampleKey(suite.name, problem.id, 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from curriculum.datasets.reading.format import ReadOptions
 from deploy.errors import ConfigError
 
 
@@ -28,6 +29,8 @@ class Options:
     judge: Path | None
     """File of samples to judge instead of generating any."""
     dtype: str
+    reading: ReadOptions
+    """Release and dates of the suites that have them."""
 
 
 def checked_options(
@@ -47,6 +50,7 @@ def checked_options(
     generate_only: bool,
     judge: Path | None,
     dtype: str,
+    reading: ReadOptions,
 ) -> Options:
     """The options, or the first thing that is wrong with them.
 
@@ -97,6 +101,7 @@ def checked_options(
         generate_only=generate_only,
         judge=judge,
         dtype=dtype,
+        reading=reading,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from curriculum.config import DataConfig
 from curriculum.datasets.load import load_dataset
 from curriculum.datasets.problem_file import problem_digest
+from curriculum.datasets.reading.format import ReadOptions
 from curriculum.datasets.registry import Skipped, detect, read_source
 from curriculum.problem import Problem
 from deploy.errors import ConfigError
@@ -22,6 +23,7 @@ DATA = "STEPCODER_DATA"
 """Environment variable that names the folder of the data sets."""
 
 SYNTHETIC = "synthetic"
+_WHOLE = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ class KnownSuite:
     """Where it may lie below `STEPCODER_DATA`."""
     numbers: frozenset[int] | None = None
     """Which problems belong to it, by the number at the end of their ids; None: all."""
+    remedy: str = "put the published file there"
+    """What to do where nothing lies there."""
 
 
-def _files(stem: str) -> tuple[str, ...]:
+def _files(stem: str, endings: Sequence[str] = ("jsonl", "jsonl.gz", "parquet")) -> tuple[str, ...]:
     """Names of a data set's file, in a folder of its own or not."""
-    names = [f"{stem}.{ending}" for ending in ("jsonl", "jsonl.gz", "parquet")]
+    names = [f"{stem}.{ending}" for ending in endings]
     return (*(f"{stem}/{name}" for name in names), *names)
 
 
@@ -51,10 +55,17 @@ KNOWN = {
     "mbpp-evalplus": KnownSuite(_MBPP, mbpp_subsets.EVALPLUS),
     "humaneval+": KnownSuite(_files("humanevalplus")),
     "mbpp+": KnownSuite(_files("mbppplus")),
+    "livecodebench": KnownSuite(
+        ("livecodebench", "code_generation_lite", *_files("livecodebench")),
+        remedy="put the files test.jsonl, test2.jsonl, ... of livecodebench/code_generation_lite "
+        "into the folder livecodebench",
+    ),
+    "apps+": KnownSuite(
+        _files("apps_plus", ("json", "jsonl", "json.gz", "jsonl.gz", "parquet")),
+        remedy="save the published file there under the first of these names",
+    ),
     "apps-sample": KnownSuite(("apps_sample", "apps_sample/train")),
 }  # fmt: skip
-_OTHERS = ("livecodebench", "apps+", "apps")
-"""Suites that people ask for and that are read as files only."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,11 @@ class Suite:
 
 
 def load_suites(
-    names: Sequence[str], limit: int | None, synthetic: DataConfig, option: str = "--suite"
+    names: Sequence[str],
+    limit: int | None,
+    synthetic: DataConfig,
+    option: str = "--suite",
+    reading: ReadOptions = _WHOLE,
 ) -> list[Suite]:
     """Read every suite.
 
@@ -79,20 +94,26 @@ def load_suites(
         limit: number of problems of each suite, from its beginning; None takes all.
         synthetic: seeds and number of the problems of the suite `synthetic`.
         option: what the names were given to, for error messages.
+        reading: release and dates.
 
     Raises:
         ConfigError: an unknown name, a suite without problems, or two of one name.
-        CurriculumError: a file cannot be read.
+        CurriculumError: a file cannot be read, or its form has no releases or dates.
     """
-    suites = [_load(name, limit, synthetic, option) for name in names]
+    suites = [_load(name, limit, synthetic, option, reading) for name in names]
     repeated = {suite.name for suite in suites if sum(s.name == suite.name for s in suites) > 1}
     if repeated:
         raise ConfigError(f"{option}: two suites are called {', '.join(sorted(repeated))}")
     return suites
 
 
-def _load(name: str, limit: int | None, synthetic: DataConfig, option: str) -> Suite:
+def _load(
+    name: str, limit: int | None, synthetic: DataConfig, option: str, reading: ReadOptions
+) -> Suite:
+    chosen = _chosen(reading)
     if name == SYNTHETIC:
+        if chosen:
+            raise ConfigError(f"--{next(iter(chosen))}: suite {name} has no releases and no dates")
         heldout = load_dataset(synthetic).heldout
         seed, per_tier = synthetic.heldout_seed, synthetic.heldout_per_tier
         source = {"format": SYNTHETIC, "seed": seed, "per_tier": per_tier, "left_out": {}}
@@ -103,14 +124,14 @@ def _load(name: str, limit: int | None, synthetic: DataConfig, option: str) -> S
         raise ConfigError(_unknown(name, option))
     skipped = Skipped()
     format = detect(path)
-    problems: Iterator[Problem] = read_source(path, format, skipped=skipped)
+    problems: Iterator[Problem] = read_source(path, format, options=reading, skipped=skipped)
     if known is not None and known.numbers is not None:
         wanted = known.numbers
         problems = (problem for problem in problems if _number(problem.id) in wanted)
     kept = list(islice(problems, limit))
     left_out = {field: [count, skipped.examples[field][0]] for field, count in
                 skipped.counts.items()}  # fmt: skip
-    source = {"path": str(path), "format": format.name, "left_out": left_out}
+    source = {"path": str(path), "format": format.name, "left_out": left_out, "chosen": chosen}
     if path.is_file():
         with path.open("rb") as file:
             source["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -119,10 +140,17 @@ def _load(name: str, limit: int | None, synthetic: DataConfig, option: str) -> S
 
 def _suite(name: str, problems: Sequence[Problem], source: dict[str, Any], option: str) -> Suite:
     if not problems:
-        raise ConfigError(f"{option} {name}: no problem in it")
+        within = "".join(f" {word} {value}" for word, value in source.get("chosen", {}).items())
+        raise ConfigError(f"{option} {name}: no problem in it{within}")
     digests = {problem.id: problem_digest(problem) for problem in problems}
     whole = hashlib.sha256("".join(digests.values()).encode()).hexdigest()
     return Suite(name, tuple(problems), digests, {**source, "problems_sha256": whole})
+
+
+def _chosen(reading: ReadOptions) -> dict[str, str]:
+    """The release and the dates that were asked for, by the words of their options."""
+    given = {"release": reading.release, "from": reading.first_day, "to": reading.last_day}
+    return {word: str(value) for word, value in given.items() if value is not None}
 
 
 def _find(name: str, known: KnownSuite, option: str) -> Path:
@@ -130,23 +158,22 @@ def _find(name: str, known: KnownSuite, option: str) -> Path:
     if not root:
         raise ConfigError(
             f"{option} {name}: {DATA} is not set; set it to the folder that holds "
-            f"{known.paths[0]}, or give the path of the file instead of the name"
+            f"{known.paths[0]} ({known.remedy}), or give its path instead of the name"
         )
     for path in known.paths:
         if (Path(root) / path).exists():
             return Path(root) / path
     raise ConfigError(
-        f"{option} {name}: none of {', '.join(known.paths)} in {root} ({DATA}); put the published "
-        f"file there, or give its path instead of the name"
+        f"{option} {name}: none of {', '.join(known.paths)} in {root} ({DATA}); {known.remedy}, or "
+        f"give its path instead of the name"
     )
 
 
 def _unknown(name: str, option: str) -> str:
     known = ", ".join([*KNOWN, SYNTHETIC])
-    what = "is not found by its name" if name in _OTHERS else "no such file, and no suite"
     return (
-        f"{option} {name}: {what}; known are {known}, and the path of any file that "
-        f"`stepcoder data convert` reads"
+        f"{option} {name}: no such file, and no suite; known are {known}, and the path of any file "
+        f"that `stepcoder data convert` reads"
     )
 
 

@@ -78,7 +78,9 @@ def _counts(result: dict[str, Any], suite: dict[str, Any]) -> str:
         how = "greedy"
     elif sampling:
         how = f"temperature {sampling['temperature']:g}, top-p {sampling['top_p']:g}"
-    return f"{suite['problems']} problems, {suite['samples']} samples ({how})"
+    chosen = suite["data"].get("chosen", {})
+    within = "".join(f", {option} {value}" for option, value in chosen.items())
+    return f"{suite['problems']} problems{within}, {suite['samples']} samples ({how})"
 
 
 def _pass_table(suite: dict[str, Any]) -> Table:

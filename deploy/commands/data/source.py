@@ -31,6 +31,13 @@ FormatOption = Annotated[
     Parameter(choices=tuple(FORMATS), help="Format of the data; detected by default."),
 ]
 SkipBad = Annotated[bool, Parameter(help="Leave bad records out, and count them by field.")]
+ReleaseOption = Annotated[
+    str | None, Parameter(help="Release of LiveCodeBench, such as v5 or v4_v5.")
+]
+FirstDay = Annotated[
+    str | None, Parameter("--from", help="First day of LiveCodeBench's contests, 2024-08-01.")
+]
+LastDay = Annotated[str | None, Parameter("--to", help="Last day of LiveCodeBench's contests.")]
 Kinds = Annotated[str, Parameter(help="Statements that are start points, separated by commas.")]
 ALL_KINDS = ",".join(START_POINT_KINDS)
 
@@ -59,15 +66,9 @@ class Selection:
             help="Where fields stand, such as question=prompt.text tests=asserts.",
         ),
     ] = None
-    release: Annotated[
-        str | None, Parameter(help="Release of LiveCodeBench, such as v5 or v4_v5.")
-    ] = None
-    first_day: Annotated[
-        str | None, Parameter("--from", help="First day of LiveCodeBench's contests, 2024-08-01.")
-    ] = None
-    last_day: Annotated[
-        str | None, Parameter("--to", help="Last day of LiveCodeBench's contests.")
-    ] = None
+    release: ReleaseOption = None
+    first_day: FirstDay = None
+    last_day: LastDay = None
     skip_bad: SkipBad = False
 
     def read(self, source: Path, skipped: Skipped) -> Iterator[Problem]:
@@ -87,8 +88,8 @@ class Selection:
                 keys=_pairs(self.keys, "--map"),
                 levels=levels,
                 release=self.release,
-                first_day=_day(self.first_day, "--from"),
-                last_day=_day(self.last_day, "--to"),
+                first_day=day(self.first_day, "--from"),
+                last_day=day(self.last_day, "--to"),
             ),
             tiers=tiers,
             skipped=skipped if self.skip_bad else _NoneSkipped(),
@@ -142,7 +143,12 @@ def _pairs(words: Sequence[str] | None, option: str) -> dict[str, str]:
     return pairs
 
 
-def _day(text: str | None, option: str) -> date | None:
+def day(text: str | None, option: str) -> date | None:
+    """The date in an option's text.
+
+    Raises:
+        ConfigError: it is none.
+    """
     try:
         return None if text is None else date.fromisoformat(text)
     except ValueError:

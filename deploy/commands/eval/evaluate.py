@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from deploy.commands.configuration import Configuration, takes_configuration
+from deploy.commands.data.source import FirstDay, LastDay, ReleaseOption, day
 from deploy.logs import log_to_stdout
 
 
@@ -26,8 +27,9 @@ def evaluate(
         list[str],
         Parameter(
             consume_multiple=True,
-            help="humaneval, humaneval+, mbpp, mbpp+, mbpp-test, mbpp-evalplus, apps-sample (below "
-            "STEPCODER_DATA), synthetic, or files that `stepcoder data convert` reads.",
+            help="humaneval, humaneval+, mbpp, mbpp+, mbpp-test, mbpp-evalplus, livecodebench, "
+            "apps+, apps-sample (below STEPCODER_DATA), synthetic, or files that `stepcoder data "
+            "convert` reads.",
         ),
     ],
     samples: Annotated[int, Parameter(help="Completions of each problem.")] = 1,
@@ -56,6 +58,9 @@ def evaluate(
         Literal["auto", "float32", "bfloat16"],
         Parameter(help="Of the engine; auto: bfloat16 where model and processor have it."),
     ] = "auto",
+    release: ReleaseOption = None,
+    first_day: FirstDay = None,
+    last_day: LastDay = None,
 ) -> int:
     """Evaluate a model on suites of problems: pass@k with 95 % intervals.
 
@@ -63,6 +68,7 @@ def evaluate(
     suite `synthetic`.
     """
     log_to_stdout()
+    from curriculum.datasets.reading.format import ReadOptions
     from deploy.evaluation.options import checked_options
 
     options = checked_options(
@@ -81,6 +87,9 @@ def evaluate(
         generate_only=generate_only,
         judge=judge,
         dtype=dtype,
+        reading=ReadOptions(
+            release=release, first_day=day(first_day, "--from"), last_day=day(last_day, "--to")
+        ),
     )
     from deploy.evaluation.subject import Subject, subject_of
 

@@ -38,6 +38,8 @@ SUITE = ("--suite", "synthetic")
         (["--model", "absent", *SUITE], "--model absent: no config.json there; expected a Hugging"),
         ([*MODEL, "--suite", "humaneval-x"], "humaneval-x: no such file, and no suite"),
         ([*MODEL, *SUITE, "--temprature", "1"], "--temperature"),
+        ([*MODEL, *SUITE, "--from", "May"], "--from: 'May' is no date; write it as 2024-08-31"),
+        ([*MODEL, *SUITE, "--to", "2024-08-31"], "--to: suite synthetic has no releases"),
         ([*MODEL, *SUITE, "--resume", "--out", "absent"], "no evaluation in absent"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,12 @@ import pytest
 from curriculum import synthetic_problems
 from curriculum.config import DataConfig
 from curriculum.datasets.problem_file import write_problems
+from curriculum.datasets.reading.format import ReadOptions
+from curriculum.errors import UnusableData
 from deploy.errors import ConfigError
 from deploy.evaluation import mbpp_subsets
 from deploy.evaluation.suites import DATA, load_suites, task_id
+from tests.curriculum.datasets.published import GOOD
 
 SYNTHETIC = DataConfig(heldout_per_tier=2)
 
@@ -85,7 +90,8 @@ def test_records_that_cannot_be_read_are_counted(data: Path) -> None:
             r"humaneval: none of humaneval/HumanEval.jsonl.gz.* in .* \(STEPCODER_DATA",
         ),
         (["humaneval+"], r"humaneval\+: none of humanevalplus/humanevalplus.jsonl, "),
-        (["livecodebench"], "livecodebench: is not found by its name; known are humaneval, mbpp"),
+        (["livecodebench"], "put the files test.jsonl, test2.jsonl, ... of livecodebench/code_gen"),
+        (["apps+"], r"apps\+: none of apps_plus/apps_plus.json, .* under the first of these names"),
         (["absent.jsonl"], "absent.jsonl: no such file, and no suite; known are "),
         (["mbpp", "mbpp"], "two suites are called mbpp"),
     ],
@@ -95,6 +101,47 @@ def test_a_suite_that_is_not_there_is_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         load_suites(names, None, SYNTHETIC)
+
+
+def test_livecodebench_is_found_by_its_name_and_read_between_two_days(data: Path) -> None:
+    folder = data / "livecodebench"
+    folder.mkdir()
+    for name, month in (("test.jsonl", 5), ("test2.jsonl", 9)):
+        record = {"question_id": name, "contest_date": f"2024-0{month}-01T00:00:00"}
+        (folder / name).write_text(json.dumps(GOOD["livecodebench"] | record) + "\n")
+    [whole] = load_suites(["livecodebench"], None, SYNTHETIC)
+    assert [p.id for p in whole.problems] == [
+        f"livecodebench/{n}" for n in sorted(os.listdir(folder))
+    ]
+    window = ReadOptions(first_day=date(2024, 8, 1), last_day=date(2024, 9, 1))
+    [late] = load_suites(["livecodebench"], None, SYNTHETIC, reading=window)
+    assert [p.id for p in late.problems] == ["livecodebench/test2.jsonl"]
+    assert late.data["chosen"] == {"from": "2024-08-01", "to": "2024-09-01"}
+    [first] = load_suites(["livecodebench"], None, SYNTHETIC, reading=ReadOptions(release="v1"))
+    assert [p.id for p in first.problems] == ["livecodebench/test.jsonl"]
+    after = ReadOptions(first_day=date(2025, 1, 1))
+    with pytest.raises(ConfigError, match="livecodebench: no problem in it from 2025-01-01"):
+        load_suites(["livecodebench"], None, SYNTHETIC, reading=after)
+
+
+def test_apps_plus_is_found_by_its_name(data: Path) -> None:
+    (data / "apps_plus.json").write_text(json.dumps([GOOD["apps_plus"]]))
+    [suite] = load_suites(["apps+"], None, SYNTHETIC)
+    assert [p.id for p in suite.problems] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("mbpp", UnusableData, "read as mbpp, which has no dates; livecodebench has"),
+        ("synthetic", ConfigError, "--from: suite synthetic has no releases and no dates"),
+    ],
+)
+def test_dates_are_refused_for_a_suite_without_them(
+    data: Path, name: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load_suites([name], None, SYNTHETIC, reading=ReadOptions(first_day=date(2024, 8, 1)))
 
 
 def test_without_a_data_folder_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
