@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
-from curriculum.answer.python.statements import Statement
+from curriculum.answer.python.statements import Statement, split
 
 _DECORATORS = re.compile(r"(?:@[^\r\n]*(?:\r\n|\r|\n)(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*+)*+")
 _DEFINED = re.compile(r"(?:async[ ]+)?(?P<kind>def|class)[ ]+(?P<name>\w+)")
@@ -92,6 +92,15 @@ def defines(text: str, statement: Statement, fn_name: str) -> bool:
     if compound is None or _GUARD.match(text, at, statement.end):
         return False
     return _inner(fn_name).search(text, at, statement.end) is not None
+
+
+def defines_function(source: str, fn_name: str) -> bool:
+    """Whether a program defines or imports a function, or has it as a method of `Solution`."""
+    return any(
+        defines(source, statement, fn_name)
+        or (statement.closed and fn_name in defined_names(source, statement))
+        for statement in split(source)
+    )
 
 
 def is_definition(text: str, statement: Statement) -> bool:

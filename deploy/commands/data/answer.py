@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from curriculum.answer.assemble import assemble
+from curriculum.answer.python.roles import defines_function
 from curriculum.problem import Problem, Test, function_name
 from curriculum.program import Program
 from curriculum.prompt import Prompt
@@ -67,10 +68,14 @@ def answer(
     problem = Problem(id="answer", question="", solution="pass", fn_name=fn, tests=(test,))
     prompt = Prompt((), prefix, in_fence, in_reasoning)
     program = assemble(problem, prompt, text, configuration.load().answer)
+    lacks = fn is not None and not defines_function(program.source, fn)
     if json_output:
-        print(json.dumps(_as_json(program, text), ensure_ascii=False))
-    else:
-        _print(program, text)
+        found = {**_as_json(program, text), "defines_function": not lacks if fn else None}
+        print(json.dumps(found, ensure_ascii=False))
+        return 0
+    _print(program, text)
+    if lacks:
+        print(f"{MARK} the program defines no function {fn!r}: no call of it can succeed")
     return 0
 
 

@@ -14,7 +14,7 @@ from curriculum.prompts.render import PromptRenderer
 from curriculum.schedule.make import stage_offsets
 from curriculum.subtask import FULL_TASK, cut_before
 from deploy.commands.configuration import Configuration, takes_configuration
-from deploy.commands.data.source import FormatOption, Selection, SkipBad, SourcePath, find_problem
+from deploy.commands.data.source import Selection, SourcePath, find_problem
 from deploy.config import RunConfig
 from deploy.config.load import read_profile
 from deploy.errors import ConfigError
@@ -27,7 +27,8 @@ app = App(
 Examples:
   stepcoder data prompt problems.jsonl mbpp/1
   stepcoder data prompt problems.jsonl mbpp/1 --stage 0 --prompt.show_tests 3
-  stepcoder data prompt problems.jsonl mbpp/1 --tokenizer models/qwen --prompt.style chat""",
+  stepcoder data prompt problems.jsonl mbpp/1 --tokenizer models/qwen --prompt.style chat
+  stepcoder data prompt mine.json p/7 --map question=task.text tests=asserts""",
 )
 
 MARK = "-----8<-----"
@@ -51,16 +52,14 @@ def prompt(
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", help="Print one JSON object.")
     ] = False,
-    format: FormatOption = None,
-    skip_bad: SkipBad = False,
+    selection: Selection | None = None,
 ) -> int:
     """Print exactly what the model will see of one problem, and mark the code that is given.
 
     Without a tokenizer nothing is counted, and a prompt of style `chat` cannot be made.
     """
     config, folder = load(configuration, tokenizer)
-    selection = Selection(format=format, skip_bad=skip_bad)
-    problem = find_problem(selection, source, problem_id)
+    problem = find_problem(selection or Selection(), source, problem_id)
     seen = view(problem, stage, config, folder)
     if json_output:
         print(json.dumps(seen, ensure_ascii=False))

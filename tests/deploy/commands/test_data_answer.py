@@ -52,6 +52,36 @@ def test_the_same_as_json_with_stdin_as_the_completion(
     assert not found["unfinished"]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("f", ""),
+        ("g", "-----8<----- the program defines no function 'g': no call of it can succeed"),
+    ],
+)
+def test_a_program_without_the_function_is_said_to_lack_it(
+    completion: str, name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed(capsys, completion, "--fn", name).splitlines()
+    assert ("defines no function" in lines[-1]) is bool(said)
+    assert not said or lines[-1] == said
+    found = json.loads(printed(capsys, completion, "--fn", name, "--json"))
+    assert found["defines_function"] is not bool(said)
+    assert json.loads(printed(capsys, completion, "--json"))["defines_function"] is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["class Solution:\n    def f(self): return 1\n", "from math import sqrt as f\n", "f = abs\n",
+     "if True:\n    def f(): return 1\n"],
+)  # fmt: skip
+def test_every_way_to_define_a_function_counts(
+    tmp_path: Path, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "answer.py").write_text(code)
+    assert "defines no" not in printed(capsys, str(tmp_path / "answer.py"), "--fn", "f")
+
+
 def test_given_code_stands_in_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "prefix.py").write_text("def f(x):")
     (tmp_path / "rest.txt").write_text("\n    return x\n```\nDone.")

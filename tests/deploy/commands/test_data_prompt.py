@@ -45,6 +45,17 @@ def test_the_prompt_is_printed_as_the_model_sees_it(
     )
 
 
+def test_fields_and_levels_are_mapped_as_in_the_other_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.json"
+    record = {"id": 7, "task": {"text": "The larger one."}, "code": SOLUTION, "level": "EASY",
+              "asserts": ["assert two_max(1, 2) == 2"]}  # fmt: skip
+    path.write_text(json.dumps([record]))
+    names = ("--map", "question=task.text", "solution=code", "tests=asserts", "difficulty=level")
+    assert PROMPT in printed(capsys, str(path), "7", *names, "--tiers", "EASY=introductory")
+
+
 def test_its_tokens_are_counted_with_a_tokenizer(
     source: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
