@@ -16,6 +16,8 @@ _MARKUP = re.compile(
     r"|\\[\[(a-zA-Z]|<[|/!]|</?[a-zA-Z][\w:-]*[ />]|\[/?[A-Z]{3,}\]|[!?]\S*\s*$|>>> |In ?\[\d"
     r"|%%?[a-zA-Z]\w*(?:\s|$)"  # a magic command of a notebook
 )
+_FORMULA = re.compile(r"[A-Za-z]\w*\([\w ,+*-]*\) ?=[^=]")
+"""`T(n) = 2T(n/2) + n`: Python assigns to no call."""
 _WORD = r"[^\W\d_](?:[\w'’-]*\w)?"
 _ASSIGNMENT = re.compile(
     r"[A-Za-z_][\w.]*(?:\[[^\]]*\])?(?:, ?[A-Za-z_]\w*)* ?(?::[^=]{1,40})?[-+*/%&|^@<>]{0,2}=[^=]"
@@ -48,7 +50,7 @@ def is_prose(line: str) -> bool:
     text = line[:MOST].strip()
     if not text or text[0] in "#@\"'":
         return False
-    if _MARKUP.match(text):
+    if _MARKUP.match(text) or _FORMULA.match(text):
         return True
     if text.isascii() and _ASSIGNMENT.match(text):
         return False

@@ -52,6 +52,8 @@ def program(problem, completion, prompt=EMPTY):
         f"{SOLVED}\n@cache\ndef f(x):\n    return 2 * x\n",
         f"{SOLVED}<|assistant|> more",
         f"{SOLVED}print(f(1))\nExample\n",
+        f"f(x) = x + 1\n\n{SOLVED}",
+        f"By the formula\nS(n, k) = S(n - 1, k) + 1\n\n{SOLVED}\nT(n) = O(n)\n",
     ],
 )
 def test_text_around_a_program_is_left_out(make_problem, completion):
