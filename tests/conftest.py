@@ -1,10 +1,10 @@
-"""What several packages' tests share: a tiny random policy with its tokenizer, made once."""
+"""What several packages' tests share: a tiny random policy with its tokenizer, a Ray cluster."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -120,3 +120,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, corpus: list[tuple[str,
     create_llama(shape, tokenizer, seed=3).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """The address of a Ray cluster of one node with what a small run needs; ended with the session.
+
+    This process is connected to it; a command joins it by RAY_ADDRESS.
+    """
+    import ray
+
+    started = ray.init(
+        address="local",  # not whatever cluster already runs on this machine
+        num_cpus=8,
+        resources={"sandbox": 4.0},
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=200 << 20,
+    )
+    yield started.address_info["gcs_address"]
+    ray.shutdown()

@@ -29,18 +29,29 @@ def ray_processes() -> dict[int, psutil.Process]:
 def left_since(before: dict[int, psutil.Process], within_s: float = 10.0) -> list[str]:
     """The processes of Ray that were started since `before` and stay for `within_s` seconds.
 
-    Children of a Ray that ran before do not count: it starts idle workers whenever it likes.
+    Children of a Ray that ran before do not count: it starts idle workers whenever it likes. Nor do
+    those of pytest-xdist's other worker, which starts commands of its own.
     """
+    others = _siblings()
     deadline = time.monotonic() + within_s
     while True:
         stay = []
         for pid, process in ray_processes().items():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if before.keys().isdisjoint({pid, *(parent.pid for parent in process.parents())}):
+                line = {pid, *(parent.pid for parent in process.parents())}
+                if line.isdisjoint(before.keys() | others):
                     stay.append(f"{process} of {process.ppid()}")
         if not stay or time.monotonic() > deadline:
             return stay
         time.sleep(0.2)
+
+
+def _siblings() -> set[int]:
+    """Process ids of the other workers of pytest-xdist."""
+    parent = psutil.Process().parent()
+    if parent is None or "PYTEST_XDIST_WORKER" not in os.environ:
+        return set()
+    return {child.pid for child in parent.children()} - {os.getpid()}
 
 
 def _is_ours(cmdline: list[str]) -> bool:

@@ -56,11 +56,16 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
     """The resumed half has engine and learner take turns: a role's place changes no figure."""
     folder = local_cluster.runs / "cut"
     process = submit(local_cluster, "cut", "--sandbox.backend", "process")
-    # The metrics file is ahead of the job's output, and a step takes a third of a second.
+    # The metrics file is ahead of the job's output. A step takes a third of a second: the driver
+    # must be known before.
+    driver = None
     while steps_of(folder) < 3:
         assert process.poll() is None, process.communicate()[0]
+        if driver is None and folder.exists():
+            driver = driver_of("cut")
         time.sleep(0.02)
-    driver_of("cut").send_signal(signal.SIGKILL)
+    assert driver is not None
+    driver.send_signal(signal.SIGKILL)
     process.communicate(timeout=120)
     assert steps_of(folder) < STEPS
 

@@ -53,31 +53,56 @@ def folder(tmp_path: Path, tiny_model: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, command: Command) -> str:
-    """Run a documented command in `folder`; returns what it printed."""
+def run(folder: Path, command: Command, cluster: str | None) -> str:
+    """Run a documented command in `folder`; returns what it printed.
+
+    Args:
+        folder: with the files that the command names.
+        command: as it is documented.
+        cluster: address of the Ray cluster that it joins; None has it start its own.
+    """
     small = () if "compare" in command.arguments else SMALL
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "STEPCODER_DATA": str(folder / "data")}
+    if cluster:
+        environment["RAY_ADDRESS"] = cluster
     finished = subprocess.run(
         [sys.executable, "-m", "deploy", *command.arguments, *small],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "STEPCODER_DATA": str(folder / "data")},
+        cwd=folder, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stdout
     return finished.stdout
 
 
-def test_the_documented_evaluations_build_on_each_other(folder: Path) -> None:
+def outcomes(evaluation: Path) -> dict[str, dict[str, float]]:
+    """The shares of the outcomes, by suite."""
+    suites = json.loads((evaluation / "result.json").read_text())["suites"]
+    return {name: suite["outcomes"] for name, suite in suites.items()}
+
+
+def test_the_documented_evaluations_build_on_each_other(folder: Path, ray_cluster: str) -> None:
     page = [command for command in block_commands() if command.page == IN_ORDER]
     assert [command.program for command in page] == ["stepcoder"] * 7
-    printed = {str(command): run(folder, command) for command in page}
-    canonical, sampled, given, compared = (
-        next(text for command, text in printed.items() if part in command)
-        for part in ("canonical", "--samples 20", "--judge", "compare")
-    )
-    assert re.search(r"mbpp  3 problems.*pass@1 │ all  │ 100.0", canonical, re.DOTALL)
-    assert "pass@10" in sampled
-    assert "pass@1 │ all  │ 100.0" in given
-    assert re.search(r"@1 │ +0.0 │ 100.0 │ \+100.0", compared)
+    evaluations = folder / "runs" / "eval"
+    for command in page:
+        printed = run(folder, command, ray_cluster)
+        if "canonical" in command.arguments:
+            assert re.search(r"humaneval  2 problems.*pass@1 │ all  │ 100.0", printed, re.DOTALL)
+            assert re.search(r"mbpp  3 problems.*pass@1 │ all  │ 100.0", printed, re.DOTALL)
+            [written] = evaluations.glob("canonical*")
+            assert [share["passed"] for share in outcomes(written).values()] == [1.0, 1.0]
+        elif "--samples" in command.arguments:
+            assert "pass@10" in printed
+        elif "--generate-only" in command.arguments:
+            assert (evaluations / "mbpp" / "samples.jsonl").read_text().count("\n") == 3
+            assert not (evaluations / "mbpp" / "verdicts.jsonl").exists()
+        elif "--resume" in command.arguments:
+            assert "engines" not in printed, "nothing was left to generate"
+            assert (evaluations / "mbpp" / "verdicts.jsonl").read_text().count("\n") == 3
+        elif "--judge" in command.arguments:
+            assert "pass@1 │ all  │ 100.0" in printed
+        elif "compare" in command.arguments:
+            assert re.search(r"@1 │ +0.0 │ 100.0 │ \+100.0", printed)
 
 
 def test_the_readme_evaluates_a_run(folder: Path) -> None:
@@ -86,4 +111,4 @@ def test_the_readme_evaluates_a_run(folder: Path) -> None:
         for command in block_commands()
         if command.page == Path("README.md") and command.arguments[:1] == ["eval"]
     ]
-    assert "humaneval  2 problems" in run(folder, command)
+    assert "humaneval  2 problems" in run(folder, command, cluster=None)

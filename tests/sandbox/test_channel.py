@@ -66,10 +66,11 @@ def test_a_reply_may_arrive_in_pieces(pair):
 def test_a_malformed_or_missing_reply_raises_before_long(pair, sent, message):
     channel, theirs = pair
     theirs.sendall(sent)
+    missing = message == "did not answer in time"
     started = time.monotonic()
     with pytest.raises(RunnerLost, match=message):
-        exchange(channel, soon())
-    assert time.monotonic() - started < 2
+        exchange(channel, soon() if missing else started + 60)
+    assert time.monotonic() - started < 10
 
 
 def test_a_dead_runner_raises_at_once(pair):

@@ -23,7 +23,7 @@ STOP = "\n"
 
 
 @pytest.fixture(scope="module")
-def parts(ray_cluster: None, tiny_model: Path) -> Iterator[Parts]:
+def parts(ray_cluster: str, tiny_model: Path) -> Iterator[Parts]:
     sharded = LEARNING.model_copy(update={"zero": ZeroConfig(stage=3, export_bucket_mib=0.05)})
     started = start(tiny_model, "ranks", workers=1, ranks=2, learning=sharded, stop=(STOP,))
     yield started

@@ -65,7 +65,7 @@ def on_loaded() -> OnLoaded:
 
 
 @pytest.fixture(scope="module")
-def fleet(ray_cluster: None, loop: asyncio.Runner, on_loaded: OnLoaded) -> Iterator[RolloutFleet]:
+def fleet(ray_cluster: str, loop: asyncio.Runner, on_loaded: OnLoaded) -> Iterator[RolloutFleet]:
     made = create_clock_fleet(on_loaded)
     loop.run(made.start(ModelSource("no-model"), "gloo"))
     yield made

@@ -29,6 +29,7 @@ from sandbox import (
     TestResult,
     Verdict,
 )
+from tests.actors.rollout.clock_fleet import until
 
 pytestmark = pytest.mark.integration
 
@@ -54,7 +55,7 @@ def loop() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(scope="module", params=["process", DOCKER])
 def pool(
-    request: pytest.FixtureRequest, ray_cluster: None, loop: asyncio.Runner
+    request: pytest.FixtureRequest, ray_cluster: str, loop: asyncio.Runner
 ) -> Iterator[SandboxPool]:
     config = SandboxConfig(backend=request.param, limits=Limits(wall_seconds=1.0))
     created = SandboxPool.create(config, SandboxPoolConfig(workers=2), "pool-test")
@@ -67,13 +68,17 @@ def pool(
 QUICK, PATIENT = Limits(wall_seconds=1.0), Limits(wall_seconds=9.0)
 
 
-def job(name: str, source: str, limits: Limits = QUICK) -> Job:
+def job(name: str, source: str, limits: Limits = PATIENT) -> Job:
     return Job(id=name, source=source, fn_name="f", tests=TESTS, limits=limits)
 
 
 def test_each_job_gets_its_own_verdict(pool: SandboxPool, loop: asyncio.Runner) -> None:
     async def run() -> None:
-        jobs = [job(f"{name}-{i}", PROGRAMS[name][0]) for i in range(4) for name in PROGRAMS]
+        jobs = [
+            job(f"{name}-{i}", source, QUICK if name == "endless" else PATIENT)
+            for i in range(4)
+            for name, (source, _) in PROGRAMS.items()
+        ]
         verdicts = await asyncio.gather(*(pool.run(each) for each in jobs))
         for each, verdict in zip(jobs, verdicts, strict=True):
             assert verdict.job_id == each.id
@@ -85,11 +90,11 @@ def test_each_job_gets_its_own_verdict(pool: SandboxPool, loop: asyncio.Runner) 
 
 def test_verdicts_stream_as_they_are_ready(pool: SandboxPool, loop: asyncio.Runner) -> None:
     async def run() -> None:
-        slow = job("slow", "import time\n\ndef f(x):\n    time.sleep(0.3)\n    return x * x")
+        slow = job("slow", "import time\n\ndef f(x):\n    time.sleep(0.5)\n    return x * x")
         jobs = [slow, *(job(f"{i}", PROGRAMS["right"][0]) for i in range(6))]
         seen = [verdict.job_id async for verdict in pool.stream(jobs)]
         assert sorted(seen) == sorted(each.id for each in jobs)
-        assert seen[-1] == "slow"
+        assert seen[0] != "slow", "the first job is not the first verdict"
         assert [verdict async for verdict in pool.stream([])] == []
 
     loop.run(run())
@@ -97,7 +102,7 @@ def test_verdicts_stream_as_they_are_ready(pool: SandboxPool, loop: asyncio.Runn
 
 def test_cancelling_a_run_frees_its_slot(pool: SandboxPool, loop: asyncio.Runner) -> None:
     async def run() -> None:
-        endless = [asyncio.ensure_future(pool.run(job(f"{i}", SLEEPS, PATIENT))) for i in range(20)]
+        endless = [asyncio.ensure_future(pool.run(job(f"{i}", SLEEPS))) for i in range(20)]
         await asyncio.sleep(0.3)
         for each in endless:
             each.cancel()
@@ -193,11 +198,14 @@ def test_every_job_gets_its_verdict_when_an_actor_is_killed(
 
 
 class Mortal:
-    """A worker in this process that dies or falls silent on its first job, and comes back."""
+    """A worker in this process that dies or falls silent on its first job, and comes back.
 
-    def __init__(self, fault: str, away_s: float) -> None:
+    It is warm again once `back` is set.
+    """
+
+    def __init__(self, fault: str) -> None:
         self.fault = fault
-        self.away_s = away_s
+        self.back = asyncio.Event()
         self.asked = self.started = 0
         self.run = SimpleNamespace(remote=self._run)
         self.start = SimpleNamespace(remote=self._start)
@@ -214,29 +222,38 @@ class Mortal:
         return Verdict(given.id, Outcome.passed, tests=())
 
     async def _start(self, _backend: str | None) -> None:
-        await asyncio.sleep(self.away_s)
+        await self.back.wait()
         self.started += 1
 
 
 @pytest.mark.parametrize("fault", ["dies", "is silent", "lost its engine"])
 def test_a_job_waits_for_the_only_worker_to_recover(fault: str) -> None:
-    worker = Mortal(fault, away_s=0.2)
-    config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.5)
-    verdict = asyncio.run(run_one([worker], config))
-    assert verdict.outcome is Outcome.passed
-    assert (worker.asked, worker.started) == (2, 1)
+    timeout_s = 1 if fault == "is silent" else 60
+
+    async def run() -> None:
+        worker = Mortal(fault)
+        config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=timeout_s)
+        verdict = asyncio.ensure_future(run_one([worker], config))
+        await until(lambda: worker.asked == 1)
+        assert not (await asyncio.wait([verdict], timeout=0.1))[0]
+        worker.back.set()
+        assert (await verdict).outcome is Outcome.passed
+        assert (worker.asked, worker.started) == (2, 1)
+
+    asyncio.run(run())
 
 
 def test_a_lost_worker_gets_no_job_until_it_has_recovered() -> None:
     async def run() -> None:
-        lost, other = Mortal("dies", away_s=0.3), Mortal("", away_s=0)
+        lost, other = Mortal("dies"), Mortal("")
         other.asked = 1
         pool = SandboxPool([lost, other], SandboxPoolConfig(workers=2, slots_per_worker=1))
         for _ in range(4):
             assert (await pool.run(job("j", "x = 1"))).outcome is Outcome.passed
         assert lost.asked == 1
         assert pool.losses == 1
-        await asyncio.sleep(0.5)
+        lost.back.set()
+        await until(lambda: not pool._recovering)
         await pool.run(job("j", "x = 1"))
         assert lost.asked == 2
 
@@ -244,7 +261,7 @@ def test_a_lost_worker_gets_no_job_until_it_has_recovered() -> None:
 
 
 def test_the_error_when_no_worker_answers_holds_the_last_workers_message() -> None:
-    worker = Mortal("lost its engine", away_s=60)
+    worker = Mortal("lost its engine")
     config = SandboxPoolConfig(workers=1, retries=1, job_timeout_s=0.1)
     message = (
         r"none of 1 sandbox workers answers, .*job_timeout_s.*sandbox-0: no engine; start Docker"
@@ -255,7 +272,7 @@ def test_the_error_when_no_worker_answers_holds_the_last_workers_message() -> No
 
 def test_one_lost_worker_counts_once_however_many_jobs_it_had() -> None:
     async def run() -> None:
-        lost = Mortal("dies", away_s=0.1)
+        lost = Mortal("dies")
         lost.run = SimpleNamespace(remote=fail)
         pool = SandboxPool([lost], SandboxPoolConfig(workers=1, slots_per_worker=4, retries=0))
         verdicts = await asyncio.gather(*(pool.run(job(f"{i}", "x = 1")) for i in range(4)))
@@ -270,7 +287,7 @@ def test_one_lost_worker_counts_once_however_many_jobs_it_had() -> None:
 
 
 def test_a_restarted_worker_never_isolates_less_than_before(
-    ray_cluster: None, loop: asyncio.Runner
+    ray_cluster: str, loop: asyncio.Runner
 ) -> None:
     """Its process is new and its Docker engine gone: `auto` would fall back to plain processes."""
     remote = ray.remote(SandboxWorker).options(max_concurrency=4, num_cpus=0)

@@ -28,7 +28,7 @@ BROADCASTS = 3
 
 @pytest.fixture(scope="module")
 def tied_parts(
-    ray_cluster: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+    ray_cluster: str, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Parts]:
     """One engine of a model whose output head is its embedding.
 

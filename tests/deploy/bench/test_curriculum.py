@@ -9,6 +9,7 @@ from curriculum.errors import BadRecord
 from curriculum.problem import TIERS
 from curriculum.start_points import START_POINT_KINDS
 from curriculum.subtask import solution_points, stage_count
+from deploy.bench.curriculum import measure as curriculum_benchmark
 from deploy.bench.curriculum.measure import (
     BLOCKS,
     bare_parse,
@@ -53,8 +54,11 @@ def test_loading_refuses_an_invalid_record(cache, tmp_path):
         list(load_and_cut(path))
 
 
-def test_every_figure_is_measured(cache):
-    figures = {figure.name: figure for figure in measure(410, 2_050, cache)}
+def test_every_figure_is_measured(cache, monkeypatch):
+    monkeypatch.setattr(curriculum_benchmark, "OBSERVED_PROBLEMS", 200)
+    monkeypatch.setattr(curriculum_benchmark, "OBSERVATIONS_AT_A_TIME", 100)
+    monkeypatch.setattr(curriculum_benchmark, "MEMORY_ROUNDS", 1)
+    figures = {figure.name: figure for figure in measure(410, 250, cache)}
     assert list(figures) == [
         "load_cut_vs_bare_parse", "peak_memory_mb",
         "observe_us", "observe_none_us", "observe_linear_us", "observe_adaptive_us",

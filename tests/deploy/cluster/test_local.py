@@ -17,7 +17,6 @@ from deploy.cluster.job import FINISHED, start_mode
 from deploy.cluster.local import LocalCluster, Ports, running_cluster, start_cluster
 from deploy.config import load_config
 from deploy.errors import ClusterError, ConfigError
-from tests.deploy.leftovers import left_since, ray_processes
 from tests.deploy.local_run import SMALL, STEPS, Cluster, metric_rows
 
 
@@ -26,7 +25,8 @@ def test_a_busy_port_is_named_with_its_option_and_nothing_starts(
 ) -> None:
     state = tmp_path / "state.json"
     monkeypatch.setattr(local_module, "STATE", state)
-    before = ray_processes()
+    started: list[object] = []
+    monkeypatch.setattr(local_module.subprocess, "Popen", started.append)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -34,7 +34,7 @@ def test_a_busy_port_is_named_with_its_option_and_nothing_starts(
         with pytest.raises(ClusterError, match=rf"port {port} is in use.*--dashboard-port"):
             start_cluster(Ports(cluster=26379, dashboard=port, metrics=28080), sandbox_units=1)
     assert not state.exists()
-    assert left_since(before) == []
+    assert started == []
 
 
 def test_a_stale_state_file_counts_as_no_cluster(

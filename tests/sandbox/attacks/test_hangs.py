@@ -52,7 +52,7 @@ def test_nothing_survives_the_deadline(program, name):
     limits = Limits(wall_seconds=0.25, memory_mib=1024)
     verdict = program(HANGERS[name], ("", "x"), limits=limits)
     assert verdict.outcome is Outcome.timeout
-    assert verdict.wall_seconds < 3
+    assert verdict.wall_seconds < 10, "not when the program would end by itself"
 
 
 @pytest.mark.parametrize("sandbox", [DOCKER], indirect=True)
