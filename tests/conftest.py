@@ -20,6 +20,10 @@ for _name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR", "C
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Ray's actors have as much processor time as the tests of pytest-xdist's other worker, and as other
+# programs of the machine; Ray's default is a niceness of 15.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
+
 # Without deadlines: a busy machine makes any example slow.
 settings.register_profile("default", deadline=None, max_examples=60)
 settings.register_profile(
@@ -41,18 +45,28 @@ def engine_missing() -> str | None:
     return None
 
 
+NO_RAY = (
+    "tests/learner/",
+    "tests/actors/weights/test_exact_logprobs.py",
+    "tests/deploy/bench/",
+    "tests/deploy/commands/",
+    "tests/docs/test_commands.py",
+)
+"""Integration tests that start no Ray: DeepSpeed, sandboxes or vLLM's sampler alone."""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, object, object]:
     """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other. The
-    learner's, which start no Ray, are a group of their own, because they share trained weights.
+    other one trains: those tests are a group too, because they share trained weights.
 
-    They come first because they take longest; the other worker runs everything else meanwhile.
+    They come first because they take longest; the second worker runs everything else meanwhile.
     """
     for item in items:
         if item.get_closest_marker("integration") and config.pluginmanager.hasplugin("xdist"):
-            group = "learner" if item.nodeid.startswith("tests/learner") else "ray"
+            group = "learner" if item.nodeid.startswith(NO_RAY) else "ray"
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
     result = yield  # a wrapper, because pytest-xdist reads the groups in this hook too
