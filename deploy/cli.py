@@ -58,6 +58,8 @@ _COMMANDS = {
     "export": "Write the policy of a checkpoint as a model folder.",
     "config": "Print the resolved configuration, or explain a key.",
     "result": "Print the result table of a finished run.",
+    "report": "Write a page with the charts of runs.",
+    "compare": "Print two runs side by side.",
     "data": "Convert, count, show, make and verify data sets.",
     "sandbox": "Run a program on its tests.",
     "local-cluster": "Train on a Ray cluster of this machine.",
@@ -65,9 +67,12 @@ _COMMANDS = {
     "bench": "Measure a part against its target.",
 }
 """Summaries in the order of `--help`. Modules load when their command runs."""
+_ON_RUNS = ("result", "report", "compare")
+"""Commands whose modules are in `commands/runs/`."""
 for _position, (_name, _summary) in enumerate(_COMMANDS.items()):
+    _folder = "runs." if _name in _ON_RUNS else ""
     app.command(
-        f"deploy.commands.{_name.replace('-', '_')}:app",
+        f"deploy.commands.{_folder}{_name.replace('-', '_')}:app",
         name=_name,
         help=_summary,
         sort_key=_position,

@@ -43,6 +43,7 @@ def up(
     from deploy.cluster.job import FINISHED, follow, start_mode, submit
     from deploy.cluster.local import Ports, running_cluster, start_cluster, stop_cluster
     from deploy.report.result_table import print_result, read_result
+    from deploy.report.runs.write import default_folder, write_report
 
     folder = config.runs_dir.absolute() / config.name
     mode = start_mode(config, folder, fresh)
@@ -52,6 +53,7 @@ def up(
             f"ARGS=--fresh) runs it again"
         )
         print_result(read_result(folder), folder)
+        print(f"report: {write_report([folder], default_folder([folder]))}")
         return 0
     cluster = running_cluster()
     started_here = cluster is None
@@ -74,6 +76,8 @@ def up(
             stop_cluster(cluster)
         raise
     print(f"\nwhere to look\n  run folder   {folder}")
+    if succeeded:
+        print(f"  report       {write_report([folder], default_folder([folder]))}")
     _print_addresses(cluster)
     print("  stop it      make local-cluster-down")
     return 0 if succeeded else 1

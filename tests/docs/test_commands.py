@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli import main
+from tests.deploy.report.runs.made_runs import write_run
 from tests.deploy.report.test_result_table import RESULT
 from tests.docs.commands import ROOT, Command, block_commands, inline_commands
 
@@ -70,9 +71,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine.json").write_text(json.dumps([mine | {"checks": ["assert f(1) == 2"]}]))
     for name in ("kept.jsonl", "train.jsonl"):
         shutil.copy(folder / "problems.jsonl", folder / name)
-    run = folder / "runs" / "hot"
-    run.mkdir(parents=True)
-    (run / "result.json").write_text(json.dumps(RESULT))
+    for name, mask in (("hot", "fgo"), ("hot-2", "fgo"), ("no-mask", "none")):
+        write_run(folder / "runs" / name, steps=3, learner={"mask": mask})
+    (folder / "runs" / "hot" / "result.json").write_text(json.dumps(RESULT))
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
     (folder / "completion.txt").write_text("```python\ndef two_max(a, b):\n    return a\n```\n")
     (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')

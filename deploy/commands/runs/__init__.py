@@ -1,0 +1,1 @@
+"""Commands on runs that exist: their results, reports and comparisons."""

@@ -1,0 +1,1 @@
+"""The charts of a report, by subject, as plain data."""

@@ -1,0 +1,103 @@
+"""The charts of a report hold what the runs recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from actors.runs.folder import append_jsonl
+from deploy.report.runs.charts.chart import MOST_POINTS, Line, thinned
+from deploy.report.runs.charts.events import marks
+from deploy.report.runs.charts.palette import PALETTE
+from deploy.report.runs.charts.stages import MOST_COLUMNS, MOST_ROWS, stage_heat
+from deploy.report.runs.content import report_content
+from deploy.report.runs.groups import group_runs
+from deploy.report.runs.history import RunHistory
+from tests.deploy.report.runs.made_runs import write_run
+
+ONE = {
+    "heldout", "training-pass-rate", "full-task-pass-rate", "pass-rate-by-stage", "reward",
+    "curriculum", "revealed", "full-task-share", "outcomes", "masked", "kl", "entropy", "clip",
+    "logprob-difference", "gradient", "explained-variance", "lengths", "truncated", "seconds",
+    "overlap", "throughput",
+}  # fmt: skip
+
+
+def test_one_run_has_every_chart_and_several_are_overlaid(tmp_path: Path) -> None:
+    runs = [
+        RunHistory.read(write_run(tmp_path / name, seed=seed, learner={"mask": mask}))
+        for name, seed, mask in (("a1", 1, "fgo"), ("a2", 2, "fgo"), ("b", 1, "none"))
+    ]
+    single = report_content(runs[:1])
+    assert {chart.id for chart in single.charts} == ONE
+    heldout = single.charts[0]
+    [panel] = heldout.panels
+    assert [line.name for line in panel.lines] == [
+        "overall", "introductory", "interview", "competition",
+    ]  # fmt: skip
+    overall = panel.lines[0]
+    assert list(overall.steps) == [0, 10, 20, 30, 40]
+    assert overall.low is not None, "a single run's band is the interval over problems"
+    several = report_content(runs)
+    assert {chart.id for chart in several.charts} == ONE
+    by_tier = several.charts[0]
+    assert [panel.title for panel in by_tier.panels] == [line.name for line in panel.lines]
+    assert [line.name for line in by_tier.panels[0].lines] == ["a, 2 seeds", "b"]
+    assert several.data["configuration"]["rows"] == [["learner.mask", "fgo", "none"]]
+    assert not several.live
+    for content in (single, several):
+        used = {line.colour for c in content.charts for p in c.panels for line in p.lines}
+        assert used <= PALETTE.keys()
+        assert json.dumps(content.data)
+
+
+def test_restarts_and_drops_are_marks_at_their_steps(tmp_path: Path) -> None:
+    [group] = group_runs([RunHistory.read(write_run(tmp_path / "run", steps=30))])
+    assert [(mark.step, mark.kind, mark.text) for mark in marks(group)] == [
+        (10, "restart", "rollout started again"),
+        (20, "drop", "3 samples dropped"),
+    ]
+
+
+def test_the_heat_map_follows_each_problem_to_the_full_task(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", steps=0)
+    problems = {
+        "i/0": ["introductory", 2, 1],
+        "i/1": ["introductory", 1, 0],
+        "c": ["competition", 0, -1],
+    }
+    (root / "curriculum.jsonl").unlink()
+    rows = [
+        {"step": 0, "problems": problems},
+        {"step": 1, "asked": [], "stages": {"i/0": 0}},
+        {"step": 2, "asked": [], "stages": {"i/1": -1}},
+        {"step": 3, "asked": [], "stages": {"i/0": -1}},
+    ]
+    append_jsonl(root / "curriculum.jsonl", rows)
+    heat = stage_heat(RunHistory.read(root))
+    assert heat is not None
+    assert list(heat.columns) == [1, 2, 3]
+    assert dict(zip(heat.rows, heat.values, strict=True)) == {
+        "i/0": [0.5, 0.5, 1.0], "i/1": [0.0, 1.0, 1.0], "c": [1.0, 1.0, 1.0],
+    }  # fmt: skip
+    assert list(heat.bands) == [("introductory", 2), ("competition", 1)]
+
+
+def test_a_large_run_is_averaged_to_what_a_screen_shows(tmp_path: Path) -> None:
+    run = RunHistory.read(write_run(tmp_path / "run", steps=2 * MOST_COLUMNS + 1, per_tier=90))
+    heat = stage_heat(run)
+    assert heat is not None
+    assert len(heat.rows) == sum(count for _, count in heat.bands) <= MOST_ROWS + 3
+    assert len(heat.columns) == len(heat.values[0]) <= MOST_COLUMNS
+    assert heat.columns[-1] == 2 * MOST_COLUMNS + 1
+    line = thinned(Line("l", "first", range(1, 1503), [1.0] * 1501 + [4.0]))
+    assert len(line.steps) <= MOST_POINTS
+    assert (line.steps[-1], line.values[-1]) == (1502, 2.5)
+
+
+def test_a_run_before_its_first_step_has_a_page(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", steps=0, finished=False)
+    for name in ("metrics.jsonl", "curriculum.jsonl"):
+        (root / name).unlink()
+    content = report_content([RunHistory.read(root)])
+    assert content.sections == []

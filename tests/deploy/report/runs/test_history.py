@@ -1,0 +1,61 @@
+"""Runs are read whatever their state, grouped by what differs, and refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import ConfigError
+from deploy.report.runs.groups import differences, group_differences, group_runs
+from deploy.report.runs.history import RunHistory
+from tests.deploy.report.runs.made_runs import write_run
+
+
+def test_a_run_under_way_is_read_without_a_line_that_is_being_written(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "live", steps=7, finished=False)
+    with (root / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "rew')
+    run = RunHistory.read(root)
+    assert (run.step, run.planned_steps, run.result) == (7, 14, None)
+    assert run.suites == ["heldout"]
+    assert [step for step, _ in run.column("reward")] == list(range(1, 8))
+    assert [step for step, _ in run.evaluated("heldout", "pass_at_1/overall")] == [0]
+
+
+def test_runs_that_differ_in_their_seeds_are_one_group_with_a_band(tmp_path: Path) -> None:
+    roots = [write_run(tmp_path / f"fgo-seed{n}", seed=n, steps=6) for n in (1, 2, 3)]
+    roots.append(write_run(tmp_path / "none", seed=1, steps=6, learner={"mask": "none"}))
+    runs = [RunHistory.read(root) for root in roots]
+    of_seeds, alone = groups = group_runs(runs)
+    assert [group.label for group in groups] == ["fgo, 3 seeds", "none"]
+    curve = of_seeds.column("reward")
+    assert curve is not None
+    assert curve.low is not None
+    assert curve.high is not None
+    for low, mean, high in zip(curve.low, curve.mean, curve.high, strict=True):
+        assert low < mean < high
+    single = alone.column("reward")
+    assert single is not None
+    assert single.low is None
+    assert alone.column("learner/nothing") is None
+    assert group_differences(groups) == [("learner.mask", ["fgo", "none"])]
+    assert differences(runs[:2]) == [("seed", [1, 2])]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    roots = [
+        write_run(tmp_path / folder / "run", steps=2, learner={"mask": mask})
+        for folder, mask in (("a", "fgo"), ("b", "none"))
+    ]
+    labels = [group.label for group in group_runs([RunHistory.read(root) for root in roots])]
+    assert labels == [f"run ({root})" for root in roots]
+
+
+def test_a_folder_without_a_run_and_a_broken_file_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no run there \(no config.yaml\)"):
+        RunHistory.read(tmp_path)
+    root = write_run(tmp_path / "run", steps=2)
+    (root / "metrics.jsonl").write_text("no JSON\n")
+    with pytest.raises(ConfigError, match=r"metrics.jsonl: not written by a run: Expecting value"):
+        RunHistory.read(root)
