@@ -7,9 +7,13 @@ import sys
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The commands under test write to no terminal, whatever CI says of the one it runs in.
 for _name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR", "COLUMNS", "LINES"):
@@ -50,9 +54,10 @@ NO_RAY = (
     "tests/actors/weights/test_exact_logprobs.py",
     "tests/deploy/bench/",
     "tests/deploy/commands/",
+    "tests/deploy/inspection/",
     "tests/docs/test_commands.py",
 )
-"""Integration tests that start no Ray: DeepSpeed, sandboxes or vLLM's sampler alone."""
+"""Integration tests that start no Ray: DeepSpeed, sandboxes, vLLM's sampler or a browser alone."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -134,6 +139,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, corpus: list[tuple[str,
     create_llama(shape, tokenizer, seed=3).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium (`tests.browser`); tests that use it are marked `browser`."""
+    from tests.browser import launched
+
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
