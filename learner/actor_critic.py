@@ -10,6 +10,7 @@ from learner.config import LearnerConfig
 from learner.models.batch import TokenBatch, plan_step, token_batch
 from learner.models.lora import adapters_off
 from learner.models.pretrained import check_vocabulary, load_critic, load_policy
+from learner.models.products import set_products
 from learner.models.published import load_tokenizer
 from learner.zero.distributed import device, ensure_distributed, torch_dtype
 from learner.zero.engine import Engine
@@ -26,7 +27,7 @@ class ActorCritic:
 
     Raises:
         ModelError: `model_dir` holds no model, one that is not supported, or one that does not fit
-            its tokenizer or the configuration.
+            its tokenizer or the configuration; or the processor lacks `cpu_products`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class ActorCritic:
         self._config = config
         self._temperature = rollout_temperature
         self._device = device()
+        set_products(config.cpu_products, self._device)
         self._dtype = dtype = torch_dtype(config.dtype)
         folder, recompute = Path(model_dir), config.gradient_checkpointing
         trust = trust_remote_code

@@ -312,6 +312,11 @@ class LearnerConfig(_Config):
     """Tokens whose logits [chunk, vocabulary] are in memory at the same time."""
     dtype: Dtype = "auto"
     """Precision of the weights; auto is bfloat16 on a GPU and float32 on a CPU."""
+    cpu_products: Literal["float32", "bfloat16"] = "float32"
+    """How a learner on a CPU multiplies float32 matrices: exactly, or by the processor's bfloat16
+    units (AMX, AVX512-BF16), several times faster; weights and sums stay float32. Refused where the
+    processor lacks them.
+    """
     zero: ZeroConfig = ZeroConfig()
     """Partitioning of policy and critic."""
     lora: LoRAConfig = LoRAConfig()

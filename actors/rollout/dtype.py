@@ -6,16 +6,14 @@ import json
 from pathlib import Path
 from typing import Literal
 
-_CPU_INFO = Path("/proc/cpuinfo")
-_BFLOAT16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
-"""Processor features for products in bfloat16; the last is ARM's."""
+from learner.models.processor import CPU_INFO, has_bfloat16
 
 
 def engine_dtype(
     wanted: Literal["float32", "bfloat16", "auto"],
     model_dir: Path,
     gpu: bool,
-    cpu_info: Path = _CPU_INFO,
+    cpu_info: Path = CPU_INFO,
 ) -> Literal["float32", "bfloat16"]:
     """`float32` or `bfloat16`: what is wanted, or for `auto` what suits model and processor.
 
@@ -26,15 +24,6 @@ def engine_dtype(
         return wanted
     config = json.loads((model_dir / "config.json").read_text())
     stored = config.get("dtype") or config.get("torch_dtype")
-    if stored in ("bfloat16", "float16") and (gpu or _has_bfloat16(cpu_info)):
+    if stored in ("bfloat16", "float16") and (gpu or has_bfloat16(cpu_info)):
         return "bfloat16"
     return "float32"
-
-
-def _has_bfloat16(cpu_info: Path) -> bool:
-    try:
-        lines = cpu_info.read_text().splitlines()
-    except OSError:
-        return False
-    flags = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
-    return not _BFLOAT16_FLAGS.isdisjoint(next(flags, "").split())

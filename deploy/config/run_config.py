@@ -164,7 +164,8 @@ class RunConfig(BaseModel):
         Args:
             gpu: whether models run on GPUs.
         """
-        return self.learner_dtype(gpu) == self.resolved_rollout(gpu).dtype == "float32"
+        precisions = {self.learner_dtype(gpu), self.resolved_rollout(gpu).dtype}
+        return precisions | {self.learner.cpu_products} == {"float32"}
 
     def placed(self, placement: PlacementConfig) -> RunConfig:
         """This configuration in a placement whose `colocate` is decided.

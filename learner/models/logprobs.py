@@ -4,12 +4,13 @@ Logits exist for one chunk of tokens at a time; the backward pass computes them 
 chunk.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from learner.errors import ModelError
+from learner.models.products import products
 
 
 class _ChunkedLogProbs(torch.autograd.Function):
@@ -94,12 +95,8 @@ def _float32_product(hidden: Tensor, weight: Tensor) -> Tensor:
         return torch.mm(hidden, weight.T, out_dtype=torch.float32)
     # Float32 copies of bfloat16 numbers are exact, so oneDNN may multiply them as bfloat16; it sums
     # in float32.
-    setting = cast(Any, torch.backends.mkldnn).matmul
-    before, setting.fp32_precision = setting.fp32_precision, "bf16"
-    try:
+    with products("bf16"):
         return hidden.float() @ weight.float().T
-    finally:
-        setting.fp32_precision = before
 
 
 def _entropies(logprobs: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.utils.logging import disable_progress_bar
 
 from learner.models.lora import ADAPTER, adapted_layers
+from learner.models.products import products
 
 disable_progress_bar()
 
@@ -54,7 +55,8 @@ def exports(module: nn.Module) -> list[Export]:
 def _merging(layer: Any) -> Callable[[], Tensor]:
     def merge() -> Tensor:
         weight = layer.base_layer.weight.detach()
-        return weight + layer.get_delta_weight(ADAPTER).detach().to(weight.dtype)
+        with products("ieee"):
+            return weight + layer.get_delta_weight(ADAPTER).detach().to(weight.dtype)
 
     return merge
 
