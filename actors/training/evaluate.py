@@ -52,10 +52,12 @@ class Evaluation:
     """How the samples of each problem came out."""
 
     def summary(self) -> dict[str, Any]:
-        """The figures without those of single problems."""
+        """The figures without those of single problems, with the 95 % intervals of pass@1."""
         figures = asdict(self)
         del figures["counts"]
-        return figures
+        intervals = pass_intervals(self.counts, 1, judged_only=True).items()
+        ends = {tier: [interval["low"], interval["high"]] for tier, interval in intervals}
+        return figures | {"intervals": ends}
 
     def metrics(self) -> dict[str, float]:
         """The evaluation's row of `metrics.jsonl`.

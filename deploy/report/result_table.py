@@ -57,9 +57,17 @@ def _passes(result: dict[str, Any]) -> tuple[str, Table]:
         if tier in before["pass_at_1"]:
             old, new = before["pass_at_1"][tier], after["pass_at_1"][tier]
             style = "bold" if tier == "overall" else None
-            table.add_row(tier, f"{old:.3f}", f"{new:.3f}", f"{new - old:+.3f}", style=style)
+            cells = [_rate(evaluation, tier) for evaluation in (before, after)]
+            table.add_row(tier, *cells, f"{new - old:+.3f}", style=style)
     asked = f"{before['problems']} problems, {before['samples']} samples"
     return f"pass@1 on held-out problems, from the empty prefix ({asked})", table
+
+
+def _rate(evaluation: dict[str, Any], tier: str) -> str:
+    """A pass rate with its 95 % interval, where it is recorded."""
+    rate = f"{evaluation['pass_at_1'][tier]:.3f}"
+    interval = evaluation.get("intervals", {}).get(tier)
+    return f"{rate} [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else rate
 
 
 def _outcomes(result: dict[str, Any]) -> tuple[str, Table]:
