@@ -4,10 +4,11 @@ SHELL := /bin/sh
 VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
+MBPP ?= $(or $(STEPCODER_DATA),../shared/data)/mbpp/mbpp.jsonl
 # Two test processes; every Ray test runs in one of them (tests/conftest.py).
 PARALLEL := --numprocesses 2 --dist loadgroup
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix soak coverage docs docs-serve lint format lock engine engine-down clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak coverage docs docs-serve lint format lock engine engine-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -31,6 +32,12 @@ model-matrix: install ## every model family through SFT, RL, export and vLLM: th
 	@mkdir -p runs/bench && rm -f runs/bench/models.md
 	@STEPCODER_MATRIX=$(CURDIR)/runs/bench/models.md $(VENV)/python -m pytest -q -p no:xdist tests/models $(ARGS); \
 	 status=$$?; cat runs/bench/models.md; exit $$status
+
+real-model: install ## a pretrained model on MBPP: MBPP=FILE MODEL=FOLDER, by default from STEPCODER_DATA and the hub
+	@mkdir -p runs/data
+	@$(VENV)/python -m deploy data convert $(MBPP) -o runs/data/mbpp.train.jsonl --numbers 601-974 --skip-bad
+	@$(VENV)/python -m deploy data convert $(MBPP) -o runs/data/mbpp.test.jsonl --numbers 11-510 --skip-bad
+	@exec $(VENV)/python -m deploy train --config deploy/profiles/real-model.yaml $(if $(MODEL),--model.path $(MODEL)) $(ARGS)
 
 soak: install ## what only endurance shows: chaos, 20,000 programs, large property tests (over an hour)
 	@HYPOTHESIS_PROFILE=soak $(VENV)/python -m pytest $(PARALLEL) -m hypothesis --timeout 3600

@@ -10,6 +10,12 @@ def numbers(text: str) -> frozenset[int]:
     return frozenset(number for word in text.split() for number in _range(word))
 
 
+def id_number(problem_id: str) -> int:
+    """The number at the end of a problem's id; -1 where there is none."""
+    last = problem_id.rpartition("/")[2]
+    return int(last) if last.isdigit() else -1
+
+
 def _range(word: str) -> Iterator[int]:
     first, _, last = word.partition("-")
     yield from range(int(first), int(last or first) + 1)

@@ -127,7 +127,7 @@ def _load(
     problems: Iterator[Problem] = read_source(path, format, options=reading, skipped=skipped)
     if known is not None and known.numbers is not None:
         wanted = known.numbers
-        problems = (problem for problem in problems if _number(problem.id) in wanted)
+        problems = (problem for problem in problems if mbpp_subsets.id_number(problem.id) in wanted)
     kept = list(islice(problems, limit))
     left_out = {field: [count, skipped.examples[field][0]] for field, count in
                 skipped.counts.items()}  # fmt: skip
@@ -175,11 +175,6 @@ def _unknown(name: str, option: str) -> str:
         f"{option} {name}: no such file, and no suite; known are {known}, and the path of any file "
         f"that `stepcoder data convert` reads"
     )
-
-
-def _number(problem_id: str) -> int:
-    last = problem_id.rpartition("/")[2]
-    return int(last) if last.isdigit() else -1
 
 
 def _stem(path: Path) -> str:

@@ -94,3 +94,6 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
         (run / "policy" / "model.safetensors").read_bytes() for run in (folder, undisturbed)
     )
     assert policy == expected_policy
+    older, newest = sorted((folder / "checkpoints").glob("step-*"))
+    assert (newest / "policy" / "model.safetensors").read_bytes() == policy
+    assert [path.name for path in older.iterdir()] == ["policy"]

@@ -21,6 +21,7 @@ from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem, Tier
 from curriculum.start_points import START_POINT_KINDS
 from deploy.errors import ConfigError
+from deploy.evaluation.mbpp_subsets import id_number, numbers
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,10 @@ class Selection:
     release: ReleaseOption = None
     first_day: FirstDay = None
     last_day: LastDay = None
+    numbers: Annotated[
+        str | None,
+        Parameter(help="Numbers of the problems to keep, such as 601-974: MBPP's training split."),
+    ] = None
     skip_bad: SkipBad = False
 
     def read(self, source: Path, skipped: Skipped) -> Iterator[Problem]:
@@ -80,7 +85,8 @@ class Selection:
             BadRecord: the file, or its rest, cannot be read.
         """
         levels, tiers = _levels_and_tiers(self.tiers)
-        yield from read_source(
+        wanted = None if self.numbers is None else _numbers(self.numbers)
+        problems = read_source(
             source,
             FORMATS[self.format] if self.format else None,
             options=ReadOptions(
@@ -94,6 +100,7 @@ class Selection:
             tiers=tiers,
             skipped=skipped if self.skip_bad else _NoneSkipped(),
         )
+        yield from (p for p in problems if wanted is None or id_number(p.id) in wanted)
 
 
 def find_problem(selection: Selection, source: Path, problem_id: str) -> Problem:
@@ -141,6 +148,15 @@ def _pairs(words: Sequence[str] | None, option: str) -> dict[str, str]:
             raise ConfigError(f"{option}: {word!r} is not of the form NAME=VALUE")
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def _numbers(text: str) -> frozenset[int]:
+    try:
+        return numbers(text.replace(",", " "))
+    except ValueError:
+        raise ConfigError(
+            f"--numbers: {text!r} is no list of numbers and ranges; write it as 1-10,12"
+        ) from None
 
 
 def day(text: str | None, option: str) -> date | None:

@@ -58,6 +58,26 @@ def test_convert_filters_tiers_and_may_write_over_its_source(synth: Path) -> Non
     assert {p.difficulty for p in read_problems(synth)} == {"interview", "competition"}
 
 
+def test_convert_keeps_the_problems_of_some_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that MBPP's published splits, which are numbers, can be told apart."""
+    mbpp = source(
+        tmp_path,
+        *(
+            {"task_id": number, "text": f"Add {number}.", "code": "def f(a): return a",
+             "test_list": ["assert f(1) == 1"]}
+            for number in (9, 10, 600, 601, 974)
+        ),
+    )  # fmt: skip
+    train = tmp_path / "train.jsonl"
+    convert = ["data", "convert", str(mbpp), "-o", str(train), "--numbers"]
+    assert main([*convert, "1-9,601-974"]) == 0
+    assert [p.id for p in read_problems(train)] == ["mbpp/9", "mbpp/601", "mbpp/974"]
+    assert main([*convert, "601-b"]) == 2
+    assert "write it as 1-10,12" in capsys.readouterr().err
+
+
 def test_a_bad_record_ends_convert_with_its_name_and_leaves_the_old_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
