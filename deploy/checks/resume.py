@@ -20,7 +20,7 @@ FREE = (
     *("rollout.gpu_memory_utilization", "rollout.kv_cache_mib", "rollout.retries"),
     *("rollout.start_timeout_s", "rollout.heartbeat_s", "rollout.hang_timeout_s"),
     *("sandbox.container_", "sandbox.recycle_after", "sandbox.image_source"),
-    *("sandbox.start_seconds", "sandbox.watchdog_seconds", "reward.function_timeout_s"),
+    *("sandbox.start_seconds", "sandbox.watchdog_seconds", "reward.function_"),
     *(f"learner.{name}" for name in sorted(FREE_SETTINGS)),
 )
 """Keys, or their beginnings, that may change: time, place, memory, files and alarms."""

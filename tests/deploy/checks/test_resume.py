@@ -35,7 +35,7 @@ def check(*overrides: str, before: tuple[str, ...] = ()) -> None:
         *("--rollout.start_timeout_s 900", "--rollout.max_model_len 1024", "--pool.workers 2"),
         *("--sandbox.container_memory_mib 4096", "--weights.timeout_s 9"),
         *("--learner.token_budget 512", "--learner.gradient_checkpointing true"),
-        *("--learner.zero.export_bucket_mib 64", "--reward.function_timeout_s 1"),
+        *("--learner.zero.export_bucket_mib 64", "--reward.function_errors drop"),
     ],
 )
 def test_what_changes_no_sample_may_change(override: str, caplog: pytest.LogCaptureFixture) -> None:
