@@ -35,8 +35,8 @@ model-matrix: install ## every model family through SFT, RL, export and vLLM: th
 
 real-model: install ## a pretrained model on MBPP: MBPP=FILE MODEL=FOLDER, by default from STEPCODER_DATA and the hub
 	@mkdir -p runs/data
-	@$(VENV)/python -m deploy data convert $(MBPP) -o runs/data/mbpp.train.jsonl --numbers 601-974 --skip-bad
 	@$(VENV)/python -m deploy data convert $(MBPP) -o runs/data/mbpp.test.jsonl --numbers 11-510 --skip-bad
+	@$(VENV)/python -m deploy data convert $(MBPP) -o runs/data/mbpp.train.jsonl --numbers 601-974 --without runs/data/mbpp.test.jsonl --skip-bad
 	@exec $(VENV)/python -m deploy train --config deploy/profiles/real-model.yaml $(if $(MODEL),--model.path $(MODEL)) $(ARGS)
 
 soak: install ## what only endurance shows: chaos, 20,000 programs, large property tests (over an hour)

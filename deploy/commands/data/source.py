@@ -19,6 +19,7 @@ from curriculum.datasets.reading.record import parses
 from curriculum.datasets.registry import FORMATS, Skipped, read_source
 from curriculum.errors import BadRecord
 from curriculum.problem import TIERS, Problem, Tier
+from curriculum.prompts.fit import named
 from curriculum.start_points import START_POINT_KINDS
 from deploy.errors import ConfigError
 from deploy.evaluation.mbpp_subsets import id_number, numbers
@@ -74,6 +75,9 @@ class Selection:
         str | None,
         Parameter(help="Numbers of the problems to keep, such as 601-974: MBPP's training split."),
     ] = None
+    without: Annotated[
+        Path | None, Parameter(help="Leave out the problems that this file asks too.")
+    ] = None
     skip_bad: SkipBad = False
 
     def read(self, source: Path, skipped: Skipped) -> Iterator[Problem]:
@@ -100,7 +104,20 @@ class Selection:
             tiers=tiers,
             skipped=skipped if self.skip_bad else _NoneSkipped(),
         )
-        yield from (p for p in problems if wanted is None or id_number(p.id) in wanted)
+        asked = _questions(self.without) if self.without else frozenset[str]()
+        left_out: list[str] = []
+        for problem in problems:
+            if wanted is not None and id_number(problem.id) not in wanted:
+                continue
+            if problem.question in asked:
+                left_out.append(problem.id)
+                continue
+            yield problem
+        if left_out:
+            logger.warning(
+                "left out %d problems that %s asks too: %s",
+                len(left_out), self.without, named(left_out),
+            )  # fmt: skip
 
 
 def find_problem(selection: Selection, source: Path, problem_id: str) -> Problem:
@@ -148,6 +165,10 @@ def _pairs(words: Sequence[str] | None, option: str) -> dict[str, str]:
             raise ConfigError(f"{option}: {word!r} is not of the form NAME=VALUE")
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def _questions(file: Path) -> frozenset[str]:
+    return frozenset(problem.question for problem in read_source(file, skipped=_NoneSkipped()))
 
 
 def _numbers(text: str) -> frozenset[int]:

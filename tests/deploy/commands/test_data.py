@@ -74,6 +74,9 @@ def test_convert_keeps_the_problems_of_some_numbers(
     convert = ["data", "convert", str(mbpp), "-o", str(train), "--numbers"]
     assert main([*convert, "1-9,601-974"]) == 0
     assert [p.id for p in read_problems(train)] == ["mbpp/9", "mbpp/601", "mbpp/974"]
+    assert main([*convert, "9-601", "--without", str(train)]) == 0
+    assert [p.id for p in read_problems(train)] == ["mbpp/10", "mbpp/600"]
+    assert "asks too: mbpp/9, mbpp/601" in capsys.readouterr().err
     assert main([*convert, "601-b"]) == 2
     assert "write it as 1-10,12" in capsys.readouterr().err
 
