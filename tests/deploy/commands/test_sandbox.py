@@ -94,7 +94,7 @@ def test_json_holds_the_whole_verdict(write, capsys) -> None:
     verdict = json.loads(capsys.readouterr().out)
     assert verdict["outcome"] == "passed"
     assert verdict["executed_lines"] == [1, 2, 3]
-    assert verdict["tests"] == [{"outcome": "passed", "message": "", "line": None}]
+    assert verdict["tests"] == [{"outcome": "passed", "message": "", "line": None, "output": None}]
     assert verdict["statements"][0] == {"start": 0, "end": 9, "executed": True}
 
 
