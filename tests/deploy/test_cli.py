@@ -238,16 +238,15 @@ def test_config_prints_what_load_config_reads(
     assert load_config(printed).rollout.temperature == 0.9
 
 
-def test_train_with_a_missing_model_folder_leaves_nothing_behind(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "deploy", "train", "--model.path", str(tmp_path / "absent"),
-         "--runs_dir", str(tmp_path / "runs")],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ended.returncode == 2
-    assert "no such folder" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "runs").exists()
+def test_train_with_a_missing_model_folder_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = ["--model.path", str(tmp_path / "absent")]
+    assert main(["train", *missing, "--runs_dir", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert "no such folder" in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
 
 
 SLOW = """
