@@ -190,7 +190,7 @@ class _Answer:
             completion_start=len(before.encode()),
             begin=offsets[begin],
             end=offsets[end],
-            cuts=tuple(Cut(offsets[cut.begin], offsets[cut.end], cut.rule) for cut in cuts),
+            cuts=tuple(Cut(offsets[first], offsets[last], rule) for first, last, rule in cuts),
         )
 
     def _cuts(self, begin: int, end: int, inner: list[Span], indentation: list[Span]) -> list[Span]:

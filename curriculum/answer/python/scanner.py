@@ -23,15 +23,15 @@ _BEGIN = (
 )
 """What begins a statement in column 0 even where a bracket was never closed."""
 _STATEMENT = re.compile(_BEGIN)
-_MOST_LINES = re.compile(
+MOST_LINES = re.compile(
     rf"(?:{_PLAIN}++|{_STRING}|{OUTER})*+"
     rf"(?:(?P<whole>(?:#[^\r\n]*+)?{LINE_END})"
     rf"|(?<![fFrRtT])(?:'(?!'')[^'\\\r\n]*+|\"(?!\"\")[^\"\\\r\n]*+){LINE_END}"
     rf"|(?:[(\[{{](?:{_PLAIN}++|{_STRING}|{OUTER})*+)++(?:\r\n|\r|\n)(?={_BEGIN}))"
 )
 """A logical line on one physical line, brackets nested at most twice, which is nearly every line: a
-whole one, one with a string that is never closed, or one with brackets that are not closed where
-the next line begins a statement."""
+whole one (the only one with a group), one with a string that is never closed, or one with brackets
+that are not closed where the next line begins a statement."""
 _STOP = re.compile(
     r"(?P<prefix>(?<!\w)[fFtTrRbBuU]{1,2}(?=[\"']))?(?P<quote>\"\"\"|'''|\"|')"
     r"|(?P<open>[(\[{]++)|(?P<close>[)\]}]++)|(?P<comment>#[^\r\n]*)|(?P<joined>\\(?:\r\n|\r|\n))"
@@ -65,9 +65,6 @@ class LogicalLine(NamedTuple):
 
 def logical_line(text: str, begin: int, end: int) -> LogicalLine:
     """The logical line of `text[:end]` that begins at `begin`."""
-    found = _MOST_LINES.match(text, begin, end)
-    if found is not None and found.end() > begin:
-        return LogicalLine(found.end(), found.lastgroup is not None)
     return _Scan(text, end).line(begin)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from curriculum.answer.python.prose import is_prose
 from curriculum.answer.python.scanner import (
     LINE_END,
+    MOST_LINES,
     OUTER,
     SIMPLE_BODY,
-    LogicalLine,
     logical_line,
 )
 
@@ -104,7 +104,7 @@ class _Splitter:
         kind = self._head(at)
         last = statements[-1] if statements else None
         if not self._decorated and last is not None and not last.prose and kind == "continued":
-            end, closed, _ = self._line(at)
+            end, closed = self._line(at)
             last.end, last.closed, last.body = end, last.closed and closed, False
             return end
         if not _SURE.match(text, at):
@@ -142,7 +142,7 @@ class _Splitter:
             return self._add_prose(at, line_end)
         if _SENTENCE_BEGIN.match(text, at) and is_prose(text[at:line_end].strip()):
             return self._add_prose(at, line_end)
-        end, closed, _ = self._line(at)
+        end, closed = self._line(at)
         if not statements:
             statements.append(Statement(at, end, closed=False, body=True))
             return end
@@ -167,10 +167,14 @@ class _Splitter:
         head = _HEAD.match(self._text, at) if self._text[at] in _HEAD_BEGIN else None
         return head.lastgroup if head else None
 
-    def _line(self, at: int) -> LogicalLine:
+    def _line(self, at: int) -> tuple[int, bool]:
+        """The end of a logical line, and whether its brackets and strings are closed."""
+        found = MOST_LINES.match(self._text, at)
+        if found is not None and found.end() > at:
+            return found.end(), found.lastgroup is not None
         line = logical_line(self._text, at, len(self._text))
         self.open_string = line.open_string
-        return line
+        return line.end, line.closed
 
     def _add_prose(self, begin: int, end: int) -> int:
         self._finish()
