@@ -122,6 +122,7 @@ class _Reader:
         self._begin, self._end = begin, end
         self._fences = find_fences(text, begin, end)
         self._looks = 0
+        # Those that a string over several lines may begin with; none once enough was looked at.
         self._long_quotes = [q for q in ('"""', "'''") if text.find(q, begin, end) >= 0]
 
     def read(self, in_block: bool) -> list[Piece]:
@@ -130,7 +131,7 @@ class _Reader:
         at = self._begin
         wrapper: Fence | None = None  # of a document whose own blocks are read
         opener = Fence(at, at, at, at, "```", "", "", True, True) if in_block else None
-        word, python = "", True  # of the block that the opener opens
+        word, python, quoted = "", True, False  # of the block that the opener opens
         for index, fence in enumerate(self._fences, 1):
             if opener is None:
                 if wrapper is not None and self._closed(fence, wrapper) is not None:
@@ -139,7 +140,9 @@ class _Reader:
                     at, wrapper = fence.line_end, None
                     continue
                 content = self._opened(fence)
-                if content is None or fence.begin < at or self._in_string(at, fence, index):
+                if content is None or fence.begin < at:
+                    continue
+                if self._long_quotes and self._in_string(at, fence, index):
                     continue
                 start = fence.line if fence.at_start else fence.begin
                 if at < start:
@@ -148,21 +151,24 @@ class _Reader:
                 if fence.begin < at:
                     continue
                 end, content = self._closed(fence, opener), None
-                if _opens(fence):
+                if fence.rest and _opens(fence):
                     content = self._opened(fence)
                     if end is None and word in DOCUMENTS and is_python(fence_word(fence.rest)):
                         end, wrapper = fence.line, opener
-                if end is None or (python and self._in_string(at, fence, index)):
+                if end is None:
                     continue
-                found.append(Piece(at, end, "block", python, word, _is_quoted(opener)))
+                if python and self._long_quotes and self._in_string(at, fence, index):
+                    continue
+                found.append(Piece(at, end, "block", python, word, quoted))
             if content is None:
                 at = fence.end if fence.rest else fence.line_end
                 opener = None
             else:
                 word = fence_word(fence.rest) if fence.rest and content == fence.line_end else ""
-                at, opener, python = content, fence, is_python(word)
+                at, opener, python = content, fence, not word or is_python(word)
+                quoted = fence.at_start and ">" in fence.lead
         if opener is not None:
-            found.append(Piece(at, self._end, "block", python, word, _is_quoted(opener), False))
+            found.append(Piece(at, self._end, "block", python, word, quoted, closed=False))
         elif at < self._end:
             found.append(Piece(at, self._end, "text"))
         return found
@@ -174,11 +180,11 @@ class _Reader:
         code is looked at a few times only: a string that is never closed holds no fence.
         """
         text = self._text
-        if not self._long_quotes or self._looks >= _MOST_LOOKS:
-            return False
         if not any(text.count(quotes, begin, fence.line) % 2 for quotes in self._long_quotes):
             return False
         self._looks += 1
+        if self._looks == _MOST_LOOKS:
+            self._long_quotes = []
         opened = open_string(text[begin : fence.line])
         if not opened:
             return False
@@ -218,10 +224,6 @@ def _opens(fence: Fence) -> bool:
     if not (fence.rest and fence.at_start and fence.alone):
         return False
     return fence.rest == fence.rest.split()[0] or is_language(fence_word(fence.rest))
-
-
-def _is_quoted(fence: Fence) -> bool:
-    return fence.at_start and ">" in fence.lead
 
 
 def _width(lead: str) -> int:

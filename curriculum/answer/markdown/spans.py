@@ -41,9 +41,13 @@ def inner_parts(
 def merged(spans: Iterable[Span]) -> list[Span]:
     """Disjoint spans in order, neighbours with the same rule as one, without empty ones."""
     result: list[Span] = []
-    for span in sorted(span for span in spans if span.begin < span.end):
-        if result and result[-1].end == span.begin and result[-1].rule == span.rule:
-            result[-1] = Span(result[-1].begin, span.end, span.rule)
+    begin, behind, last = 0, -1, None
+    for span in sorted(span for span in spans if span[0] < span[1]):
+        first, end, rule = span
+        if first == behind and rule == last:
+            result[-1] = Span(begin, end, rule)
         else:
             result.append(span)
+            begin = first
+        behind, last = end, rule
     return result
