@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError
 
 from actors.cluster.ports import free_port
 from actors.errors import ActorLost, RunFailed
 from actors.models.fetch import model_folder
 from actors.runs.logs import forward_logs
+from actors.weights.environment import NO_GPU, check_allocator, nccl_env
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
@@ -23,18 +24,21 @@ if TYPE_CHECKING:  # torch is imported when the models load
 
 
 def learner_env(threads: int, gpu: bool) -> dict[str, str]:
-    """Environment of a learner process, set before torch is imported."""
+    """Environment of a learner process, set before torch is imported.
+
+    Called on the driver, whose NCCL variables every process with a GPU gets.
+    """
     env = {
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
+        "OMP_NUM_THREADS": str(threads),
     }
     if gpu:
-        return env
+        return env | nccl_env(os.environ)
     # A DeepSpeed JIT build or a spinning OpenMP thread would cost more than the whole update.
-    cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-    return env | cpu
+    return env | NO_GPU | {"DS_ACCELERATOR": "cpu", "OMP_WAIT_POLICY": "passive"}
 
 
 class LearnerWorker:
@@ -87,10 +91,16 @@ class LearnerWorker:
             temperature: of the sampling, which the log-probabilities must be scaled by.
             faults: folder for the samples of an update that became non-finite.
             master: rank 0's `address()`.
+
+        Raises:
+            RunFailed: this node cannot fetch the model, or its memory cannot be shared with the
+                engine on its GPU.
         """
         import deepspeed
         import torch
 
+        if self.colocated and torch.cuda.is_available():
+            check_allocator(os.environ)
         from learner.ppo import PPOLearner
         from learner.zero.distributed import init_distributed
 
@@ -140,23 +150,29 @@ class LearnerWorker:
             RunFailed: an engine was lost or missed the deadline. No engine of `targets` can be
                 trusted then: each may hold the old weights, the new ones or a part of them.
         """
-        from actors.weights.sender import open_sender, send
+        from actors.weights.sender import BROADCAST_ERRORS, open_sender, send
         from actors.weights.source import LearnerSource
 
         source = LearnerSource(self._learner)
         try:
             if self._sender is None or self._engines != targets.engines:
-                self._sender = None  # leaves the old group before the engines join another
+                self._leave_group()  # before the engines join another
                 self._sender = open_sender(targets, source, self.rank)
                 self._engines = targets.engines
             self._version = version
             return send(self._sender, version)
-        except (RuntimeError, TimeoutError, RayError) as error:
-            self._sender = None  # a group in which a broadcast failed cannot be used again
+        except BROADCAST_ERRORS as error:
+            self._leave_group()  # one in which a broadcast failed cannot be used again
             raise RunFailed(
                 f"weight broadcast of version {version} to {targets}: "
                 f"{type(error).__name__}: {error}"
             ) from error
+
+    def _leave_group(self) -> None:
+        """Destroy the broadcast group, if there is one."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.shutdown()
 
     def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
         """Log-probability of each token from the second on: the learner's half of the weight

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -23,6 +24,7 @@ from actors.models.fetch import model_folder
 from actors.rollout.dtype import engine_dtype
 from actors.rollout.samples import Completion, Request
 from actors.runs.logs import forward_logs
+from actors.weights.environment import NO_GPU, nccl_env
 from learner.models.source import ModelSource
 
 ENGINE_ENV = {
@@ -48,14 +50,18 @@ _CPU_BATCHED_TOKENS = 4096
 
 
 def engine_env(config: RolloutConfig, gpu: bool, colocated: bool) -> dict[str, str]:
-    """Environment variables of a rollout actor, set before vLLM is imported."""
-    if gpu and colocated:
+    """Environment variables of a rollout actor, set before vLLM is imported.
+
+    Called on the driver, whose NCCL variables every process with a GPU gets.
+    """
+    if not gpu:
+        return {**ENGINE_ENV, **CPU_ENV, **NO_GPU, "OMP_NUM_THREADS": str(config.threads)}
+    env = {**ENGINE_ENV, **nccl_env(os.environ), "OMP_NUM_THREADS": str(config.threads)}
+    if colocated:
         # The ipc transport sends handles of GPU memory as pickles, which vLLM refuses by default.
         # The engine takes messages from its own actor only.
-        return {**ENGINE_ENV, "VLLM_ALLOW_INSECURE_SERIALIZATION": "1"}
-    if gpu:
-        return dict(ENGINE_ENV)
-    return {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": str(config.threads)}
+        env["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
+    return env
 
 
 class RolloutWorker:
@@ -82,25 +88,21 @@ class RolloutWorker:
             colocated: whether it shares its GPU with the learner, and so must be able to sleep.
 
         Raises:
-            RunFailed: vLLM could not load the model; the message names folder and cause.
+            RunFailed: vLLM could not load the model; the message names folder and cause. Or this
+                environment's vLLM does not run on this kind of device.
         """
         import torch
         import vllm
-        from vllm.config import WeightTransferConfig
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        from actors.weights.vllm_extension import EXTENSION
+        from actors.weights.vllm_extension import OWNER
 
-        config = self.config
+        self._check_platform(gpu)
         folder, tokenizer = await asyncio.to_thread(_files, model)
         self._gpu = gpu
-        dtype = engine_dtype(config.dtype, folder, gpu)
-        sized: dict[str, Any] = (
-            {"gpu_memory_utilization": config.gpu_memory_utilization}
-            if gpu
-            else _cpu_arguments(config)
-        )
+        dtype = engine_dtype(self.config.dtype, folder, gpu)
+        os.environ[OWNER] = str(os.getpid())  # the engine's processes inherit it
         try:
             self._engine = AsyncLLM.from_engine_args(
                 AsyncEngineArgs(
@@ -108,16 +110,7 @@ class RolloutWorker:
                     tokenizer=tokenizer,
                     trust_remote_code=model.trust_remote_code,
                     dtype=dtype,
-                    max_model_len=config.max_model_len,
-                    max_num_seqs=config.max_num_seqs,
-                    tensor_parallel_size=config.tensor_parallel,
-                    enforce_eager=not gpu,
-                    enable_sleep_mode=gpu and colocated,
-                    logprobs_mode="processed_logprobs",
-                    weight_transfer_config=WeightTransferConfig(backend=weights_backend),  # type: ignore[arg-type]
-                    worker_extension_cls=EXTENSION,
-                    disable_log_stats=True,
-                    **sized,
+                    **engine_arguments(self.config, weights_backend, gpu, colocated),
                 )
             )
         except Exception as error:
@@ -126,6 +119,16 @@ class RolloutWorker:
             ) from error
         await self._engine.update_weight_version(str(self.weight_version))
         return {"vllm": vllm.__version__, "torch": torch.__version__, "dtype": dtype}
+
+    def _check_platform(self, gpu: bool) -> None:
+        from vllm.platforms import current_platform
+
+        if gpu == current_platform.is_cpu():
+            kind, extra = ("GPUs", "gpu") if gpu else ("CPUs", "cpu")
+            raise RunFailed(
+                f"{self.name}: this environment's vLLM does not run on {kind}: install the other "
+                f"one (STEPCODER_EXTRA={extra} make install), or change placement.accelerator"
+            )
 
     async def heartbeat(self) -> int:
         """The weight version, answered by the engine's own loop between two of its steps.
@@ -314,8 +317,46 @@ def _files(model: ModelSource) -> tuple[Path, str]:
     return folder, tokenizer
 
 
+def engine_arguments(
+    config: RolloutConfig, weights_backend: str, gpu: bool, colocated: bool
+) -> dict[str, Any]:
+    """Arguments of vLLM's `AsyncEngineArgs`, without model and precision."""
+    from vllm.config import WeightTransferConfig
+
+    from actors.weights.nccl import NCCL_BACKEND
+    from actors.weights.vllm_extension import EXTENSION
+
+    backend: Any = NCCL_BACKEND if weights_backend == "nccl" else weights_backend
+    return {
+        "max_model_len": config.max_model_len,
+        "max_num_seqs": config.max_num_seqs,
+        "tensor_parallel_size": config.tensor_parallel,
+        # Processes of one engine within its place: by default vLLM would start Ray actors there,
+        # which need a bundle for each GPU.
+        "distributed_executor_backend": "mp" if config.tensor_parallel > 1 else "uni",
+        "enable_prefix_caching": True,  # the samples of a prompt share it
+        "logprobs_mode": "processed_logprobs",
+        "weight_transfer_config": WeightTransferConfig(backend=backend),
+        "worker_extension_cls": EXTENSION,
+        "disable_log_stats": True,
+        **(_gpu_arguments(config, colocated) if gpu else _cpu_arguments(config)),
+    }
+
+
+def _gpu_arguments(config: RolloutConfig, colocated: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "enforce_eager": False,  # compilation and CUDA graphs
+        "enable_chunked_prefill": True,
+        "enable_sleep_mode": colocated,
+    }
+    if config.gpu_memory_utilization is not None:
+        arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
+    return arguments
+
+
 def _cpu_arguments(config: RolloutConfig) -> dict[str, Any]:
     return {
+        "enforce_eager": True,
         "kv_cache_memory_bytes": config.kv_cache_mib << 20,
         "block_size": _CPU_BLOCK,
         # A seeded request whose prompt is prefilled in chunks kills the engine: vLLM rewinds the

@@ -10,15 +10,16 @@ A broadcast group has a fixed membership: when the engines change, a new sender 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from threading import Thread
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import ray
 import torch
+from ray.exceptions import RayError
 from torch.distributed import ProcessGroup, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from vllm.distributed.weight_transfer.base import (
     ParamMeta,
@@ -28,8 +29,10 @@ from vllm.distributed.weight_transfer.base import (
 )
 from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
 
-from actors.cluster.ports import free_port
+from actors.weights.background import in_background
+from actors.weights.buffers import ipc_buffer_bytes
 from actors.weights.client import WeightTransferClient
+from actors.weights.nccl import NCCL_BACKEND, NCCLSender, NCCLSenderInit
 from actors.weights.source import LearnerSource
 from actors.weights.targets import BroadcastTargets
 from actors.weights.wire import (
@@ -39,13 +42,21 @@ from actors.weights.wire import (
     broadcast,
     bucket_bytes,
     buckets,
+    byte_size,
     join,
 )
 
-_Result = TypeVar("_Result")
-
-_IPC_BUFFER_BYTES = 256 << 20
-"""Size of the buffer in which weights are handed over on a shared GPU [bytes]."""
+BROADCAST_ERRORS = (
+    RuntimeError,  # CUDA, NCCL, torch's stores and groups; a stream unlike its description
+    ValueError,  # vLLM: a weight larger than its buffer, or unlike its description
+    AssertionError,  # vLLM: a tensor on another device than its communicator
+    LookupError,
+    TypeError,
+    OSError,  # sockets, and every TimeoutError
+    pickle.PickleError,
+    RayError,  # an engine died, or a call of it failed
+)
+"""What a broadcast may raise, in our code and in vLLM's."""
 
 
 @dataclass
@@ -91,8 +102,8 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
             world_size=init_info.world_size,
             deadline_s=deadline_s,
         )
-        joined = _in_background(client.init_weight_transfer_engine, asdict(invitation))
-        group = _in_background(join, store, 0, init_info.world_size, deadline_s)
+        joined = in_background(client.init_weight_transfer_engine, asdict(invitation))
+        group = in_background(join, store, 0, init_info.world_size, deadline_s)
         wait((joined, group), return_when=FIRST_EXCEPTION)  # each has its own deadline
         # The engines' answer first: one that failed is the reason why the group is incomplete.
         joined.result(deadline_s)
@@ -109,7 +120,7 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
             return
         assert self.group is not None
         self.client.start_weight_update()
-        received = _in_background(self.client.update_weights, asdict(GlooUpdate.of(meta)))
+        received = in_background(self.client.update_weights, asdict(GlooUpdate.of(meta)))
         stream = iter(self.source)
         for bucket in buckets(meta):
             work = broadcast(self.group, flat_bucket(bucket, stream))
@@ -119,21 +130,9 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
         received.result(self.deadline_s)
         self.client.finish_weight_update()
 
-
-def _in_background(function: Callable[..., _Result], *arguments: Any) -> Future[_Result]:
-    """Run one half of a pair of calls that block until the other half has been made."""
-    # On a daemon thread and not in an executor: if the other half fails, this one returns at its
-    # deadline at the earliest, and neither the error nor the process's exit may wait for it.
-    future: Future[_Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(function(*arguments))
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True, name=function.__name__).start()
-    return future
+    def shutdown(self) -> None:
+        """Leave the group."""
+        self.group = self.store = None
 
 
 def flat_bucket(
@@ -172,8 +171,7 @@ def open_sender(
 
     Raises:
         ValueError: `targets.backend` is unknown.
-        RuntimeError, TimeoutError, ray.exceptions.RayError: an engine failed or missed the
-            deadline.
+        BROADCAST_ERRORS: an engine failed or missed the deadline.
     """
     world_size = 1 + len(targets.workers) * targets.ranks_per_worker
     deadline_s = targets.deadline_s
@@ -181,14 +179,13 @@ def open_sender(
     if targets.backend == BACKEND:
         info: TrainerInitInfo = GlooSenderInit(address, 0, world_size, deadline_s, rank=rank)
     elif targets.backend == "nccl":
-        from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
-
-        info = NCCLTrainerInitInfo(address, free_port(), world_size, rank=rank)
+        info = NCCLSenderInit(address, world_size, deadline_s, rank=rank)
     elif targets.backend == "ipc":
         from vllm.distributed.weight_transfer.ipc_engine import IPCTrainerInitInfo
 
+        largest = max(byte_size(row.dtype, row.shape) for row in source.metadata())
         info = IPCTrainerInitInfo(
-            packed=True, packed_buffer_size_bytes=_IPC_BUFFER_BYTES, rank=rank
+            packed=True, packed_buffer_size_bytes=ipc_buffer_bytes(largest), rank=rank
         )
     else:
         raise ValueError(f"weights.backend {targets.backend!r}: choose gloo, nccl or ipc")
@@ -204,8 +201,8 @@ def send(sender: TrainerWeightTransferEngine[Any], version: int) -> int:
     """Broadcast the source's current weights as `version`; returns the bytes of one copy.
 
     Raises:
-        RuntimeError, TimeoutError, ray.exceptions.RayError: an engine is gone, failed, or missed
-            the deadline. The group is unusable then, and its engines may hold half an update.
+        BROADCAST_ERRORS: an engine is gone, failed, or missed the deadline. The group is unusable
+            then, and its engines may hold half an update.
     """
     source = sender.source
     assert isinstance(source, LearnerSource)
@@ -221,3 +218,4 @@ def send(sender: TrainerWeightTransferEngine[Any], version: int) -> int:
 
 if BACKEND not in WeightTransferTrainerFactory._registry:
     WeightTransferTrainerFactory.register_engine(BACKEND, GlooSender)
+    WeightTransferTrainerFactory.register_engine(NCCL_BACKEND, NCCLSender)

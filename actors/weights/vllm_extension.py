@@ -4,25 +4,31 @@ Importing this module has three effects that every engine process needs:
 
 - a CPU engine computes log-probabilities by logsumexp: torch's `log_softmax` of several rows is off
   by up to 1e-4 nats there for vocabularies of 50,000 tokens and more, as its sums are not cascaded;
-- it registers the `gloo` transport of the weight broadcast with vLLM's factory;
-- it ends the process when its parent ends. An engine whose actor was killed would otherwise hold
-  the memory (or the GPU) that the restarted actor needs.
+- it registers the transports of the weight broadcast with vLLM's factory;
+- it ends the process when its parent or its rollout actor ends, and the engine core between them.
+  An engine whose actor was killed would otherwise hold the memory (or the GPU) that the restarted
+  actor needs. With tensor parallelism vLLM imports this in each worker, and not in the engine core.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import threading
+import signal
+from threading import Thread
 from typing import Any
 
 import torch
 from vllm.v1.sample.ops.topk_topp_sampler import TopKTopPSampler
 from vllm.v1.sample.sampler import Sampler
 
-import actors.weights.receiver  # noqa: F401  registers the transport
+import actors.weights.nccl
+import actors.weights.receiver  # noqa: F401  both register their transports
 
 EXTENSION = f"{__name__}.RolloutExtension"
+
+OWNER = "STEPCODER_ENGINE_OWNER"
+"""Environment variable with the process id of the rollout actor that an engine belongs to."""
 
 
 class RolloutExtension:
@@ -56,16 +62,27 @@ if not torch.cuda.is_available():
     Sampler.compute_logprobs = staticmethod(exact_logprobs)
 
 
-def _exit_with(parent: int) -> None:
-    """Wait for the process `parent` to end, then end this one at once."""
-    try:
-        descriptor = os.pidfd_open(parent)
-    except ProcessLookupError:
-        os._exit(1)
+def _exit_with(parent: int, owner: int) -> None:
+    """Wait for either process to end, then end this one and the engine core at once."""
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    poll.poll()
+    for pid in {parent, owner}:
+        try:
+            poll.register(os.pidfd_open(pid), select.POLLIN)
+        except ProcessLookupError:
+            break
+    else:
+        poll.poll()
+    if parent != owner and os.getppid() == parent:
+        os.kill(parent, signal.SIGKILL)
     os._exit(1)  # not sys.exit: this is not the main thread, which may hang in a collective
 
 
-threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True, name="exit-with").start()
+def _watch() -> None:
+    parent = os.getppid()
+    owner = int(os.environ.get(OWNER, parent))
+    if owner == os.getpid():  # the actor itself, in which the engine was started again
+        owner = parent
+    Thread(target=_exit_with, args=(parent, owner), daemon=True, name="exit-with").start()
+
+
+_watch()
