@@ -44,7 +44,7 @@ class RolloutConfig(BaseModel):
     kv_cache_mib: int = Field(default=128, ge=8)
     """KV cache of a CPU engine [MiB]; a GPU engine sizes its own."""
     threads: int = Field(default=1, ge=1)
-    """OpenMP threads of a CPU engine. More threads than free cores are far slower than one."""
+    """OpenMP threads of an engine. On CPUs more of them than free cores are far slower than one."""
     stop: tuple[str, ...] = ()
     """Strings that end a completion, such as a code fence. They stay in the completion; `prompt`
     configures which part of it becomes the program."""
@@ -211,7 +211,7 @@ class PlacementConfig(BaseModel):
     """Whether each engine shares the GPU of one learner rank and sleeps while the learner learns.
     Null does so where the cluster has exactly one GPU."""
     learner_threads: int = Field(default=1, ge=1)
-    """Threads of a CPU learner rank. With `max_staleness: 0` the engines are idle meanwhile."""
+    """CPU threads of a learner rank. With `max_staleness: 0` the engines are idle meanwhile."""
     sft_threads: int = Field(default=2, ge=1)
     """CPU threads of the warm start, which runs alone."""
     timeout_s: float = Field(default=60, gt=0)

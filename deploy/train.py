@@ -7,12 +7,14 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
 
 from actors.cluster.connect import Cluster, connect
 from actors.cluster.placement import Placement, reserve
+from actors.cluster.shared_files import check_model_folder, check_run_folder
 from actors.models.fetch import fetch_on_nodes
 from actors.runs.folder import RunFolder, checkpoint_step
 from actors.runs.logs import collect_logs
@@ -79,11 +81,15 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
             folder.clear()
         with collect_logs(folder.log), notes_on_continuing(folder):
             write_atomic(folder.config, config.to_yaml())
+            nodes, deadline_s = placement.model_nodes(), config.placement.timeout_s
+            check_run_folder(folder.root, nodes, deadline_s)
             model, warm_start_s = _first_policy(config, dataset, cluster, placement)
             fit = fit or fit_prompts(config, dataset, model.description(), suites)
             fit.log()
             memory = fit_memory(config, cluster, placement, model)
-            fetch_on_nodes(model, placement.model_nodes())
+            fetch_on_nodes(model, nodes)
+            if model.hub_name is None:
+                check_model_folder(Path(model.path), nodes, deadline_s)
             run = Run(config, folder, fit, cluster, placement, model, memory, reward_function)
             checkpoint = folder.latest() if resume else None
             result = asyncio.run(run.train(checkpoint, warm_start_s))

@@ -138,6 +138,11 @@ class RolloutFleet:
         return self.supervisor.restarts
 
     @property
+    def colocated(self) -> bool:
+        """Whether engines share the learner's GPUs."""
+        return self.supervisor.colocated
+
+    @property
     def outstanding(self) -> int:
         """Tokens that the engines may still have to read and write."""
         return sum(engine.tokens for engine in self.engines)

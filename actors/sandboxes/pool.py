@@ -84,6 +84,7 @@ class SandboxPool:
         """
         actor = ray.remote(SandboxWorker)
         env = {key: os.environ[key] for key in ("DOCKER_HOST",) if key in os.environ}
+        env["CUDA_VISIBLE_DEVICES"] = ""  # Ray would let it see every GPU of its node
         workers = [
             actor.options(
                 name=f"sandbox-{i}",

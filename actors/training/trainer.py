@@ -305,7 +305,7 @@ class Trainer:
         seconds = time.monotonic() - started
         self.state.weight_version = version
         self.state.broadcasts += 1
-        if verify:
+        if verify or self.parity.wake_up_is_new():
             await self.parity.verify(version)
         return seconds
 

@@ -14,6 +14,9 @@ from actors.learners.group import LearnerGroup
 from actors.rollout.fleet import RolloutFleet
 from learner.agreement import logprob_difference
 
+_CHECKED_WAKE_UPS = 3
+"""Broadcasts to colocated engines, which sleep before each, that are followed by a check."""
+
 
 @dataclass
 class WeightParityCheck:
@@ -33,6 +36,13 @@ class WeightParityCheck:
     """Largest difference of any passed check [nats]."""
     checks: int = 0
     """Checks that passed."""
+
+    def wake_up_is_new(self) -> bool:
+        """Whether colocated engines have slept for the first times, which is always checked.
+
+        What a sleep did to their weights or caches would show in every sample, and nowhere else.
+        """
+        return self.fleet.colocated and self.checks < _CHECKED_WAKE_UPS
 
     async def verify(self, version: int) -> float:
         """Compare once; returns the largest difference of a token [nats].

@@ -162,6 +162,10 @@ class SteadySync:
 class NoParityCheck:
     """There are no weights to compare."""
 
+    def wake_up_is_new(self) -> bool:
+        """No engine sleeps."""
+        return False
+
     async def verify(self, _version: int) -> float:
         """Nothing to do."""
         return 0.0

@@ -21,6 +21,8 @@ class FixedLearner:
 class FixedFleet:
     """Two engines; `last` is the second one's last log-probability."""
 
+    colocated = False
+
     def __init__(self, last: float) -> None:
         self.last = last
 
@@ -56,3 +58,13 @@ def test_another_log_probability_ends_the_run_and_names_engine_and_version(last:
     with pytest.raises(RunFailed, match=r"rollout-1 does not hold version 7"):
         asyncio.run(parity.verify(7))
     assert parity.checks == 0
+
+
+def test_the_first_three_broadcasts_to_engines_that_slept_are_checked() -> None:
+    parity = check(-2.0)
+    assert not parity.wake_up_is_new()
+    parity.fleet.colocated = True  # type: ignore[misc]
+    for _ in range(3):
+        assert parity.wake_up_is_new()
+        asyncio.run(parity.verify(1))
+    assert not parity.wake_up_is_new()
