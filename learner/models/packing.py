@@ -5,6 +5,7 @@ layers as keyword arguments of the model's forward, under transformers' names fo
 `cu_seq_lens_q` and `max_length_q`.
 """
 
+import inspect
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from learner.errors import ModelError
 
 _NAME = "packed"
+_KERNEL_GROUPS = "enable_gqa" in inspect.signature(varlen_attn).parameters
+"""Whether torch's kernel lets several query heads share keys: from 2.12 on."""
 _LAYERS = {"full_attention", "sliding_attention"}
 """Supported kinds of layers."""
 _WITHOUT_EFFECT = {
@@ -121,15 +124,15 @@ def _attention(
     fused = device == "cuda" and query.dtype in (torch.bfloat16, torch.float16)
     with torch.autocast(device, enabled=False):
         if fused:
-            attended = _by_kernel(
+            attended = by_kernel(
                 query, key, value, cu_seq_lens_q, max_length_q, scaling, attention_mask
             )
         else:
-            attended = _by_sequence(query, key, value, cu_seq_lens_q, scaling, attention_mask)
+            attended = by_sequence(query, key, value, cu_seq_lens_q, scaling, attention_mask)
     return attended, None
 
 
-def _by_kernel(
+def by_kernel(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -138,17 +141,22 @@ def _by_kernel(
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """PyTorch's flash attention for variable lengths: CUDA, 16 bits."""
-    grouped = query.shape[1] != key.shape[1]
+    """PyTorch's flash attention for variable lengths: CUDA, 16 bits. Arguments of `_attention`."""
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+    grouped: dict[str, Any] = {}
+    if (copies := q.shape[1] // k.shape[1]) > 1:
+        if _KERNEL_GROUPS:
+            grouped["enable_gqa"] = True
+        else:
+            k, v = (part.repeat_interleave(copies, 1) for part in (k, v))
     attended: Any = varlen_attn(
         q, k, v, bounds, bounds, longest, longest,
-        scale=scaling, window_size=(-1 if window is None else window - 1, 0), enable_gqa=grouped,
+        scale=scaling, window_size=(-1 if window is None else window - 1, 0), **grouped,
     )  # fmt: skip
     return attended[None]
 
 
-def _by_sequence(
+def by_sequence(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -156,7 +164,7 @@ def _by_sequence(
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """One call per sequence, on views of the row."""
+    """One call per sequence, on views of the row. Arguments of `_attention`."""
     lengths = bounds.diff().tolist()
     grouped = query.shape[1] != key.shape[1]
     # split and not slices: the backward pass of n slices would add up n whole rows.

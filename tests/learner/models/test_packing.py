@@ -312,8 +312,8 @@ def test_the_gpu_kernel_gets_equivalent_arguments(
         torch.randn(1, 14, n, 8, generator=generator).transpose(1, 2) for n in heads
     )
     bounds = torch.tensor([0, 5, 6, 14], dtype=torch.int32)
-    actual = packing._by_kernel(query, key, value, bounds, 8, 0.3, window)
-    expected = packing._by_sequence(query, key, value, bounds, 0.3, window)
+    actual = packing.by_kernel(query, key, value, bounds, 8, 0.3, window)
+    expected = packing.by_sequence(query, key, value, bounds, 0.3, window)
     torch.testing.assert_close(actual, expected)
 
 
