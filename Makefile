@@ -8,7 +8,7 @@ MBPP ?= $(or $(STEPCODER_DATA),../shared/data)/mbpp/mbpp.jsonl
 # Two test processes; every Ray test runs in one of them (tests/conftest.py).
 PARALLEL := --numprocesses 2 --dist loadgroup
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak coverage docs docs-serve lint format lock engine engine-down clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak gpu-check coverage docs docs-serve lint format lock engine engine-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ chaos: install ## the smoke profile on simulated nodes while things are killed (
 bench-learner: install ## measure the learner against TRL and full logits: one table and runs/bench/learner.json
 	@$(VENV)/python -c 'import trl' 2>/dev/null || deploy/install/install.sh bench
 	@exec $(VENV)/python -m deploy bench learner $(ARGS)
+
+gpu-check: install ## whether this machine can run all of it, on its GPUs if it has any: one table, runs/check/check.json
+	@exec $(VENV)/python -m deploy check $(ARGS)
 
 coverage: install ## every test, with a line-coverage report of our own code in build/coverage/
 	@mkdir -p build/coverage

@@ -65,6 +65,7 @@ _COMMANDS = {
     "local-cluster": "Train on a Ray cluster of this machine.",
     "chaos": "Train while parts of the run are killed.",
     "bench": "Measure a part against its target.",
+    "check": "Check whether this machine can run all of it, and how fast.",
 }
 """Summaries in the order of `--help`. Modules load when their command runs."""
 _ON_RUNS = ("result", "report", "compare")

@@ -1,0 +1,192 @@
+"""Parts of the learner: exactness in bfloat16, attention over packed rows, speed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoConfig
+
+from deploy.machine.part import Figure, Scale, at_most
+from deploy.machine.random_model import random_groups, random_model
+from learner.agreement import logprob_difference
+from learner.config import LearnerConfig, OptimizerConfig, ZeroConfig
+from learner.models.packing import by_kernel, by_sequence
+from learner.ppo import PPOLearner
+
+_GRADIENT = 0.1
+"""Relative difference of the gradient's norm in bfloat16 from float32."""
+_LOSS = 0.02
+"""Absolute difference of the policy loss, whose advantages are of the order of 1."""
+
+PEAK_FLOPS = {
+    "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12,
+    "L40S": 362e12, "L4": 121e12, "A10G": 70e12, "A10": 125e12, "RTX 4090": 165e12,
+}  # fmt: skip
+"""Dense bfloat16 operations a second by the vendor's data sheets."""
+
+
+def _learner(scale: Scale, dtype: str, token_budget: int) -> PPOLearner:
+    settings = LearnerConfig.model_validate(
+        {
+            "advantage": "rloo", "kl_coefficient": 0.0, "dtype": dtype, "minibatch_size": 64,
+            "token_budget": token_budget, "logprob_diff_alarm": "off",
+            "gradient_checkpointing": bool(scale.gpus), "zero": ZeroConfig(stage=2),
+            "policy": OptimizerConfig(lr=1e-6),
+        }
+    )  # fmt: skip
+    return PPOLearner(settings, random_model(scale), 1.0, scale.folder / "faults")
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    logprobs: list[float]
+    metrics: dict[str, float]
+
+
+def exactness(scale: Scale) -> list[Figure]:
+    """One update in bfloat16 against float32: log-probabilities, mask, loss, gradient."""
+    length = 512 if scale.gpus and not scale.quick else 48
+    groups = random_groups(2, 4, length)
+    sequences = [list(t.token_ids) for group in groups for t in group.trajectories]
+
+    def outcome(dtype: str) -> _Outcome:
+        learner = _learner(scale, dtype, 4 * length)
+        logprobs = [value for row in learner.token_logprobs(sequences) for value in row]
+        return _Outcome(logprobs, learner.update(groups))
+
+    exact, rounded = outcome("float32"), outcome("bfloat16")
+    pairs = zip(exact.logprobs, rounded.logprobs, strict=True)
+    difference = logprob_difference([abs(a - b) for a, b in pairs])
+    why = "the kernels of this device differ from float32: set learner.dtype float32 and report it"
+    norms = [o.metrics["policy_grad_norm"] for o in (exact, rounded)]
+    losses = [o.metrics["policy_loss"] for o in (exact, rounded)]
+    masked = [name for name in exact.metrics if "mask" in name]
+    unequal = [name for name in masked if exact.metrics[name] != rounded.metrics[name]]
+    violation = difference.violation(exact=False, limit=None)
+    return [
+        Figure("log-prob difference, mean", difference.mean, "nats"),
+        Figure(
+            "log-prob difference, 99th percentile", difference.p99, "nats", "<= 0.5",
+            not violation, why,
+        ),
+        Figure("log-prob difference, maximum", difference.largest, "nats"),
+        Figure("figures of the mask that differ", len(unequal), "", "0", not unequal, why),
+        at_most("policy loss, difference", abs(losses[0] - losses[1]), _LOSS, "", why),
+        at_most(
+            "gradient norm, relative difference", abs(norms[1] / norms[0] - 1), _GRADIENT, "", why
+        ),
+    ]  # fmt: skip
+
+
+def attention(scale: Scale) -> list[Figure]:
+    """Attention over packed sequences against each sequence alone, with its gradient."""
+    lengths = [100, 1000, 37, 512] if scale.gpus else [10, 40, 3]
+    device = "cuda" if scale.gpus else "cpu"
+    torch.manual_seed(0)
+    tokens = sum(lengths)
+    parts = [torch.randn(1, heads, tokens, 64, device=device) for heads in (14, 2, 2)]
+    ends = torch.tensor([0, *lengths], device=device).cumsum(0, dtype=torch.int32)
+
+    def attended(dtype: torch.dtype, fused: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        query, key, value = (part.to(dtype).requires_grad_() for part in parts)
+        if fused:
+            output = by_kernel(query, key, value, ends, max(lengths), None, None)
+        else:
+            output = by_sequence(query, key, value, ends, None, None)
+        output.float().square().mean().backward()
+        gradient = query.grad
+        assert gradient is not None
+        return output.float().detach(), gradient.float()
+
+    def plain() -> tuple[torch.Tensor, torch.Tensor]:
+        """Whole scores with the boundaries and the causal order as a mask."""
+        query, key, value = (part.double() for part in parts)
+        query.requires_grad_()
+        key, value = (part.repeat_interleave(7, 1) for part in (key, value))
+        owner = torch.repeat_interleave(
+            torch.arange(len(lengths), device=device), torch.tensor(lengths, device=device)
+        )
+        seen = (owner[:, None] == owner[None]).tril()
+        scores = (query @ key.mT / 8).masked_fill(~seen, -torch.inf)
+        output = (scores.softmax(-1) @ value).transpose(1, 2)
+        output.square().mean().backward()
+        assert query.grad is not None
+        return output.float().detach(), query.grad.float()
+
+    expected, expected_gradient = plain()
+    why = "torch's variable-length attention is wrong on this device: set learner.dtype float32"
+    figures = []
+    kinds = [("float32", torch.float32, False, 1e-4)]
+    if scale.gpus:
+        kinds.append(("bfloat16, fused", torch.bfloat16, True, 0.03))
+    for name, dtype, fused, limit in kinds:
+        output, gradient = attended(dtype, fused)
+        error = float((output - expected).abs().max())
+        figures.append(at_most(f"{name}: largest error", error, limit, "", why))
+        scale_of = float(expected_gradient.abs().max())
+        error = float((gradient - expected_gradient).abs().max()) / scale_of
+        figures.append(at_most(f"{name}: gradient, relative error", error, limit, "", why))
+    return figures
+
+
+def flops_per_token(
+    parameters: int, embedding: int, layers: int, hidden: int, length: int
+) -> float:
+    """Operations of forward and backward pass for one token (Chowdhery et al., 2022, appendix B).
+
+    6 for each weight that multiplies, and causal attention over half of `length` on average.
+    Recomputation (gradient checkpointing) is not counted: it is no work that the model needs.
+
+    Args:
+        parameters: of the model, its output layer included.
+        embedding: weights of an embedding that is only looked up; 0 where it is tied.
+        layers: blocks.
+        hidden: width of all heads of a layer together.
+        length: tokens of a sequence.
+    """
+    return 6 * (parameters - embedding) + 6 * layers * hidden * length
+
+
+def speed(scale: Scale) -> list[Figure]:
+    """Tokens a second of an update, its share of the device's peak, and its peak memory."""
+    large = scale.gpus and not scale.quick
+    length, prompts, samples = (1024, 16, 4) if large else (64, 2, 4)
+    groups = random_groups(prompts, samples, length)
+    learner = _learner(scale, "auto", 16 * length)
+    learner.update(groups)  # warms up
+    if scale.gpus:
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    metrics = learner.update(groups)
+    seconds = time.perf_counter() - started
+    tokens = prompts * samples * length
+    figures = [
+        Figure("update", round(tokens / seconds), "tokens/s"),
+        Figure("optimizer steps alone", round(tokens / metrics["seconds_train"]), "tokens/s"),
+    ]
+    if scale.gpus:
+        figures += _utilisation(scale, learner, tokens / metrics["seconds_train"], length)
+        peak = torch.cuda.max_memory_allocated() / 2**30
+        figures.append(Figure("peak memory", round(peak, 2), "GiB"))
+    return figures
+
+
+def _utilisation(
+    scale: Scale, learner: PPOLearner, tokens_per_s: float, length: int
+) -> list[Figure]:
+    shapes = learner.weight_shapes()
+    parameters = sum(torch.Size(shape).numel() for _, _, shape in shapes)
+    config = AutoConfig.from_pretrained(random_model(scale))
+    hidden = config.hidden_size
+    embedding = 0 if config.tie_word_embeddings else config.vocab_size * hidden
+    work = tokens_per_s * flops_per_token(
+        parameters, embedding, config.num_hidden_layers, hidden, length
+    )
+    device = torch.cuda.get_device_name()
+    figures = [Figure("model FLOP/s: tokens/s x (6 N + 6 layers hidden length)", f"{work:.3g}")]
+    peak = next((flops for name, flops in PEAK_FLOPS.items() if name in device), None)
+    if peak is not None:
+        figures.append(Figure(f"MFU: share of {peak:.3g} FLOP/s", round(work / peak, 3)))
+    return figures
