@@ -124,6 +124,9 @@ class LoopConfig(BaseModel):
     """Temperature of an evaluation; 0 is greedy, null is the training's."""
     eval_top_p: float = Field(default=1.0, gt=0, le=1)
     """Probability mass that an evaluation samples from."""
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = ("tensorboard",)
+    """Where figures go beside `metrics.jsonl` and Prometheus; all but TensorBoard also get the
+    configuration, some samples with every checkpoint, and the final policy. Each works offline."""
     checkpoint_every: int = Field(default=20, ge=0)
     """Steps between checkpoints; 0 writes only the first and the last one."""
     keep_checkpoints: int = Field(default=2, ge=1)

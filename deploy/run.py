@@ -29,6 +29,7 @@ from deploy.checks.memory import MemoryShare
 from deploy.checks.prompts import PromptFit
 from deploy.config import RunConfig
 from deploy.versions import git_commit, package_versions
+from learner.config import flat_settings
 from learner.models.published import leading_ids, load_tokenizer
 from learner.models.source import ModelSource
 
@@ -77,7 +78,8 @@ class Run:
         self._gpu = cluster.gpu
         self._backend = config.weights_backend(cluster.gpu)
         self._tokenizer = load_tokenizer(model.description(), model.trust_remote_code)
-        self._log = MetricsLog(folder, config.name)
+        settings = flat_settings(config.model_dump(mode="json"))
+        self._log = MetricsLog(folder, config.name, config.loop.sinks, settings)
 
         self._pool = SandboxPool.create(config.sandbox, config.pool, config.name, placement.sandbox)
         self._learner = LearnerGroup.create(

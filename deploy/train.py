@@ -28,6 +28,7 @@ from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
 from deploy.checks.resume import check_curriculum
 from deploy.checks.reward import check_reward
+from deploy.checks.sinks import check_sinks
 from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
 from deploy.run import Run
@@ -68,6 +69,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         config = check_model(config)
     dataset = load_dataset(config.data)
     suites = load_eval_suites(config, dataset)
+    check_sinks(config.loop.sinks)
     # A model that exists has its tokenizer, so that its prompts are looked at before Ray starts.
     given = _given_model(config)
     fit = fit_prompts(config, dataset, given.description(), suites) if given else None

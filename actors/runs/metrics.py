@@ -1,33 +1,49 @@
-"""MetricsLog: writes the figures of a run to metrics.jsonl, TensorBoard and Ray's metrics."""
+"""MetricsLog: writes the figures of a run to metrics.jsonl, Ray's metrics and its sinks."""
 
 from __future__ import annotations
 
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.util.metrics import Counter, Gauge
-from torch.utils.tensorboard import SummaryWriter
 
 from actors.runs.folder import RunFolder, append_jsonl
+from actors.runs.sinks.base import SinkRun
+from actors.runs.sinks.registry import open_sinks
 
 PREFIX = "stepcoder_"
 
 
 class MetricsLog:
-    """Writes each row of figures to all three places, with the time [seconds since 1970].
+    """Writes each row of figures to all places; in `metrics.jsonl` with the time [seconds since
+    1970].
 
     Ray exports the figures to Prometheus as gauges `ray_stepcoder_<name>` with a tag `run`, where
     `_` replaces `/` and what else a name may not have. `ray_stepcoder_samples_total` counts samples
     by their fate.
     """
 
-    def __init__(self, folder: RunFolder, run: str) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        run: str,
+        sinks: Sequence[str] = ("tensorboard",),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Open the sinks.
+
+        Args:
+            folder: of the run.
+            run: its name.
+            sinks: where figures go beside `metrics.jsonl` and Ray, by name.
+            config: the resolved configuration by dotted key, for the sinks.
+        """
         self._folder = folder
         self._tags = {"run": run}
-        self._board = SummaryWriter(str(folder.tensorboard))
+        self._sinks = open_sinks(sinks, SinkRun(run, folder.root, config or {}))
         self._gauges: dict[str, Gauge] = {}
         self._samples = Counter(
             PREFIX + "samples", "Samples by what became of them.", tag_keys=("run", "fate")
@@ -73,9 +89,22 @@ class MetricsLog:
         if broken:
             raise ValueError(f"step {step}: not a finite number: {', '.join(broken)}")
         append_jsonl(self._folder.metrics, [{"step": step, "time": _now(), **labels, **row}])
+        self._send("write", step, dict(row))
         for name, value in row.items():
-            self._board.add_scalar(name, value, step)
             self._gauge(name).set(value, self._tags)
+
+    def write_samples(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Give the sinks a table of samples of a step."""
+        if rows:
+            self._send("write_table", step, "samples", rows)
+
+    def add_policy(self) -> None:
+        """Give the sinks the trained policy, which is in the run's folder."""
+        self._send("add_folder", "policy", self._folder.policy)
+
+    def _send(self, method: str, *arguments: Any) -> None:
+        for sink in self._sinks:
+            sink.send(method, *arguments)
 
     def _gauge(self, name: str) -> Any:
         if name not in self._gauges:
@@ -84,8 +113,9 @@ class MetricsLog:
         return self._gauges[name]
 
     def close(self) -> None:
-        """Flush the event file."""
-        self._board.close()
+        """Wait until the sinks have everything."""
+        for sink in self._sinks:
+            sink.close()
 
 
 def _now() -> float:

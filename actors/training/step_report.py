@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from actors.rollout.collector import Round, rollout_figures
 from actors.rollout.samples import missing_libraries, outcome_mix
@@ -86,6 +87,24 @@ class StepReport:
             "broadcast": self.broadcast_s,
         }
 
+    def sample_rows(self) -> list[dict[str, Any]]:
+        """The samples of the step's first groups, for the tables of sinks."""
+        rewards = {trajectory.sample_id: trajectory.reward for trajectory in self.trained}
+        return [
+            {
+                "problem": group.subtask.problem.id,
+                "tier": group.subtask.problem.difficulty,
+                "stage": group.subtask.stage,
+                "prefix": group.prompt.prefix,
+                "completion": sample.text,
+                "outcome": sample.verdict.outcome.value,
+                "error": sample.verdict.error or "",
+                "reward": rewards.get(sample.sample_id),
+            }
+            for group in self.round.groups[:SAMPLED_GROUPS]
+            for sample in group.samples
+        ]
+
     def metrics(self) -> dict[str, float]:
         """The step's row of `metrics.jsonl`."""
         made_s = self.round.rollout_s + self.round.sandbox_s
@@ -111,6 +130,10 @@ class StepReport:
             "weights/bytes": float(self.weight_bytes),
             "seconds/step": self.total_s,
         }
+
+
+SAMPLED_GROUPS = 2
+"""Groups of a step that the sinks get as a table."""
 
 
 def _named(section: str, figures: Mapping[str, float]) -> dict[str, float]:

@@ -132,10 +132,12 @@ class Trainer:
             done = {"progress": ("train", report.step, self.loop.steps)}
             logger.info(step_line(report, self.loop.steps), extra=done)
             if self._saves_at(report.step):
+                self.log.write_samples(report.step, report.sample_rows())
                 await self._checkpoint()
             if self._evaluations.follows(report.step):
                 await self._evaluations.run(f"step {report.step}", self.state)
         await self.learner.save_pretrained(self.folder.policy)
+        self.log.add_policy()
         after = await self._evaluations.run("after RL", self.state)
         self._count_time()
         return after
