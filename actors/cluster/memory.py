@@ -116,10 +116,9 @@ def _killed_by_ray(home: Home) -> bool:
     from ray._private import state
     from ray.core.generated import common_pb2, gcs_pb2
 
-    accessor: Any = state.state
-    accessor._check_connected()
+    accessor: Any = state.state._connect_and_get_accessor()
     out_of_memory = common_pb2.WorkerExitType.Value("NODE_OUT_OF_MEMORY")
-    for row in accessor.global_state_accessor.get_worker_table():
+    for row in accessor.get_worker_table():
         worker = gcs_pb2.WorkerTableData.FromString(row)
         if worker.pid == home.pid and worker.worker_address.node_id.hex() == home.node:
             return worker.exit_type == out_of_memory
