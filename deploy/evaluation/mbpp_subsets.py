@@ -38,5 +38,6 @@ EVALPLUS = numbers(
 )
 """The 378 problems of EvalPlus' MBPP+ v0.2.0, over which its leaderboard reports MBPP and MBPP+:
 the sanitized subset (427) without those that EvalPlus found ambiguous or broken. It takes their
-questions and asserts from the sanitized file, where some are worded better than in the original.
+questions and asserts from the sanitized file, where 212 questions are worded and 94 problems'
+asserts written otherwise than in the original.
 """

@@ -52,7 +52,9 @@ KNOWN = {
     ),
     "mbpp": KnownSuite(_MBPP),
     "mbpp-test": KnownSuite(_MBPP, mbpp_subsets.TEST),
-    "mbpp-evalplus": KnownSuite(_MBPP, mbpp_subsets.EVALPLUS),
+    "mbpp-evalplus": KnownSuite(
+        ("mbpp/sanitized-mbpp.json", "sanitized-mbpp.json", *_MBPP), mbpp_subsets.EVALPLUS
+    ),
     "humaneval+": KnownSuite(_files("humanevalplus")),
     "mbpp+": KnownSuite(_files("mbppplus")),
     "livecodebench": KnownSuite(

@@ -58,6 +58,17 @@ def test_the_subsets_of_mbpp_have_their_published_sizes() -> None:
     assert mbpp_subsets.EVALPLUS.isdisjoint({1, 83, 461, 783, 810})
 
 
+def test_evalplus_problems_are_those_of_the_sanitized_file_where_it_lies_there(data: Path) -> None:
+    [original] = load_suites(["mbpp-evalplus"], None, SYNTHETIC)
+    sanitized = {name: value for name, value in mbpp(11).items() if name != "text"}
+    rows = [{**sanitized, "prompt": "Better worded.", "test_imports": [], "source_file": "b.ipynb"}]
+    (data / "mbpp" / "sanitized-mbpp.json").write_text(json.dumps(rows))
+    [better] = load_suites(["mbpp-evalplus"], None, SYNTHETIC)
+    assert [p.id for p in original.problems] == ["mbpp/2", "mbpp/11"]
+    assert [(p.id, p.question) for p in better.problems] == [("mbpp/11", "Better worded.")]
+    assert Path(better.data["path"]).name == "sanitized-mbpp.json"
+
+
 def test_a_limit_takes_the_first_problems_of_each_suite(data: Path) -> None:
     suites = load_suites(["mbpp", "synthetic"], 2, SYNTHETIC)
     assert [len(suite.problems) for suite in suites] == [2, 2]
