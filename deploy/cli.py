@@ -60,6 +60,7 @@ _COMMANDS = {
     "result": "Print the result table of a finished run.",
     "report": "Write a page with the charts of runs.",
     "compare": "Print two runs side by side.",
+    "inspect": "Write pages that show each sample of a run or an evaluation.",
     "data": "Convert, count, show, make and verify data sets.",
     "sandbox": "Run a program on its tests.",
     "local-cluster": "Train on a Ray cluster of this machine.",
@@ -68,7 +69,7 @@ _COMMANDS = {
     "check": "Check whether this machine can run all of it, and how fast.",
 }
 """Summaries in the order of `--help`. Modules load when their command runs."""
-_ON_RUNS = ("result", "report", "compare")
+_ON_RUNS = ("result", "report", "compare", "inspect")
 """Commands whose modules are in `commands/runs/`."""
 for _position, (_name, _summary) in enumerate(_COMMANDS.items()):
     _folder = "runs." if _name in _ON_RUNS else ""

@@ -16,6 +16,10 @@ from pathlib import Path
 import pytest
 
 from deploy.cli import main
+from sandbox import Outcome
+from tests.actors.rollout.test_rollout_log import group as rollout_group
+from tests.actors.rollout.test_rollout_log import written as recorded
+from tests.deploy.inspection.test_site import an_evaluation
 from tests.deploy.report.runs.made_runs import write_run
 from tests.deploy.report.test_result_table import RESULT
 from tests.docs.commands import ROOT, Command, block_commands, inline_commands
@@ -74,6 +78,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, mask in (("hot", "fgo"), ("hot-2", "fgo"), ("no-mask", "none")):
         write_run(folder / "runs" / name, steps=3, learner={"mask": mask})
     (folder / "runs" / "hot" / "result.json").write_text(json.dumps(RESULT))
+    recorded(folder / "runs" / "hot" / "rollouts", [rollout_group(0, [Outcome.passed])])
+    an_evaluation(folder / "runs" / "eval" / "qwen")
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
     (folder / "completion.txt").write_text("```python\ndef two_max(a, b):\n    return a\n```\n")
     (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')

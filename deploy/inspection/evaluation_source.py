@@ -1,0 +1,127 @@
+"""The samples of an evaluation, as groups."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from actors.evaluation.records import GeneratedSample, SampleVerdict
+from actors.evaluation.sample_log import read_sample_log
+from deploy.errors import ConfigError
+from deploy.evaluation.folder import EvaluationFolder
+from deploy.inspection.groups import Fields, Group, Source
+from deploy.inspection.token_states import Completion
+from sandbox import Outcome, Statement
+from sandbox.judging.coverage import line_marks
+
+_REMEDY = "evaluate again with this version (--overwrite)"
+_PROBLEM = ("problem", "tier", "question", "solution", "setup", "tests", "prefix")
+NOT_JUDGED = "not_judged"
+"""In place of an outcome, for a sample without a verdict."""
+
+
+def is_evaluation(root: Path) -> bool:
+    """Whether a folder is that of an evaluation."""
+    return EvaluationFolder(root).settings.exists()
+
+
+def read_evaluation(root: Path) -> tuple[Source, Iterator[Group]]:
+    """What an evaluation wrote, finished or not.
+
+    Raises:
+        ConfigError: it has no sample yet, or a file is not this version's.
+        RunFailed: a file is damaged.
+    """
+    folder = EvaluationFolder(root)
+    samples, verdicts = read_sample_log(root)
+    if not samples:
+        raise ConfigError(f"{root}: no sample there yet")
+    tasks = dict(_tasks(folder.tasks))
+    by_problem: defaultdict[tuple[str, str], list[GeneratedSample]] = defaultdict(list)
+    for key in sorted(samples):
+        by_problem[key.suite, key.problem].append(samples[key])
+
+    def groups() -> Iterator[Group]:
+        for name, task in tasks.items():
+            if made := by_problem.get(name):
+                shown = tuple(_sample(sample, verdicts.get(sample.key)) for sample in made)
+                tokens = made[0].prompt_tokens
+                yield Group(task, shown, prompt_tokens=tokens, suite=name[0])
+
+    return Source("evaluation", root.absolute().name, _facts(folder)), groups()
+
+
+def _tasks(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    if not path.exists():
+        raise ConfigError(
+            f"{path.parent}: no {path.name}: written by an older version, or with other files "
+            f"missing; {_REMEDY}"
+        )
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            where = f"{path}: line {number}"
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise ConfigError(f"{where}: not JSON: {error}") from None
+            fields = Fields(record, where, _REMEDY)
+            yield (fields["suite"], fields["problem"]), fields.all(*_PROBLEM)
+
+
+def _sample(sample: GeneratedSample, verdict: SampleVerdict | None) -> dict[str, Any]:
+    judged = verdict or SampleVerdict(sample.key, Outcome.infra_error)
+    statements = tuple((start, end, bool(ran)) for start, end, ran in judged.statements)
+    tokens, states = [], ""
+    if sample.completion is not None and sample.program_bytes is not None:
+        completion = Completion(
+            sample.completion,
+            sample.solution,
+            sample.program_bytes,
+            sample.cuts,
+            statements,
+            judged.coverage_tampered,
+        )
+        tokens, states = completion.segments()
+    marks = line_marks(sample.solution, [Statement(*statement) for statement in statements])
+    return {
+        "outcome": judged.outcome.value if verdict else NOT_JUDGED,
+        "error": judged.error,
+        "error_line": judged.error_line,
+        "results": judged.results,
+        "wall_seconds": judged.wall_seconds,
+        "cpu_seconds": judged.cpu_seconds,
+        "coverage_tampered": judged.coverage_tampered,
+        "trusted_tests": judged.trusted_tests,
+        "isolation": judged.isolation,
+        "reward": None,
+        "weight_version": None,
+        "finish_reason": sample.finish_reason,
+        "number": sample.key.number,
+        "program": sample.solution,
+        "marks": marks,
+        "tokens": tokens,
+        "states": states,
+        "cuts": sample.cuts,
+        "token_count": sample.completion_tokens,
+        "ids": None,
+        "values": {},
+        "advantage": None,
+        "left_out": None,
+        "parts": None,
+    }
+
+
+def _facts(folder: EvaluationFolder) -> dict[str, str]:
+    try:
+        settings = json.loads(folder.settings.read_text(encoding="utf-8"))
+        sampling = settings["sampling"] or {}
+        facts = {"model": settings["model"], "suites": ", ".join(settings["suites"])}
+        facts |= {name: sampling[name] for name in ("samples", "temperature") if name in sampling}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{folder.settings}: not the settings of an evaluation: {error!r}"
+        ) from None
+    return {name: str(value) for name, value in facts.items()}

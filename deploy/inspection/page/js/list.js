@@ -1,0 +1,98 @@
+// Virtual lists of samples and of groups: only the rows in sight are elements.
+"use strict";
+
+const list = { ROW: 38 };
+
+list.SAMPLE_COLUMNS = (index) => [
+  { name: "Problem", sort: "problem", size: "minmax(11rem, 1.3fr)", cell: (row, state) => h("a", { href: filters.address(state, { view: "sample", id: row }), tabindex: "-1" }, index.problems[index.groups.problem[index.groupOf[row]]][1]) },
+  { name: "Outcome", sort: "outcome", size: "8.6rem", cell: (row) => outcomeBadge(index.outcomes[index.samples.outcome[row]]) },
+  index.isRun && { name: "Reward", sort: "reward", size: "7.6rem", number: true, cell: (row) => [signedBar(index.samples.reward[row], index.rewardLimit), h("span.value", {}, text.signed(index.samples.reward[row]))] },
+  index.isRun && { name: "Advantage", sort: "advantage", size: "7.6rem", number: true, cell: (row) => [signedBar(index.samples.advantage[row], index.advantageLimit), h("span.value", {}, text.signed(index.samples.advantage[row]))] },
+  { name: "Tests", sort: "tests", size: "4.6rem", number: true, cell: (row) => (index.samples.tests[row] ? `${index.samples.passed[row]}/${index.samples.tests[row]}` : "–") },
+  { name: "Tokens", sort: "tokens", size: "4.8rem", number: true, cell: (row) => [text.count(index.samples.tokens[row]), index.samples.cut[row] ? h("abbr", { title: "cut off at the limit" }, "…") : ""] },
+  index.isRun && { name: "Step", sort: "step", size: "4rem", number: true, cell: (row) => String(index.groups.step[index.groupOf[row]]) },
+  index.isRun && { name: "Stage", sort: "stage", size: "5.4rem", cell: (row) => text.stage(index.groups.stage[index.groupOf[row]], index.groups.stages[index.groupOf[row]]) },
+  { name: "Tier", sort: "tier", size: "7rem", cell: (row) => index.tiers[index.groups.tier[index.groupOf[row]]] },
+  { name: "Completion", size: "minmax(12rem, 2.2fr)", preview: true, cell: (row) => (stepcoder.pieces.get("previews") || [])[row] || "" },
+].filter(Boolean);
+
+list.GROUP_COLUMNS = (index) => [
+  { name: "Problem", sort: "problem", size: "minmax(11rem, 1.2fr)", cell: (group, state) => h("a", { href: filters.address(state, { view: "group", id: group }), tabindex: "-1" }, index.problems[index.groups.problem[group]][1]) },
+  { name: "Outcomes of its samples", size: "minmax(11rem, 1.4fr)", cell: (group) => outcomeStrip(index, group) },
+  { name: "Passed", size: "5.4rem", number: true, cell: (group) => `${passedIn(index, group)}/${index.groups.size[group]}` },
+  index.isRun && { name: "Mean reward", sort: "reward", size: "8rem", number: true, cell: (group) => {
+    const mean = meanReward(index, group);
+    return [signedBar(mean, index.rewardLimit), h("span.value", {}, text.signed(mean))];
+  } },
+  index.isRun && { name: "Step", sort: "step", size: "4rem", number: true, cell: (group) => String(index.groups.step[group]) },
+  index.isRun && { name: "Stage", sort: "stage", size: "6rem", cell: (group) => text.stage(index.groups.stage[group], index.groups.stages[group]) },
+  { name: "Tier", sort: "tier", size: "8rem", cell: (group) => index.tiers[index.groups.tier[group]] },
+].filter(Boolean);
+
+const rowsOf = (index, group) => Array.from({ length: index.groups.size[group] }, (_, at) => index.first[group] + at);
+const passedIn = (index, group) => rowsOf(index, group).filter((row) => index.outcomes[index.samples.outcome[row]] === "passed").length;
+const meanReward = (index, group) => {
+  const rewards = rowsOf(index, group).map((row) => index.samples.reward[row]).filter((reward) => !Number.isNaN(reward));
+  return rewards.length ? rewards.reduce((a, b) => a + b, 0) / rewards.length : NaN;
+};
+const outcomeStrip = (index, group) =>
+  h("span.strip", { role: "img", "aria-label": rowsOf(index, group).map((row) => text.outcome(index.outcomes[index.samples.outcome[row]])).join(", ") },
+    rowsOf(index, group).slice(0, 64).map((row) => h("span.dot", { class: `o-${index.outcomes[index.samples.outcome[row]]}` })));
+
+/** Draw a list into `element`; returns what moves its selection. */
+list.draw = (element, ids, columns, state, options) => {
+  const sorted = state.sort.replace(/^-/, "");
+  const template = columns.map((column) => column.size).join(" ");
+  const header = h("div.row.head", { role: "row" }, columns.map((column) => {
+    const direction = column.sort === sorted ? (state.sort.startsWith("-") ? "descending" : "ascending") : null;
+    return h("div.cell", { role: "columnheader", class: column.number ? "number" : "", "aria-sort": direction },
+      column.sort
+        ? h("button", { type: "button", onclick: () => options.sort(column.sort === sorted && !state.sort.startsWith("-") ? `-${column.sort}` : column.sort === sorted ? "order" : column.sort) },
+          column.name, h("span.arrow", { "aria-hidden": "true" }, direction ? (direction === "ascending" ? "▲" : "▼") : ""))
+        : column.name);
+  }));
+  const body = h("div.rows", { role: "rowgroup" });
+  body.style.height = `${ids.length * list.ROW}px`;
+  const table = h("div.table", { role: "table", "aria-label": options.label, "aria-rowcount": ids.length + 1 }, header, body);
+  table.style.setProperty("--columns", template);
+  const scroller = h("div.scroller", { tabindex: "0", role: "region", "aria-label": options.label }, table);
+  const empty = ids.length ? null : h("p.empty", {}, options.empty);
+  element.replaceChildren(scroller, ...(empty ? [empty] : []));
+  let selected = Math.max(0, ids.indexOf(options.selected));
+  let shown = [-1, -1];
+  const render = (force) => {
+    const top = Math.max(0, scroller.scrollTop - 36);
+    const from = Math.max(0, Math.floor(top / list.ROW) - 8);
+    const to = Math.min(ids.length, Math.ceil((top + scroller.clientHeight) / list.ROW) + 8);
+    if (!force && from === shown[0] && to === shown[1]) return;
+    shown = [from, to];
+    const made = [];
+    for (let at = from; at < to; at++) {
+      const row = h("div.row", { role: "row", "aria-rowindex": at + 2, class: at === selected ? "selected" : "", onclick: (event) => {
+        if (!event.target.closest("a") && !String(getSelection())) options.open(ids[at]);
+      } }, columns.map((column) => h("div.cell", { role: "cell", class: column.preview ? "preview" : column.number ? "number" : "" }, column.cell(ids[at], state))));
+      row.style.top = `${at * list.ROW}px`;
+      made.push(row);
+    }
+    body.replaceChildren(...made);
+  };
+  scroller.addEventListener("scroll", () => render(false), { passive: true });
+  const follow = () => {
+    const y = selected * list.ROW;
+    const height = scroller.clientHeight - 36;
+    if (y < scroller.scrollTop) scroller.scrollTop = y;
+    else if (y + list.ROW > scroller.scrollTop + height) scroller.scrollTop = y + list.ROW - height;
+    render(true);
+  };
+  follow();
+  if (options.selected !== null && ids.length) follow();
+  return {
+    refresh: () => render(true),
+    move: (by) => {
+      selected = Math.max(0, Math.min(ids.length - 1, selected + by));
+      options.select(ids[selected]);
+      follow();
+    },
+    open: () => ids.length && options.open(ids[selected]),
+  };
+};

@@ -1,0 +1,75 @@
+"""Screenshots of a folder that `stepcoder inspect` wrote, as the documentation shows them.
+
+python -m tests.deploy.inspection.screenshots runs/smoke/inspect docs/images inspect
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser import executable, opened
+
+COLOURS = 200
+"""Of a stored image: flat colours need no more, and a third of the bytes."""
+
+
+def interesting_group(site: Path) -> int:
+    """The group with the most different outcomes, later ones first."""
+    text = (site / "data" / "index.js").read_text()
+    index = json.loads(text[text.index(",") + 1 : text.rindex(")")])
+    at, best = 0, (0, -1)
+    for number, size in enumerate(index["groups"]["size"]):
+        outcomes = set(index["samples"]["outcome"][at : at + size])
+        at += size
+        best = max(best, (len(outcomes), number))
+    return best[1]
+
+
+def take(browser: Browser, site: Path, out: Path, stem: str) -> list[Path]:
+    """Write one image per view: list, group, sample, and the card of a token."""
+    group = interesting_group(site)
+    views = {
+        "samples": ("#samples", "light"),
+        "group": (f"#group/{group}", "light"),
+        "sample": ("", "light"),
+        "sample-dark": ("", "dark"),
+    }
+    written: list[Path] = []
+    for name, (address, scheme) in views.items():
+        with opened(browser, site / "index.html", address, color_scheme=scheme) as page:
+            if not address:
+                _open_a_sample(page, group)
+            page.wait_for_timeout(300)
+            path = out / f"{stem}-{name}.png"
+            page.screenshot(path=path)
+            image = Image.open(path).convert("RGB")
+            image.quantize(COLOURS).save(path, optimize=True)
+            written.append(path)
+    return written
+
+
+def _open_a_sample(page: Page, group: int) -> None:
+    """A sample of the group with a token that was not learned from, whose card is shown."""
+    page.goto(f"{page.url.partition('#')[0]}#group/{group}")
+    page.locator(".sample-card").first.wait_for()
+    partly = page.locator(".sample-card:has(.t.n) header a, .sample-card header a")
+    masked = page.locator(".sample-card:has(.t.n) header a")
+    (masked if masked.count() else partly).first.click()
+    page.locator(".completion .t").first.wait_for()
+    tokens = page.locator(".completion .t.n")
+    (tokens if tokens.count() else page.locator(".completion .t")).first.hover()
+
+
+if __name__ == "__main__":
+    site, out, stem = sys.argv[1:]
+    Path(out).mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+        for path in take(started, Path(site), Path(out), stem):
+            print(f"{path}: {path.stat().st_size >> 10} KiB")
+        started.close()

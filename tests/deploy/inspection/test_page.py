@@ -1,0 +1,160 @@
+"""The pages of `stepcoder inspect` in a real browser: every view, filters, keys, accessibility."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from deploy.inspection.site import build_site, open_source
+from tests.browser import opened, serious_findings
+from tests.deploy.inspection.screenshots import take
+from tests.deploy.inspection.seeded_groups import seeded_groups, seeded_source, with_text
+from tests.deploy.inspection.test_site import NASTY, an_evaluation
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.timeout(120)]
+
+SAMPLES = 400
+VIEWS = ("#samples", "#groups", "#sample/24", "#sample/24?colour=advantage", "#group/3")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a seeded run of 400 samples."""
+    out = tmp_path_factory.mktemp("inspection") / "pages"
+    build_site(seeded_source(4), seeded_groups(SAMPLES), out)
+    return out
+
+
+def selected(page: Page) -> int:
+    """Samples that the filters leave, as the tab says."""
+    counted = page.locator(".tab .count").first.text_content() or ""
+    return int(counted.replace(",", ""))
+
+
+def test_filters_and_sorting_select_samples(browser: Browser, site: Path) -> None:
+    with opened(browser, site / "index.html") as page:
+        expect(page.locator(".rows .row").first).to_be_visible()
+        assert selected(page) == SAMPLES
+        page.get_by_role("checkbox", name=re.compile("passed")).check()
+        expect(page.locator(".searching")).to_contain_text(f"of {SAMPLES}")
+        passed = selected(page)
+        assert 0 < passed < SAMPLES
+        assert set(page.locator(".rows .outcome").all_text_contents()) == {"passed"}
+        page.get_by_role("checkbox", name=re.compile("interview")).check()
+        page.get_by_label("Step from").fill("2")
+        expect(page).to_have_url(re.compile(r"tier=interview.*step=2\.\."))
+        assert 0 < selected(page) < passed
+        page.get_by_role("button", name="Tokens").click()
+        expect(page.locator("[aria-sort=ascending]")).to_have_text(re.compile("Tokens"))
+        page.get_by_label("Problem").fill("no such problem")
+        expect(page.locator(".empty")).to_be_visible()
+        page.get_by_role("button", name="Clear filters").click()
+        expect(page.locator(".empty")).to_have_count(0)
+        page.get_by_label("Text of a completion").fill("best")
+        expect(page.locator(".searching")).to_contain_text("sample")
+        assert 0 < selected(page) < SAMPLES
+
+
+def test_an_address_opens_the_same_view_again(browser: Browser, site: Path) -> None:
+    with opened(browser, site / "index.html", "#samples?outcome=failed&sort=-tokens") as page:
+        expect(page.locator(".rows .row").first).to_be_visible()
+        assert set(page.locator(".rows .outcome").all_text_contents()) == {"wrong output"}
+        page.locator(".rows .row a").nth(2).click()
+        expect(page.locator(".completion")).to_be_visible()
+        address = page.url
+        title = page.locator(".title").text_content()
+        page.go_back()
+        expect(page.locator(".rows .row").first).to_be_visible()
+        page.goto("about:blank")
+        page.goto(address)
+        expect(page.locator(".title")).to_have_text(title or "")
+
+
+def test_keys_lead_through_list_sample_and_group(browser: Browser, site: Path) -> None:
+    with opened(browser, site / "index.html") as page:
+        expect(page.locator(".rows .row").first).to_be_visible()
+        for key in "jj":
+            page.keyboard.press(key)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("#sample/2"))
+        page.keyboard.press("j")
+        expect(page).to_have_url(re.compile("#sample/3"))
+        page.keyboard.press("g")
+        expect(page).to_have_url(re.compile("#group/0"))
+        expect(page.locator(".sample-card")).to_have_count(8)
+        page.keyboard.press("Escape")
+        expect(page).to_have_url(re.compile("#samples"))
+        page.keyboard.press("/")
+        expect(page.get_by_label("Text of a completion")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("t")
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_token_shows_what_became_of_it_and_its_numbers(browser: Browser, site: Path) -> None:
+    with opened(browser, site / "index.html", "#samples?outcome=failed&text=-%3D") as page:
+        page.locator(".rows .row a").first.click()
+        page.locator(".t.n").first.hover()
+        card = page.locator("#card")
+        for words in ("not executed", "not learned from", "engine log-probability", "advantage"):
+            expect(card).to_contain_text(words)
+        page.locator(".completion").focus()
+        page.keyboard.press("ArrowRight")
+        expect(card).to_contain_text("token 1 of")
+        page.get_by_label("Colour by").select_option("kl")
+        expect(page).to_have_url(re.compile("colour=kl"))
+        expect(page.locator(".program .line.executed").first).to_be_visible()
+        expect(page.locator(".tests tbody tr")).to_have_count(5)
+
+
+def test_texts_of_programs_stay_texts(browser: Browser, tmp_path: Path) -> None:
+    [group] = seeded_groups(1)
+    text = NASTY + "<img src=x onerror=alert(1)>"
+    build_site(seeded_source(1), [with_text(group, text)], tmp_path / "pages")
+    with opened(browser, tmp_path / "pages" / "index.html") as page:
+        expect(page.locator(".rows .row").first).to_be_visible()
+        for view in ("sample", "group"):
+            page.goto(f"{page.url.partition('#')[0]}#{view}/0")
+            expect(page.locator(".completion").first).to_contain_text("onerror=alert(1)")
+            assert page.locator("img").count() == 0
+
+
+def test_an_evaluation_and_a_run_without_learner_open(browser: Browser, tmp_path: Path) -> None:
+    source, groups = open_source(an_evaluation(tmp_path / "evaluation"))
+    build_site(source, groups, tmp_path / "a")
+    [group] = seeded_groups(1)
+    bare = {"values": {}, "left_out": None, "parts": None, "advantage": None, "reward": None}
+    sample = {**group.samples[0], **bare, "outcome": "infra_error", "results": []}
+    build_site(seeded_source(1), [replace(group, samples=(sample,))], tmp_path / "b")
+    for name in ("a", "b"):
+        for view in ("#samples", "#groups", "#sample/0", "#group/0"):
+            with opened(browser, tmp_path / name / "index.html", view) as page:
+                expect(page.locator("main")).not_to_be_empty()
+                expect(page.locator("main .error[role=alert]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_view_has_a_serious_finding_of_axe(browser: Browser, site: Path, scheme: str) -> None:
+    with opened(browser, site / "index.html", color_scheme=scheme) as page:
+        expect(page.locator(".rows .row").first).to_be_visible()
+        for view in VIEWS:
+            page.goto(f"{page.url.partition('#')[0]}{view}")
+            page.wait_for_timeout(150)
+            assert serious_findings(page) == [], view
+
+
+def test_every_view_can_be_taken_for_the_documentation(
+    browser: Browser, site: Path, tmp_path: Path
+) -> None:
+    images = take(browser, site, tmp_path, "inspect")
+    assert [path.name for path in images] == [
+        "inspect-samples.png", "inspect-group.png", "inspect-sample.png", "inspect-sample-dark.png",
+    ]  # fmt: skip
+    assert all(path.stat().st_size > 10_000 for path in images)
