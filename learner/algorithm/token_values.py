@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,8 @@ def _of_sample(
         return None if table is None else floats(table)
 
     def flags(table: Tensor) -> tuple[bool, ...]:
-        return tuple(bool(flag) for flag in table[row, :tokens].tolist())
+        of_sample: Any = table[row, :tokens]
+        return tuple(of_sample.tolist())
 
     return TokenValues(
         logprobs=floats(scores.logprobs),

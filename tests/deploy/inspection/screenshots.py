@@ -19,15 +19,18 @@ COLOURS = 200
 
 
 def interesting_group(site: Path) -> int:
-    """The group with the most different outcomes, later ones first."""
-    text = (site / "data" / "index.js").read_text()
-    index = json.loads(text[text.index(",") + 1 : text.rindex(")")])
-    at, best = 0, (0, -1)
-    for number, size in enumerate(index["groups"]["size"]):
-        outcomes = set(index["samples"]["outcome"][at : at + size])
-        at += size
-        best = max(best, (len(outcomes), number))
-    return best[1]
+    """The group with the most different outcomes, of those that have a token that was not executed;
+    the last of them.
+    """
+    best, number = (False, 0, -1), 0
+    for path in sorted((site / "data").glob("groups-*.js")):
+        text = path.read_text()
+        for group in json.loads(text[text.index(",") + 1 : text.rindex(")")]):
+            outcomes = {sample["outcome"] for sample in group["samples"]}
+            missed = any("n" in sample["states"] for sample in group["samples"])
+            best = max(best, (missed, len(outcomes), number))
+            number += 1
+    return best[2]
 
 
 def take(browser: Browser, site: Path, out: Path, stem: str) -> list[Path]:
@@ -62,7 +65,9 @@ def _open_a_sample(page: Page, group: int) -> None:
     (masked if masked.count() else partly).first.click()
     page.locator(".completion .t").first.wait_for()
     tokens = page.locator(".completion .t.n")
-    (tokens if tokens.count() else page.locator(".completion .t")).first.hover()
+    (tokens if tokens.count() else page.locator(".completion .t")).first.hover(
+        position={"x": 4, "y": 4}  # the middle of a token that ends its line may be beside it
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import Any
 
 from deploy.inspection.groups import Group, Source
 from deploy.inspection.token_states import Completion
+from sandbox import Statement
+from sandbox.judging.coverage import line_marks
 
 SAMPLES_EACH = 8
 PROBLEMS = 160
@@ -40,8 +42,7 @@ def _group(chance: random.Random, number: int, step: int, skill: float, size: in
     stages = 2 + problem % 4
     name = f"task_{problem:03d}"
     tests = [
-        {"input": f"{name}([{at}, {at + problem % 9}])", "expected": str(3 * at + problem % 9)}
-        for at in range(5)
+        {"input": f"{name}([{at}, {at + problem % 9}])", "expected": str(3 * at)} for at in range(5)
     ]
     return Group(
         problem={
@@ -95,12 +96,12 @@ def _sample(
     results = [
         ["passed", "", None, None]
         if outcome == "passed" or test < 2
-        else ["failed", "expected 3, got 4", None, "4"]
+        else ["failed", f"expected {3 * test}, got {test + 1}", None, f"{test + 1}"]
         for test in range(5)
     ]
     return {
         "outcome": outcome,
-        "error": None if outcome == "passed" else "expected 3, got 4",
+        "error": None if outcome == "passed" else "expected 6, got 3",
         "error_line": None,
         "results": results,
         "wall_seconds": 0.004,
@@ -113,7 +114,7 @@ def _sample(
         "finish_reason": "stop",
         "number": number,
         "program": source,
-        "marks": "".join(" " if "else:" in line else "+" for line in source.splitlines()),
+        "marks": line_marks(source, [Statement(*statement) for statement in known]),
         "tokens": tokens,
         "states": states,
         "cuts": cuts,

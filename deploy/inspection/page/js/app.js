@@ -85,11 +85,12 @@
       view = null;
       const ids = state.view === "sample" ? rows : groups;
       selected[`${state.view}s`] = state.id;
-      await (state.view === "sample" ? sampleView : groupView).draw(main, index, state, context(ids));
+      await (state.view === "sample" ? sampleView : groupView).draw(main, index, state, { ...context(ids), current: () => mine === drawn });
+      if (mine !== drawn) return;
       if (!before || before.view !== state.view || before.id !== state.id) scrollTo(0, 0);
       document.title = `${index.name}: ${state.view} ${state.id}`;
     } catch (error) {
-      main.replaceChildren(h("p.error", { role: "alert" }, error.message));
+      if (mine === drawn) main.replaceChildren(h("p.error", { role: "alert" }, error.message));
     }
   };
 

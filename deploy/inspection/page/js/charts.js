@@ -44,7 +44,7 @@ charts.history = (index, problem, current, address) => {
   groups.sort((a, b) => index.groups.step[a] - index.groups.step[b] || a - b);
   const steps = groups.map((group) => index.groups.step[group]);
   const first = Math.min(...steps), last = Math.max(...steps);
-  const width = 320, height = 132, left = 34, right = 10, top = 10, bottom = 26;
+  const width = 320, height = 132, left = 44, right = 10, top = 10, bottom = 26;
   const x = (step) => (first === last ? (width + left - right) / 2 : left + ((step - first) / (last - first)) * (width - left - right));
   const y = (share) => top + (1 - share) * (height - top - bottom);
   const passed = groups.map((group) => passedIn(index, group) / index.groups.size[group]);

@@ -122,9 +122,13 @@ completion.showCard = (element, sample, at, reasons, rules) => {
   );
   card.hidden = false;
   const box = element.getBoundingClientRect(), own = card.getBoundingClientRect();
+  const block = element.closest("pre").getBoundingClientRect();
+  // In a wide block the card stands at its right end, beside the code; else below or above the token.
+  const beside = box.right + own.width + 32 < block.right;
   const below = box.bottom + 8 + own.height < innerHeight;
-  card.style.left = `${Math.max(8, Math.min(innerWidth - own.width - 8, box.left))}px`;
-  card.style.top = `${below ? box.bottom + 8 : Math.max(8, box.top - own.height - 8)}px`;
+  card.style.left = `${beside ? block.right - own.width - 14 : Math.max(8, Math.min(innerWidth - own.width - 8, box.left))}px`;
+  const top = beside ? box.top - 14 : below ? box.bottom + 8 : box.top - own.height - 8;
+  card.style.top = `${Math.max(8, Math.min(innerHeight - own.height - 8, top))}px`;
 };
 
 /** What the colours mean, for the states that occur. */

@@ -7,6 +7,7 @@ groupView.draw = async (element, index, state, context) => {
   const id = state.id;
   if (id === null || id >= index.groupCount) throw new Error(`no group ${state.id}`);
   const group = await stepcoder.group(id);
+  if (!context.current()) return;
   const rows = rowsOf(index, id);
   const outcomes = group.samples.map((sample) => sample.outcome);
   const labels = group.samples.map((sample, at) => `sample ${at + 1}, ${text.outcome(sample.outcome)}`);

@@ -50,7 +50,7 @@ program.tests = (tests, results, setup) => {
     return h("pre", {}, `${message || text.outcome(outcome)}${where}`);
   };
   return h("div.tests-scroll", { tabindex: "0", role: "region", "aria-label": "Tests" },
-    setup ? h("details", {}, h("summary", {}, "Set-up of the tests"), h("pre.plain", {}, setup)) : null,
+    setup ? h("details", {}, h("summary", {}, "Set-up of the tests"), h("pre.set-up", {}, setup)) : null,
     h("table.tests", {}, h("thead", {}, h("tr", {}, ["Test", "Input", "Expected", "Got"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, Array.from({ length: rows }, (_, at) => {
         const result = results[at] || ["not_run", "", null, null], test = tests[at] || {};

@@ -8,6 +8,7 @@ sampleView.draw = async (element, index, state, context) => {
   if (row === null || row >= index.count) throw new Error(`no sample ${state.id}`);
   const groupId = index.groupOf[row];
   const [group] = await Promise.all([stepcoder.group(groupId), window.hljs ? null : stepcoder.loadScript("vendor/highlight.min.js").catch(() => null)]);
+  if (!context.current()) return;
   const sample = group.samples[row - index.first[groupId]];
   const problem = index.groups.problem[groupId];
   const coloured = h("div");
@@ -70,7 +71,7 @@ sampleView.aside = (index, group, sample, row, state) => {
       const counts = new Map();
       for (const reason of reasons) counts.set(reason, (counts.get(reason) || 0) + 1);
       const kinds = { "": "k-learned", "not executed": "k-missed", "at random": "k-random", "cut away": "k-cut", truncated: "k-truncated", aborted: "k-truncated" };
-      made.push(panel("Learned from", charts.stack(`${text.plural(reasons.length, "token")} in the policy loss`, [...counts].map(([reason, count]) => [reason || "in the loss", count, kinds[reason]]))));
+      made.push(panel("Learned from", charts.stack(`Of ${text.plural(reasons.length, "token")}`, [...counts].map(([reason, count]) => [reason || "in the loss", count, kinds[reason]]))));
     }
   }
   made.push(panel("Its group", charts.bars(index.isRun ? "Reward of each sample" : "Tests passed by each sample",

@@ -11,8 +11,9 @@ sidebar.build = (element, index, change) => {
     return counts;
   };
   const perSample = (column) => Array.from(index.groupOf, (group) => column[group]);
+  const order = [...Object.keys(OUTCOME_NAMES), "introductory", "interview", "competition"];
   const choice = (title, key, names, counts, label = (name) => name) =>
-    h("fieldset", {}, h("legend", {}, title), names.map((name, code) =>
+    h("fieldset", {}, h("legend", {}, title), names.map((name, code) => [name, code]).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)).map(([name, code]) =>
       h("label.check", {}, h("input", {
         type: "checkbox", "data-key": key, value: name,
         onchange: () => change({ [key]: new Set([...element.querySelectorAll(`[data-key=${key}]:checked`)].map((box) => box.value)) }),
