@@ -55,6 +55,7 @@ NO_RAY = (
     "tests/deploy/bench/",
     "tests/deploy/commands/",
     "tests/deploy/inspection/",
+    "tests/deploy/report/",
     "tests/docs/test_commands.py",
 )
 """Integration tests that start no Ray: DeepSpeed, sandboxes, vLLM's sampler or a browser alone."""

@@ -210,7 +210,8 @@ def make_experience(
 
 def _masked_by_outcome(trajectories: Sequence[Trajectory], masks: Masks) -> dict[str, float]:
     """`masked_share` of the responses with each outcome that the batch has."""
-    tokens, kept = masks.response.sum(-1).tolist(), masks.policy.sum(-1).tolist()
+    counts: Any = torch.stack((masks.response.sum(-1), masks.policy.sum(-1)))
+    tokens, kept = counts.tolist()
     of_outcome: dict[str, list[int]] = {}
     for row, trajectory in enumerate(trajectories):
         sums = of_outcome.setdefault(trajectory.outcome, [0, 0])

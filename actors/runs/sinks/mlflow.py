@@ -7,14 +7,17 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param
-from mlflow.tracking import MlflowClient
 from typing_extensions import override
 
 from actors.runs.sinks.base import PROJECT, Sink, SinkRun
+
+# Not import statements, because the library is optional and a type checker may not have it.
+entities: Any = import_module("mlflow.entities")
+tracking: Any = import_module("mlflow.tracking")
 
 _MOST_METRICS = 1000
 """Metrics of one request."""
@@ -37,7 +40,7 @@ class MlflowSink(Sink):
             # client (mlflow-skinny) does not have.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             uri = (run.root.absolute() / "mlruns").as_uri()
-        self._client = MlflowClient(tracking_uri=uri)
+        self._client = tracking.MlflowClient(tracking_uri=uri)
         kept = run.root / "mlflow.json"
         if kept.exists() and (ids := json.loads(kept.read_text()))["uri"] == uri:
             self._id = ids["run"]
@@ -45,7 +48,9 @@ class MlflowSink(Sink):
             return
         self._id = self._client.create_run(self._experiment(), run_name=run.name).info.run_id
         kept.write_text(json.dumps({"uri": uri, "run": self._id}))
-        params = [Param(key, str(value)[:_LONGEST_PARAM]) for key, value in run.config.items()]
+        params = [
+            entities.Param(key, str(value)[:_LONGEST_PARAM]) for key, value in run.config.items()
+        ]
         for at in range(0, len(params), _MOST_PARAMS):
             self._client.log_batch(self._id, params=params[at : at + _MOST_PARAMS])
 
@@ -58,7 +63,7 @@ class MlflowSink(Sink):
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         now = int(1000 * time.time())
         metrics = [
-            Metric(re.sub(r"[^\w\-./ ]", "_", name), value, now, step)
+            entities.Metric(re.sub(r"[^\w\-./ ]", "_", name), value, now, step)
             for name, value in figures.items()
         ]
         for at in range(0, len(metrics), _MOST_METRICS):

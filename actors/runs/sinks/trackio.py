@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import trackio
 from typing_extensions import override
 
 from actors.runs.sinks.base import PROJECT, Sink, SinkRun
+
+# Not an import statement, because the library is optional and a type checker may not have it.
+trackio: Any = import_module("trackio")
 
 
 class TrackioSink(Sink):

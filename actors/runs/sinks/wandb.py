@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import wandb
 from typing_extensions import override
 
 from actors.runs.sinks.base import PROJECT, Sink, SinkRun
+
+# Not an import statement, because the library is optional and a type checker may not have it.
+wandb: Any = import_module("wandb")
 
 _ID = "id"
 
@@ -38,7 +41,7 @@ class WandbSink(Sink):
             resume="allow",
             dir=str(run.root),
             config=dict(run.config),
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             settings=wandb.Settings(silent=True, console="off", init_timeout=60),
         )
         self._run.define_metric("step")

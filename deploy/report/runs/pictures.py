@@ -30,7 +30,7 @@ def write_pictures(charts: Sequence[Chart], folder: Path) -> list[Path]:
         width = 9.4 if across > 1 else 7.2 if chart.wide else 5.4
         height = 4.2 if chart.kind == "heat" else 3.3
         figure = Figure(figsize=(width, height * down), layout="constrained")
-        grid = figure.subplots(down, across, squeeze=False).flatten()
+        grid = list(figure.subplots(down, across, squeeze=False).flatten())
         for axes, panel in zip(grid, chart.panels, strict=False):
             _draw(axes, chart, panel)
         for axes in grid[count:]:

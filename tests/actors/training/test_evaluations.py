@@ -28,7 +28,12 @@ def trained(folder: Path, **loop: Any) -> Trainer:
 
 
 def trainer(folder: Path, **loop: Any) -> Trainer:
-    settings = {"steps": STEPS, "prompts_per_step": 2, "eval_samples": 2, "checkpoint_every": 2}
+    settings: dict[str, Any] = {
+        "steps": STEPS,
+        "prompts_per_step": 2,
+        "eval_samples": 2,
+        "checkpoint_every": 2,
+    }
     made = steady_trainer(folder, LoopConfig(**(settings | loop)), 2, 0.0, 0.0)
     other = synthetic_problems(seed=9, per_tier=1, name="other")
     made.suites["other"] = other  # type: ignore[index]

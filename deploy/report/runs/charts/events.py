@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 from deploy.report.runs.charts.chart import Mark
 from deploy.report.runs.groups import RunGroup
@@ -19,7 +20,7 @@ def marks(group: RunGroup) -> list[Mark]:
 
 
 def _of(run: RunHistory) -> Iterator[Mark]:
-    none = {f"restarts/{role}": 0.0 for role in ROLES}
+    none: dict[str, Any] = {f"restarts/{role}": 0.0 for role in ROLES}
     for before, row in pairwise([none, *run.steps]):
         for role in ROLES:
             key = f"restarts/{role}"

@@ -230,7 +230,7 @@ function heatOption(chart, panel, look) {
     visualMap: { type: "continuous", min: 0, max: 1, show: false, inRange: { color: look.heat[look.dark ? 1 : 0] } },
     tooltip: { ...base(look).tooltip, trigger: "item", formatter: (p) =>
       `<div class="tip"><b>${escaped(rows[p.value[1]])}</b><br>step ${columns[p.value[0]]}: ${FORMATS.share(p.value[2])} of the way to the full task</div>` },
-    series: [{ type: "heatmap", data: cells, progressive: 0, emphasis: { disabled: true }, itemStyle: { borderWidth: 0 },
+    series: [{ type: "heatmap", data: cells, emphasis: { disabled: true }, itemStyle: { borderWidth: 0 },
       markLine: { silent: true, symbol: "none", label: { show: false }, animation: false,
         lineStyle: { color: look.card, type: "solid", width: 3 },
         data: edges.slice(1).map((e) => ({ yAxis: e.first - 0.5 })) } }],

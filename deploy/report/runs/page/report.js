@@ -80,7 +80,7 @@ function heading() {
       element("span", {}, `${group.samples.toLocaleString("en")} samples`));
     if (group.facts.isolation) facts.append(element("span", {}, `isolation: ${group.facts.isolation}`));
     if (group.facts.commit) facts.append(element("span", {}, `commit ${group.facts.commit}`));
-    if (group.restarts) facts.append(element("span", {}, `${group.restarts} restarts`));
+    if (group.restarts) facts.append(element("span", {}, `${group.restarts} restart${group.restarts > 1 ? "s" : ""}`));
     if (group.dropped) facts.append(element("span", {}, `${group.dropped} samples dropped`));
   } else {
     const count = data.groups.reduce((sum, g) => sum + g.runs.length, 0);
@@ -97,6 +97,25 @@ function tiles(group) {
     element("div", { class: "more" }, ...(last > first ? [gain(after - before), ` since ${percent(before)}`] : ["before the first step"])),
   ));
   return made.length ? element("div", { class: "tiles" }, ...made) : null;
+}
+
+function marksNote() {
+  const kinds = new Set(data.sections.flatMap((s) => s.charts.flatMap((c) => c.panels.flatMap((p) => p.marks.map((m) => m.kind)))));
+  if (!kinds.size) return null;
+  const texts = { restart: ["var(--bad)", "an actor was started again"], drop: ["var(--soft)", "samples were dropped"] };
+  return element("p", { class: "marks" }, ...[...kinds].map((kind) => element("span", {}, element("i", { tone: texts[kind][0] }), texts[kind][1])));
+}
+
+// Which cards take the whole width: those that ask for it, and those that would stand beside a gap.
+function widths(charts) {
+  const wide = charts.map((chart) => chart.wide);
+  let open = -1;
+  charts.forEach((chart, i) => {
+    if (chart.wide && open >= 0) wide[open] = true;
+    open = chart.wide || open >= 0 ? -1 : i;
+  });
+  if (open >= 0) wide[open] = true;
+  return wide;
 }
 
 function comparison() {
@@ -182,12 +201,12 @@ function figures(chart) {
   return details;
 }
 
-function card(chart) {
+function card(chart, wide) {
   const areas = chart.panels.map((panel) => element("div", { class: `plot ${chart.kind}`, role: "img", "aria-label": described(chart, panel) }));
   const redraw = () => areas.forEach((area, i) => plots.push(drawPanel(area, chart, chart.panels[i], look(chart))));
   const panels = element("div", { class: `panels ${chart.panels.length === 1 ? "single" : ""}` },
     ...chart.panels.map((panel, i) => element("div", {}, panel.title ? element("h4", {}, panel.title) : null, areas[i])));
-  const made = element("figure", { class: `card ${chart.wide ? "wide" : ""}`, id: chart.id, "aria-labelledby": `${chart.id}-title` },
+  const made = element("figure", { class: `card ${wide ? "wide" : ""}`, id: chart.id, "aria-labelledby": `${chart.id}-title` },
     element("figcaption", {}, element("h3", { id: `${chart.id}-title` }, chart.title), element("p", {}, ...code(chart.caption))),
     legend(chart, redraw), panels, figures(chart));
   return { made, redraw };
@@ -203,11 +222,12 @@ function build() {
   plots = [];
   applyTheme();
   const summary = document.getElementById("summary");
-  summary.replaceChildren(heading(), ...[data.groups.length === 1 ? tiles(data.groups[0]) : comparison()].filter(Boolean));
+  summary.replaceChildren(heading(), ...[data.groups.length === 1 ? tiles(data.groups[0]) : comparison(), marksNote()].filter(Boolean));
   const charts = document.getElementById("charts");
   const cards = [];
   charts.replaceChildren(...data.sections.map((section) => {
-    const made = section.charts.map(card);
+    const wide = widths(section.charts);
+    const made = section.charts.map((chart, i) => card(chart, wide[i]));
     cards.push(...made);
     return element("section", { id: section.id, "aria-labelledby": `${section.id}-title` },
       element("h2", { id: `${section.id}-title` }, section.title),

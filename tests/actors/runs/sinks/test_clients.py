@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,7 @@ def test_wandb_offline_holds_figures_configuration_samples_and_policy(
 
 def read_wandb(path: Path) -> tuple[list[dict[str, Any]], dict[str, set[str]]]:
     """History rows, and the names in configuration and artefacts, of an offline run's file."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
+    Record: Any = import_module("wandb.proto.wandb_internal_pb2").Record  # noqa: N806
     rows: list[dict[str, Any]] = []
     facts: dict[str, set[str]] = {"config": set(), "artifacts": set()}
     for data in leveldb_records(path.read_bytes()):
@@ -119,9 +119,7 @@ def test_mlflow_files_hold_figures_configuration_samples_and_policy(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert logged(tmp_path / "run", "mlflow") == [0]
     assert logged(tmp_path / "run", "mlflow", range(4, 5)) == [0], "a resumed run"
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient((tmp_path / "run" / "mlruns").as_uri())
+    client = import_module("mlflow.tracking").MlflowClient((tmp_path / "run" / "mlruns").as_uri())
     experiment = client.get_experiment_by_name("stepcoder")
     assert experiment is not None
     [run] = client.search_runs([experiment.experiment_id])
@@ -142,8 +140,7 @@ def test_trackio_holds_figures_configuration_samples_and_policy(
     needs("trackio")
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     assert logged(tmp_path / "run", "trackio") == [0]
-    import trackio
-
+    trackio = import_module("trackio")
     [run] = trackio.Api().runs("stepcoder")
     assert run.name == "tiny"
     assert run.config["learner.mask"] == "fgo"
