@@ -12,7 +12,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from actors.errors import RunFailed
 from actors.rollout.samples import Sample
@@ -49,7 +49,7 @@ def load_reward_function(name: str) -> RewardFunction:
             f"reward.function {name}: module {module_name} cannot be imported: "
             f"{_described(error)}; it is looked for in the environment and in {here}"
         ) from error
-    function = getattr(module, function_name, None)
+    function: Any = getattr(module, function_name, None)
     if not callable(function):
         raise RewardFunctionError(
             f"reward.function {name}: {module.__file__} has no function {function_name}"
@@ -60,7 +60,7 @@ def load_reward_function(name: str) -> RewardFunction:
             f"reward.function {name}: it is to be def {function_name}{_SIGNATURE}, not "
             f"{kind}def {function_name}{inspect.signature(function)}"
         )
-    return function
+    return cast(RewardFunction, function)
 
 
 async def call_on_each(
@@ -113,15 +113,15 @@ def _call(
         return RewardFunctionError(
             f"reward.function {name}: {_described(error)} ({frame.filename}:{frame.lineno}) {where}"
         )
-    is_pair = isinstance(returned, tuple) and len(returned) == 2
-    value, parts = returned if is_pair else (returned, {})
+    pair: Any = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, {})
+    value, parts = pair
     numbers = [value, *parts.values()] if isinstance(parts, Mapping) else [None]
     if not all(isinstance(each, Real) and math.isfinite(each) for each in numbers):
         return RewardFunctionError(
             f"reward.function {name}: returned {returned!r:.80} {where}; expected a finite number, "
             "or such a number and a mapping of names to numbers"
         )
-    return Reward(float(value), {str(part): float(each) for part, each in parts.items()})  # type: ignore[arg-type]
+    return Reward(float(value), {str(part): float(each) for part, each in parts.items()})
 
 
 def _takes_three(function: Callable[..., object]) -> bool:
