@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,11 @@ class MemoryWatch:
         home = self._homes.pop(name, None)
         if home is None:
             return
-        kill = await asyncio.to_thread(self._find_kill, home)
+        try:
+            kill = await asyncio.to_thread(self._find_kill, home)
+        except Exception as error:  # a look that fails must not keep an actor from its restart
+            logger.warning("why %s was lost could not be found out: %r", name, error)
+            return
         if kill is None:
             self._killed_at.pop(name, None)
             return
@@ -114,12 +119,13 @@ def find_memory_kill(home: Home) -> str | None:
 
 def _killed_by_ray(home: Home) -> bool:
     from ray._private import state
-    from ray.core.generated import common_pb2, gcs_pb2
 
+    # Generated modules, whose types no checker knows.
+    common, gcs = (import_module(f"ray.core.generated.{name}_pb2") for name in ("common", "gcs"))
     accessor: Any = state.state._connect_and_get_accessor()
-    out_of_memory = common_pb2.WorkerExitType.Value("NODE_OUT_OF_MEMORY")
+    out_of_memory = common.WorkerExitType.Value("NODE_OUT_OF_MEMORY")
     for row in accessor.get_worker_table():
-        worker = gcs_pb2.WorkerTableData.FromString(row)
+        worker = gcs.WorkerTableData.FromString(row)
         if worker.pid == home.pid and worker.worker_address.node_id.hex() == home.node:
             return worker.exit_type == out_of_memory
     return False

@@ -67,6 +67,16 @@ def test_a_death_of_another_cause_is_not_told_and_ends_the_row(
     assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 2
 
 
+def test_a_look_that_fails_does_not_keep_an_actor_from_its_restart(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def find(_home: Home) -> str:
+        raise AttributeError("no such table")
+
+    lose(MemoryWatch(find))
+    assert "why rollout-0 was lost could not be found out: AttributeError" in caplog.text
+
+
 def test_an_actor_that_is_not_watched_is_not_looked_at() -> None:
     def find(_home: Home) -> str:
         raise AssertionError
