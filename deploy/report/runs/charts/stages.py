@@ -29,8 +29,8 @@ def curriculum_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
             panels.append(Panel("" if len(groups) == len(group.runs) == 1 else title, heat=heat))
     yield Chart(
         "curriculum", "Every problem's way through the curriculum",
-        "One row for each problem, by tier and by when it reached the full task. Dark blue: the "
-        "policy writes the whole program. Pale: it completes the longest prefix.",
+        "One row for each problem, by tier and by when it reached the full task. The scale goes "
+        "from the longest prefix, which the policy completes, to the whole program.",
         "heat", "share", panels, wide=True,
     )  # fmt: skip
     yield overlay(

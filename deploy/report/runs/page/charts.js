@@ -215,25 +215,47 @@ function barsOption(chart, panel, look) {
   };
 }
 
+// Neighbouring cells of one value, as [first column, last column, row, value]: a problem stays at a stage for many steps.
+function cellRuns(values) {
+  return values.flatMap((row, y) => {
+    const runs = [];
+    row.forEach((v, x) => {
+      const last = runs[runs.length - 1];
+      if (last && last[3] === v) last[1] = x;
+      else runs.push([x, x, y, v]);
+    });
+    return runs;
+  });
+}
+
 function heatOption(chart, panel, look) {
   const { columns, rows, values, bands } = panel.heat;
-  const cells = [];
-  values.forEach((row, y) => row.forEach((v, x) => cells.push([x, y, v])));
   let start = 0;
   const edges = bands.map(([name, count]) => { const edge = { name, first: start, count }; start += count; return edge; });
+  const ramp = look.heat[look.dark ? 1 : 0];
   return {
     ...base(look),
     xAxis: { ...axes(look), ...stepName(look), type: "category", data: columns, splitLine: { show: false }, axisLine: { show: false } },
     yAxis: { ...axes(look), type: "category", data: rows, inverse: true, axisLine: { show: false }, splitLine: { show: false },
       axisLabel: { color: look.soft, fontSize: 11.5, interval: (i) => edges.some((e) => i === e.first + Math.floor(e.count / 2)),
         formatter: (_v, i) => edges.find((e) => i >= e.first && i < e.first + e.count)?.name ?? "" } },
-    visualMap: { type: "continuous", min: 0, max: 1, show: false, inRange: { color: look.heat[look.dark ? 1 : 0] } },
-    tooltip: { ...base(look).tooltip, trigger: "item", formatter: (p) =>
-      `<div class="tip"><b>${escaped(rows[p.value[1]])}</b><br>step ${columns[p.value[0]]}: ${FORMATS.share(p.value[2])} of the way to the full task</div>` },
-    series: [{ type: "heatmap", data: cells, emphasis: { disabled: true }, itemStyle: { borderWidth: 0 },
-      markLine: { silent: true, symbol: "none", label: { show: false }, animation: false,
+    tooltip: { ...base(look).tooltip, trigger: "item", formatter: ({ value: [first, last, y, v] }) => {
+      const steps = first === last ? `step ${columns[first]}` : `steps ${columns[first]} to ${columns[last]}`;
+      return `<div class="tip"><b>${escaped(rows[y])}</b><br>${steps}: ${FORMATS.share(v)} of the way to the full task</div>`;
+    } },
+    series: [
+      { type: "custom", data: cellRuns(values), encode: { x: [0, 1], y: 2 }, renderItem: (_params, api) => {
+        const [width, height] = api.size([1, 1]);
+        const [left, middle] = api.coord([api.value(0), api.value(2)]);
+        const right = api.coord([api.value(1), api.value(2)])[0] + width / 2;
+        const x = Math.round(left - width / 2), y = Math.round(middle - height / 2);
+        const shape = { x, y, width: Math.round(right) - x, height: Math.round(middle + height / 2) - y };
+        return { type: "rect", shape, style: { fill: echarts.color.lerp(api.value(3), ramp) } };
+      } },
+      { type: "line", data: [], markLine: { silent: true, symbol: "none", label: { show: false }, animation: false,
         lineStyle: { color: look.card, type: "solid", width: 3 },
-        data: edges.slice(1).map((e) => ({ yAxis: e.first - 0.5 })) } }],
+        data: edges.slice(1).map((e) => ({ yAxis: e.first - 0.5 })) } },
+    ],
   };
 }
 
