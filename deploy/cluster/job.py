@@ -40,9 +40,10 @@ def start_mode(config: RunConfig, folder: Path, fresh: bool) -> tuple[str, ...]:
     files = RunFolder(folder)
     if fresh or not files.config.exists():
         return ("--overwrite",)
-    changed = [
-        key for key in differing_keys(load_config(files.config), config) if key != "runs_dir"
-    ]
+    same = {"runs_dir"}
+    if config.placement.colocate is None:  # the driver decided it
+        same.add("placement.colocate")
+    changed = [key for key in differing_keys(load_config(files.config), config) if key not in same]
     if changed:
         raise ConfigError(
             f"{folder} holds a run of another configuration (differs at {', '.join(changed)}): "

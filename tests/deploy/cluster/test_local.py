@@ -58,8 +58,10 @@ def test_a_finished_run_is_skipped_and_another_configuration_is_refused(
     assert start_mode(config, folder, fresh=False) == ("--overwrite",)
     files = RunFolder(folder)
     files.clear()
-    # The job is given the absolute path of the folder that its follower names as it likes.
-    files.config.write_text(load_config(SMALL, ["--runs_dir", str(tmp_path / "runs")]).to_yaml())
+    # The job is given the absolute path of the folder that its follower names as it likes, and
+    # decides whether engines and learner take turns.
+    decided = ["--runs_dir", str(tmp_path / "runs"), "--placement.colocate", "false"]
+    files.config.write_text(load_config(SMALL, decided).to_yaml())
     assert start_mode(config, folder, fresh=False) == ("--overwrite",)
     with files.checkpoint(2, keep=1) as partial:
         (partial / "weights").write_text("x")
