@@ -19,7 +19,7 @@ _LARGE = {
 }  # fmt: skip
 """Qwen2.5-Coder-0.5B."""
 _SMALL = {
-    "vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "vocab_size": 512, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2,
 }  # fmt: skip
 

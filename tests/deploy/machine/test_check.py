@@ -54,14 +54,13 @@ def test_a_mistake_is_one_message(
 def test_the_parts_for_cpus_pass_in_their_short_form(tmp_path: Path) -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "deploy", "check", "--quick",
-         "--skip", "attention,speed,training,pretrained", "--out", str(tmp_path)],
+         "--skip", "attention,speed,engines,training,pretrained", "--out", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stdout + finished.stderr
     record = json.loads((tmp_path / "check.json").read_text())
     status = {part["name"]: part["status"] for part in record["parts"]}
-    passed = {"machine", "exactness", "engines"}
+    passed = {"machine", "exactness"}
     assert status == {part.name: "passed" if part.name in passed else "skipped" for part in PARTS}
     figures = {f["name"] for part in record["parts"] for f in part["figures"]}
-    assert {"log-prob difference after broadcast 3, maximum", "engine"} <= figures
-    assert "one copy of the weights" in finished.stdout
+    assert "gradient norm, relative difference" in figures
