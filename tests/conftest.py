@@ -159,7 +159,7 @@ def ray_cluster() -> Iterator[str]:
     """
     import ray
 
-    started = ray.init(
+    ray.init(
         address="local",  # not whatever cluster already runs on this machine
         num_cpus=8,
         resources={"sandbox": 4.0},
@@ -167,5 +167,5 @@ def ray_cluster() -> Iterator[str]:
         log_to_driver=False,
         object_store_memory=200 << 20,
     )
-    yield started.address_info["gcs_address"]
+    yield ray.get_runtime_context().gcs_address
     ray.shutdown()

@@ -114,6 +114,7 @@ def test_a_step_that_is_not_finite_is_skipped_by_choice(
     options = {"zero": {"stage": stage}, "minibatch_size": 8, "token_budget": 64}
     learner = new_learner(model_dir, tmp_path, non_finite="skip", **options)
     batch = grouped(random_trajectories(1))
+    assert learner._critic is not None
     policy, critic = type(learner._policy.module), type(learner._critic.module)
     steps = {policy: 0, critic: 0}
     takes = learner._optimizer_step
