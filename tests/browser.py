@@ -46,7 +46,7 @@ def opened(browser: Browser, path: Path, address: str = "", **context: Any) -> I
     """A page from the file system; on leaving, its console must be without errors.
 
     Args:
-        browser: the session's.
+        browser: the module's.
         path: an HTML file.
         address: what follows in the address, such as `#samples`.
         context: options of the browser's context, such as `color_scheme="dark"`.

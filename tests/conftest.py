@@ -142,9 +142,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, corpus: list[tuple[str,
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium (`tests.browser`); tests that use it are marked `browser`."""
+    """A headless Chromium (`tests.browser`); tests that use it are marked `browser`.
+
+    One for each module: while it is open, Playwright's event loop runs in this thread, and the
+    next test could not call `asyncio.run`.
+    """
     from tests.browser import launched
 
     with launched() as started:
