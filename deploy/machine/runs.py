@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from actors.runs.folder import RunFolder
 from deploy.config.load import PROFILES, load_config
 from deploy.machine.part import Figure, NotHere, Scale
 from deploy.train import train
@@ -20,6 +20,7 @@ def bundled(scale: Scale) -> list[Figure]:
     if scale.quick:
         overrides |= {
             "model.hidden_size": 64, "model.heads": 1, "model.layers": 1,
+            "learner.critic_layers": 1,
             "sft.batch_size": 8, "data.corpus_size": 300, "data.train_per_tier": 2,
             "loop.prompts_per_step": 2, "rollout.samples_per_prompt": 4,
             "rollout.max_new_tokens": 32,
@@ -50,8 +51,7 @@ def _train(scale: Scale, name: str, overrides: dict[str, Any]) -> list[Figure]:
     samples = result["samples"]
     lost = samples["asked"] - samples["trained"] - samples["dropped"]
     weights = result["weights"]
-    steps = scale.folder / "runs" / name / "metrics.jsonl"
-    rows = [json.loads(line) for line in steps.read_text().splitlines()]
+    rows = RunFolder(scale.folder / "runs" / name).step_rows()
     return [
         Figure("steps", len(rows), "", str(scale.steps), len(rows) == scale.steps,
                "see log.txt in the run folder"),
