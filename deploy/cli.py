@@ -63,16 +63,20 @@ _COMMANDS = {
     "inspect": "Write pages that show each sample of a run or an evaluation.",
     "data": "Convert, count, show, make and verify data sets.",
     "sandbox": "Run a program on its tests.",
+    "plan": "Say what a run takes, on which GPUs it fits, and what it costs.",
     "local-cluster": "Train on a Ray cluster of this machine.",
     "chaos": "Train while parts of the run are killed.",
     "bench": "Measure a part against its target.",
     "check": "Check whether this machine can run all of it, and how fast.",
 }
 """Summaries in the order of `--help`. Modules load when their command runs."""
-_ON_RUNS = ("result", "report", "compare", "inspect")
-"""Commands whose modules are in `commands/runs/`."""
+_FOLDERS = {
+    **dict.fromkeys(("result", "report", "compare", "inspect"), "runs"),
+    **dict.fromkeys(("plan", "local-cluster"), "cluster"),
+}
+"""The folder below `commands/` of those modules that are in one."""
 for _position, (_name, _summary) in enumerate(_COMMANDS.items()):
-    _folder = "runs." if _name in _ON_RUNS else ""
+    _folder = f"{_FOLDERS[_name]}." if _name in _FOLDERS else ""
     app.command(
         f"deploy.commands.{_folder}{_name.replace('-', '_')}:app",
         name=_name,

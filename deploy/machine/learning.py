@@ -10,6 +10,7 @@ from transformers import AutoConfig
 
 from deploy.machine.part import Figure, Scale, at_most
 from deploy.machine.random_model import random_groups, random_model
+from deploy.plan.gpus import peak_flops
 from learner.agreement import logprob_difference
 from learner.config import LearnerConfig, OptimizerConfig, ZeroConfig
 from learner.models.packing import by_kernel, by_sequence
@@ -19,12 +20,6 @@ _GRADIENT = 0.1
 """Relative difference of the gradient's norm in bfloat16 from float32."""
 _LOSS = 0.02
 """Absolute difference of the policy loss, whose advantages are of the order of 1."""
-
-PEAK_FLOPS = {
-    "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12,
-    "L40S": 362e12, "L4": 121e12, "A10G": 70e12, "A10": 125e12, "RTX 4090": 165e12,
-}  # fmt: skip
-"""Dense bfloat16 operations a second by the vendor's data sheets."""
 
 
 def _learner(scale: Scale, dtype: str, token_budget: int) -> PPOLearner:
@@ -186,7 +181,7 @@ def _utilisation(
     )
     device = torch.cuda.get_device_name()
     figures = [Figure("model FLOP/s: tokens/s x (6 N + 6 layers hidden length)", f"{work:.3g}")]
-    peak = next((flops for name, flops in PEAK_FLOPS.items() if name in device), None)
+    peak = peak_flops(device)
     if peak is not None:
         figures.append(Figure(f"MFU: share of {peak:.3g} FLOP/s", round(work / peak, 3)))
     return figures

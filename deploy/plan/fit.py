@@ -75,8 +75,12 @@ class MemoryPlan:
 
     def concurrency(self, memory: int) -> int:
         """Whole sequences for which an engine's KV cache has room."""
+        return self.kv_cache(memory) // self.kv_sequence
+
+    def kv_cache(self, memory: int) -> int:
+        """KV cache that an engine has on each GPU of `memory` bytes [bytes]; 0 if it has none."""
         share = self.utilization(memory, not self.hands_over(memory))
-        return int(self._cache(memory, share) // self.kv_sequence)
+        return max(0, int(self._cache(memory, share)))
 
     def _cache(self, memory: int, share: float) -> float:
         """KV cache of an engine that takes this share of a GPU [bytes]."""
@@ -90,19 +94,25 @@ class MemoryPlan:
         whole = share * memory + outside <= memory
         return whole and self._cache(memory, share) >= self.kv_sequence
 
+    def learner_fits(self, memory: int) -> bool:
+        """Whether a learner rank fits a GPU of `memory` bytes."""
+        return sum(self.learner.values()) <= memory
+
+    def engine_fits(self, memory: int) -> bool:
+        """Whether an engine fits a GPU of `memory` bytes, beside a colocated learner."""
+        return self._engine_fits(memory, optimizer=True) or (
+            self.optimizer_moves and self._engine_fits(memory, optimizer=False)
+        )
+
     def check(self, memory: GpuMemory) -> None:
         """Refuse what cannot fit.
 
         Raises:
             ConfigError: names the role, its parts in GiB, the GPU, and what to change first.
         """
-        learner = sum(self.learner.values())
-        if learner > memory.learner:
+        if not self.learner_fits(memory.learner):
             raise ConfigError(_refusal("a learner rank", self.learner, memory.learner, _LEARNER))
-        fits = self._engine_fits(memory.engine, optimizer=True) or (
-            self.optimizer_moves and self._engine_fits(memory.engine, optimizer=False)
-        )
-        if not fits:
+        if not self.engine_fits(memory.engine):
             parts = dict(self.engine)
             if self.colocated:
                 parts["learner beside it"] = resident(self.learner, not self.optimizer_moves)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from learner.config import ModelConfig
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -43,6 +45,21 @@ def model_shape(folder: Path, trust_remote_code: bool = False) -> ModelShape:
     from learner.models.pretrained import empty_model
 
     return shape_of(empty_model(folder, trust_remote_code))
+
+
+def small_shape(config: ModelConfig) -> ModelShape:
+    """The shape of the small Llama that is warm-started, with the largest vocabulary it may have.
+
+    Raises:
+        ModelError: the configuration is of no model.
+    """
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from learner.models.networks import small_llama
+
+    with torch.device("meta"):
+        return shape_of(LlamaForCausalLM(small_llama(config, config.vocab_size)))
 
 
 def shape_of(model: Any) -> ModelShape:

@@ -166,18 +166,25 @@ def create_llama(
             f"{config.heads} heads (model.heads)"
         )
     torch.manual_seed(seed)
+    vocabulary = tokenizer.get_vocab()
     return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=config.hidden_size,
-            intermediate_size=config.intermediate_size,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.heads,
-            max_position_embeddings=config.max_position_embeddings,
-            tie_word_embeddings=False,
-            bos_token_id=None,
-            eos_token_id=tokenizer.get_vocab()[EOS],
-            pad_token_id=tokenizer.get_vocab()[PAD],
+        small_llama(
+            config, len(tokenizer), eos_token_id=vocabulary[EOS], pad_token_id=vocabulary[PAD]
         )
+    )
+
+
+def small_llama(config: ModelConfig, vocabulary: int, **token_ids: int) -> LlamaConfig:
+    """The configuration of the Llama that is warm-started, with `vocabulary` tokens."""
+    return LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        max_position_embeddings=config.max_position_embeddings,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        **token_ids,
     )

@@ -20,6 +20,7 @@ from sandbox import Outcome
 from tests.actors.rollout.test_rollout_log import group as rollout_group
 from tests.actors.rollout.test_rollout_log import written as recorded
 from tests.deploy.inspection.test_site import an_evaluation
+from tests.deploy.model_configs import config_folder
 from tests.deploy.report.runs.made_runs import write_run
 from tests.deploy.report.test_result_table import RESULT
 from tests.docs.commands import ROOT, Command, block_commands, inline_commands
@@ -80,6 +81,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "runs" / "hot" / "result.json").write_text(json.dumps(RESULT))
     recorded(folder / "runs" / "hot" / "rollouts", [rollout_group(0, [Outcome.passed])])
     an_evaluation(folder / "runs" / "eval" / "qwen")
+    config_folder(folder / "models" / "qwen", "Qwen/Qwen2.5-Coder-7B-Instruct")
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
     (folder / "completion.txt").write_text("```python\ndef two_max(a, b):\n    return a\n```\n")
     (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+from transformers import AutoModelForCausalLM
 
 from actors.cluster.connect import check_placement
 from actors.cluster.devices import GpuMemory
@@ -15,22 +15,9 @@ from actors.errors import RunFailed
 from deploy.config import RunConfig, load_config
 from deploy.plan.fit import MemoryPlan
 from deploy.plan.shape import ModelShape, shape_of
+from tests.deploy.model_configs import MODELS
 
 PROFILES = Path(__file__).resolve().parents[3] / "deploy" / "profiles"
-MODELS = {
-    "Qwen/Qwen2.5-Coder-0.5B-Instruct": Qwen2Config(
-        vocab_size=151_936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24,
-        num_attention_heads=14, num_key_value_heads=2, tie_word_embeddings=True,
-    ),
-    "Qwen/Qwen2.5-Coder-7B-Instruct": Qwen2Config(
-        vocab_size=152_064, hidden_size=3584, intermediate_size=18_944, num_hidden_layers=28,
-        num_attention_heads=28, num_key_value_heads=4,
-    ),
-    "deepseek-ai/deepseek-coder-6.7b-instruct": LlamaConfig(
-        vocab_size=32_256, hidden_size=4096, intermediate_size=11_008, num_hidden_layers=32,
-        num_attention_heads=32,
-    ),
-}  # fmt: skip
 GIB = 1 << 30
 CASES = [("gpu-1", 1, 24), ("gpu-8", 1, 80), ("gpu-4x8", 4, 80), ("paper", 1, 80)]
 """Profile, nodes, and the GPU that it is made for [GiB]."""

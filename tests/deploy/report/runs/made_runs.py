@@ -124,6 +124,7 @@ def step_row(
         "length/prompt/mean": 110 - 40 * step / steps,
         "rollout/cut_short": 0.05 * draw.random(),
         "rollout/tokens_per_s": 4000 * draw.uniform(0.9, 1.1),
+        "sandbox/program_ms": 20.0,
         "seconds/rollout": generated,
         "seconds/sandbox": judged,
         "seconds/learn": learned,

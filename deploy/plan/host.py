@@ -1,0 +1,73 @@
+"""Memory of the host that each role takes: what a container of it requests [bytes]."""
+
+from __future__ import annotations
+
+from deploy.config import RunConfig
+from deploy.plan.fit import MemoryPlan
+from deploy.plan.memory import Parts
+from deploy.plan.shape import ModelShape
+
+_GIB = 1 << 30
+LEARNER_PROCESS = int(0.8 * _GIB)
+"""Interpreter, torch and DeepSpeed of a rank on a CPU: what such processes had here."""
+ENGINE_PROCESS = int(1.2 * _GIB)
+"""The same of vLLM."""
+CUDA_PROCESS = 3 * _GIB
+"""What CUDA's libraries and pinned buffers add. An assumption: it was not measured."""
+SANDBOX_PROCESS = int(0.3 * _GIB)
+"""A sandbox worker, without the programs."""
+DRIVER = 4 * _GIB
+"""Driver, data set, Ray's head and dashboard. An assumption."""
+
+
+def host_parts(
+    config: RunConfig, shape: ModelShape, memory: MemoryPlan, gpu: bool
+) -> dict[str, Parts]:
+    """Memory of the host by role, one of each; on CPUs models are in it too.
+
+    Args:
+        config: of the run, its placement resolved.
+        shape: of the policy.
+        memory: what the roles take of a GPU or, without one, of the host.
+        gpu: whether models run on GPUs.
+    """
+    if gpu:
+        learner, engine = _learner_beside_gpu(config, shape), _engine_beside_gpu(config, shape)
+    else:
+        learner = {**memory.learner, "allowance": LEARNER_PROCESS}
+        cache = {"KV cache of one sequence": 0, "KV cache": config.rollout.kv_cache_mib << 20}
+        engine = {**memory.engine, **cache, "allowance": ENGINE_PROCESS}
+    containers = config.pool.slots_per_worker * (config.sandbox.container_memory_mib << 20)
+    return {
+        "learner rank": learner,
+        "engine": engine,
+        "sandbox worker": {"process": SANDBOX_PROCESS, "programs, at their limit": containers},
+        "driver and Ray's head": {"processes": DRIVER},
+    }
+
+
+def _learner_beside_gpu(config: RunConfig, shape: ModelShape) -> Parts:
+    learner = config.learner
+    zero, ranks = learner.zero, config.placement.learner_ranks
+    width = 4 if config.learner_dtype(gpu=True) == "float32" else 2
+    models = shape.parameters
+    if learner.advantage == "gae":
+        models += shape.critic(learner.critic_layers)
+    parts = {
+        "process": LEARNER_PROCESS + CUDA_PROCESS,
+        # One model is read at a time, and leaves the host's memory for the GPU.
+        "model while it is read": shape.parameters * width,
+    }
+    if zero.offload_optimizer or (config.placement.colocate and zero.optimizer_moves):
+        parts["optimizer"] = 12 * models // ranks
+    if zero.offload_parameters:
+        parts["parameters"] = models * width // ranks
+    return parts
+
+
+def _engine_beside_gpu(config: RunConfig, shape: ModelShape) -> Parts:
+    width = 4 if config.resolved_rollout(gpu=True).dtype == "float32" else 2
+    parts = {"processes": (ENGINE_PROCESS + CUDA_PROCESS) * config.rollout.tensor_parallel}
+    if config.placement.colocate:
+        parts["weights while it sleeps"] = shape.parameters * width
+    return parts
