@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+import torch
 
 from actors.cluster.connect import start_private_cluster
 from actors.cluster.placement import Placement, reserve
@@ -18,6 +20,7 @@ from actors.learners.group import LearnerGroup
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Request
 from actors.training.weight_sync import WeightSync
+from deploy.bench.fleet.vllm_worker import BenchWorker
 from deploy.machine.part import Figure, NotHere, Scale
 from deploy.machine.random_model import random_groups, random_model
 from learner.agreement import logprob_difference
@@ -26,6 +29,7 @@ from learner.models.source import ModelSource
 
 _DEADLINE_S = 300.0
 _BROADCASTS = 3
+_TURNS = 3
 _UNLIKE = (
     "engine and learner do not compute the same: look for a different temperature, precision or "
     "attention backend (VLLM_ATTENTION_BACKEND), or set rollout.dtype and learner.dtype float32"
@@ -98,7 +102,7 @@ async def _run(
     learner = LearnerGroup.create(learning, placement, gpu, _DEADLINE_S, places.learner)
     sync = WeightSync(learner, WeightsConfig(), backend)
     fleet = RolloutFleet.create(
-        rollout, gpu, places.rollout,
+        rollout, gpu, places.rollout, worker=BenchWorker,
         colocated=sleeps, on_engine_loaded=sync.update_engine,
     )  # fmt: skip
     try:
@@ -149,30 +153,67 @@ async def _parity(
     figures.append(Figure("broadcast by", sync.backend))
     figures.append(Figure("one copy of the weights", round(sync.bytes / 2**20, 2), "MiB"))
     figures.append(Figure("broadcast, waking included", round(min(seconds[1:]), 3), "s"))
+    awake = []
+    for turn in range(_TURNS):
+        await sync.push(fleet, _BROADCASTS + turn + 1)
+        awake.append(sync.seconds)
+    figures.append(Figure("broadcast, engine awake", round(min(awake), 4), "s"))
+    if not exact:
+        copied = _copy_seconds(sync.bytes)
+        figures.append(Figure("one copy of the bytes on the GPU", round(copied, 5), "s"))
+        figures.append(Figure("broadcast, times one copy", round(min(awake) / copied, 2)))
     return figures
 
 
+def _copy_seconds(count: int) -> float:
+    """Seconds in which the GPU copies `count` bytes to another place of its memory."""
+    source = torch.empty(count, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    seconds = []
+    for _ in range(5):
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        target.copy_(source)
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
 async def _speed(fleet: RolloutFleet, large: bool) -> list[Figure]:
-    """Tokens a second that the fleet generates, as a run would ask for them."""
+    """Tokens a second through Ray, as a run asks for them, and by the same engine without Ray."""
     prompts, samples, tokens = (32, 8, 256) if large else (2, 4, 24)
     prompt_ids = [tuple(g.trajectories[0].prompt_ids) for g in random_groups(prompts, 1, 128)]
     if not large:
         prompt_ids = [ids[:20] for ids in prompt_ids]
 
-    async def generate(first: int) -> tuple[int, float]:
-        requests: list[list[Request]] = [
+    def groups(first: int) -> list[list[Request]]:
+        return [
             [
                 Request(first + p * samples + s, ids, first + p * samples + s, tokens, 1.0)
                 for s in range(samples)
             ]
             for p, ids in enumerate(prompt_ids)
         ]
+
+    async def through_ray(first: int) -> float:
         started, count = time.perf_counter(), 0
-        completions: Any = fleet.generate(requests)
+        completions: Any = fleet.generate(groups(first))
         async for completion in completions:
             count += len(completion.token_ids)
-        return count, time.perf_counter() - started
+        return count / (time.perf_counter() - started)
 
-    await generate(0)  # warms up
-    count, seconds = await generate(1_000_000)
-    return [Figure("engine", round(count / seconds), "tokens/s")]
+    async def without_ray(first: int) -> float:
+        requests = [request for group in groups(first) for request in group]
+        actor: Any = fleet.engines[0].actor
+        return await asyncio.wait_for(actor.bare_rate.remote(requests), _DEADLINE_S)
+
+    await through_ray(0)  # warms up
+    turns = [
+        (await through_ray(i * 1_000_000), await without_ray(i * 1_000_000))
+        for i in range(1, _TURNS + 1)
+    ]
+    ratio = statistics.median(ours / bare for ours, bare in turns)
+    return [
+        Figure("engine", round(statistics.median(ours for ours, _ in turns)), "tokens/s"),
+        Figure("engine, share of its speed without Ray", round(ratio, 3)),
+    ]

@@ -22,12 +22,12 @@ _LOSS = 0.02
 """Absolute difference of the policy loss, whose advantages are of the order of 1."""
 
 
-def _learner(scale: Scale, dtype: str, token_budget: int) -> PPOLearner:
+def _learner(scale: Scale, dtype: str, token_budget: int, checkpointing: bool) -> PPOLearner:
     settings = LearnerConfig.model_validate(
         {
             "advantage": "rloo", "kl_coefficient": 0.0, "dtype": dtype, "minibatch_size": 64,
             "token_budget": token_budget, "logprob_diff_alarm": "off",
-            "gradient_checkpointing": bool(scale.gpus), "zero": ZeroConfig(stage=2),
+            "gradient_checkpointing": checkpointing, "zero": ZeroConfig(stage=2),
             "policy": OptimizerConfig(lr=1e-6),
         }
     )  # fmt: skip
@@ -47,7 +47,7 @@ def exactness(scale: Scale) -> list[Figure]:
     sequences = [list(t.token_ids) for group in groups for t in group.trajectories]
 
     def outcome(dtype: str) -> _Outcome:
-        learner = _learner(scale, dtype, 4 * length)
+        learner = _learner(scale, dtype, 4 * length, checkpointing=bool(scale.gpus))
         logprobs = [value for row in learner.token_logprobs(sequences) for value in row]
         return _Outcome(logprobs, learner.update(groups))
 
@@ -126,22 +126,26 @@ def attention(scale: Scale) -> list[Figure]:
     return figures
 
 
-def flops_per_token(
-    parameters: int, embedding: int, layers: int, hidden: int, length: int
+def update_flops(
+    blocks: int, head: int, tokens: int, targets: int, layers: int, hidden: int, length: int
 ) -> float:
-    """Operations of forward and backward pass for one token (Chowdhery et al., 2022, appendix B).
+    """Operations of forward and backward pass (Chowdhery et al., 2022, appendix B).
 
-    6 for each weight that multiplies, and causal attention over half of `length` on average.
-    Recomputation (gradient checkpointing) is not counted: it is no work that the model needs.
+    6 for each weight that multiplies a token, and causal attention over half of `length` on
+    average. The output layer multiplies targets alone: prompts have no logits. Recomputation
+    (gradient checkpointing, logits in the backward pass) is not counted: it is no work that the
+    model needs.
 
     Args:
-        parameters: of the model, its output layer included.
-        embedding: weights of an embedding that is only looked up; 0 where it is tied.
-        layers: blocks.
+        blocks: weights that multiply each token.
+        head: weights of the output layer.
+        tokens: of prompts and responses.
+        targets: tokens of the responses.
+        layers: blocks of the model.
         hidden: width of all heads of a layer together.
         length: tokens of a sequence.
     """
-    return 6 * (parameters - embedding) + 6 * layers * hidden * length
+    return 6 * (blocks * tokens + head * targets) + 6 * layers * hidden * length * tokens
 
 
 def speed(scale: Scale) -> list[Figure]:
@@ -149,39 +153,40 @@ def speed(scale: Scale) -> list[Figure]:
     large = scale.gpus and not scale.quick
     length, prompts, samples = (1024, 16, 4) if large else (64, 2, 4)
     groups = random_groups(prompts, samples, length)
-    learner = _learner(scale, "auto", 16 * length)
+    learner = _learner(scale, "auto", 16 * length, checkpointing=False)
     learner.update(groups)  # warms up
     if scale.gpus:
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     metrics = learner.update(groups)
     seconds = time.perf_counter() - started
-    tokens = prompts * samples * length
+    trajectories = [t for group in groups for t in group.trajectories]
+    tokens = sum(len(t.token_ids) for t in trajectories)
+    targets = sum(len(t.response_ids) for t in trajectories)
     figures = [
         Figure("update", round(tokens / seconds), "tokens/s"),
         Figure("optimizer steps alone", round(tokens / metrics["seconds_train"]), "tokens/s"),
     ]
     if scale.gpus:
-        figures += _utilisation(scale, learner, tokens / metrics["seconds_train"], length)
+        shapes = learner.weight_shapes()
+        parameters = sum(torch.Size(shape).numel() for _, _, shape in shapes)
+        config = AutoConfig.from_pretrained(random_model(scale))
+        hidden = config.hidden_size
+        head = config.vocab_size * hidden
+        blocks = parameters - (head if config.tie_word_embeddings else 2 * head)
+        work = update_flops(blocks, head, tokens, targets, config.num_hidden_layers, hidden, length)
+        figures += _utilisation(work / metrics["seconds_train"])
         peak = torch.cuda.max_memory_allocated() / 2**30
         figures.append(Figure("peak memory", round(peak, 2), "GiB"))
     return figures
 
 
-def _utilisation(
-    scale: Scale, learner: PPOLearner, tokens_per_s: float, length: int
-) -> list[Figure]:
-    shapes = learner.weight_shapes()
-    parameters = sum(torch.Size(shape).numel() for _, _, shape in shapes)
-    config = AutoConfig.from_pretrained(random_model(scale))
-    hidden = config.hidden_size
-    embedding = 0 if config.tie_word_embeddings else config.vocab_size * hidden
-    work = tokens_per_s * flops_per_token(
-        parameters, embedding, config.num_hidden_layers, hidden, length
-    )
+def _utilisation(flops: float) -> list[Figure]:
+    """The operations a second of the optimizer steps, and their share of the device's peak."""
     device = torch.cuda.get_device_name()
-    figures = [Figure("model FLOP/s: tokens/s x (6 N + 6 layers hidden length)", f"{work:.3g}")]
+    formula = "6 (blocks tokens + head targets) + 6 layers hidden length tokens"
+    figures = [Figure(f"model FLOP/s: {formula}", f"{flops:.3g}")]
     peak = peak_flops(device)
     if peak is not None:
-        figures.append(Figure(f"MFU: share of {peak:.3g} FLOP/s", round(work / peak, 3)))
+        figures.append(Figure(f"MFU: share of {peak:.3g} FLOP/s", round(flops / peak, 3)))
     return figures

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from deploy.machine.check import PARTS, write_check
-from deploy.machine.learning import flops_per_token
+from deploy.machine.learning import update_flops
 from deploy.machine.part import Part, PartResult, Scale, run_part
 from deploy.report.check_table import print_check
 from tests.deploy.machine import sample_parts
@@ -73,6 +73,8 @@ def test_every_part_has_a_deadline_within_ten_minutes_and_a_remedy() -> None:
         assert part.remedy
 
 
-def test_the_work_of_a_token_is_the_published_formula() -> None:
+def test_the_work_of_an_update_is_the_published_formula_and_prompts_have_no_logits() -> None:
     """PaLM's 6 N + 12 L H Q T, with causal attention over half of the sequence."""
-    assert flops_per_token(100, 10, 2, 8, 32) == 6 * 90 + 12 * 2 * 8 * (32 / 2)
+    attention = 12 * 2 * 8 * (32 / 2)
+    assert update_flops(90, 40, 10, 10, 2, 8, 32) == 10 * (6 * (90 + 40) + attention)
+    assert update_flops(90, 40, 10, 4, 2, 8, 32) == 10 * (6 * 90 + attention) + 4 * 6 * 40
