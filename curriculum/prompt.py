@@ -16,3 +16,6 @@ class Prompt:
     without a prefix, where the template begins the answer with a fence."""
     in_reasoning: bool = False
     """Whether the prompt leaves a reasoning block open, which the completion closes."""
+    text: str = ""
+    """What the ids hold, the special tokens of a chat template written out, the prefix at its
+    end."""

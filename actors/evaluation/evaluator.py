@@ -228,6 +228,7 @@ def generated_sample(
         finish_reason=completion.finish_reason,
         prompt_tokens=len(task.prompt.ids),
         completion_tokens=len(completion.token_ids),
+        generation_seconds=round(completion.seconds, 6),
     )
 
 

@@ -158,6 +158,7 @@ def group_record(
         "stage": subtask.stage,
         "stages": subtask.stages,
         "prefix": group.prompt.prefix,
+        "prompt": group.prompt.text,
         "prompt_tokens": len(group.prompt.ids),
         **problem_record(subtask.problem),
         "samples": [
@@ -178,6 +179,7 @@ def _sample_record(
         "sample_id": sample.sample_id,
         "weight_version": completion.weight_version,
         "finish_reason": completion.finish_reason,
+        "generation_seconds": round(completion.seconds, 6),
         "completion": sample.text,
         "program": program.source,
         "program_bytes": [program.begin, program.end],

@@ -60,6 +60,9 @@ class Completion:
     """Version of the oldest weights that wrote any of it."""
     refusal: str = ""
     """Why the engine refused the prompt, where it did; the completion is empty then."""
+    seconds: float = 0.0
+    """From the request to its last token, with the wait for a place in the engine's batch and for
+    broadcasts [seconds]."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,7 @@ class RolloutWorker:
             detokenize=bool(self.config.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+        asked = time.monotonic()
         try:
             output = await self._final(request.prompt_ids, params)
         except VLLMClientError as error:
@@ -217,6 +219,7 @@ class RolloutWorker:
             logprobs=_chosen_logprobs(generated),
             finish_reason=generated.finish_reason,
             weight_version=min(int(span.version) for span in generated.weight_versions),
+            seconds=time.monotonic() - asked,
         )
 
     async def prompt_logprobs(self, sequences: Sequence[Sequence[int]]) -> list[list[float]]:

@@ -74,14 +74,6 @@ class PromptEncoder:
             CurriculumError: the template fails, the prompt is empty, or the chat template refuses
                 the turns or changes the beginning of the answer, which then cannot be continued.
         """
-        return self.encode_with_text(subtask)[0]
-
-    def encode_with_text(self, subtask: Subtask) -> tuple[Prompt, str]:
-        """The prompt of a subtask, and the text that its ids hold, the prefix at its end.
-
-        Raises:
-            CurriculumError: as for `encode`.
-        """
         rendered = self.renderer.render(subtask)
         text = self.text(rendered, subtask.problem)
         ids, prefix = self._encode_text(text), rendered.prefix
@@ -98,13 +90,13 @@ class PromptEncoder:
             kept, prefix = self._remove_end(ids, sum(1 for _ in unchanged), prefix)
             ids = ids[:kept]
         before = text[: len(text) - len(rendered.prefix)]
-        prompt = Prompt(
+        return Prompt(
             ids=tuple(ids),
             prefix=prefix,
             in_code_fence=rendered.in_code_fence,
             in_reasoning=self._reasoning_of(before, rendered) == "open",
+            text=before + prefix,
         )
-        return prompt, before + prefix
 
     def text(self, rendered: RenderedPrompt, problem: Problem) -> str:
         """The text of a rendered prompt, the special tokens of a chat template written out.

@@ -74,12 +74,12 @@ def evaluate(
         folder.begin(options.overwrite)
         settings.write(folder.settings)
         write_atomic(folder.config, config.to_yaml())
-    folder.write_tasks(suites)
     log = SampleLog(folder.root)
     for sample in existing:
         if sample.key not in log.samples:
             log.add_sample(sample)
     work = _Work(options, settings.sampling, suites, log, config, subject, tokenizer)
+    folder.write_tasks(suites, work.prompt_texts)
     provenance = Provenance(
         settings=settings,
         chat_template=_template_text(tokenizer) if config.prompt.style == "chat" else None,
@@ -138,6 +138,11 @@ class _Work:
         self._problems = {
             (suite.name, problem.id): problem for suite in suites for problem in suite.problems
         }
+
+    @property
+    def prompt_texts(self) -> dict[tuple[str, str], str]:
+        """By suite and problem; none where no model generates."""
+        return {(task.suite, task.problem.id): task.prompt.text for task in self._tasks}
 
     def run(self, folder: EvaluationFolder, provenance: Provenance) -> None:
         """Generate and judge what is missing; nothing is started where nothing is."""
@@ -278,7 +283,7 @@ def _prompts_of(suite: Suite, tasks: Sequence[Task], encoder: PromptEncoder) -> 
             digest.update(f"{task.task_id} {task.prompt.ids}\n".encode())
     first = cut(suite.problems[0], FULL_TASK, frozenset())
     template = encoder.renderer.render(first).template
-    return SuitePrompts(template, digest.hexdigest(), encoder.encode_with_text(first)[1])
+    return SuitePrompts(template, digest.hexdigest(), encoder.encode(first).text)
 
 
 @contextmanager

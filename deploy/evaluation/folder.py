@@ -4,7 +4,7 @@
       config.yaml       the resolved configuration
       samples.jsonl     programs, as EvalPlus reads them
       verdicts.jsonl    verdicts
-      tasks.jsonl       question, tests and canonical solution of each problem
+      tasks.jsonl       question, prompt, tests and canonical solution of each problem
       problems.jsonl    counts of each problem
       processes.jsonl   versions and number format of each process that took part
       result.json       the figures
@@ -58,10 +58,20 @@ class EvaluationFolder:
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
 
-    def write_tasks(self, suites: Sequence[Suite]) -> None:
-        """Write what was asked, for `stepcoder inspect`."""
+    def write_tasks(self, suites: Sequence[Suite], prompts: Mapping[tuple[str, str], str]) -> None:
+        """Write what was asked, for `stepcoder inspect`.
+
+        Args:
+            suites: all of them.
+            prompts: texts by suite and problem; empty where programs were given.
+        """
         rows = (
-            {"suite": suite.name, "prefix": starter_prefix(problem), **problem_record(problem)}
+            {
+                "suite": suite.name,
+                "prefix": starter_prefix(problem),
+                "prompt": prompts.get((suite.name, problem.id)),
+                **problem_record(problem),
+            }
             for suite in suites
             for problem in suite.problems
         )

@@ -48,8 +48,8 @@ def read_evaluation(root: Path) -> tuple[Source, Iterator[Group]]:
         for name, task in tasks.items():
             if made := by_problem.get(name):
                 shown = tuple(_sample(sample, verdicts.get(sample.key)) for sample in made)
-                tokens = made[0].prompt_tokens
-                yield Group(task, shown, prompt_tokens=tokens, suite=name[0])
+                tokens, prompt = made[0].prompt_tokens, task.pop("prompt")
+                yield Group(task, shown, prompt=prompt, prompt_tokens=tokens, suite=name[0])
 
     return Source("evaluation", root.absolute().name, _facts(folder)), groups()
 
@@ -68,7 +68,7 @@ def _tasks(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
             except ValueError as error:
                 raise ConfigError(f"{where}: not JSON: {error}") from None
             fields = Fields(record, where, _REMEDY)
-            yield (fields["suite"], fields["problem"]), fields.all(*_PROBLEM)
+            yield (fields["suite"], fields["problem"]), fields.all(*_PROBLEM, "prompt")
 
 
 def _sample(sample: GeneratedSample, verdict: SampleVerdict | None) -> dict[str, Any]:
@@ -99,6 +99,7 @@ def _sample(sample: GeneratedSample, verdict: SampleVerdict | None) -> dict[str,
         "reward": None,
         "weight_version": None,
         "finish_reason": sample.finish_reason,
+        "generation_seconds": sample.generation_seconds,
         "number": sample.key.number,
         "program": sample.solution,
         "marks": marks,

@@ -20,6 +20,8 @@ class Group:
     step: int | None = None
     stage: int = -1
     stages: int = 0
+    prompt: str | None = None
+    """Text of the prompt; None where no model was asked."""
     prompt_tokens: int = 0
     suite: str = ""
 

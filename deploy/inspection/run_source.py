@@ -62,6 +62,7 @@ def _groups(path: Path) -> Iterator[Group]:
             step=fields["step"],
             stage=fields["stage"],
             stages=fields["stages"],
+            prompt=fields["prompt"],
             prompt_tokens=fields["prompt_tokens"],
         )
 
@@ -79,7 +80,9 @@ def _sample(fields: Fields) -> dict[str, Any]:
     )
     learner = fields["learner"]
     sample = {
-        **fields.all(*_VERDICT, *_TRUST, "reward", "weight_version", "finish_reason"),
+        **fields.all(
+            *_VERDICT, *_TRUST, "reward", "weight_version", "finish_reason", "generation_seconds"
+        ),
         "number": fields["sample_id"],
         "program": source,
         "marks": line_marks(source, [Statement(*statement) for statement in statements]),

@@ -227,6 +227,7 @@ def _detail(group: Group) -> dict[str, Any]:
         "step": group.step,
         "stage": group.stage,
         "stages": group.stages,
+        "prompt": group.prompt,
         "prompt_tokens": group.prompt_tokens,
         "samples": list(group.samples),
     }

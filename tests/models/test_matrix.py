@@ -105,9 +105,9 @@ def config_of(family: Family, model: Path, folder: Path) -> RunConfig:
 
 def pairs(problems: list[Problem], config: RunConfig, tokenizer: Any) -> list[tuple[str, str]]:
     """What RL asks for the whole task, and the answer to it."""
-    encode = PromptEncoder(tokenizer, token_bytes(tokenizer), config.prompt).encode_with_text
+    encode = PromptEncoder(tokenizer, token_bytes(tokenizer), config.prompt).encode
     answer = "```python\n{}\n```" if config.prompt.style == "chat" else "{}"
-    asked = [(encode(cut(problem, FULL_TASK, frozenset()))[1], problem) for problem in problems]
+    asked = [(encode(cut(problem, FULL_TASK, frozenset())).text, problem) for problem in problems]
     return [(text, answer.format(problem.solution)) for text, problem in asked]
 
 

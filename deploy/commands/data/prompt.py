@@ -132,8 +132,8 @@ def view(
     else:
         from deploy.checks.prompts import load_encoder
 
-        encoded, text = load_encoder(config, folder).encode_with_text(subtask)
-        given, tokens = encoded.prefix, len(encoded.ids)
+        encoded = load_encoder(config, folder).encode(subtask)
+        text, given, tokens = encoded.text, encoded.prefix, len(encoded.ids)
         seen |= {"in_reasoning": encoded.in_reasoning, "ids": encoded.ids}
         seen["fits"] = tokens <= config.rollout.longest_prompt
     return seen | {

@@ -155,7 +155,8 @@ def test_a_template_may_begin_the_answer_to_the_whole_task(make_problem):
     tokenizer = KINDS["byte-level"]([f"{q}\n{s}" for q, s in noisy_corpus(0, 200)])
     tokenizer.chat_template = TRIMMING
     made = encoder(tokenizer, PromptConfig(style="chat", template="mbpp"))
-    prompt, text = made.encode_with_text(cut(make_problem(points=1), FULL_TASK, ALL))
+    prompt = made.encode(cut(make_problem(points=1), FULL_TASK, ALL))
+    text = prompt.text
     assert text.endswith("assistant\n```python\n")
     assert tokenizer.decode(prompt.ids) == text
     assert (prompt.in_code_fence, prompt.prefix) == (True, "")
@@ -218,10 +219,10 @@ def test_whether_the_policy_thinks_does_not_depend_on_the_stage(closed, make_pro
     tokenizer.chat_template = THINKS.replace("CLOSED", closed)
     problem = make_problem(points=2)
     config = PromptConfig(style="chat", chat_arguments={"enable_thinking": False})
-    encode = encoder(tokenizer, config).encode_with_text
+    encode = encoder(tokenizer, config).encode
     beginnings = {
-        text.rpartition("assistant:")[2].partition("</think>")[0]
-        for _, text in map(encode, every_cut(problem))
+        encode(task).text.rpartition("assistant:")[2].partition("</think>")[0]
+        for task in every_cut(problem)
     }
     assert beginnings == {"<think>"}, "a closed block, and nothing else, at every stage"
     thinking = encoder(tokenizer, PromptConfig(style="chat"))
@@ -239,9 +240,9 @@ def test_qwen3_thinks_at_no_stage_or_is_asked_whole_tasks_only(make_problem):
     tokenizer = load_tokenizer(PUBLISHED / "tokenizers" / "qwen3")
     problem = make_problem(points=2)
     config = PromptConfig(style="chat", chat_arguments={"enable_thinking": False})
-    encode = encoder(tokenizer, config).encode_with_text
+    encode = encoder(tokenizer, config).encode
     for task in every_cut(problem):
-        _, text = encode(task)
+        text = encode(task).text
         begun = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
         answer = text.partition(begun)[2]
         assert answer == task.prefix == "" or answer.startswith(FENCE)

@@ -82,7 +82,8 @@ def test_every_prompt_encodes_and_its_ids_are_its_text(tokenizer: Any) -> None:
     for config in configs(tokenizer):
         encoder = PromptEncoder(tokenizer, table, config)
         for task in tasks():
-            prompt, text = encoder.encode_with_text(task)
+            prompt = encoder.encode(task)
+            text = prompt.text
             assert text.endswith(prompt.prefix)
             said = b"".join(table[token_id] for token_id in prompt.ids).decode()
             for token in special:
@@ -97,7 +98,8 @@ def test_the_ids_are_the_first_of_prompt_and_remainder_together(tokenizer: Any) 
     for config in configs(tokenizer):
         encoder = PromptEncoder(tokenizer, table, config)
         for task in tasks():
-            prompt, text = encoder.encode_with_text(task)
+            prompt = encoder.encode(task)
+            text = prompt.text
             if not prompt.prefix:
                 continue
             removed = task.prefix[len(prompt.prefix) :]
@@ -114,7 +116,8 @@ def test_no_published_template_thinks_for_the_policy(tokenizer: Any) -> None:
         return
     encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), config)
     for task in tasks():
-        prompt, text = encoder.encode_with_text(task)
+        prompt = encoder.encode(task)
+        text = prompt.text
         opened = text.count("<think>") - (task.problem.id == "f")
         assert prompt.in_reasoning == (opened > text.count("</think>"))
         assert prompt.in_code_fence == bool(prompt.prefix)

@@ -61,6 +61,7 @@ def _group(chance: random.Random, number: int, step: int, skill: float, size: in
         step=step,
         stage=max(-1, int(stages * (1 - skill)) - 1),
         stages=stages,
+        prompt=f"# Write {name}(values)\ndef {name}(values):\n    total = 0\n",
         prompt_tokens=48,
     )
 
@@ -112,6 +113,7 @@ def _sample(
         "reward": REWARDS[outcome],
         "weight_version": step,
         "finish_reason": "stop",
+        "generation_seconds": 0.25,
         "number": number,
         "program": source,
         "marks": line_marks(source, [Statement(*statement) for statement in known]),
@@ -155,4 +157,4 @@ def with_text(group: Group, text: str) -> Group:
     sample["results"] = [["failed", text, None, text]]
     problem = dict(group.problem) | {"question": text, "prefix": text, "solution": text}
     problem |= {"problem": text, "tests": [{"input": text, "expected": text}], "setup": text}
-    return replace(group, problem=problem, samples=(sample,))
+    return replace(group, problem=problem, prompt=text, samples=(sample,))

@@ -60,7 +60,9 @@ def an_evaluation(root: Path) -> Path:
     folder = EvaluationFolder(root)
     root.mkdir(parents=True, exist_ok=True)
     folder.settings.write_text('{"model": "m", "suites": {"s": "x"}, "sampling": null}')
-    folder.write_tasks([Suite("s", tuple(problems), {}, {})])
+    folder.write_tasks(
+        [Suite("s", tuple(problems), {}, {})], {("s", problems[0].id): "Solve this."}
+    )
     log = SampleLog(root)
     for number, problem in enumerate(problems):
         text = f"```python\n{problem.solution}```\nDone."

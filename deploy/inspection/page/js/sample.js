@@ -33,7 +33,7 @@ sampleView.draw = async (element, index, state, context) => {
       index.isRun && badge(`step ${group.step}`), index.isRun && badge(group.stage < 0 ? "full task" : `stage ${text.stage(group.stage, group.stages)}`), badge(`sample ${sample.number}`)),
     h("div.columns", {},
       h("div.primary", {},
-        panel("Question", h("div.question", {}, group.question)),
+        panel("Question", h("div.question", {}, group.question), sampleView.prompt(group)),
         panel("Completion", coloured),
         panel("Program as judged", /[^ ]/.test(sample.marks) ? program.legend(sample.marks) : h("p.muted", {}, "No statement was executed or counted."),
           sample.coverage_tampered ? h("p.warning", {}, "The program touched what coverage relies on: the marks may be wrong, and no token was masked for them.") : null,
@@ -46,6 +46,11 @@ sampleView.draw = async (element, index, state, context) => {
       h("aside.facts-column", { "aria-label": "Facts" }, sampleView.aside(index, group, sample, row, state))));
 };
 
+/** The prompt as the model read it, folded. */
+sampleView.prompt = (group) => group.prompt &&
+  h("details.prompt", {}, h("summary", {}, `Prompt as the model read it, ${text.plural(group.prompt_tokens, "token")}`),
+    h("pre", { tabindex: "0", role: "region", "aria-label": "Prompt" }, group.prompt));
+
 sampleView.aside = (index, group, sample, row, state) => {
   const groupId = index.groupOf[row], problem = index.groups.problem[groupId];
   const siblings = rowsOf(index, groupId);
@@ -55,6 +60,7 @@ sampleView.aside = (index, group, sample, row, state) => {
     panel("Verdict", facts([
       ["outcome", outcomeBadge(sample.outcome)],
       ["error", sample.error ? h("code.wrap", {}, sample.error.slice(0, 300)) : null],
+      ["generation", sample.generation_seconds === null ? null : text.seconds(sample.generation_seconds)],
       ["run time", `${text.seconds(sample.wall_seconds)} (${text.seconds(sample.cpu_seconds)} CPU)`],
       ["isolation", sample.isolation],
       ["ended by", { stop: "the policy", length: "the token limit", abort: "the engine", refused: "a refusal of the prompt" }[sample.finish_reason]],
