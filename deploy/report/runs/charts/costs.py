@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deploy.report.runs.charts.chart import MOST_BARS, Chart, Line, Panel, line, thinned
-from deploy.report.runs.charts.events import marks
-from deploy.report.runs.charts.learning import overlay
+from deploy.report.runs.charts.chart import MOST_BARS, Chart, Line, line, thinned
+from deploy.report.runs.charts.learning import overlay, panel_by_group
 from deploy.report.runs.groups import Curve, RunGroup
 
 STAGES = {
@@ -77,7 +76,7 @@ def time_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
         "seconds", "Seconds of a step, by stage",
         "Stages of a step stacked; the line is the wall time of the step. Where the stack is "
         "higher than the line, stages overlap.",
-        "bars", "seconds", [_seconds(group, groups) for group in groups], wide=len(groups) == 1,
+        "bars", "seconds", panel_by_group(groups, _seconds), wide=len(groups) == 1,
     )  # fmt: skip
     yield overlay(
         groups, "overlap", "Overlap",
@@ -91,17 +90,17 @@ def time_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
     )  # fmt: skip
 
 
-def _seconds(group: RunGroup, groups: Sequence[RunGroup]) -> Panel:
+def _seconds(group: RunGroup) -> list[Line]:
     columns = {stage: group.column(f"seconds/{stage}") for stage in STAGES}
     step = group.column("seconds/step")
-    lines = [
+    drawn = [
         _bars(name, stage, columns[stage])
         for stage, name in STAGES.items()
         if columns[stage] is not None
     ]
     if step is not None:
-        lines.append(_bars("wall time of the step", "overall", step))
-    return Panel("" if len(groups) == 1 else group.label, lines, marks=marks(group))
+        drawn.append(_bars("wall time of the step", "overall", step))
+    return drawn
 
 
 def _bars(name: str, colour: str, curve: Curve | None) -> Line:

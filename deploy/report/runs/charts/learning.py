@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from actors.rollout.samples import OUTCOMES
 from actors.training.breakdown import MOST_STAGES_LEFT
@@ -43,33 +44,23 @@ def learning_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
 
 def outcome_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
     """The mix of outcomes, and what FGO masks of each."""
-    panels = []
-    for group in groups:
-        lines = [
-            drawn
-            for outcome in OUTCOMES
-            for drawn in line(
-                outcome.replace("_", " "), outcome, group.column(f"outcome/{outcome}")
-            )
-            if any(drawn.values)
-        ]
-        panels.append(Panel(_title(group, groups), lines))
+    names = [(outcome.replace("_", " "), outcome) for outcome in OUTCOMES]
+    mix = [(name, outcome, f"outcome/{outcome}") for name, outcome in names]
+    panels = panel_by_group(
+        groups, lambda group: [of for of in lines(group, mix) if any(of.values)]
+    )
     yield Chart(
         "outcomes", "Outcomes", "What became of a step's programs, as shares of those judged.",
         "area", "share", panels, wide=len(groups) == 1, whole=True,
     )  # fmt: skip
-    masked = []
-    for group in groups:
-        lines = line("all", OVERALL, group.column("learner/masked_share"))
-        for outcome in OUTCOMES:
-            curve = group.column(f"learner/masked_share/{outcome}")
-            lines += line(outcome.replace("_", " "), outcome, curve)
-        masked.append(Panel(_title(group, groups), lines))
+    share = "learner/masked_share"
+    masked = [("all", OVERALL, share)]
+    masked += [(name, outcome, f"{share}/{outcome}") for name, outcome in names]
     yield Chart(
         "masked", "Masked by FGO, by outcome",
         "Share of the generated tokens that stay out of the policy loss, because no test executed "
         "them or because they were cut away.",
-        "lines", "share", masked, whole=True,
+        "lines", "share", panel_by_group(groups, lambda group: lines(group, masked)), whole=True,
     )  # fmt: skip
 
 
@@ -85,11 +76,8 @@ def by_tier(
     tiers = (OVERALL, *TIERS)
     if len(groups) == 1:
         [group] = groups
-        lines = [
-            drawn for tier in tiers for drawn in line(tier, tier, figure(tier)(group),
-                                                      markers=markers)
-        ]  # fmt: skip
-        panels = [Panel("", lines, marks=marks(group))]
+        drawn = [line(tier, tier, figure(tier)(group), markers=markers) for tier in tiers]
+        panels = [Panel("", [*chain.from_iterable(drawn)], marks=marks(group))]
     else:
         panels = [Panel(tier, _of_groups(groups, figure(tier), markers=markers)) for tier in tiers]
     panels = [panel for panel in panels if panel.lines]
@@ -111,12 +99,7 @@ def overlay(
     """
     if len(groups) == 1:
         [group] = groups
-        lines = [
-            drawn
-            for name, colour, column in figures
-            for drawn in line(name, colour, group.column(column))
-        ]
-        panels = [Panel("", lines, marks=marks(group))]
+        panels = [Panel("", lines(group, figures), marks=marks(group))]
     else:
         single = len(figures) == 1
         panels = [
@@ -131,24 +114,38 @@ def by_stages_left(groups: Sequence[RunGroup]) -> Chart:
     """Pass rates by the stages that lead to the full task, a panel for each group."""
     left = [*map(str, range(MOST_STAGES_LEFT)), "more"]
     names = {"0": "full task", "1": "1 stage left"}
-    panels = []
-    for group in groups:
-        lines = [
-            drawn
-            for position, number in enumerate(left)
-            for drawn in line(
-                names.get(number, f"{number} left"),
-                f"stage-{min(position, 4)}",
-                group.column(f"pass_rate/stages_left/{number}"),
-            )
-        ]
-        panels.append(Panel(_title(group, groups), lines))
+    figures = [
+        (
+            names.get(number, f"{number} left"),
+            f"stage-{min(position, 4)}",
+            f"pass_rate/stages_left/{number}",
+        )
+        for position, number in enumerate(left)
+    ]
     return Chart(
         "pass-rate-by-stage", "Pass rate by stages left",
         "Pass rate in training by how many stages of the curriculum lead to the full task. More "
         "stages left mean a longer prefix.",
-        "lines", "share", panels, whole=True,
+        "lines", "share", panel_by_group(groups, lambda group: lines(group, figures)), whole=True,
     )  # fmt: skip
+
+
+def lines(group: RunGroup, figures: Sequence[tuple[str, str, str]]) -> list[Line]:
+    """A line for each figure (name, colour, column) that a group has."""
+    drawn = (line(name, colour, group.column(column)) for name, colour, column in figures)
+    return [*chain.from_iterable(drawn)]
+
+
+def panel_by_group(
+    groups: Sequence[RunGroup], of_group: Callable[[RunGroup], list[Line]]
+) -> list[Panel]:
+    """A panel for each group that has any of the lines, named where there are several groups."""
+    drawn = [(group, of_group(group)) for group in groups]
+    return [
+        Panel("" if len(groups) == 1 else group.label, made, marks=marks(group))
+        for group, made in drawn
+        if made
+    ]
 
 
 def _evaluation(groups: Sequence[RunGroup], suite: str) -> Chart:
@@ -192,7 +189,3 @@ def _of_groups(groups: Sequence[RunGroup], figure: Figure, markers: bool = False
         for number, group in enumerate(groups)
         for drawn in line(group.label, run_colour(number), figure(group), markers=markers)
     ]
-
-
-def _title(group: RunGroup, groups: Sequence[RunGroup]) -> str:
-    return "" if len(groups) == 1 else group.label

@@ -101,3 +101,14 @@ def test_a_run_before_its_first_step_has_a_page(tmp_path: Path) -> None:
         (root / name).unlink()
     content = report_content([RunHistory.read(root)])
     assert content.sections == []
+
+
+def test_a_run_before_its_first_step_has_no_panels_beside_one_with_steps(tmp_path: Path) -> None:
+    begun = write_run(tmp_path / "begun", steps=0, finished=False, learner={"mask": "none"})
+    runs = [RunHistory.read(root) for root in (write_run(tmp_path / "run", steps=12), begun)]
+    content = report_content(runs)
+    assert {chart.id for chart in content.charts} == ONE
+    panels = [panel for chart in content.charts for panel in chart.panels]
+    assert all(panel.lines or panel.heat for panel in panels)
+    outcomes = next(chart for chart in content.charts if chart.id == "outcomes")
+    assert [panel.title for panel in outcomes.panels] == ["run"]
