@@ -53,9 +53,12 @@ def driver_of(name: str) -> psutil.Process:
 def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
     local_cluster: Cluster, undisturbed: Path
 ) -> None:
-    """The resumed half has engine and learner take turns: a role's place changes no figure."""
+    """Both halves evaluate on the way, and the resumed half has engine and learner take turns:
+    neither changes a figure of the training or a weight of the undisturbed run, which evaluates
+    first and last."""
     folder = local_cluster.runs / "cut"
-    process = submit(local_cluster, "cut", "--sandbox.backend", "process")
+    options = ("--sandbox.backend", "process", "--loop.eval_every", "1")
+    process = submit(local_cluster, "cut", *options)
     # The metrics file is ahead of the job's output. A step takes a third of a second: the driver
     # must be known before.
     driver = None
@@ -70,13 +73,15 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
     assert steps_of(folder) < STEPS
 
     resumed = submit(
-        local_cluster, "cut", "--sandbox.backend", "process",
-        "--resume", "--placement.colocate", "true",
+        local_cluster, "cut", *options, "--resume", "--placement.colocate", "true",
     )  # fmt: skip
     output, _ = resumed.communicate(timeout=400)
     assert resumed.returncode == 0, output
     assert re.search(r"resumed from step-00000[24]\b", output), output
 
+    evaluated = [bool(RunFolder(run).evaluated(step)) for run in (folder, undisturbed)
+                 for step in range(STEPS + 1)]  # fmt: skip
+    assert evaluated == [True] * (STEPS + 1) + [True, *[False] * (STEPS - 1), True]
     straight, cut = metric_rows(undisturbed), metric_rows(folder)
     assert [row["step"] for row in cut] == list(range(1, STEPS + 1))
     for row, expected in zip(cut, straight, strict=True):
