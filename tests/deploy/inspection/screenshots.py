@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from tests.browser import executable, opened
 
@@ -65,9 +65,17 @@ def _open_a_sample(page: Page, group: int) -> None:
     (masked if masked.count() else partly).first.click()
     page.locator(".completion .t").first.wait_for()
     tokens = page.locator(".completion .t.n")
-    (tokens if tokens.count() else page.locator(".completion .t")).first.hover(
-        position={"x": 4, "y": 4}  # the middle of a token that ends its line may be beside it
+    hover_token((tokens if tokens.count() else page.locator(".completion .t")).first)
+
+
+def hover_token(token: Locator) -> None:
+    """Point at the widest part of a token: one that ends its line stands on two lines."""
+    token.scroll_into_view_if_needed()
+    x, y = token.evaluate(
+        "(token) => { const [box] = [...token.getClientRects()].sort((a, b) => b.width - a.width);"
+        " return [box.x + box.width / 2, box.y + box.height / 2]; }"
     )
+    token.page.mouse.move(x, y)
 
 
 if __name__ == "__main__":

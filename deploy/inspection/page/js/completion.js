@@ -107,6 +107,9 @@ completion.listen = (code, sample, reasons) => {
   });
 };
 
+/** Where a token is seen: of one that ends its line, the indentation on the next. */
+const seenBox = (element) => [...element.getClientRects()].sort((a, b) => b.width - a.width)[0] || element.getBoundingClientRect();
+
 completion.showCard = (element, sample, at, reasons, rules) => {
   const card = document.getElementById("card");
   const state = sample.states[at];
@@ -121,7 +124,7 @@ completion.showCard = (element, sample, at, reasons, rules) => {
     ...(values.length ? [h("dl", {}, values.map(([key, [label, unit]]) => [h("dt", {}, label), h("dd", {}, `${text.number(sample.values[key][at])}${unit ? ` ${unit}` : ""}`)]))] : []),
   );
   card.hidden = false;
-  const box = element.getBoundingClientRect(), own = card.getBoundingClientRect();
+  const box = seenBox(element), own = card.getBoundingClientRect();
   const block = element.closest("pre").getBoundingClientRect();
   // In a wide block the card stands at its right end, beside the code; else below or above the token.
   const beside = box.right + own.width + 32 < block.right;
