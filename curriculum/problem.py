@@ -2,6 +2,7 @@
 
 import keyword
 import re
+from datetime import date
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -127,6 +128,8 @@ class Problem(BaseModel):
     """Tier by which results are reported."""
     source: str = ""
     """The data set it came from."""
+    published: date | None = None
+    """When it became public, where the data set says so: results are reported by date as well."""
 
     @property
     def program(self) -> str:

@@ -15,6 +15,8 @@ from curriculum.problem import TIERS, Problem
 from sandbox import Outcome
 
 OVERALL = "overall"
+UNDATED = "no date"
+"""In place of a quarter, for problems without a date beside others that have one."""
 _NAMED_ERRORS = 8
 """Types of runtime errors that are counted by name, the most frequent ones."""
 
@@ -31,6 +33,13 @@ class ProblemCounts:
     passed: int
     judged: int
     """Samples that the sandbox could judge."""
+    published: str | None = None
+    """When the problem became public, as an ISO date, where its data set says so."""
+
+    @property
+    def quarter(self) -> str | None:
+        """The calendar quarter of that day."""
+        return quarter_of(self.published) if self.published else None
 
     def pass_at(self, k: int, judged_only: bool = False) -> float | None:
         """pass@k over all samples, where an infrastructure error has not passed, or over the
@@ -38,6 +47,12 @@ class ProblemCounts:
         """
         samples = self.judged if judged_only else self.samples
         return pass_at_k(samples, self.passed, k) if samples >= k else None
+
+
+def quarter_of(day: str) -> str:
+    """The calendar quarter of an ISO date, such as `2024 Q3`."""
+    year, month, _ = day.split("-")
+    return f"{year} Q{(int(month) + 2) // 3}"
 
 
 def count_problems(
@@ -60,6 +75,7 @@ def count_problems(
             samples=len(verdicts[problem.id]),
             passed=sum(verdict.passed for verdict in verdicts[problem.id]),
             judged=sum(verdict.judged for verdict in verdicts[problem.id]),
+            published=problem.published.isoformat() if problem.published else None,
         )
         for problem in problems
     ]
@@ -74,7 +90,8 @@ def suite_figures(
     """The figures of one suite, as `result.json` holds them.
 
     `pass_at_k` holds for each k an interval over all problems and for each tier, once over all
-    samples and once over the judged ones. Shares are of all samples.
+    samples and once over the judged ones; `pass_at_k_by_quarter` the same for each calendar quarter
+    where problems have dates. Shares are of all samples.
     """
     outcomes = Counter(verdict.outcome.value for verdict in verdicts)
     libraries = Counter(filter(None, (verdict.missing_library for verdict in verdicts)))
@@ -88,6 +105,13 @@ def suite_figures(
             str(k): {
                 "all": pass_intervals(counts, k, judged_only=False),
                 "judged": pass_intervals(counts, k, judged_only=True),
+            }
+            for k in ks
+        },
+        "pass_at_k_by_quarter": {
+            str(k): {
+                "all": quarter_intervals(counts, k, judged_only=False),
+                "judged": quarter_intervals(counts, k, judged_only=True),
             }
             for k in ks
         },
@@ -107,12 +131,32 @@ def pass_intervals(counts: Sequence[ProblemCounts], k: int, judged_only: bool) -
     """pass@k with its interval by tier and overall; tiers are named where there are several."""
     tiers = [tier for tier in TIERS if any(row.tier == tier for row in counts)]
     groups = {tier: [row for row in counts if row.tier == tier] for tier in tiers}
-    groups = {**(groups if len(tiers) > 1 else {}), OVERALL: list(counts)}
+    return _intervals({**(groups if len(tiers) > 1 else {}), OVERALL: list(counts)}, k, judged_only)
+
+
+def quarter_intervals(
+    counts: Sequence[ProblemCounts], k: int, judged_only: bool
+) -> dict[str, dict[str, Any]]:
+    """pass@k with its interval by the calendar quarter in which problems became public, in order;
+    nothing where none has a date.
+
+    Problems from before a model's training data ended may be in it: a fall between quarters shows
+    what was memorised (Jain et al., "LiveCodeBench", 2024, section 5.1).
+    """
+    quarters = sorted({row.quarter for row in counts if row.quarter is not None})
+    groups = {quarter: [row for row in counts if row.quarter == quarter] for quarter in quarters}
+    undated = [row for row in counts if row.quarter is None]
+    return _intervals(groups | ({UNDATED: undated} if quarters and undated else {}), k, judged_only)
+
+
+def _intervals(
+    groups: Mapping[str, Sequence[ProblemCounts]], k: int, judged_only: bool
+) -> dict[str, dict[str, Any]]:
     intervals = {}
-    for tier, rows in groups.items():
+    for name, rows in groups.items():
         values = [value for row in rows if (value := row.pass_at(k, judged_only)) is not None]
         if values:
-            intervals[tier] = asdict(mean_interval(values))
+            intervals[name] = asdict(mean_interval(values))
     return intervals
 
 

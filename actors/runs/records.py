@@ -18,6 +18,7 @@ def problem_record(problem: Problem) -> dict[str, Any]:
     return {
         "problem": problem.id,
         "tier": problem.difficulty,
+        "published": problem.published.isoformat() if problem.published else None,
         "question": problem.question,
         "solution": problem.solution,
         "setup": shortened(assertions.setup, TEST_CHARS) if assertions else "",

@@ -72,6 +72,7 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> None:
 def dump_problem(problem: Problem) -> str:
     """One line of such a file, without its end; raises `ValueError` as `write_problems` does."""
     record = problem.model_dump()
+    record["published"] = problem.published.isoformat() if problem.published else None
     for index, test in enumerate(record["tests"]):
         for field, value in test.items():
             try:

@@ -12,13 +12,14 @@ from actors.evaluation.records import GeneratedSample, SampleVerdict
 from actors.evaluation.sample_log import read_sample_log
 from deploy.errors import ConfigError
 from deploy.evaluation.folder import EvaluationFolder
+from deploy.evaluation.result import pass_rows
 from deploy.inspection.groups import Fields, Group, Source
 from deploy.inspection.token_states import Completion
 from sandbox import Outcome, Statement
 from sandbox.judging.coverage import line_marks
 
 _REMEDY = "evaluate again with this version (--overwrite)"
-_PROBLEM = ("problem", "tier", "question", "solution", "setup", "tests", "prefix")
+_PROBLEM = ("problem", "tier", "published", "question", "solution", "setup", "tests", "prefix")
 NOT_JUDGED = "not_judged"
 """In place of an outcome, for a sample without a verdict."""
 
@@ -51,7 +52,23 @@ def read_evaluation(root: Path) -> tuple[Source, Iterator[Group]]:
                 tokens, prompt = made[0].prompt_tokens, task.pop("prompt")
                 yield Group(task, shown, prompt=prompt, prompt_tokens=tokens, suite=name[0])
 
-    return Source("evaluation", root.absolute().name, _facts(folder)), groups()
+    made = Source("evaluation", root.absolute().name, _facts(folder), figures=_figures(folder))
+    return made, groups()
+
+
+def _figures(folder: EvaluationFolder) -> list[dict[str, Any]]:
+    """pass@k of a finished evaluation, by suite and k; none while it is under way."""
+    if not folder.result.exists():
+        return []
+    suites = folder.read_result()["suites"]
+    try:
+        return [
+            {"title": f"{suite}, pass@{row.k}", "kind": row.kind, "name": row.name, **row.interval}
+            for suite, figures in suites.items()
+            for row in pass_rows(figures)
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{folder.result}: not of this version ({error!r}); {_REMEDY}") from None
 
 
 def _tasks(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:

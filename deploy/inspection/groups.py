@@ -37,6 +37,9 @@ class Source:
     """What the page says of it, in order."""
     seconds: dict[int, dict[str, float]] = field(default_factory=dict)
     """Wall time of each step by stage [seconds]."""
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of pass@k of a finished evaluation: `title`, `kind`, `name`, `estimate`, `low`, `high`
+    and `problems`."""
 
 
 class Fields:

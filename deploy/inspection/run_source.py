@@ -20,7 +20,7 @@ from sandbox import Statement
 from sandbox.judging.coverage import line_marks
 
 _REMEDY = "record the run again with this version"
-_PROBLEM = ("problem", "tier", "question", "solution", "setup", "tests", "prefix")
+_PROBLEM = ("problem", "tier", "published", "question", "solution", "setup", "tests", "prefix")
 _VERDICT = ("outcome", "error", "error_line", "results", "wall_seconds", "cpu_seconds")
 _TRUST = ("coverage_tampered", "trusted_tests", "isolation")
 _KEYS = ("learner.mask", "learner.advantage", "learner.loss", "rollout.samples_per_prompt",

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actors.evaluation.figures import quarter_of
 from deploy.errors import ConfigError
 from deploy.inspection.evaluation_source import is_evaluation, read_evaluation
 from deploy.inspection.groups import Group, Source
@@ -61,6 +62,8 @@ class _Columns:
     problems: dict[tuple[str, str], int] = field(default_factory=dict)
     tiers: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
+    quarters: list[str | None] = field(default_factory=list)
+    """When each problem became public, in the order of `problems`."""
     groups: dict[str, list[Any]] = field(
         default_factory=lambda: {
             name: []
@@ -77,6 +80,9 @@ class _Columns:
 
     def add(self, group: Group, piece: int, place: int) -> None:
         key = group.suite, group.problem["problem"]
+        if key not in self.problems:
+            day = group.problem["published"]
+            self.quarters.append(quarter_of(day) if day else None)
         row = {
             "problem": self.problems.setdefault(key, len(self.problems)),
             "tier": self.tiers.setdefault(group.problem["tier"], len(self.tiers)),
@@ -206,9 +212,11 @@ def _write_data(
         "name": source.name,
         "facts": source.facts,
         "seconds": source.seconds,
+        "figures": source.figures,
         "samples_count": count,
         "text_pieces": texts.count,
         "problems": [list(key) for key in columns.problems],
+        "quarters": columns.quarters,
         "tiers": list(columns.tiers),
         "outcomes": list(columns.outcomes),
         "groups": columns.groups,

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.evaluation.comparison import Comparison
+from deploy.evaluation.result import pass_rows
 
 BAR_WIDTH = 32
 SHOWN_PROBLEMS = 8
@@ -84,36 +85,26 @@ def _counts(result: dict[str, Any], suite: dict[str, Any]) -> str:
 
 
 def _pass_table(suite: dict[str, Any]) -> Table:
+    rows = [*pass_rows(suite)]
     table = Table(box=box.ROUNDED)
     table.add_column("pass@k")
-    table.add_column("tier")
+    dated = any(row.kind == "quarter" for row in rows)
+    table.add_column("tier or quarter" if dated else "tier")
     table.add_column("%", justify="right")
     table.add_column("95 % interval", justify="right")
     table.add_column("problems", justify="right")
     table.add_column("")
-    for k, views in suite["pass_at_k"].items():
-        intervals = views["all"]
-        for tier, interval in intervals.items():
-            only = len(intervals) == 1
-            table.add_row(
-                f"pass@{k}",
-                "all" if tier == "overall" else tier,
-                _percent(interval["estimate"]),
-                f"{_percent(interval['low'])} to {_percent(interval['high'])}",
-                str(interval["problems"]),
-                _interval_bar(interval),
-                style="bold" if tier == "overall" and not only else None,
-            )
-        judged = views["judged"].get("overall")
-        if suite["infra_errors"] and judged:
-            table.add_row(
-                f"pass@{k}",
-                "without errors of the sandbox",
-                _percent(judged["estimate"]),
-                f"{_percent(judged['low'])} to {_percent(judged['high'])}",
-                str(judged["problems"]),
-                _interval_bar(judged),
-            )
+    for row in rows:
+        interval = row.interval
+        table.add_row(
+            f"pass@{row.k}",
+            "all" if row.kind == "overall" else row.name,
+            _percent(interval["estimate"]),
+            f"{_percent(interval['low'])} to {_percent(interval['high'])}",
+            str(interval["problems"]),
+            _interval_bar(interval),
+            style="bold" if row.kind == "overall" and len(rows) > len(suite["pass_at_k"]) else None,
+        )
     return table
 
 

@@ -70,7 +70,23 @@ def livecodebench_problem(record: RecordReader) -> Problem:
         comparison="close",
         difficulty=record.tier("difficulty", LEVELS),
         source="livecodebench",
+        published=_day(record),
     )
+
+
+def _day(record: RecordReader) -> date | None:
+    """The day of the contest, where the record has one.
+
+    Raises:
+        BadRecord: it is no date.
+    """
+    value = record.get("contest_date")
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        raise record.error("contest_date", f"{value!r} is no date") from None
 
 
 def _public_tests(record: RecordReader) -> list[RecordReader]:
@@ -134,11 +150,9 @@ def _is_chosen(record: RecordReader, options: ReadOptions) -> bool:
     """Whether the contest was within the dates, both days included."""
     if options.first_day is None and options.last_day is None:
         return True
-    value = record.get("contest_date")
-    try:
-        day = date.fromisoformat(str(value)[:10])
-    except ValueError:
-        raise record.error("contest_date", f"{value!r} is no date") from None
+    day = _day(record)
+    if day is None:
+        raise record.error("contest_date", "missing")
     return (options.first_day or day) <= day <= (options.last_day or day)
 
 

@@ -9,8 +9,10 @@ from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from sandbox import Outcome, Verdict
 
 
-def counts(problem: str, tier: str, samples: int, passed: int, judged: int) -> ProblemCounts:
-    return ProblemCounts(problem, tier, "digest", samples, passed, judged)
+def counts(
+    problem: str, tier: str, samples: int, passed: int, judged: int, published: str | None = None
+) -> ProblemCounts:
+    return ProblemCounts(problem, tier, "digest", samples, passed, judged, published)
 
 
 def verdict(number: int, outcome: Outcome, error: str | None = None) -> SampleVerdict:
@@ -39,6 +41,17 @@ def test_an_infrastructure_error_counts_among_all_samples_and_not_among_the_judg
 def test_tiers_are_named_where_there_are_several() -> None:
     rows = [counts("a", "interview", 1, 1, 1)]
     assert set(suite_figures(rows, [], [], [1])["pass_at_k"]["1"]["all"]) == {"overall"}
+
+
+def test_problems_with_dates_are_reported_by_quarter() -> None:
+    days = ["2024-03-31", "2023-12-31", "2024-01-01", None]
+    rows = [counts(f"{at}", "interview", 2, at % 2, 1 + at % 2, day) for at, day in enumerate(days)]
+    by_quarter = suite_figures(rows, [], [], [1])["pass_at_k_by_quarter"]["1"]
+    assert [*by_quarter["all"]] == ["2023 Q4", "2024 Q1", "no date"]
+    found = by_quarter["all"]["2024 Q1"], by_quarter["judged"]["2023 Q4"]
+    assert [(each["problems"], each["estimate"]) for each in found] == [(2, 0.0), (1, 0.5)]
+    undated = suite_figures(rows[-1:], [], [], [1])["pass_at_k_by_quarter"]["1"]
+    assert undated == {"all": {}, "judged": {}}
 
 
 def test_shares_are_of_all_samples() -> None:

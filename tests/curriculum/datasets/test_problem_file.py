@@ -1,4 +1,5 @@
 import json
+from datetime import date
 
 import pyarrow
 import pyarrow.parquet
@@ -108,7 +109,13 @@ def test_our_own_form_in_parquet_has_nulls_and_tests_as_json_text(tmp_path, make
     """A column has one type, and every record has every column."""
     problems = [
         make_problem(0, tests=(Test(input=[(1,), "a"], kwargs={"k": 1}, output={2}),)),
-        make_problem(1, fn_name=None, tests=(Test(input="1\n", output="1\n"),), time_limit=2.0),
+        make_problem(
+            1,
+            fn_name=None,
+            tests=(Test(input="1\n", output="1\n"),),
+            time_limit=2.0,
+            published=date(2024, 5, 1),
+        ),
     ]
     write_problems(tmp_path / "own.jsonl", problems)
     records = [json.loads(line) for line in (tmp_path / "own.jsonl").read_text().splitlines()]

@@ -48,6 +48,7 @@ def _group(chance: random.Random, number: int, step: int, skill: float, size: in
         problem={
             "problem": f"seeded/{problem:03d}",
             "tier": TIERS[problem % 3],
+            "published": None,
             "question": f"Write {name}(values): add what is above {problem % 9}, and three times "
             "the first one.",
             "solution": f"def {name}(values):\n    return 3 * values[0] + {problem % 9}\n",

@@ -7,19 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Position, expect
+from playwright.sync_api import Browser, Page, expect
 
 from deploy.inspection.site import build_site, open_source
 from tests.browser import opened, serious_findings
-from tests.deploy.inspection.screenshots import take
+from tests.deploy.inspection.screenshots import hover_token, take
 from tests.deploy.inspection.seeded_groups import seeded_groups, seeded_source, with_text
 from tests.deploy.inspection.test_site import NASTY, an_evaluation
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.timeout(120)]
 
 SAMPLES = 400
-BEGINNING: Position = {"x": 4, "y": 4}
-"""Of a token; the middle of one that ends its line may be beside it."""
 VIEWS = ("#samples", "#groups", "#sample/24", "#sample/24?colour=advantage", "#group/3")
 
 
@@ -103,7 +101,7 @@ def test_keys_lead_through_list_sample_and_group(browser: Browser, site: Path) -
 def test_a_token_shows_what_became_of_it_and_its_numbers(browser: Browser, site: Path) -> None:
     with opened(browser, site / "index.html", "#samples?outcome=failed&text=-%3D") as page:
         page.locator(".rows .row a").first.click()
-        page.locator(".completion .t.n").first.hover(position=BEGINNING)
+        hover_token(page.locator(".completion .t.n").first)
         card = page.locator("#card")
         for words in ("not executed", "not learned from", "engine log-probability", "advantage"):
             expect(card).to_contain_text(words)
@@ -115,6 +113,32 @@ def test_a_token_shows_what_became_of_it_and_its_numbers(browser: Browser, site:
         expect(page).to_have_url(re.compile("colour=kl"))
         expect(page.locator(".program .line.executed").first).to_be_visible()
         expect(page.locator(".tests tbody tr")).to_have_count(5)
+
+
+@pytest.mark.parametrize("width", [1440, 600])
+def test_a_token_of_two_lines_has_its_card_where_it_is_seen(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    [group] = seeded_groups(1)
+    tokens = ["def answer(values):", "\n            ", "return 1"]
+    shown = {"tokens": tokens, "states": "xxx", "ids": [1, 2, 3], "values": {}, "cuts": []}
+    sample = {**group.samples[0], **shown, "left_out": [["", 3]]}
+    group = replace(group, problem={**group.problem, "prefix": ""}, samples=(sample,))
+    build_site(seeded_source(1), [group], tmp_path / "pages")
+    size = {"width": width, "height": 900}
+    with opened(browser, tmp_path / "pages" / "index.html", "#sample/0", viewport=size) as page:
+        hover_token(page.locator(".completion .t").nth(1))
+        card = page.locator("#card")
+        expect(card).to_contain_text("⏎␣␣␣")
+        expect(card).to_contain_text("token 2 of 3")
+        assert page.evaluate(
+            """() => {
+              const card = document.getElementById("card").getBoundingClientRect();
+              const lines = [...document.querySelectorAll(".completion .t")[1].getClientRects()];
+              return lines.every((line) => card.left >= line.right || card.top >= line.bottom ||
+                                           card.bottom <= line.top);
+            }"""
+        ), "the card does not lie on its token"
 
 
 def test_texts_of_programs_stay_texts(browser: Browser, tmp_path: Path) -> None:
@@ -141,6 +165,14 @@ def test_an_evaluation_and_a_run_without_learner_open(browser: Browser, tmp_path
             with opened(browser, tmp_path / name / "index.html", view) as page:
                 expect(page.locator("main")).not_to_be_empty()
                 expect(page.locator("main .error[role=alert]")).to_have_count(0)
+    with opened(browser, tmp_path / "a" / "index.html") as page:
+        page.get_by_role("checkbox", name=re.compile("2024 Q2")).check()
+        expect(page).to_have_url(re.compile(r"quarter=2024\+Q2"))
+        assert selected(page) == 1
+        page.locator(".rows .row a").click()
+        expect(page.locator(".title")).to_contain_text("published 2024-05-01")
+        page.get_by_text("Prompt as the model read it, 5 tokens").click()
+        expect(page.get_by_role("region", name="Prompt")).to_have_text("Solve this.")
 
 
 @pytest.mark.parametrize(("scheme", "rules"), [("light", ()), ("dark", ("color-contrast",))])

@@ -7,12 +7,14 @@ import json
 import re
 import threading
 import urllib.request
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.errors import RunFailed
+from actors.evaluation.figures import ProblemCounts, suite_figures
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
 from actors.rollout.rollout_log import step_file
@@ -57,6 +59,7 @@ def a_run(root: Path) -> Path:
 def an_evaluation(root: Path) -> Path:
     """An evaluation of two problems, one of whose samples is not judged yet."""
     problems = synthetic_problems(seed=3, per_tier=1)[:2]
+    problems[0] = problems[0].model_copy(update={"published": date(2024, 5, 1)})
     folder = EvaluationFolder(root)
     root.mkdir(parents=True, exist_ok=True)
     folder.settings.write_text('{"model": "m", "suites": {"s": "x"}, "sampling": null}')
@@ -79,6 +82,27 @@ def an_evaluation(root: Path) -> Path:
                               statements=((0, half, 1), (half, size, 0)))
             )  # fmt: skip
     return root
+
+
+def test_a_finished_evaluation_shows_its_figures_by_tier_and_quarter(tmp_path: Path) -> None:
+    root = an_evaluation(tmp_path / "evaluation")
+    assert open_source(root)[0].figures == []
+    days = ("2024-05-01", None)
+    counts = [
+        ProblemCounts(f"p{at}", "interview", "", 1, at, 1, day) for at, day in enumerate(days)
+    ]
+    figures = suite_figures(counts, [], [], [1])
+    EvaluationFolder(root).result.write_text(json.dumps({"suites": {"s": figures}}))
+    source, groups = open_source(root)
+    build_site(source, groups, tmp_path / "pages")
+    index = pieces(tmp_path / "pages")["index"]
+    rows = [(row["title"], row["name"], row["estimate"]) for row in index["figures"]]
+    assert rows == [
+        ("s, pass@1", "overall", 0.5),
+        ("s, pass@1", "2024 Q2", 0.0),
+        ("s, pass@1", "no date", 1.0),
+    ]
+    assert index["quarters"] == ["2024 Q2", None]
 
 
 def test_whatever_a_text_holds_is_data_and_nothing_else(tmp_path: Path) -> None:
@@ -141,6 +165,7 @@ def test_an_evaluation_is_shown_also_before_it_has_ended(tmp_path: Path) -> None
     _, groups = open_source(root / "samples.jsonl")
     first, second = list(groups)
     assert [g.samples[0]["outcome"] for g in (first, second)] == ["failed", "not_judged"]
+    assert (first.prompt, second.prompt) == ("Solve this.", None)
     sample = first.samples[0]
     assert sample["states"] == "cxnc"
     assert sample["tokens"][0] == "```python\n"

@@ -14,7 +14,9 @@ from deploy.report.evaluation_table import print_evaluation
 from sandbox import Outcome, Verdict
 
 
-def result(outcomes: list[Outcome], error: str | None = None) -> dict[str, Any]:
+def result(
+    outcomes: list[Outcome], error: str | None = None, days: tuple[str | None, ...] = (None, None)
+) -> dict[str, Any]:
     """Two problems of two tiers, the samples divided between them."""
     half = len(outcomes) // 2
     rows = [
@@ -25,10 +27,11 @@ def result(outcomes: list[Outcome], error: str | None = None) -> dict[str, Any]:
             half,
             own.count(Outcome.passed),
             half - own.count(Outcome.infra_error),
+            day,
         )
-        for problem, tier, own in (
-            ("p0", "introductory", outcomes[:half]),
-            ("p1", "competition", outcomes[half:]),
+        for problem, tier, own, day in (
+            ("p0", "introductory", outcomes[:half], days[0]),
+            ("p1", "competition", outcomes[half:], days[1]),
         )
     ]
     keys = [SampleKey("s", f"p{n // half}", n % half) for n in range(len(outcomes))]
@@ -73,6 +76,18 @@ def test_every_tier_and_k_has_its_interval() -> None:
     assert "qwen; bfloat16; chat prompts; 90 tokens/s; sandbox isolation: docker" in text
     assert "25.0% of the completions were cut off" in text
     assert "3 records of the file were left out for tests, such as line 7: empty" in text
+
+
+def test_dated_problems_have_a_row_for_each_quarter() -> None:
+    passed, failed = Outcome.passed, Outcome.failed
+    text = printed(result([passed, failed], days=("2024-05-01", "2024-08-01")))
+    assert "tier or quarter" in text
+    rows = [[cell.strip() for cell in line.split("│")[1:6]] for line in text.splitlines()]
+    quarters = [row for row in rows if len(row) > 1 and " Q" in row[1]]
+    assert [(row[1], row[2], row[4]) for row in quarters] == [
+        ("2024 Q2", "100.0", "1"), ("2024 Q3", "0.0", "1"),
+    ]  # fmt: skip
+    assert "quarter" not in printed(result([passed, failed]))
 
 
 def test_errors_of_the_sandbox_and_missing_libraries_are_said() -> None:

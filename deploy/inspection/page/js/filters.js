@@ -43,7 +43,7 @@ filters.parse = (hash) => {
   return {
     view: ["samples", "groups", "sample", "group"].includes(view) ? view : "samples",
     id: /^\d+$/.test(id || "") ? Number(id) : null,
-    tiers: list("tier"), outcomes: list("outcome"), suites: list("suite"), stages: list("stage"),
+    tiers: list("tier"), outcomes: list("outcome"), suites: list("suite"), quarters: list("quarter"), stages: list("stage"),
     steps: range("step"), rewards: range("reward"),
     problem: given.get("problem") || "", text: given.get("text") || "", colour: given.get("colour") || "",
     sort: filters.SORTS[sort.replace(/^-/, "")] ? sort : "order",
@@ -58,6 +58,7 @@ filters.address = (state, changes = {}) => {
   put("tier", [...next.tiers].join(","));
   put("outcome", [...next.outcomes].join(","));
   put("suite", [...next.suites].join(","));
+  put("quarter", [...next.quarters].join(","));
   put("stage", [...next.stages].join(","));
   for (const [name, [low, high]] of [["step", next.steps], ["reward", next.rewards]]) {
     const end = (value) => (Number.isFinite(value) ? value : "");
@@ -79,7 +80,8 @@ filters.select = (index, state, texts) => {
   const tiers = codes(index.tiers, state.tiers), outcomes = codes(index.outcomes, state.outcomes);
   const stages = state.stages.size && new Set([...state.stages].map(Number));
   const problem = state.problem.toLowerCase(), needle = state.text.toLowerCase();
-  const wanted = index.problems.map(([suite, id]) => (!state.suites.size || state.suites.has(suite)) && (!problem || id.toLowerCase().includes(problem)));
+  const wanted = index.problems.map(([suite, id], at) => (!state.suites.size || state.suites.has(suite)) &&
+    (!state.quarters.size || state.quarters.has(index.quarters[at] || "no date")) && (!problem || id.toLowerCase().includes(problem)));
   const [firstStep, lastStep] = state.steps, [lowest, highest] = state.rewards;
   const bySteps = Number.isFinite(firstStep) || Number.isFinite(lastStep);
   const byReward = Number.isFinite(lowest) || Number.isFinite(highest);
@@ -124,5 +126,5 @@ filters.groupsOf = (index, rows, state) => {
 
 /** Whether anything is filtered. */
 filters.active = (state) =>
-  state.tiers.size + state.outcomes.size + state.suites.size + state.stages.size > 0 ||
+  state.tiers.size + state.outcomes.size + state.suites.size + state.quarters.size + state.stages.size > 0 ||
   [...state.steps, ...state.rewards].some(Number.isFinite) || state.problem !== "" || state.text !== "";

@@ -22,7 +22,7 @@ groupView.draw = async (element, index, state, context) => {
       h("span.steps", {},
         context.previous === null ? null : h("a.step", { href: filters.address(state, { id: context.previous }), "aria-label": "previous group" }, "k ↑"),
         context.next === null ? null : h("a.step", { href: filters.address(state, { id: context.next }), "aria-label": "next group" }, "j ↓"))),
-    h("div.title", {}, h("h1", {}, group.problem), badge(group.tier), group.suite && badge(group.suite), index.isRun && badge(`step ${group.step}`),
+    h("div.title", {}, h("h1", {}, group.problem), badge(group.tier), group.suite && badge(group.suite), group.published && badge(`published ${group.published}`), index.isRun && badge(`step ${group.step}`),
       index.isRun && badge(group.stage < 0 ? "full task" : `stage ${text.stage(group.stage, group.stages)}`), badge(`${passedIn(index, id)} of ${group.samples.length} passed`)),
     h("div.group-head", {},
       panel("Question", h("div.question", {}, group.question)),

@@ -29,7 +29,7 @@ sampleView.draw = async (element, index, state, context) => {
       h("span.steps", {},
         context.previous === null ? null : h("a.step", { href: filters.address(state, { id: context.previous }), "aria-label": "previous sample" }, "k ↑"),
         context.next === null ? null : h("a.step", { href: filters.address(state, { id: context.next }), "aria-label": "next sample" }, "j ↓"))),
-    h("div.title", {}, h("h1", {}, group.problem), outcomeBadge(sample.outcome), badge(group.tier), group.suite && badge(group.suite),
+    h("div.title", {}, h("h1", {}, group.problem), outcomeBadge(sample.outcome), badge(group.tier), group.suite && badge(group.suite), group.published && badge(`published ${group.published}`),
       index.isRun && badge(`step ${group.step}`), index.isRun && badge(group.stage < 0 ? "full task" : `stage ${text.stage(group.stage, group.stages)}`), badge(`sample ${sample.number}`)),
     h("div.columns", {},
       h("div.primary", {},

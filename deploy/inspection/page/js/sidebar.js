@@ -35,21 +35,34 @@ sidebar.build = (element, index, change) => {
   };
   const suites = [...new Set(index.problems.map(([suite]) => suite))];
   const suiteOf = index.problems.map(([suite]) => suites.indexOf(suite));
+  const quarters = index.quarters.some(Boolean) ? [...new Set(index.quarters.map((quarter) => quarter || "no date"))].sort() : [];
+  const quarterOf = index.quarters.map((quarter) => quarters.indexOf(quarter || "no date"));
   const stages = [...new Set(index.groups.stage)].sort((a, b) => a - b);
   const stageCode = new Map(stages.map((stage, code) => [stage, code]));
   element.replaceChildren(...[
+    ...sidebar.figures(index.figures),
     field("Text of a completion", "search", "press / to search", "text"),
     h("p.searching", { role: "status" }),
     field("Problem", "problem", "part of its name", "problem"),
     choice("Outcome", "outcomes", index.outcomes, count(index.samples.outcome, index.outcomes.length), outcomeBadge),
     index.tiers.length > 1 && choice("Tier", "tiers", index.tiers, count(perSample(index.groups.tier), index.tiers.length)),
     suites.length > 1 && choice("Suite", "suites", suites, count(perSample(index.groups.problem).map((problem) => suiteOf[problem]), suites.length)),
+    quarters.length > 1 && choice("Published", "quarters", quarters, count(perSample(index.groups.problem).map((problem) => quarterOf[problem]), quarters.length)),
     index.isRun && range("Step", "steps", "1"),
     index.isRun && range("Reward", "rewards", "any"),
     index.isRun && stages.length > 1 && choice("Stage", "stages", stages.map(String), count(perSample(index.groups.stage).map((stage) => stageCode.get(stage)), stages.length),
       (stage) => (stage === "-1" ? "full task" : `stage ${Number(stage) + 1}`)),
-    h("button.clear", { type: "button", onclick: () => change({ tiers: new Set(), outcomes: new Set(), suites: new Set(), stages: new Set(), steps: [-Infinity, Infinity], rewards: [-Infinity, Infinity], problem: "", text: "" }) }, "Clear filters"),
+    h("button.clear", { type: "button", onclick: () => change({ tiers: new Set(), outcomes: new Set(), suites: new Set(), quarters: new Set(), stages: new Set(), steps: [-Infinity, Infinity], rewards: [-Infinity, Infinity], problem: "", text: "" }) }, "Clear filters"),
   ].filter(Boolean));
+};
+
+/** pass@k of a finished evaluation, a table for each suite and k. */
+sidebar.figures = (figures) => {
+  const percent = (share) => (100 * share).toFixed(1);
+  return [...new Set(figures.map(({ title }) => title))].map((title) => h("table.figures", {}, h("caption", {}, title),
+    h("tbody", {}, figures.filter((row) => row.title === title).map((row) => h("tr", { title: text.plural(row.problems, "problem") },
+      h("th", { scope: "row" }, row.kind === "overall" ? "all" : row.name), h("td.value", {}, percent(row.estimate)),
+      h("td.value.muted", {}, `${percent(row.low)} – ${percent(row.high)}`))))));
 };
 
 /** Show a state in the form. */

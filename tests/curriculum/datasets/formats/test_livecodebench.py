@@ -21,6 +21,17 @@ def test_public_and_compressed_private_tests_are_read(write_records):
     assert problem.tests == (Test(input="1\n", output="2\n"), Test(input="4\n", output="5\n"))
     assert (problem.id, problem.solution) == ("livecodebench/abc1_a", "")
     assert (problem.fn_name, problem.comparison) == (None, "close")
+    assert problem.published == date(2024, 5, 1)
+
+
+def test_a_record_without_a_date_is_read_and_is_in_no_window(write_records):
+    path = write_records(RECORD | {"contest_date": None})
+    [problem] = read_source(path)
+    assert problem.published is None
+    with pytest.raises(BadRecord, match="contest_date: missing"):
+        list(read_source(path, options=ReadOptions(first_day=date(2024, 1, 1))))
+    with pytest.raises(BadRecord, match="contest_date: 'May' is no date"):
+        list(read_source(write_records(RECORD | {"contest_date": "May"})))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
