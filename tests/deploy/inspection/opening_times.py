@@ -3,7 +3,8 @@
     python -m tests.deploy.inspection.opening_times FOLDER 500 5000 50000
 
 For each number of seeded samples: the folder's size, the time until the list is drawn, the time
-until a sample is drawn, and the longest frame while the list is scrolled through.
+until a sample is drawn, and the time between frames while the list is scrolled: as by a wheel,
+three rows a frame, and as by its bar, a 120th of the list a frame.
 """
 
 from __future__ import annotations
@@ -27,18 +28,22 @@ from tests.deploy.inspection.seeded_groups import SAMPLES_EACH, seeded_groups, s
 REPEATS = 5
 DISTINCT = 1600
 """Samples that are made; a larger folder repeats them in further steps."""
-_SCROLL = """async () => {
-  const list = document.querySelector(".scroller"), steps = 120, times = [];
-  const frame = () => new Promise((done) => requestAnimationFrame(done));
+FRAMES = 120
+_SCROLL = """async ([frames, pixels]) => {
+  const list = document.querySelector(".scroller"), times = [];
+  const frame = () => new Promise(requestAnimationFrame);
+  list.scrollTop = 0;
   let last = await frame();
-  for (let at = 1; at <= steps; at++) {
-    list.scrollTop = ((list.scrollHeight - list.clientHeight) * at) / steps;
+  for (let at = 1; at <= frames; at++) {
+    list.scrollTop = at * (pixels || (list.scrollHeight - list.clientHeight) / frames);
     const now = await frame();
     times.push(now - last);
     last = now;
   }
-  return times.sort((a, b) => a - b)[Math.floor(0.99 * steps)];
+  return times.sort((a, b) => a - b);
 }"""
+WHEEL, BAR = 114, 0
+"""Pixels of a frame; 0 goes through the whole list."""
 
 
 def many(samples: int) -> Iterator[Group]:
@@ -72,15 +77,18 @@ def measure(browser: Browser, folder: Path, samples: int) -> str:
     sample = opening(browser, site, f"#sample/{samples // 2}", ".completion .t")
     with opened(browser, site / "index.html") as page:
         page.locator(".rows .row").first.wait_for()
-        frame = page.evaluate(_SCROLL)
+        frames = {by: page.evaluate(_SCROLL, [FRAMES, by]) for by in (WHEEL, BAR)}
         began = time.perf_counter()
         page.get_by_label("Text of a completion").fill("best")
         page.locator(".searching", has_text="sample").wait_for()
         search = 1e3 * (time.perf_counter() - began)
     shutil.rmtree(site)
+    wheel, bar = (
+        f"{median(times):.0f} / {times[int(0.99 * FRAMES)]:.0f} ms" for times in frames.values()
+    )
     return (
         f"| {samples:,} | {size:.0f} MB | {built:.1f} s | {listed:.0f} ms | {sample:.0f} ms | "
-        f"{frame:.0f} ms | {search:.0f} ms |"
+        f"{wheel} | {bar} | {search:.0f} ms |"
     )
 
 

@@ -98,6 +98,43 @@ def test_keys_lead_through_list_sample_and_group(browser: Browser, site: Path) -
         expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
+def test_a_list_of_50000_samples_holds_the_rows_in_sight_and_no_others(
+    browser: Browser, tmp_path: Path
+) -> None:
+    [group] = seeded_groups(8)
+    bare = {"tokens": ["x"], "states": "x", "ids": [1], "values": {}, "results": []}
+    group = replace(group, samples=tuple({**sample, **bare} for sample in group.samples))
+    groups = (replace(group, step=number // 16 + 1) for number in range(6_250))
+    build_site(seeded_source(391), groups, tmp_path / "pages")
+    with opened(browser, tmp_path / "pages" / "index.html") as page:
+        expect(page.locator(".tab .count").first).to_have_text("50,000")
+        for rows in (0, 1, 7, 12_345, 12_344, 12_400, 31_999.5, 49_000, 50_000, 3):
+            found = page.evaluate(
+                """async (rows) => {
+                  const list = document.querySelector(".scroller");
+                  list.scrollTop = rows * 38;
+                  for (let at = 0; at < 3; at++) await new Promise(requestAnimationFrame);
+                  const view = list.getBoundingClientRect();
+                  const shown = [...document.querySelectorAll(".rows .row")].map((row) => {
+                    const { top, bottom } = row.getBoundingClientRect();
+                    const step = Number(row.querySelectorAll(".cell")[6].textContent);
+                    return { at: Number(row.getAttribute("aria-rowindex")) - 2, step, top, bottom };
+                  });
+                  return { shown, top: view.top + 36, bottom: view.bottom };
+                }""",
+                rows,
+            )
+            shown = found["shown"]
+            first = shown[0]["at"]
+            assert len(shown) <= 24 + 2 * 8
+            assert [row["at"] for row in shown] == [*range(first, first + len(shown))]
+            assert [row["step"] for row in shown] == [row["at"] // 128 + 1 for row in shown]
+            assert shown[0]["top"] <= found["top"] < found["bottom"] <= shown[-1]["bottom"] + 1
+        assert shown[0]["at"] == 0
+        page.keyboard.press("k")
+        expect(page.locator(".row.selected")).to_have_attribute("aria-rowindex", "2")
+
+
 def test_a_token_shows_what_became_of_it_and_its_numbers(browser: Browser, site: Path) -> None:
     with opened(browser, site / "index.html", "#samples?outcome=failed&text=-%3D") as page:
         page.locator(".rows .row a").first.click()

@@ -59,22 +59,31 @@ list.draw = (element, ids, columns, state, options) => {
   const empty = ids.length ? null : h("p.empty", {}, options.empty);
   element.replaceChildren(scroller, ...(empty ? [empty] : []));
   let selected = Math.max(0, ids.indexOf(options.selected));
-  let shown = [-1, -1];
+  const shown = new Map(); // rows in sight by their position
+  const makeRow = (at) => {
+    const row = h("div.row", { role: "row", "aria-rowindex": at + 2, class: at === selected ? "selected" : "", onclick: (event) => {
+      if (!event.target.closest("a") && !String(getSelection())) options.open(ids[at]);
+    } }, columns.map((column) => h("div.cell", { role: "cell", class: column.preview ? "preview" : column.number ? "number" : "" }, column.cell(ids[at], state))));
+    row.style.top = `${at * list.ROW}px`;
+    return row;
+  };
   const render = (force) => {
     const top = Math.max(0, scroller.scrollTop - 36);
     const from = Math.max(0, Math.floor(top / list.ROW) - 8);
     const to = Math.min(ids.length, Math.ceil((top + scroller.clientHeight) / list.ROW) + 8);
-    if (!force && from === shown[0] && to === shown[1]) return;
-    shown = [from, to];
-    const made = [];
-    for (let at = from; at < to; at++) {
-      const row = h("div.row", { role: "row", "aria-rowindex": at + 2, class: at === selected ? "selected" : "", onclick: (event) => {
-        if (!event.target.closest("a") && !String(getSelection())) options.open(ids[at]);
-      } }, columns.map((column) => h("div.cell", { role: "cell", class: column.preview ? "preview" : column.number ? "number" : "" }, column.cell(ids[at], state))));
-      row.style.top = `${at * list.ROW}px`;
-      made.push(row);
+    for (const [at, row] of shown) {
+      if (!force && at >= from && at < to) continue;
+      row.remove();
+      shown.delete(at);
     }
-    body.replaceChildren(...made);
+    let next = null;
+    for (let at = to - 1; at >= from; at--) {
+      if (!shown.has(at)) {
+        shown.set(at, makeRow(at));
+        body.insertBefore(shown.get(at), next);
+      }
+      next = shown.get(at);
+    }
   };
   scroller.addEventListener("scroll", () => render(false), { passive: true });
   const follow = () => {
