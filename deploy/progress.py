@@ -66,12 +66,17 @@ class StageProgress:
         else:
             logger.info("%s ...", stage)
 
-    def step(self) -> None:
-        """Count one more step of the stage."""
+    def step(self, note: str = "") -> None:
+        """Count one more step of the stage.
+
+        Args:
+            note: what is known so far, in a few words; shown beside the count.
+        """
         with self._lock:
             self._done += 1
             if self._bars and self._bar is not None:
-                self._bars.advance(self._bar)
+                shown = f"{self._stage}, {note}" if note else self._stage
+                self._bars.update(self._bar, advance=1, description=shown)
             elif self._line_is_due():
                 self._last_line = self._clock()
                 if self._total is None:
@@ -79,7 +84,8 @@ class StageProgress:
                     return
                 per_step = (self._last_line - self._began) / (self._done - self._done_before)
                 left = per_step * (self._total - self._done)
-                logger.info("%s: %d of %d, %.0f s left", self._stage, self._done, self._total, left)
+                count = f"{self._done} of {self._total}{note and f', {note}'}"
+                logger.info("%s: %s, %.0f s left", self._stage, count, left)
 
     def counting(self, items: Iterable[T]) -> Iterator[T]:
         """The same items; each is a step once the next is asked for."""

@@ -173,8 +173,15 @@ class _Work:
         with StageProgress() as progress:
             progress.begin("evaluating" if pool else "generating", self._total, done)
 
-            def on_sample(_verdict: SampleVerdict | None) -> None:
-                progress.step()
+            judged = len(self._log.verdicts)
+            passed = sum(verdict.passed for verdict in self._log.verdicts.values())
+
+            def on_sample(verdict: SampleVerdict | None) -> None:
+                nonlocal judged, passed
+                if verdict is None:
+                    return progress.step()
+                judged, passed = judged + 1, passed + verdict.passed
+                return progress.step(f"{passed / judged:.1%} passed")
 
             evaluator = Evaluator(
                 self._log, self._problems, config.sandbox.limits, on_sample, config.answer

@@ -16,8 +16,8 @@ def test_a_terminal_shows_a_bar_per_stage_with_its_count() -> None:
     with StageProgress(Console(file=screen, width=120, force_terminal=True)) as progress:
         progress.begin("deadlines", 3)
         for _ in range(2):
-            progress.step()
-    assert "deadlines" in screen.getvalue()
+            progress.step("1 kept")
+    assert "deadlines, 1 kept" in screen.getvalue()
     assert "2/3" in screen.getvalue()
 
 
@@ -30,12 +30,12 @@ def test_without_a_terminal_a_stage_logs_its_beginning_its_pace_and_its_end(
         progress.begin("verify", 6, done=2)
         progress.step()
         now = LINE_INTERVAL_S
-        progress.step()
+        progress.step("2 kept")
         now += 1
         progress.step()
         progress.step()
     assert caplog.messages == [
         "verify ...",
-        "verify: 4 of 6, 5 s left",
+        "verify: 4 of 6, 2 kept, 5 s left",
         "verify: 6 of 6, 0 s left",
     ]

@@ -21,7 +21,10 @@ def evaluate(
     *,
     model: Annotated[
         str | None,
-        Parameter(help="Model folder, folder of a finished run, or `canonical`: the solutions."),
+        Parameter(
+            help="Model folder, owner/name on the hub, folder of a finished run, or "
+            "`canonical`: the solutions."
+        ),
     ] = None,
     suite: Annotated[
         list[str],
