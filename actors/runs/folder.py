@@ -148,11 +148,28 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The rows of a file that a run may still be writing; none where there is no file.
 
     A last line without its end is left out.
+
+    Raises:
+        ValueError: a line is not an object of finite numbers and a step; says which.
     """
     if not path.exists():
         return []
     lines = path.read_bytes().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    return [_row(number, line) for number, line in enumerate(lines, 1) if line.endswith(b"\n")]
+
+
+def _row(number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line, parse_constant=_refuse)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        raise ValueError(f"line {number}: not an object with a step")
+    return row
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a finite number")
 
 
 def _keep_policy_alone(checkpoint: Path) -> None:

@@ -56,6 +56,12 @@ def test_a_folder_without_a_run_and_a_broken_file_are_refused_by_name(tmp_path: 
     with pytest.raises(ConfigError, match=r"no run there \(no config.yaml\)"):
         RunHistory.read(tmp_path)
     root = write_run(tmp_path / "run", steps=2)
-    (root / "metrics.jsonl").write_text("no JSON\n")
-    with pytest.raises(ConfigError, match=r"metrics.jsonl: not written by a run: Expecting value"):
-        RunHistory.read(root)
+    for line, reason in (
+        ("no JSON", "line 1: Expecting value"),
+        ('{"step": 1, "learner/kl": NaN}', "line 1: NaN is not a finite number"),
+        ('{"step": 1}\n[1]', "line 2: not an object with a step"),
+        ('{"step": 1}\n{"step": 2, "re\n{"step": 3}', "line 2: "),
+    ):
+        (root / "metrics.jsonl").write_text(f"{line}\n")
+        with pytest.raises(ConfigError, match=rf"metrics\.jsonl: not written by a run: {reason}"):
+            RunHistory.read(root)
