@@ -49,6 +49,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "comparison": ("comparison",),
     "difficulty": ("difficulty", "level"),
     "source": ("source",),
+    "published": ("published",),
 }
 """Accepted keys of each field, best first. Case, spaces and hyphens do not matter."""
 
@@ -72,6 +73,7 @@ def apps_plus_problem(record: RecordReader) -> Problem:
         solution=solution,
         difficulty=fields.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0]),
         source=fields.get("source") or record.path.stem,
+        published=fields.get("published") or None,
         **_tests(fields, solution, fn_name),
     )
 

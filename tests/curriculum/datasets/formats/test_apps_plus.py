@@ -19,6 +19,7 @@ CALLS = {
     "inputs": [[1], [2]],
     "outputs": [2, 3],
     "difficulty": "interview",
+    "published": "2024-05-01",
 }
 STDIN = {
     "question": "Echo.",
@@ -79,6 +80,7 @@ def test_no_function_name_means_a_stdin_program(tmp_path, fn_name):
         ("difficulty", "level"),
         ("starter_code", "starter code"),
         ("id", "task_id"),
+        ("published", "Published"),
     ],
 )
 def test_aliases_are_accepted_and_told(tmp_path, caplog, field, key):
