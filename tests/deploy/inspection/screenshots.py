@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
-from tests.browser import executable, opened
+from tests.browser import launched, opened
 
 COLOURS = 200
 """Of a stored image: flat colours need no more, and a third of the bytes."""
@@ -50,10 +50,14 @@ def take(browser: Browser, site: Path, out: Path, stem: str) -> list[Path]:
             page.wait_for_timeout(300)
             path = out / f"{stem}-{name}.png"
             page.screenshot(path=path)
-            image = Image.open(path).convert("RGB")
-            image.quantize(COLOURS).save(path, optimize=True)
+            store(path)
             written.append(path)
     return written
+
+
+def store(path: Path) -> None:
+    """Write an image again with fewer colours."""
+    Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 def _open_a_sample(page: Page, group: int) -> None:
@@ -81,8 +85,6 @@ def hover_token(token: Locator) -> None:
 if __name__ == "__main__":
     site, out, stem = sys.argv[1:]
     Path(out).mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+    with launched() as started:
         for path in take(started, Path(site), Path(out), stem):
             print(f"{path}: {path.stat().st_size >> 10} KiB")
-        started.close()

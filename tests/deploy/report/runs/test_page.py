@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from deploy.report.runs import page as pages
 from deploy.report.runs.content import report_content
 from deploy.report.runs.history import RunHistory
 from tests.browser import opened, serious_findings
 from tests.deploy.report.runs.made_runs import write_run
+from tests.deploy.report.runs.screenshots import take
 
 pytestmark = [pytest.mark.integration, pytest.mark.browser]
-
-SHOTS = os.environ.get("STEPCODER_SCREENSHOTS")
-"""A folder to keep screenshots in."""
 
 
 def write(out: Path, *runs: Path) -> Path:
@@ -44,12 +41,6 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(root / "out", write_run(root / "smoke", per_tier=40))
 
 
-def keep(page: Page, name: str) -> None:
-    if SHOTS:
-        page.wait_for_timeout(1500)  # a heat map is drawn over several frames
-        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("which", ["single", "several"])
 def test_every_chart_is_drawn_and_accessible(
@@ -62,14 +53,12 @@ def test_every_chart_is_drawn_and_accessible(
         expect(page.locator(".plot:has(canvas)")).to_have_count(plots.count())
         assert page.locator("html").get_attribute("data-theme") == theme
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        keep(page, f"{which}-{theme}")
         assert serious_findings(page) == []
 
 
 def test_a_narrow_screen_has_one_column(browser: Browser, single: Path) -> None:
     with opened(browser, single, viewport={"width": 420, "height": 900}) as page:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        keep(page, "narrow")
 
 
 def test_a_reader_hides_a_line_reads_figures_and_changes_the_theme(
@@ -110,6 +99,16 @@ def test_an_open_page_follows_a_run_that_is_under_way(browser: Browser, tmp_path
         pages.write_data(content, path.parent)
         expect(page.locator(".facts")).to_contain_text("12 of 12 steps", timeout=20_000)
         expect(page.locator(".facts")).not_to_contain_text("running")
+
+
+def test_the_pages_can_be_taken_for_the_documentation(
+    browser: Browser, single: Path, several: Path, tmp_path: Path
+) -> None:
+    images = take(browser, single, several, tmp_path)
+    assert [path.stem for path in images] == [
+        "report-run", "report-curriculum", "report-outcomes", "report-several",
+    ]  # fmt: skip
+    assert all(path.stat().st_size > 10_000 for path in images)
 
 
 def test_a_run_before_its_first_step_says_so(browser: Browser, tmp_path: Path) -> None:
