@@ -39,11 +39,11 @@ class GeneratedSample:
     """`stop`, `length` or `refused`, as in `Completion`."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    generation_seconds: float | None = None
-    """As `Completion.seconds`; None where no model of this evaluation wrote it."""
     cuts: tuple[tuple[int, int, str], ...] = ()
     """Begin and end, in bytes of the completion, of each part that is not in the program, and the
     rule that leaves it out (`curriculum.program.RULES`)."""
+    generation_seconds: float | None = None
+    """As `Completion.seconds`; None where no model of this evaluation wrote it."""
 
 
 @dataclass(frozen=True)
