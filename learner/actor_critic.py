@@ -8,6 +8,7 @@ from torch import Tensor
 
 from learner.config import LearnerConfig
 from learner.models.batch import TokenBatch, plan_step, token_batch
+from learner.models.compiling import compile_blocks
 from learner.models.lora import adapters_off
 from learner.models.pretrained import check_vocabulary, load_critic, load_policy
 from learner.models.products import set_products
@@ -52,12 +53,17 @@ class ActorCritic:
         check_vocabulary(self._tokenizer, policy.model)
         self._vocabulary = policy.model.get_input_embeddings().weight.shape[0]
         self._model = policy.model
+        if config.compile:
+            compile_blocks(policy.model.base_model)
+            policy.model.get_output_embeddings().compiled = True
         self._policy = Engine(policy, config.policy, config.zero, dtype)
         self._critic: Engine | None = None
         if config.advantage == "gae":
             critic = load_critic(
                 folder, dtype, config.critic_layers, recompute, config.lora, config.seed, trust
             )
+            if config.compile:
+                compile_blocks(critic.backbone)
             self._critic = Engine(critic, config.critic, config.zero, dtype)
         self._reference: FrozenModel | None = None
         if config.kl_coefficient and not config.lora.rank:

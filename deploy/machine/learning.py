@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import dataclass
 
@@ -22,16 +23,23 @@ _LOSS = 0.02
 """Absolute difference of the policy loss, whose advantages are of the order of 1."""
 
 
-def _learner(scale: Scale, dtype: str, token_budget: int, checkpointing: bool) -> PPOLearner:
+def _learner(
+    scale: Scale, dtype: str, token_budget: int, checkpointing: bool, compiled: bool = False
+) -> PPOLearner:
     settings = LearnerConfig.model_validate(
         {
             "advantage": "rloo", "kl_coefficient": 0.0, "dtype": dtype, "minibatch_size": 64,
             "token_budget": token_budget, "logprob_diff_alarm": "off",
-            "gradient_checkpointing": checkpointing, "zero": ZeroConfig(stage=2),
-            "policy": OptimizerConfig(lr=1e-6),
+            "gradient_checkpointing": checkpointing, "compile": compiled,
+            "logprob_chunk": 4096 if scale.gpus else 1024,
+            "zero": ZeroConfig(stage=2), "policy": OptimizerConfig(lr=1e-6),
         }
     )  # fmt: skip
     return PPOLearner(settings, random_model(scale), 1.0, scale.folder / "faults")
+
+
+_UPDATES = 3
+"""Measured updates; the median counts."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ def attention(scale: Scale) -> list[Figure]:
     ends = torch.tensor([0, *lengths], device=device).cumsum(0, dtype=torch.int32)
 
     def attended(dtype: torch.dtype, fused: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        query, key, value = (part.to(dtype).requires_grad_() for part in parts)
+        query, key, value = (part.detach().to(dtype).requires_grad_() for part in parts)
         if fused:
             output = by_kernel(query, key, value, ends, max(lengths), None, None)
         else:
@@ -149,23 +157,36 @@ def update_flops(
 
 
 def speed(scale: Scale) -> list[Figure]:
-    """Tokens a second of an update, its share of the device's peak, and its peak memory."""
+    """Tokens a second of an update, its share of the device's peak, and its peak memory; on a GPU
+    also of a compiled learner.
+    """
+    figures = _speed(scale, compiled=False)
+    if scale.gpus:
+        torch.cuda.empty_cache()
+        figures += _speed(scale, compiled=True)
+    return figures
+
+
+def _speed(scale: Scale, compiled: bool) -> list[Figure]:
     large = scale.gpus and not scale.quick
     length, prompts, samples = (1024, 16, 4) if large else (64, 2, 4)
     groups = random_groups(prompts, samples, length)
-    learner = _learner(scale, "auto", 16 * length, checkpointing=False)
+    learner = _learner(scale, "auto", 16 * length, checkpointing=False, compiled=compiled)
     learner.update(groups)  # warms up
     if scale.gpus:
         torch.cuda.reset_peak_memory_stats()
-    started = time.perf_counter()
-    metrics = learner.update(groups)
-    seconds = time.perf_counter() - started
+    updates = []
+    for _ in range(_UPDATES):
+        started = time.perf_counter()
+        metrics = learner.update(groups)
+        updates.append((metrics["seconds_train"], time.perf_counter() - started))
+    steps_s, update_s = (statistics.median(part) for part in zip(*updates, strict=True))
     trajectories = [t for group in groups for t in group.trajectories]
     tokens = sum(len(t.token_ids) for t in trajectories)
-    targets = sum(len(t.response_ids) for t in trajectories)
+    name = "compiled: " if compiled else ""
     figures = [
-        Figure("update", round(tokens / seconds), "tokens/s"),
-        Figure("optimizer steps alone", round(tokens / metrics["seconds_train"]), "tokens/s"),
+        Figure(f"{name}update", round(tokens / update_s), "tokens/s"),
+        Figure(f"{name}optimizer steps alone", round(tokens / steps_s), "tokens/s"),
     ]
     if scale.gpus:
         shapes = learner.weight_shapes()
@@ -174,19 +195,19 @@ def speed(scale: Scale) -> list[Figure]:
         hidden = config.hidden_size
         head = config.vocab_size * hidden
         blocks = parameters - (head if config.tie_word_embeddings else 2 * head)
+        targets = sum(len(t.response_ids) for t in trajectories)
         work = update_flops(blocks, head, tokens, targets, config.num_hidden_layers, hidden, length)
-        figures += _utilisation(work / metrics["seconds_train"])
+        figures += _utilisation(name, work / steps_s)
         peak = torch.cuda.max_memory_allocated() / 2**30
-        figures.append(Figure("peak memory", round(peak, 2), "GiB"))
+        figures.append(Figure(f"{name}peak memory", round(peak, 2), "GiB"))
     return figures
 
 
-def _utilisation(flops: float) -> list[Figure]:
+def _utilisation(name: str, flops: float) -> list[Figure]:
     """The operations a second of the optimizer steps, and their share of the device's peak."""
     device = torch.cuda.get_device_name()
-    formula = "6 (blocks tokens + head targets) + 6 layers hidden length tokens"
-    figures = [Figure(f"model FLOP/s: {formula}", f"{flops:.3g}")]
+    figures = [Figure(f"{name}model FLOP/s", f"{flops:.3g}")]
     peak = peak_flops(device)
     if peak is not None:
-        figures.append(Figure(f"MFU: share of {peak:.3g} FLOP/s", round(flops / peak, 3)))
+        figures.append(Figure(f"{name}MFU: share of {peak:.3g} FLOP/s", round(flops / peak, 3)))
     return figures

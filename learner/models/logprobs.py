@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from learner.errors import ModelError
+from learner.models.compiling import fused
 from learner.models.products import products
 
 
@@ -28,19 +29,20 @@ class _ChunkedLogProbs(torch.autograd.Function):
         temperature: float,
         chunk: int,
         entropy: bool,
+        compiled: bool,
     ) -> tuple[Tensor, Tensor | None]:
+        of_chunk = fused(_of_chunk) if compiled else _of_chunk
         logprobs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         normalisers = torch.empty_like(logprobs)
         entropies = torch.empty_like(logprobs) if entropy else None
         for rows in _chunks(len(targets), chunk):
-            logits = _logits(hidden[rows], weight, temperature)
-            normalisers[rows] = logits.logsumexp(-1)
-            chosen = logits.gather(-1, targets[rows, None])[:, 0]
-            logprobs[rows] = chosen - normalisers[rows]
+            logprobs[rows], normalisers[rows], of_rows = of_chunk(
+                hidden[rows], weight, targets[rows], temperature, entropy
+            )
             if entropies is not None:
-                entropies[rows] = _entropies(logits.sub_(normalisers[rows, None]))
+                entropies[rows] = of_rows
         ctx.save_for_backward(hidden, weight, targets, normalisers, entropies)
-        ctx.temperature, ctx.chunk = temperature, chunk
+        ctx.temperature, ctx.chunk, ctx.compiled = temperature, chunk, compiled
         ctx.set_materialize_grads(False)
         return logprobs, entropies
 
@@ -48,33 +50,70 @@ class _ChunkedLogProbs(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         of_logprobs, of_entropies = gradients
         hidden, weight, targets, normalisers, entropies = ctx.saved_tensors
+        of_logits = fused(_logits_gradient) if ctx.compiled else _logits_gradient
         hidden_gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         weight_gradient = (
             torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         )
         for rows in _chunks(len(targets), ctx.chunk):
-            logprobs = _logits(hidden[rows], weight, ctx.temperature).sub_(normalisers[rows, None])
-            # d entropy / d logit = -p (log p + entropy); d logprob / d logit = [target] - p
-            factor = None
-            if of_entropies is not None:
-                factor = logprobs + entropies[rows, None]
-                factor.mul_(-of_entropies[rows, None] / ctx.temperature)
-            probabilities = logprobs.exp_()
-            if of_logprobs is None:
-                logits_gradient = probabilities.mul_(0.0 if factor is None else factor)
-            else:
-                scale = of_logprobs[rows] / ctx.temperature
-                factor = -scale[:, None] if factor is None else factor.sub_(scale[:, None])
-                logits_gradient = probabilities.mul_(factor)
-                logits_gradient.scatter_add_(-1, targets[rows, None], scale[:, None])
-            logits_gradient = logits_gradient.to(weight.dtype)
+            logits_gradient = of_logits(
+                hidden[rows],
+                weight,
+                targets[rows],
+                ctx.temperature,
+                normalisers[rows],
+                None if of_logprobs is None else of_logprobs[rows],
+                None if of_entropies is None else (entropies[rows], of_entropies[rows]),
+            )
             if hidden_gradient is not None:
                 hidden_gradient[rows] = (logits_gradient @ weight).to(hidden.dtype)
             if weight_gradient is not None:
                 weight_gradient += logits_gradient.T @ hidden[rows].to(weight.dtype)
         if weight_gradient is not None:
             weight_gradient = weight_gradient.to(weight.dtype)
-        return hidden_gradient, weight_gradient, None, None, None, None
+        return hidden_gradient, weight_gradient, None, None, None, None, None
+
+
+def _of_chunk(
+    hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, entropy: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Log-probabilities, normalisers and, with `entropy`, entropies of one chunk [tokens]."""
+    logits = _logits(hidden, weight, temperature)
+    normalisers = logits.logsumexp(-1)
+    logprobs = logits.gather(-1, targets[:, None])[:, 0] - normalisers
+    if not entropy:
+        return logprobs, normalisers, None
+    return logprobs, normalisers, _entropies(logits.sub_(normalisers[:, None]))
+
+
+def _logits_gradient(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    temperature: float,
+    normalisers: Tensor,
+    of_logprobs: Tensor | None,
+    of_entropies: tuple[Tensor, Tensor] | None,
+) -> Tensor:
+    """Gradient of one chunk's product hidden @ weight.T, in the weight's precision.
+
+    `of_entropies` has the entropies and their gradient.
+    """
+    logprobs = _logits(hidden, weight, temperature).sub_(normalisers[:, None])
+    # d entropy / d logit = -p (log p + entropy); d logprob / d logit = [target] - p
+    factor = None
+    if of_entropies is not None:
+        entropies, gradient = of_entropies
+        factor = logprobs + entropies[:, None]
+        factor.mul_(-gradient[:, None] / temperature)
+    probabilities = logprobs.exp_()
+    if of_logprobs is None:
+        return probabilities.mul_(0.0 if factor is None else factor).to(weight.dtype)
+    scale = of_logprobs / temperature
+    factor = -scale[:, None] if factor is None else factor.sub_(scale[:, None])
+    logits_gradient = probabilities.mul_(factor)
+    logits_gradient.scatter_add_(-1, targets[:, None], scale[:, None])
+    return logits_gradient.to(weight.dtype)
 
 
 def _chunks(count: int, size: int) -> list[slice]:
@@ -84,7 +123,8 @@ def _chunks(count: int, size: int) -> list[slice]:
 def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
     # Autocast is off in the backward pass: forward and recomputation must give the same bits.
     with torch.autocast(hidden.device.type, enabled=False):
-        return _float32_product(hidden.to(weight.dtype), weight).div_(temperature)
+        logits = _float32_product(hidden.to(weight.dtype), weight)
+        return logits if temperature == 1 else logits.div_(temperature)
 
 
 def _float32_product(hidden: Tensor, weight: Tensor) -> Tensor:
@@ -110,6 +150,7 @@ def token_logprobs(
     temperature: float = 1.0,
     chunk: int = 1024,
     entropy: bool = False,
+    compiled: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probability of each target at the given temperature, and the entropy of its distribution;
     both differentiable in hidden and weight.
@@ -121,12 +162,13 @@ def token_logprobs(
         temperature: divides the logits.
         chunk: tokens whose logits exist at once.
         entropy: whether to compute entropies.
+        compiled: whether each chunk's work is compiled to few passes over its logits.
 
     Returns:
         Log-probabilities [tokens] float32 in nats; entropies [tokens] float32 in nats, or None.
     """
     apply: Any = _ChunkedLogProbs.apply
-    return apply(hidden, weight, targets, temperature, chunk, entropy)
+    return apply(hidden, weight, targets, temperature, chunk, entropy, compiled)
 
 
 class LogProbHead(nn.Linear):
@@ -136,6 +178,9 @@ class LogProbHead(nn.Linear):
     module that owns it. It keeps the name and shape of the layer it replaces, so that a saved model
     is an ordinary one.
     """
+
+    compiled = False
+    """Whether each chunk's work is compiled (`learner.models.compiling`)."""
 
     @classmethod
     def replacing(cls, layer: nn.Linear) -> "LogProbHead":
@@ -155,4 +200,6 @@ class LogProbHead(nn.Linear):
         self, hidden: Tensor, targets: Tensor, temperature: float, chunk: int, entropy: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """As `token_logprobs`, with the weight of this layer."""
-        return token_logprobs(hidden, self.weight, targets, temperature, chunk, entropy)
+        return token_logprobs(
+            hidden, self.weight, targets, temperature, chunk, entropy, self.compiled
+        )

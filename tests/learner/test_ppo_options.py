@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from learner.errors import ModelError
+from learner.models.compiling import compile_blocks
 from tests.learner.ranks import weights
 from tests.learner.runs import new_learner, same
 from tests.learner.samples import grouped, random_trajectories
@@ -86,3 +87,26 @@ def test_bfloat16_keeps_float32_master_weights(stage: int, model_dir: Path) -> N
 def test_bfloat16_without_master_weights_is_refused(model_dir: Path) -> None:
     with pytest.raises(ModelError, match="stage 0 is for float32 only"):
         new_learner(model_dir, dtype="bfloat16", zero={"stage": 0})
+
+
+def test_a_compiled_learner_learns_the_same(model_dir: Path) -> None:
+    """One update of policy and critic, entropy bonus and recomputation included."""
+    settings = {"dtype": "bfloat16", "entropy_coefficient": 0.01, "gradient_checkpointing": True}
+    plain, compiled = (new_learner(model_dir, compile=flag, **settings) for flag in (False, True))
+    batch = grouped(random_trajectories(1))
+    expected, metrics = plain.update(batch), compiled.update(batch)
+    assert metrics["ratio_max_deviation_first_minibatch"] == 0.0
+    names = [name for name in expected if "seconds" not in name and "share" not in name]
+    assert {name: metrics[name] for name in names} == pytest.approx(
+        {name: expected[name] for name in names}, rel=0.02, abs=0.02
+    )
+
+
+def test_compiling_is_refused_where_the_weights_of_a_block_are_not_whole(model_dir: Path) -> None:
+    with pytest.raises(ValueError, match=r"compile needs zero\.stage 0 to 2"):
+        new_learner(model_dir, compile=True, zero={"stage": 3})
+
+
+def test_a_model_without_marked_blocks_is_not_compiled() -> None:
+    with pytest.raises(ModelError, match="Linear has no blocks that can be compiled"):
+        compile_blocks(torch.nn.Linear(2, 2))
