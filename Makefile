@@ -8,7 +8,7 @@ MBPP ?= $(or $(STEPCODER_DATA),../shared/data)/mbpp/mbpp.jsonl
 # Two test processes; every Ray test runs in one of them (tests/conftest.py).
 PARALLEL := --numprocesses 2 --dist loadgroup
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak gpu-check coverage docs docs-serve lint format lock engine engine-down clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak gpu-check coverage images monitoring docs docs-serve lint format lock engine engine-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -67,6 +67,12 @@ coverage: install ## every test, with a line-coverage report of our own code in 
 	@mkdir -p build/coverage
 	@$(VENV)/python -m pytest $(PARALLEL) --cov --cov-report= $(ARGS); status=$$?; \
 	 $(VENV)/coverage html -q -d build/coverage/html; $(VENV)/coverage report; exit $$status
+
+images: ## build the cluster images that can be built here (IMAGES="cpu gpu", BASE=IMAGE)
+	@deploy/images/build.sh $(IMAGES)
+
+monitoring: install ## write Prometheus rules and Grafana dashboard from the definitions of the metrics
+	@exec $(VENV)/python -m deploy.monitoring
 
 docs: install ## the documentation site in build/site, without warnings
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --strict --quiet && echo "docs: build/site/index.html"

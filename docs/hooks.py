@@ -1,4 +1,4 @@
-"""mkdocs hooks: pages that live beside the code, and the generated configuration reference.
+"""mkdocs hooks: pages that live beside the code, and the generated references.
 
 A page exists once, where its reader looks first (`README.md`, `sandbox/README.md`, `CHANGELOG.md`).
 `on_files` adds each of them to the site and rewrites its relative links to the site's pages.
@@ -34,7 +34,7 @@ _LINK = re.compile(r"\]\(([^)#:\s]+)((?:#[^)\s]*)?)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages beside the code, their figures and the configuration reference."""
+    """Add the pages beside the code, their figures and the generated references."""
     figures: set[str] = set()
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
@@ -45,6 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for figure in sorted(figures):
         files.append(File.generated(config, figure, abs_src_path=str(ROOT / figure)))
     files.append(File.generated(config, "configuration.md", content=configuration_reference()))
+    files.append(File.generated(config, "metrics.md", content=metrics_reference()))
     return files
 
 
@@ -97,6 +98,32 @@ def configuration_reference() -> str:
         for key in leaves:
             row = f"| `{key.name}` | {_cell(key.type)} | `{_cell(key.default_text)}` | "
             lines.append(f"{row}{_cell(key.docstring)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def metrics_reference() -> str:
+    """Every figure of a run with its unit, type and meaning, from its definition."""
+    from actors.runs.definitions.registry import SECTIONS
+
+    lines = [
+        "# Metrics reference",
+        "",
+        "Every figure of a run, generated from its definition in `actors/runs/definitions/`. A row",
+        "of `metrics.jsonl` has it under the first name; `{label}` stands for a part that varies.",
+        "Prometheus has it under the second, with the labels `run` and those of the first name;",
+        "there a gauge keeps its value until a step has the figure again. Which figures a run has",
+        "depends on its configuration. [Monitoring](monitoring.md) has dashboard and alerts.",
+        "",
+    ]
+    for section, metrics in SECTIONS.items():
+        lines += [f"## {section}", ""]
+        lines += ["| row | Prometheus | type | unit | meaning |", "|---|---|---|---|---|"]
+        for metric in metrics:
+            row = f"`{metric.name}`" if metric.in_rows else ""
+            exported = f"`{metric.prometheus_name}`" if metric.in_prometheus else ""
+            kind = metric.kind if metric.in_prometheus else ""
+            lines.append(f"| {row} | {exported} | {kind} | {metric.unit} | {_cell(metric.help)} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -71,6 +71,10 @@ class LearnerWorker:
         self._version: int | None = None
         """Version of the last broadcast, and so of the weights the next samples come from."""
 
+    def __repr__(self) -> str:
+        """What Ray's dashboard shows; it asks once, after `__init__`."""
+        return f"learner rank {self.rank} of {self.world_size}"
+
     def address(self) -> str:
         """This node's address and a free port; rank 0's is where all ranks join."""
         return f"{ray.util.get_node_ip_address()}:{free_port()}"

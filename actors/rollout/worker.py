@@ -77,6 +77,10 @@ class RolloutWorker:
         self._gpu = False
         self._engine: Any = None
 
+    def __repr__(self) -> str:
+        """What Ray's dashboard shows; it asks once, after `__init__`."""
+        return f"{self.name}: vLLM engine of at most {self.config.max_num_seqs} sequences"
+
     async def start(
         self, model: ModelSource, weights_backend: str, gpu: bool, colocated: bool
     ) -> dict[str, str]:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import re
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.util.metrics import Counter, Gauge
 
+from actors.runs.definitions.metric import Metric
+from actors.runs.definitions.registry import BY_NAME, find_metric
 from actors.runs.folder import RunFolder, append_jsonl
 from actors.runs.sinks.base import SinkRun
 from actors.runs.sinks.registry import open_sinks
 
-PREFIX = "stepcoder_"
+logger = logging.getLogger(__name__)
 
 
 class MetricsLog:
     """Writes each row of figures to all places; in `metrics.jsonl` with the time [seconds since
     1970].
 
-    Ray exports the figures to Prometheus as gauges `ray_stepcoder_<name>` with a tag `run`, where
-    `_` replaces `/` and what else a name may not have. `ray_stepcoder_samples_total` counts samples
-    by their fate.
+    Ray exports the figures to Prometheus under the names of their definitions
+    (`actors.runs.definitions`), with a tag `run`. A gauge keeps its value until a row has the
+    figure again. A figure that nothing defines is told once, and is in the rows only.
     """
 
     def __init__(
@@ -45,9 +48,9 @@ class MetricsLog:
         self._tags = {"run": run}
         self._sinks = open_sinks(sinks, SinkRun(run, folder.root, config or {}))
         self._gauges: dict[str, Gauge] = {}
-        self._samples = Counter(
-            PREFIX + "samples", "Samples by what became of them.", tag_keys=("run", "fate")
-        )
+        self._undefined: set[str] = set()
+        samples = BY_NAME["samples"]
+        self._samples = Counter(samples.ray_name, samples.help, tag_keys=("run", "fate"))
 
     def write(self, step: int, row: Mapping[str, float], samples: Mapping[str, int]) -> None:
         """Record one step.
@@ -61,7 +64,10 @@ class MetricsLog:
             ValueError: a figure is not finite; nothing of the row is written.
         """
         self._write(step, row, {})
-        self._gauge("step").set(step, self._tags)
+        disk = shutil.disk_usage(self._folder.root)
+        own = {"step": step, "step_time": _now(), "disk_free": disk.free, "disk_total": disk.total}
+        for name, value in own.items():
+            self._gauge(BY_NAME[name]).set(value, self._tags)
         for fate, count in samples.items():
             if count:
                 self._samples.inc(count, {**self._tags, "fate": fate})
@@ -91,7 +97,18 @@ class MetricsLog:
         append_jsonl(self._folder.metrics, [{"step": step, "time": _now(), **labels, **row}])
         self._send("write", step, dict(row))
         for name, value in row.items():
-            self._gauge(name).set(value, self._tags)
+            self._export(name, value)
+
+    def _export(self, name: str, value: float) -> None:
+        found = find_metric(name)
+        if found is None:
+            if name not in self._undefined:
+                self._undefined.add(name)
+                logger.warning("Prometheus lacks %s: it is not in actors/runs/definitions", name)
+            return
+        metric, labels = found
+        if metric.in_prometheus:
+            self._gauge(metric).set(value, {**self._tags, **labels})
 
     def write_samples(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Give the sinks a table of samples of a step."""
@@ -106,11 +123,12 @@ class MetricsLog:
         for sink in self._sinks:
             sink.send(method, *arguments)
 
-    def _gauge(self, name: str) -> Any:
-        if name not in self._gauges:
-            metric = PREFIX + re.sub(r"[^a-zA-Z0-9_]", "_", name)
-            self._gauges[name] = Gauge(metric, f"StepCoder: {name}", tag_keys=("run",))
-        return self._gauges[name]
+    def _gauge(self, metric: Metric) -> Any:
+        if metric.ray_name not in self._gauges:
+            about = f"{metric.help} [{metric.unit}]" if metric.unit else metric.help
+            keys = ("run", *metric.labels)
+            self._gauges[metric.ray_name] = Gauge(metric.ray_name, about, tag_keys=keys)
+        return self._gauges[metric.ray_name]
 
     def close(self) -> None:
         """Wait until the sinks have everything."""

@@ -48,6 +48,11 @@ class SandboxWorker:
         self._starting = threading.Lock()
         self._calls: dict[int, Call] = {}
 
+    def __repr__(self) -> str:
+        """What Ray's dashboard shows; it asks once, after `__init__`."""
+        index = self._first // self._slots
+        return f"sandbox worker {index} of run {self._run_name}, {self._slots} slots"
+
     async def start(self, backend: str | None) -> tuple[str, str]:
         """Remove what dead runs left behind, build a missing image, warm every sandbox.
 

@@ -33,6 +33,7 @@ def local_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
         while process.poll() is None:
             time.sleep(1)
             if running := running_cluster():
+                cluster.scrape(running)
                 cluster.watch(running)
         assert process.stdout is not None
         cluster.output = process.stdout.read()
@@ -42,6 +43,8 @@ def local_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=120)
+        if cluster.prometheus is not None:
+            cluster.prometheus.stop()
         left_behind = cluster.down()
     assert left_behind == [], "`local-cluster down` left something behind"
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 from actors.runs.folder import RunFolder
 from deploy.cluster.local import STATE, LocalCluster, Ports
 from tests.deploy.leftovers import left_since
+from tests.deploy.monitoring.prometheus_server import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Path(__file__).with_name("small.yaml")
@@ -57,12 +59,16 @@ class Cluster:
     output: str = ""
     """What `local-cluster up` printed."""
     status: int = -1
-    actors: set[str] = field(default_factory=set)
-    """Names of the actors that the dashboard listed."""
+    actors: dict[str, str] = field(default_factory=dict)
+    """What the dashboard said of each actor, by name."""
     job_states: set[str] = field(default_factory=set)
     """States of its jobs that the dashboard listed."""
     metrics: str = ""
     """The Prometheus page once it held the run's metrics."""
+    prometheus: PrometheusServer | None = None
+    """Scrapes the cluster since its run began; None where it is not installed."""
+    watched_at: float = 0.0
+    """When the dashboard last showed the run's metrics [seconds since 1970]."""
     interrupted: Interrupted | None = None
     """The attempt before it."""
     before: dict[int, psutil.Process] = field(default_factory=dict)
@@ -100,14 +106,22 @@ class Cluster:
         """Note what dashboard and Prometheus show now."""
         if listed := cluster.get("/api/v0/actors?detail=1"):
             rows = listed["data"]["result"]["result"]
-            self.actors |= {row["name"] for row in rows if row["state"] == "ALIVE"}
+            alive = {row["name"]: row["repr_name"] for row in rows if row["state"] == "ALIVE"}
+            self.actors |= {name: text for name, text in alive.items() if text}
         self.job_states |= {job["status"] for job in cluster.get("/api/jobs/") or []}
         with (
             contextlib.suppress(OSError),
             urllib.request.urlopen(cluster.metrics, timeout=5) as page,
         ):
             text = page.read().decode()
-            self.metrics = text if "ray_stepcoder_reward" in text else self.metrics
+            if "ray_stepcoder_reward" in text:
+                self.metrics, self.watched_at = text, time.time()
+
+    def scrape(self, cluster: LocalCluster) -> None:
+        """Have a Prometheus watch it from now on, if one is installed."""
+        discovery = Path(cluster.temp_dir) / "prom_metrics_service_discovery.json"
+        if self.prometheus is None and PrometheusServer.installed() and discovery.exists():
+            self.prometheus = PrometheusServer(self.runs.parent / "prometheus", discovery)
 
 
 def stepcoder(*arguments: str, **environment: str) -> subprocess.Popen[str]:

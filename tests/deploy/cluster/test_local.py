@@ -91,7 +91,9 @@ def test_a_run_on_the_local_cluster_shows_in_dashboard_and_prometheus(
     local_cluster: Cluster,
 ) -> None:
     assert local_cluster.status == 0, local_cluster.output
-    assert {"rollout-0", "sandbox-0", "learner-0"} <= local_cluster.actors
+    assert local_cluster.actors["learner-0"] == "learner rank 0 of 1"
+    assert local_cluster.actors["rollout-0"].startswith("rollout-0: vLLM engine")
+    assert local_cluster.actors["sandbox-0"] == "sandbox worker 0 of run small, 2 slots"
     assert "RUNNING" in local_cluster.job_states
     assert "ray_stepcoder_reward" in local_cluster.metrics
     assert "overall" in local_cluster.output

@@ -42,7 +42,7 @@ def logged(root: Path, sink: str, steps: range = range(1, 4)) -> list[int]:
     log = MetricsLog(folder, "tiny", [sink], CONFIG)
     for step in steps:
         log.write(step, {"reward": step / 2, "pass_rate/tier/interview": 0.5}, {"trained": 4})
-    log.write_evaluation(steps[-1], "humaneval+", {"eval/humaneval+/pass_at_1": 0.25}, {})
+    log.write_evaluation(steps[-1], "humaneval+", {"eval/humaneval+/pass_at_1/overall": 0.25}, {})
     log.write_samples(steps[-1], SAMPLES)
     log.add_policy()
     log.close()

@@ -1,0 +1,101 @@
+"""Figures of what is learned: rewards, pass rates, the curriculum, the update, evaluations."""
+
+from __future__ import annotations
+
+from actors.runs.definitions.metric import Metric
+
+REWARDS = (
+    Metric("reward", "", "Mean reward of the samples that were learned from."),
+    Metric("reward/function/{part}", "", "Mean of a part that reward.function named.",
+           exported_as="reward_function_part"),
+    Metric("reward/{part}", "", "Mean of a part of the reward, over the samples that have it.",
+           exported_as="reward_part"),
+    Metric("pass_rate", "share", "Judged samples that passed."),
+    Metric("pass_rate/tier/{tier}", "share", "Judged samples of a tier that passed."),
+    Metric("pass_rate/full_task", "share", "Judged samples of full tasks that passed."),
+    Metric("pass_rate/full_task/{tier}", "share",
+           "Judged samples of a tier's full tasks that passed.",
+           exported_as="pass_rate_full_task_tier"),
+    Metric("pass_rate/stages_left/{stages}", "share",
+           "Judged samples that passed, of subtasks from which so many stages lead to the full "
+           "task."),
+    Metric("outcome/{outcome}", "share", "Judged samples with an outcome."),
+)  # fmt: skip
+
+CURRICULUM = (
+    Metric("curriculum/mean_stages_left", "stages",
+           "Mean number of stages to the full task; 0 when every problem is asked whole."),
+    Metric("curriculum/mean_stages_left/{tier}", "stages", "The same of a tier.",
+           exported_as="curriculum_mean_stages_left_tier"),
+    Metric("curriculum/full_task_share", "share", "Problems that are asked whole."),
+    Metric("curriculum/full_task_share/{tier}", "share", "The same of a tier.",
+           exported_as="curriculum_full_task_share_tier"),
+    Metric("curriculum/revealed", "share",
+           "Mean part of the canonical solution that the prompts gave."),
+    Metric("curriculum/epoch", "", "Times that every problem was asked."),
+    Metric("curriculum/in_flight", "", "Visits that are not yet observed."),
+    Metric("curriculum/observations", "", "Observations that counted, since the beginning."),
+    Metric("curriculum/stale_observations", "",
+           "Observations of a stage that the problem has left, since the beginning."),
+    Metric("curriculum/duplicate_observations", "",
+           "Observations of a visit that was observed before, since the beginning."),
+    Metric("curriculum/unjudged_observations", "",
+           "Observations of which no program could be judged, since the beginning."),
+    Metric("curriculum/resting_share", "share", "Problems at rest (mode adaptive)."),
+    Metric("curriculum/visits_left_out", "", "Visits left out (mode adaptive)."),
+)  # fmt: skip
+
+LEARNER = (
+    Metric("learner/reward", "", "Mean reward of the batch."),
+    Metric("learner/entropy", "nats", "Entropy of the policy, mean over tokens."),
+    Metric("learner/kl", "nats", "KL(policy || reference), mean over tokens."),
+    Metric("learner/kl_to_old", "nats",
+           "KL(policy before the update || policy), mean over tokens and optimizer steps."),
+    Metric("learner/policy_loss", "", "Loss of the policy, mean over optimizer steps."),
+    Metric("learner/value_loss", "", "Loss of the critic, mean over optimizer steps."),
+    Metric("learner/explained_variance", "share", "Variance of returns that the critic explains."),
+    Metric("learner/groups_without_signal", "share", "Groups whose rewards are all equal."),
+    Metric("learner/clip_share", "share", "Tokens whose ratio was clipped."),
+    Metric("learner/ratio_max_deviation_first_minibatch", "",
+           "Largest deviation of a ratio from 1 in the first minibatch; 0 without staleness."),
+    Metric("learner/policy_grad_norm", "", "Gradient norm of the policy before clipping."),
+    Metric("learner/critic_grad_norm", "", "Gradient norm of the critic before clipping."),
+    Metric("learner/policy_lr", "", "Learning rate of the policy."),
+    Metric("learner/critic_lr", "", "Learning rate of the critic."),
+    Metric("learner/masked_share", "share", "Generated tokens that are not in the policy loss."),
+    Metric("learner/masked_share/{outcome}", "share", "The same of responses with an outcome.",
+           exported_as="learner_masked_share_outcome"),
+    Metric("learner/cut_away_share", "share", "Generated tokens behind the program."),
+    Metric("learner/truncated_share", "share", "Responses that were cut off at their limit."),
+    Metric("learner/aborted_share", "share", "Responses that the engine aborted."),
+    Metric("learner/overlong_penalty", "", "Mean penalty of long responses."),
+    Metric("learner/importance_weight", "", "Importance weight, mean over tokens."),
+    Metric("learner/importance_capped_share", "share",
+           "Tokens whose importance weight is at learner.importance_cap."),
+    Metric("learner/rollout_trainer_logprob_diff", "nats",
+           "Largest difference of a token's log-probability between engine and learner, among "
+           "samples of the newest weights."),
+    Metric("learner/rollout_trainer_logprob_diff_p99", "nats", "Its 99th percentile."),
+    Metric("learner/rollout_trainer_logprob_diff_mean", "nats", "Its mean."),
+    Metric("learner/staleness", "updates", "Age of the samples' weights, mean over the batch."),
+    Metric("learner/tokens", "tokens", "Generated tokens of the batch."),
+    Metric("learner/optimizer_steps", "per update", "Optimizer steps of the update."),
+    Metric("learner/policy_steps", "per update", "Optimizer steps in which the policy learned."),
+    Metric("learner/steps_skipped", "per update", "Optimizer steps that were not finite."),
+    Metric("learner/idle_share", "share", "Time for which ranks wait for the longest one."),
+    Metric("learner/seconds", "seconds", "The update, within the learner."),
+    Metric("learner/seconds_score", "seconds", "Its passes without gradient."),
+    Metric("learner/seconds_train", "seconds", "Its optimizer steps."),
+)  # fmt: skip
+
+EVALUATION = (
+    Metric("eval/{suite}/pass_at_1/{tier}", "share", "pass@1 of a suite by tier, and `overall`."),
+    Metric("eval/{suite}/low/{tier}", "share", "Lower end of its 95 % interval."),
+    Metric("eval/{suite}/high/{tier}", "share", "Upper end of its 95 % interval."),
+    Metric("eval/{suite}/outcome/{outcome}", "share", "Samples of a suite with an outcome."),
+    Metric("eval/{suite}/samples", "samples", "Samples of a suite."),
+    Metric("eval/{suite}/unjudged", "samples", "Samples that the sandbox could not judge."),
+    Metric("eval/{suite}/truncated", "share", "Completions that were cut off at their limit."),
+    Metric("eval/{suite}/completion_tokens", "tokens", "Mean length of its completions."),
+    Metric("eval/{suite}/seconds", "seconds", "The evaluation of a suite."),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Figures of how a run goes: time, samples, rollouts, sandboxes, weights, faults."""
+
+from __future__ import annotations
+
+from actors.runs.definitions.metric import Metric
+
+PROGRESS = (
+    Metric("step", "", "RL steps done.", in_rows=False),
+    Metric("step_time", "seconds since 1970", "When the last step ended.", in_rows=False),
+    Metric("seconds/step", "seconds", "A whole step.", exported_as="step_seconds"),
+    Metric("seconds/{stage}", "seconds",
+           "A stage of a step: rollout, sandbox (judging left over after generation), reward, wait "
+           "(for the round), learn, broadcast. With staleness, stages overlap."),
+    Metric("overlap", "share", "Generation and judging that ran beside the step before."),
+)  # fmt: skip
+
+SAMPLES = (
+    Metric("samples", "samples",
+           "Samples by what became of them (label `fate`): asked, generated, judged, trained, "
+           "dropped, and dropped/CAUSE.",
+           kind="counter", in_rows=False),
+    Metric("ledger/{fate}", "samples",
+           "Samples of the step by what became of them: asked, generated, judged, trained, "
+           "dropped, dropped/CAUSE. Prometheus has them as the counter `samples`.",
+           in_prometheus=False),
+    Metric("staleness/mean", "updates",
+           "Updates between the weights that wrote a judged sample and those it trained."),
+    Metric("staleness/max", "updates", "The same of the oldest sample."),
+)  # fmt: skip
+
+ROLLOUT = (
+    Metric("rollout/tokens", "tokens", "Generated tokens of the round."),
+    Metric("rollout/tokens_per_s", "tokens/s", "Generated tokens of all engines a second."),
+    Metric("rollout/cut_short", "share", "Completions that were cut off at their limit."),
+    Metric("rollout/outstanding_tokens", "tokens",
+           "Tokens of later rounds that the fleet had still to read and write."),
+    Metric("length/prompt/mean", "tokens", "Mean length of the prompts."),
+    Metric("length/prompt/max", "tokens", "Length of the longest prompt."),
+    Metric("length/completion/mean", "tokens", "Mean length of the completions."),
+    Metric("length/completion/mean/{tier}", "tokens", "The same of a tier.",
+           exported_as="length_completion_mean_tier"),
+    Metric("length/completion/p50", "tokens", "Median length of the completions."),
+    Metric("length/completion/p90", "tokens", "90th percentile of their lengths."),
+    Metric("length/completion/max", "tokens", "Length of the longest completion."),
+)  # fmt: skip
+
+SANDBOX = (
+    Metric("sandbox/program_ms", "milliseconds", "Mean time of a program in the sandbox."),
+    Metric("sandbox/missing_library", "share",
+           "Programs that import a library which the sandbox lacks."),
+    Metric("sandbox/checker_failed", "samples",
+           "Samples that no verdict could be had on, because the problem's checker failed."),
+    Metric("sandbox/peak_queue", "samples", "Most samples that were judged or waited at a time."),
+)  # fmt: skip
+
+CLUSTER = (
+    Metric("restarts/{role}", "", "Actors started again in the whole run, by role."),
+    Metric("weights/version", "", "Version of the weights."),
+    Metric("weights/bytes", "bytes", "Size of one copy of the weights."),
+    Metric("disk_free", "bytes", "Free space of the file system of the run's folder.",
+           in_rows=False),
+    Metric("disk_total", "bytes", "Size of that file system.", in_rows=False),
+)  # fmt: skip
