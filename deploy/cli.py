@@ -64,6 +64,7 @@ _COMMANDS = {
     "data": "Convert, count, show, make and verify data sets.",
     "sandbox": "Run a program on its tests.",
     "plan": "Say what a run takes, on which GPUs it fits, and what it costs.",
+    "k8s": "Render manifests for Kubernetes from a profile.",
     "local-cluster": "Train on a Ray cluster of this machine.",
     "chaos": "Train while parts of the run are killed.",
     "bench": "Measure a part against its target.",
@@ -72,7 +73,7 @@ _COMMANDS = {
 """Summaries in the order of `--help`. Modules load when their command runs."""
 _FOLDERS = {
     **dict.fromkeys(("result", "report", "compare", "inspect"), "runs"),
-    **dict.fromkeys(("plan", "local-cluster"), "cluster"),
+    **dict.fromkeys(("plan", "k8s", "local-cluster"), "cluster"),
 }
 """The folder below `commands/` of those modules that are in one."""
 for _position, (_name, _summary) in enumerate(_COMMANDS.items()):

@@ -1,0 +1,84 @@
+"""From a profile to the text of its manifests."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from deploy.config import RunConfig
+from deploy.errors import ConfigError
+from deploy.k8s.groups import PodGroup, pod_groups
+from deploy.k8s.manifests import manifests, to_yaml
+from deploy.k8s.pods import Cluster
+from deploy.plan.shape import ModelShape
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+"""What KubeRay takes: it derives longer names from it."""
+_START_S = 900.0
+"""Least wait for the cluster to grant the places: pods start meanwhile [seconds]."""
+
+
+def render(
+    config: RunConfig,
+    shape: ModelShape,
+    cluster: Cluster,
+    kind: Literal["job", "cluster"],
+    gpus_per_pod: int,
+) -> str:
+    """The manifests of a run as YAML.
+
+    Args:
+        config: of the run.
+        shape: of its policy.
+        cluster: names, image and claim.
+        kind: `job` trains and ends; `cluster` waits for jobs.
+        gpus_per_pod: most GPUs of a pod.
+
+    Raises:
+        ConfigError: the run cannot be put on Kubernetes as it is configured.
+    """
+    config = for_kubernetes(config)
+    if not _NAME.fullmatch(cluster.name):
+        raise ConfigError(
+            f"name {cluster.name}: Kubernetes takes at most 40 lower-case letters, digits and `-`, "
+            f"a letter first; render with --name"
+        )
+    gpu = config.placement.accelerator == "gpu"
+    groups = pod_groups(config, shape, gpu, gpus_per_pod)
+    sizes = "\n".join(_line(group) for group in groups)
+    head = (
+        "Made by `stepcoder k8s render`; render it again instead of editing it, so that its\n"
+        f"resources follow the configuration. Memory is that of `stepcoder plan`.\n{sizes}"
+    )
+    return to_yaml(manifests(config, groups, cluster, kind), head)
+
+
+def for_kubernetes(config: RunConfig) -> RunConfig:
+    """The configuration in the pods: nothing in it is decided by the cluster any more.
+
+    Raises:
+        ConfigError: it asks for Docker, which pods have not.
+    """
+    if config.sandbox.backend == "docker":
+        raise ConfigError(
+            "sandbox.backend docker: pods have no Docker engine, for that takes a privileged "
+            "container; set sandbox.backend process, whose programs the sandbox's pods isolate"
+        )
+    placement = config.placement
+    changes = {
+        "accelerator": "gpu" if placement.accelerator == "gpu" else "cpu",
+        "colocate": bool(placement.colocate),
+        "timeout_s": max(placement.timeout_s, _START_S),
+        # The driver is in the head's pod, where no model is.
+        "min_free_memory_gib": min(placement.min_free_memory_gib, 1.0),
+    }
+    tree = config.model_dump()
+    tree["placement"] |= changes
+    tree["sandbox"]["backend"] = "process"
+    return RunConfig.model_validate(tree)
+
+
+def _line(group: PodGroup) -> str:
+    gpus = f", {group.gpus} GPUs" if group.gpus else ""
+    memory = f"{group.limit / 2**30:.0f} GiB"
+    return f"  {group.name}: {group.replicas} pods of {group.cpus} processors, {memory}{gpus}"
