@@ -175,6 +175,18 @@ class LoopConfig(BaseModel):
             return None
         return 0 if self.record == "none" else int(self.record.removeprefix("groups "))
 
+    def saves_at(self, step: int) -> bool:
+        """Whether a checkpoint follows a step."""
+        return step == self.steps or _due(step, self.checkpoint_every)
+
+    def evaluates_at(self, step: int) -> bool:
+        """Whether an evaluation follows a step, other than the first and the last one."""
+        return 0 < step < self.steps and _due(step, self.eval_every)
+
+    def verifies_at(self, step: int) -> bool:
+        """Whether the weights of a step are compared with the engines'."""
+        return step == self.steps or _due(step, self.verify_every)
+
     @model_validator(mode="after")
     def _something_is_left_of_a_checkpoint(self) -> LoopConfig:
         if self.keep_optimizer is not None and not self.checkpoint_policy:
@@ -222,3 +234,7 @@ class PlacementConfig(BaseModel):
     started on demand."""
     min_free_memory_gib: float = Field(default=4.0, ge=0)
     """Free memory that a run needs to start [GiB]."""
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0

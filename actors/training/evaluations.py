@@ -59,11 +59,7 @@ class Evaluations:
             logger.info(evaluation_line(when, evaluation))
         return made
 
-    def follows(self, step: int) -> bool:
-        """Whether an evaluation follows a step, other than the first and the last one."""
-        every = self.loop.eval_every
-        return 0 < step < self.loop.steps and every > 0 and step % every == 0
-
     def lacks(self, step: int) -> bool:
         """Whether the evaluation that follows a step was cut off, or never began."""
-        return self.follows(step) and not self.suites.keys() <= self.folder.evaluated(step)
+        missing = not self.suites.keys() <= self.folder.evaluated(step)
+        return self.loop.evaluates_at(step) and missing

@@ -11,11 +11,9 @@ learner dies, it is started again here, and the run returns to its last checkpoi
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,6 +33,7 @@ from actors.sandboxes.pool import SandboxPool
 from actors.training.console import step_line
 from actors.training.evaluate import Evaluation
 from actors.training.evaluations import Evaluations
+from actors.training.rounds import Rounds
 from actors.training.stage_log import StageLog
 from actors.training.state import TrainerState
 from actors.training.step_report import StepReport
@@ -43,7 +42,6 @@ from actors.training.weight_sync import WeightSync
 from curriculum.files import write_atomic
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
-from curriculum.subtask import Subtask
 from learner.trajectory import TrajectoryGroup
 
 logger = logging.getLogger(__name__)
@@ -77,14 +75,15 @@ class Trainer:
     ledger: Ledger = field(default_factory=Ledger)
     learner_restarts: int = 0
     """Times that this process started the learner again."""
-    _rounds: deque[asyncio.Task[ScoredRound]] = field(default_factory=deque)
-    """Rounds under way, oldest first; the next step trains on the first."""
     _began: float = 0.0
     _earlier_s: float = 0.0
     """Wall time of the processes before this one [seconds]."""
     _earlier_restarts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._rounds = Rounds(
+            self.loop, self.schedule, self.collector, self.scorer, self.samples_per_prompt
+        )
         self.rollouts = RolloutLog(self.folder.rollouts, self.loop.recorded_groups)
         self._stages = StageLog(self.folder, self.schedule)
         self._evaluations = Evaluations(
@@ -111,7 +110,7 @@ class Trainer:
                 except ActorLost as error:
                     lost = error
         finally:
-            await self._cancel_rounds()
+            await self._rounds.cancel()
 
     async def _train(self) -> dict[str, Evaluation]:
         self.state.starts += 1
@@ -131,10 +130,10 @@ class Trainer:
             self._stages.write(report.step, report.round.groups)
             done = {"progress": ("train", report.step, self.loop.steps)}
             logger.info(step_line(report, self.loop.steps), extra=done)
-            if self._saves_at(report.step):
+            if self.loop.saves_at(report.step):
                 self.log.write_samples(report.step, report.sample_rows())
                 await self._checkpoint()
-            if self._evaluations.follows(report.step):
+            if self.loop.evaluates_at(report.step):
                 await self._evaluations.run(f"step {report.step}", self.state)
         await self.learner.save_pretrained(self.folder.policy)
         self.log.add_policy()
@@ -145,9 +144,7 @@ class Trainer:
     async def _step(self) -> StepReport:
         """One RL step."""
         state, started = self.state, time.monotonic()
-        self._start_rounds()
-        scored = await self._rounds[0]
-        self._rounds.popleft()
+        scored = await self._rounds.next(state, self.ledger)
         finished = scored.round
         wait_s = time.monotonic() - started
         outstanding = self.fleet.outstanding
@@ -172,8 +169,7 @@ class Trainer:
                 dropped.setdefault(sample.sample_id, "no_signal")
         counts = self.ledger.close(learned_from, dropped)
         state.step += 1
-        last = state.step == self.loop.steps
-        broadcast_s = await self._broadcast(last or _due(state.step, self.loop.verify_every))
+        broadcast_s = await self._broadcast(verify=self.loop.verifies_at(state.step))
         await self.rollouts.write(state.step, recorded, values, scored.rewards)
         report = StepReport(
             step=state.step,
@@ -195,63 +191,6 @@ class Trainer:
         )
         state.add_seconds(report.seconds)
         return report
-
-    def _start_rounds(self) -> None:
-        """Start every round that may be under way now.
-
-        The capacity rule: a round starts when at most `max_staleness` updates lie between the
-        weights it begins with and the step that trains on it, so that no sample is too old. No
-        round starts before a checkpoint or an evaluation that it would outlast: there, no sample is
-        under way.
-        """
-        state, loop = self.state, self.loop
-        pause = next(step for step in range(state.step + 1, loop.steps + 1) if self._pauses(step))
-        end = min(state.step + loop.max_staleness + 1, pause)
-        for _ in range(state.step + len(self._rounds), end):
-            subtasks = self.schedule.sample(loop.prompts_per_step)
-            first = state.next_sample
-            state.next_sample += len(subtasks) * self.samples_per_prompt
-            self.ledger.asked(range(first, state.next_sample))
-            # A round may have to wait for those started before it.
-            deadline_s = loop.step_timeout_s * (1 + len(self._rounds))
-            work = self._collect(subtasks, first, deadline_s)
-            self._rounds.append(asyncio.create_task(work))
-
-    async def _collect(
-        self, subtasks: Sequence[Subtask], first: int, deadline_s: float
-    ) -> ScoredRound:
-        """One round of generation, and the further ones of `loop.resample_rounds`, rewarded."""
-        state, started, samples = self.state, time.monotonic(), self.samples_per_prompt
-
-        async def collect(left_s: float) -> ScoredRound:
-            ledger = self.ledger
-            made = await self.collector.collect(subtasks, samples, first, left_s, ledger)
-            return await self.scorer.score(made)
-
-        scored = await collect(deadline_s)
-        for _ in range(self.loop.resample_rounds):
-            informative = sum(has_signal(made) for _, made in scored.groups)
-            missing = self.loop.prompts_per_step - informative
-            if missing <= 0:
-                break
-            subtasks, first = self.schedule.sample(missing), state.next_sample
-            state.next_sample += missing * samples
-            self.ledger.asked_again(range(first, state.next_sample))
-            further = await collect(max(0.0, deadline_s - (time.monotonic() - started)))
-            scored = scored.followed_by(further)
-        return scored
-
-    def _saves_at(self, step: int) -> bool:
-        return step == self.loop.steps or _due(step, self.loop.checkpoint_every)
-
-    def _pauses(self, step: int) -> bool:
-        return self._saves_at(step) or _due(step, self.loop.eval_every)
-
-    async def _cancel_rounds(self) -> None:
-        for work in self._rounds:
-            work.cancel()
-        await asyncio.gather(*self._rounds, return_exceptions=True)
-        self._rounds.clear()
 
     def _staleness(self, finished: Round) -> list[int]:
         """Updates between the weights that wrote each judged sample and the fleet's.
@@ -387,13 +326,9 @@ class Trainer:
         reason = str(lost).splitlines()[0]
         logger.warning("the learner is started again from %s: %s", where, reason)
         self.learner_restarts += 1
-        await self._cancel_rounds()
+        await self._rounds.cancel()
         self.ledger.forget()
         await self.fleet.sleep()
         await self.learner.restart()
         if checkpoint is not None:
             await self.restore(checkpoint)
-
-
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0

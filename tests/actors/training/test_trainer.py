@@ -12,7 +12,6 @@ import pytest
 
 from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
-from actors.rewards.scorer import Scorer
 from actors.rollout.samples import Sample
 from actors.training.trainer import Trainer
 from curriculum.subtask import Subtask
@@ -88,8 +87,8 @@ def test_samples_that_the_reward_function_fails_on_are_dropped_and_counted(tmp_p
         return 1 / sample.sample_id
 
     made = trainer(tmp_path / "run", steps=2)
-    config = RewardConfig(function="mine:reward", function_errors="drop")
-    made.scorer = Scorer(config, 8, function)
+    made.scorer.config = RewardConfig(function="mine:reward", function_errors="drop")
+    made.scorer.function = function
     asyncio.run(made.run())
     assert learner(made).trained == [[1, 2, 3], [4, 5, 6, 7]]
     assert made.ledger.totals["dropped/reward_error"] == 1
