@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
 
 from actors.cluster.placement import Placement
+from actors.cluster.ray_calls import ask_everywhere
 from actors.errors import RunFailed
 
 
@@ -26,27 +25,22 @@ def gpu_memory(placement: Placement, deadline_s: float) -> GpuMemory:
     Raises:
         RunFailed: torch sees no GPU in a place, or a place does not answer in time.
     """
-    bundles = placement.model_bundles()
-    task: Any = ray.remote(_smallest_gpu)
-    calls = [
-        task.options(num_cpus=0, num_gpus=0.01, max_retries=0, **options).remote()
-        for options in bundles
-    ]
-    try:
-        sizes = ray.get(calls, timeout=deadline_s)
-    except (GetTimeoutError, RayError) as error:
-        raise RunFailed(
-            f"the GPUs of this run did not say their memory within {deadline_s:g} s "
-            f"(placement.timeout_s): {type(error).__name__}: {error}"
-        ) from error
-    for options, size in zip(bundles, sizes, strict=True):
+    places = {f"place {i}": options for i, options in enumerate(placement.model_bundles())}
+    answers = ask_everywhere(
+        "how much memory its GPU has",
+        _smallest_gpu,
+        {name: {"num_gpus": 0.01, **options} for name, options in places.items()},
+        deadline_s,
+    )
+    sizes: list[int] = []
+    for name, size in answers.items():
         if isinstance(size, str):
-            bundle = options["scheduling_strategy"].placement_group_bundle_index
             raise RunFailed(
-                f"torch sees no GPU in place {bundle} of this run, on node {size}: install the "
+                f"torch sees no GPU in {name} of this run, on node {size}: install the "
                 f"environment for GPUs there (STEPCODER_EXTRA=gpu make install) and its driver "
                 f"(nvidia-smi), or set placement.accelerator cpu"
             )
+        sizes.append(size)
     learners = placement.learners
     return GpuMemory(learner=min(sizes[:learners]), engine=min(sizes[learners:] or sizes))
 

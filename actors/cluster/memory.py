@@ -19,9 +19,8 @@ from typing import Any
 import psutil
 import ray
 from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.cluster.ray_calls import gather
+from actors.cluster.ray_calls import gather, on_node
 from actors.errors import RunFailed
 
 logger = logging.getLogger(__name__)
@@ -104,11 +103,7 @@ def find_memory_kill(home: Home) -> str | None:
     """
     try:
         by_ray = _killed_by_ray(home)
-        task = ray.remote(_look_at_node).options(
-            num_cpus=0,
-            max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(home.node, soft=False),
-        )
+        task = ray.remote(_look_at_node).options(num_cpus=0, max_retries=0, **on_node(home.node))
         kills, sizes = ray.get(task.remote(), timeout=_CALL_S)
     except RayError:
         return None

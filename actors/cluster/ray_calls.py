@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.errors import ActorLost, RunFailed
 from learner.errors import LearnerError
@@ -16,6 +17,8 @@ from sandbox import SandboxError
 
 USER_ERRORS = (RunFailed, SandboxError, LearnerError, OSError, ValueError, ArithmeticError)
 """Errors that are about the run's inputs or surroundings rather than our code."""
+
+_Answer = TypeVar("_Answer")
 
 _POLL_S = 1.0
 """Time between two calls of an actor that is being restarted [seconds]."""
@@ -48,6 +51,58 @@ async def gather(what: str, calls: Sequence[Any], deadline_s: float) -> list[Any
     finally:
         for call in waiting:
             call.cancel()
+
+
+def ask_everywhere(
+    what: str,
+    function: Callable[..., _Answer],
+    places: Mapping[str, Mapping[str, Any]],
+    deadline_s: float,
+    *arguments: Any,
+) -> dict[str, _Answer]:
+    """Call a function once in each place of the cluster, side by side, before anything is loaded.
+
+    Args:
+        what: is asked, for the message, such as `whether it sees FOLDER`.
+        function: what runs there, with `arguments`; needs no CPU that is reserved.
+        places: Ray options by a name for the message, such as `on_node(...)`.
+        deadline_s: longest wait for all of them (`placement.timeout_s`) [seconds].
+        arguments: of the function.
+
+    Raises:
+        RunFailed: names the places that did not answer in time, or whose answer was an error.
+    """
+    task: Any = ray.remote(function)
+    calls = {
+        name: task.options(num_cpus=0, max_retries=0, **options).remote(*arguments)
+        for name, options in places.items()
+    }
+    done: set[Any] = set()
+    if calls:
+        done = set(ray.wait(list(calls.values()), num_returns=len(calls), timeout=deadline_s)[0])
+    answers: dict[str, _Answer] = {}
+    failures: list[str] = []
+    for name, call in calls.items():
+        try:
+            if call in done:
+                answers[name] = ray.get(call)
+            else:
+                failures.append(f"{name}: no answer")
+        except RayTaskError as error:
+            failures.append(f"{name}: {error.cause!r}")
+        except RayError as error:
+            failures.append(f"{name}: {error}")
+    if failures:
+        raise RunFailed(
+            f"{len(failures)} of {len(calls)} places did not say within {deadline_s:g} s "
+            f"(placement.timeout_s) {what}:\n  " + "\n  ".join(failures)
+        )
+    return answers
+
+
+def on_node(node: str) -> dict[str, Any]:
+    """Ray options of what runs on the node with this id, and nowhere else."""
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 async def wait_for_all(calls: Sequence[Any], deadline_s: float) -> None:

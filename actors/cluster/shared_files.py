@@ -6,12 +6,10 @@ import hashlib
 import uuid
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.cluster.ray_calls import ask_everywhere, on_node
 from actors.errors import RunFailed
 
 
@@ -61,26 +59,16 @@ def check_model_folder(folder: Path, nodes: Collection[str], deadline_s: float) 
 def _check(file: Path, nodes: Collection[str], deadline_s: float, otherwise: str) -> None:
     expected = _digest(str(file))
     others = sorted(set(nodes) - {ray.get_runtime_context().get_node_id()})
-    task: Any = ray.remote(_digest)
-    calls = [
-        task.options(
-            num_cpus=0,
-            max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote(str(file))
-        for node in others
-    ]
-    try:
-        digests = ray.get(calls, timeout=deadline_s)
-    except (GetTimeoutError, RayError) as error:
-        raise RunFailed(
-            f"not every node of this run said within {deadline_s:g} s (placement.timeout_s) "
-            f"whether it sees {file.parent}: {type(error).__name__}: {error}"
-        ) from error
-    pairs = zip(others, digests, strict=True)
-    if strangers := [node for node, digest in pairs if digest != expected]:
-        addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}
-        listed = ", ".join(str(addresses.get(node, node[:8])) for node in strangers)
+    addresses = {node["NodeID"]: str(node["NodeManagerAddress"]) for node in ray.nodes()}
+    digests = ask_everywhere(
+        f"whether its node sees {file.parent}",
+        _digest,
+        {f"{addresses.get(node, '')}, id {node[:8]}": on_node(node) for node in others},
+        deadline_s,
+        str(file),
+    )
+    if strangers := [name for name, digest in digests.items() if digest != expected]:
+        listed = "; ".join(strangers)
         raise RunFailed(f"{len(strangers)} node(s) ({listed}) {otherwise}")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.cluster.ray_calls import on_node
 from actors.errors import RunFailed
 from actors.runs.logs import forward_logs
 from learner.errors import ModelError
@@ -63,10 +63,7 @@ def model_folder(model: ModelSource) -> Path:
 
 def _fetch_task(node: str) -> Any:
     # A process of its own, because the actors' own are offline.
-    strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(_fetch).options(
-        name="fetch", num_cpus=0, max_retries=0, scheduling_strategy=strategy
-    )
+    return ray.remote(_fetch).options(name="fetch", num_cpus=0, max_retries=0, **on_node(node))
 
 
 def _fetch(model: ModelSource) -> None:

@@ -11,6 +11,7 @@ import pytest
 import ray
 
 from actors.cluster import shared_files
+from actors.cluster.ray_calls import ask_everywhere
 from actors.cluster.shared_files import check_model_folder, check_run_folder
 from actors.errors import RunFailed
 
@@ -53,3 +54,21 @@ def test_files_that_a_node_does_not_see_are_named_with_the_remedy(
     (tmp_path / "config.json").symlink_to("/proc/self/cmdline")
     with pytest.raises(RunFailed, match=r"1 node\(s\) .*no model folder .*copy it to"):
         check_model_folder(tmp_path, {node}, 60)
+
+
+def test_the_place_that_fails_and_the_place_that_is_silent_are_named(ray_cluster: str) -> None:
+    def divide() -> float:
+        return 1 / 0
+
+    assert ask_everywhere("its size", lambda: 7, {"place 0": {}, "place 1": {}}, 60) == {
+        "place 0": 7,
+        "place 1": 7,
+    }
+    with pytest.raises(
+        RunFailed, match=r"^1 of 1 places did not say .*its size:\n  place 0: ZeroDiv[^\n]+$"
+    ):
+        ask_everywhere("its size", divide, {"place 0": {}}, 60)
+    unplaceable = {"resources": {"of no node": 1.0}}
+    places = {"place 0": {}, "place 1": unplaceable}
+    with pytest.raises(RunFailed, match=r"^1 of 2 places .* within 20 s .*\n  place 1: no answer$"):
+        ask_everywhere("its size", lambda: 7, places, 20)
