@@ -38,12 +38,10 @@ from vllm.utils.nccl import unpinned_nccl_env
 
 from actors.weights.background import in_background
 from actors.weights.buffers import BUFFER_BYTES, NCCL_BUFFERS
+from actors.weights.rendezvous import open_group
 
 NCCL_BACKEND = "nccl-deadline"
 """Name in vLLM's factories, where `nccl` is vLLM's own."""
-
-_GRACE_S = 2.0
-"""What the engines' own answer may come later than the deadline that they share [seconds]."""
 
 _ABORT_S = 10.0
 """Longest wait for a thread whose communicator was aborted [seconds]."""
@@ -220,32 +218,27 @@ class NCCLSender(NCCLTrainerWeightTransferEngine):
         sender.deadline_s = deadline_s = init_info.deadline_s
         if not sender.is_sender:
             return sender
-        sender.store = store = TCPStore(
+
+        def invite(port: int) -> None:
+            invitation = NCCLInit(
+                master_address=init_info.master_address,
+                master_port=port,
+                rank_offset=1,
+                world_size=init_info.world_size,
+                packed=True,
+                packed_buffer_size_bytes=BUFFER_BYTES,
+                packed_num_buffers=NCCL_BUFFERS,
+                deadline_s=deadline_s,
+            )
+            client.init_weight_transfer_engine(worker_init_payload(invitation))
+
+        sender.store, group = open_group(
             init_info.master_address,
-            0,
-            is_master=True,
-            wait_for_workers=False,
-            timeout=timedelta(seconds=deadline_s),
+            deadline_s,
+            invite,
+            lambda store: join(store, 0, init_info.world_size, deadline_s),
         )
-        invitation = NCCLInit(
-            master_address=init_info.master_address,
-            master_port=store.port,
-            rank_offset=1,
-            world_size=init_info.world_size,
-            packed=True,
-            packed_buffer_size_bytes=BUFFER_BYTES,
-            packed_num_buffers=NCCL_BUFFERS,
-            deadline_s=deadline_s,
-        )
-        joined = in_background(client.init_weight_transfer_engine, worker_init_payload(invitation))
-        group = in_background(join, store, 0, init_info.world_size, deadline_s)
-        wait((joined, group), deadline_s, return_when=FIRST_EXCEPTION)
-        # The engines' answer first: one that failed is the reason why the group is incomplete.
-        wait((joined,), _GRACE_S)
-        if not joined.done():
-            raise TimeoutError(f"NCCL: the engines did not join within {deadline_s:g} s")
-        joined.result()
-        sender.model_update_group = group.result(_GRACE_S)  # type: ignore[assignment]
+        sender.model_update_group = group  # type: ignore[assignment]
         return sender
 
     def send_weights(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -33,6 +32,7 @@ from actors.weights.background import in_background
 from actors.weights.buffers import ipc_buffer_bytes
 from actors.weights.client import WeightTransferClient
 from actors.weights.nccl import NCCL_BACKEND, NCCLSender, NCCLSenderInit
+from actors.weights.rendezvous import open_group
 from actors.weights.source import LearnerSource
 from actors.weights.targets import BroadcastTargets
 from actors.weights.wire import (
@@ -66,7 +66,6 @@ class GlooSenderInit(TrainerInitInfo):
     backend: ClassVar[str] = BACKEND
 
     master_address: str
-    master_port: int
     world_size: int
     deadline_s: float
 
@@ -88,26 +87,23 @@ class GlooSender(TrainerWeightTransferEngine[GlooSenderInit]):
         sender.deadline_s = deadline_s = init_info.deadline_s
         if not sender.is_sender:
             return sender
-        sender.store = store = TCPStore(
+
+        def invite(port: int) -> None:
+            invitation = GlooInit(
+                master_address=init_info.master_address,
+                master_port=port,
+                rank_offset=1,
+                world_size=init_info.world_size,
+                deadline_s=deadline_s,
+            )
+            client.init_weight_transfer_engine(asdict(invitation))
+
+        sender.store, sender.group = open_group(
             init_info.master_address,
-            init_info.master_port,
-            is_master=True,
-            wait_for_workers=False,
-            timeout=timedelta(seconds=deadline_s),
+            deadline_s,
+            invite,
+            lambda store: join(store, 0, init_info.world_size, deadline_s),
         )
-        invitation = GlooInit(
-            master_address=init_info.master_address,
-            master_port=store.port,
-            rank_offset=1,
-            world_size=init_info.world_size,
-            deadline_s=deadline_s,
-        )
-        joined = in_background(client.init_weight_transfer_engine, asdict(invitation))
-        group = in_background(join, store, 0, init_info.world_size, deadline_s)
-        wait((joined, group), return_when=FIRST_EXCEPTION)  # each has its own deadline
-        # The engines' answer first: one that failed is the reason why the group is incomplete.
-        joined.result(deadline_s)
-        sender.group = group.result(deadline_s)
         return sender
 
     def send_weights(self) -> None:
@@ -177,7 +173,7 @@ def open_sender(
     deadline_s = targets.deadline_s
     address = ray.util.get_node_ip_address()
     if targets.backend == BACKEND:
-        info: TrainerInitInfo = GlooSenderInit(address, 0, world_size, deadline_s, rank=rank)
+        info: TrainerInitInfo = GlooSenderInit(address, world_size, deadline_s, rank=rank)
     elif targets.backend == "nccl":
         info = NCCLSenderInit(address, world_size, deadline_s, rank=rank)
     elif targets.backend == "ipc":

@@ -193,6 +193,20 @@ def test_an_engine_that_never_joins_ends_the_rendezvous_at_the_deadline(client: 
         open_sender(client, SHORT_S)
 
 
+def test_a_rendezvous_that_fails_on_the_learners_end_says_why_without_waiting_for_the_engines(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no NCCL on this end")
+
+    monkeypatch.setattr(nccl, "PyNcclCommunicator", fail)
+    client.init_weight_transfer_engine = lambda _: time.sleep(20)  # type: ignore[method-assign]
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match="no NCCL on this end"):
+        open_sender(client)
+    assert time.monotonic() - started < 15
+
+
 def test_a_learner_that_is_not_there_ends_an_engines_rendezvous_at_the_deadline(
     client: Client,
 ) -> None:
