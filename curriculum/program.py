@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 Rule = Literal[
     "reasoning",
@@ -32,7 +32,6 @@ Rule = Literal[
 - `repetition`: a second definition of the function, and everything behind it;
 - `unfinished`: a statement that the end of the completion breaks off.
 """
-RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class Cut(NamedTuple):

@@ -41,7 +41,7 @@ class GeneratedSample:
     completion_tokens: int = 0
     cuts: tuple[tuple[int, int, str], ...] = ()
     """Begin and end, in bytes of the completion, of each part that is not in the program, and the
-    rule that leaves it out (`curriculum.program.RULES`)."""
+    rule that leaves it out (`curriculum.program.Rule`)."""
     generation_seconds: float | None = None
     """As `Completion.seconds`; None where no model of this evaluation wrote it."""
 

@@ -51,7 +51,6 @@ class RunFolder:
         self.rollouts = root / "rollouts"
         self.log = root / "log.txt"
         self.result = root / "result.json"
-        self.tensorboard = root / "tensorboard"
         self.checkpoints = root / "checkpoints"
         self.policy = root / POLICY
         self.faults = root / "faults"
