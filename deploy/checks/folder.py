@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
         with.
 
     Raises:
-        ConfigError: the folder holds another run, there is no checkpoint to resume, or the run to
-            resume had a configuration that learns something else.
+        ConfigError: the folder cannot be written to or holds another run, there is no checkpoint to
+            resume, or the run to resume had a configuration that learns something else.
     """
+    _check_writable(folder.root)
     if resume:
         if folder.latest() is None:
             raise ConfigError(
@@ -45,6 +47,16 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
             f"choose another --name, or move the model out of it"
         )
     return config
+
+
+def _check_writable(root: Path) -> None:
+    """Refuse a folder that can neither be written to nor made."""
+    place = next(path for path in (root, *root.parents) if os.path.lexists(path))
+    remedy = "choose another --name, or set runs_dir to a folder that can be written to"
+    if not place.is_dir():
+        raise ConfigError(f"{place} is not a folder: {remedy}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"{place} is read-only: {remedy}")
 
 
 def recorded_result(folder: RunFolder, config: RunConfig) -> dict[str, Any] | None:

@@ -65,7 +65,9 @@ def read_profile(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         shipped = ", ".join(str(profile) for profile in sorted(PROFILES.glob("*.yaml")))
         raise ConfigError(f"{path}: no such file; shipped profiles: {shipped}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; expected a profile in YAML") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not readable as YAML: {error}") from None
     if tree is None:
         return {}

@@ -181,12 +181,15 @@ def test_values_of_overrides_are_yaml(capsys: pytest.CaptureFixture[str]) -> Non
         (["train", "--resum"], "--resume?"),
         (["train", "rollout.temperature=1"], "unexpected argument 'rollout.temperature=1'"),
         (["train", "--config", "absent.yaml"], "absent.yaml: no such file; shipped profiles: "),
+        (["train", "--config", "/"], "/: Is a directory; expected a profile in YAML"),
+        (["train", "--runs_dir", "/dev/null"], "/dev/null is not a folder: choose another --name"),
         (["trian"], 'Did you mean "train"?'),
         (["data", "statz"], 'Did you mean "stats"?'),
         (["data", "stats"], "SOURCE requires an argument"),
         (["data", "stats", "absent.jsonl"], "absent.jsonl: No such file or directory"),
         (["data", "synth", "-o", "x", "--per-tier", "many"], 'unable to convert "many" into int'),
         (["result", "absent"], "no finished run there"),
+        (["result", "/dev/null"], "no finished run there"),
         (["bench", "fleet", "--workers", "1,x"], "expected numbers separated by commas"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -298,6 +301,19 @@ def test_a_run_folder_in_use_is_kept(tmp_path: Path) -> None:
         check_folder(folder, config, resume=False, overwrite=False)
     check_folder(folder, config, resume=False, overwrite=True)
     assert folder.metrics.read_text() == "{}\n", "checking changes nothing"
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(None, ["--runs_dir", str(tmp_path / "runs")])
+    folder = RunFolder(tmp_path / "runs" / config.name)
+    # Root may write to any folder but those of a file system that is mounted read-only.
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(ConfigError, match=f"{tmp_path} is read-only: choose another --name, or"):
+        check_folder(folder, config, resume=False, overwrite=False)
+    folder.root.mkdir(parents=True)
+    check_folder(folder, config, resume=False, overwrite=False)
 
 
 def test_a_model_in_the_folder_that_a_run_replaces_is_refused(tmp_path: Path) -> None:

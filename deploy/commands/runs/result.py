@@ -19,7 +19,7 @@ def result(folder: Annotated[Path, Parameter(help="The run's folder.")], /) -> i
 
     try:
         numbers = read_result(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(
             f"{folder}: no finished run there (no result.json); an interrupted run goes on with "
             "`stepcoder train --resume`"
