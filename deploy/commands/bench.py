@@ -19,9 +19,9 @@ app = App(
     name="bench",
     help_epilogue="""\
 Examples:
-  stepcoder bench sandbox --quick               make bench-sandbox ARGS=--quick
+  stepcoder bench sandbox --quick           make bench-sandbox ARGS=--quick
   stepcoder bench fleet --workers 1,2
-  stepcoder bench learner --rounds 5            make bench-learner installs TRL first
+  stepcoder bench learner --rounds 5        `make bench-learner` installs TRL
 
 The exit status is 0 if every figure reached its target, else 1.""",
 )

@@ -16,8 +16,9 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder chaos --config deploy/profiles/chaos.yaml
-  stepcoder chaos --config deploy/profiles/chaos.yaml --every 5 --kill-seed 2
-  stepcoder chaos --config deploy/profiles/chaos.yaml --kinds engine,node --kills 4""",
+  stepcoder chaos --config deploy/profiles/chaos.yaml --every 5
+  stepcoder chaos --config deploy/profiles/chaos.yaml \\
+      --kinds engine,node --kills 4""",
 )
 
 

@@ -20,7 +20,8 @@ app = App(
 Examples:
   stepcoder check                                     make gpu-check
   stepcoder check --quick --skip training
-  stepcoder check --model models/qwen --train train.jsonl --heldout heldout.jsonl
+  stepcoder check --model models/qwen \\
+      --train train.jsonl --heldout heldout.jsonl
 
 Parts: machine, exactness, attention, speed, engines, nccl, training, pretrained. On a machine
 without a GPU each checks the CPU's equivalent. check.json and a log of each part are in --out; the

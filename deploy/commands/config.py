@@ -14,7 +14,7 @@ app = App(
 Examples:
   stepcoder config --config deploy/profiles/local.yaml --learner.mask none
   stepcoder config --explain learner.mask
-  stepcoder config --config deploy/profiles/local.yaml --explain rollout    a whole section""",
+  stepcoder config --config deploy/profiles/local.yaml --explain rollout""",
 )
 
 

@@ -21,9 +21,9 @@ app = App(
     name="export",
     help_epilogue="""\
 Examples:
-  stepcoder export runs/hot -o models/hot                          its newest checkpoint
+  stepcoder export runs/hot -o models/hot                   newest checkpoint
   stepcoder export runs/hot/checkpoints/step-000020 -o models/hot
-  stepcoder export runs/hot -o models/hot-lora --adapters          LoRA adapters alone""",
+  stepcoder export runs/hot -o models/hot-lora --adapters   LoRA adapters alone""",
 )
 
 

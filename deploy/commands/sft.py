@@ -36,10 +36,10 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder data synth -o problems.jsonl --per-tier 300
-  stepcoder sft problems.jsonl -o models/warm                     a small Llama from scratch
-  stepcoder sft apps.json -o models/warm --model deepseek-coder   a model that exists
-  stepcoder sft problems.jsonl -o models/warm --sft.steps 900 --sft.optimizer.lr 1e-3
-  stepcoder sft problems.jsonl -o models/warm --solve 50          and its pass rate
+  stepcoder sft problems.jsonl -o models/warm                a small new Llama
+  stepcoder sft apps.json -o models/warm --model deepseek-coder
+  stepcoder sft problems.jsonl -o models/warm --sft.steps 900
+  stepcoder sft problems.jsonl -o models/warm --solve 50     and its pass rate
   stepcoder train --config P --model.path models/warm
 
 Several ranks: torchrun --nproc-per-node 2 -m deploy sft ...""",

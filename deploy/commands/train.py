@@ -14,10 +14,12 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder train --config deploy/profiles/local.yaml
-  stepcoder train --config deploy/profiles/local.yaml --name hot --rollout.temperature 1.2
-  stepcoder train --config deploy/profiles/local.yaml --name hot --resume --loop.steps 90
-  stepcoder train --config P --learner.mask_covers "[policy, value]"      values are YAML
-  stepcoder config --config P --explain learner.mask                      one key in detail""",
+  stepcoder train --config deploy/profiles/local.yaml --name hot \\
+      --rollout.temperature 1.2
+  stepcoder train --config deploy/profiles/local.yaml --name hot \\
+      --resume --loop.steps 90
+  stepcoder train --config P --learner.mask_covers "[policy, value]"   YAML
+  stepcoder config --config P --explain learner.mask                   one key""",
 )
 
 

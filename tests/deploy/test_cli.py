@@ -30,12 +30,17 @@ COMMANDS = [
     ["config"],
     ["result"],
     ["data"],
+    ["data", "answer"],
     ["data", "convert"],
+    ["data", "prompt"],
     ["data", "verify"],
     ["sandbox", "run"],
     ["local-cluster", "up"],
+    ["plan"],
     ["chaos"],
     ["bench", "sandbox"],
+    ["check"],
+    ["export"],
 ]
 
 
@@ -47,6 +52,8 @@ def test_help_shows_usage_and_examples(
     printed = capsys.readouterr().out
     assert printed.startswith(" ".join(["Usage: stepcoder", *command]))
     assert "Examples:\n  stepcoder " in printed
+    examples = printed.split("Examples:\n")[1].split("\n\n")[0].splitlines()
+    assert all(line.startswith("  ") for line in examples), "80 columns hold an example's line"
     assert "--verbose" in printed
 
 

@@ -18,9 +18,9 @@ app = App(
     name="local-cluster",
     help_epilogue="""\
 Examples:
-  stepcoder local-cluster up --config deploy/profiles/local.yaml     make local-cluster
-  stepcoder local-cluster up --config P --name hot --rollout.temperature 1.2
-  stepcoder local-cluster down                                       make local-cluster-down""",
+  stepcoder local-cluster up --config deploy/profiles/local.yaml
+  stepcoder local-cluster up --config P --rollout.temperature 1.2
+  stepcoder local-cluster down                   `make local-cluster-down`""",
 )
 
 

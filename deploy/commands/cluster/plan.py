@@ -17,8 +17,10 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder plan --config deploy/profiles/local.yaml
-  stepcoder plan --config deploy/profiles/gpu-8.yaml --gpu h100-80,a100-40 --price 3,1.5
-  stepcoder plan --config runs/smoke/config.yaml --run runs/smoke --price 0.4 --json
+  stepcoder plan --config deploy/profiles/gpu-8.yaml \\
+      --gpu h100-80,a100-40 --price 3,1.5
+  stepcoder plan --config runs/smoke/config.yaml --run runs/smoke \\
+      --price 0.4 --json
 
 Memory is arithmetic. Seconds are estimates from data sheets, or those of a run (--run). The exit
 status is 0 where at least one kind of GPU fits, else 1.""",

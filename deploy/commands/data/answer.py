@@ -22,7 +22,8 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder data answer completion.txt --fn two_max
-  stepcoder data answer completion.txt --fn two_max --given prefix.py --in-fence --json
+  stepcoder data answer completion.txt --fn two_max \\
+      --given prefix.py --in-fence --json
   stepcoder data answer - --answer.block first < completion.txt""",
 )
 

@@ -25,9 +25,12 @@ Formats:
 
 Examples:
   stepcoder data convert mbpp.jsonl -o problems.jsonl --skip-bad
-  stepcoder data convert mine.json -o problems.jsonl --map question=prompt.text tests=checks
-  stepcoder data convert lcb -o lcb.jsonl --release v5 --from 2024-08-01 --to 2025-01-31
-  stepcoder data convert APPS -o interview.jsonl --split train --tiers interview,competition""",
+  stepcoder data convert mine.json -o problems.jsonl \\
+      --map question=prompt.text tests=checks
+  stepcoder data convert lcb -o lcb.jsonl --release v5 \\
+      --from 2024-08-01 --to 2025-01-31
+  stepcoder data convert APPS -o interview.jsonl --split train \\
+      --tiers interview,competition""",
 )
 
 

@@ -26,9 +26,12 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder data prompt problems.jsonl mbpp/1
-  stepcoder data prompt problems.jsonl mbpp/1 --stage 0 --prompt.show_tests 3
-  stepcoder data prompt problems.jsonl mbpp/1 --tokenizer models/qwen --prompt.style chat
-  stepcoder data prompt mine.json p/7 --map question=task.text tests=asserts""",
+  stepcoder data prompt problems.jsonl mbpp/1 \\
+      --stage 0 --prompt.show_tests 3
+  stepcoder data prompt problems.jsonl mbpp/1 \\
+      --tokenizer models/qwen --prompt.style chat
+  stepcoder data prompt mine.json p/7 \\
+      --map question=task.text tests=asserts""",
 )
 
 MARK = "-----8<-----"

@@ -24,8 +24,9 @@ app = App(
     help_epilogue="""\
 Examples:
   stepcoder sandbox run program.py --tests tests.json --fn solve
-  stepcoder sandbox run program.py --tests tests.json --json --backend process
-  stepcoder sandbox run program.py --tests tests.json --wall-seconds 30 --memory-mib 512""",
+  stepcoder sandbox run program.py --tests tests.json --json
+  stepcoder sandbox run program.py --tests tests.json \\
+      --wall-seconds 30 --memory-mib 512""",
 )
 
 
