@@ -5,8 +5,8 @@ VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
 MBPP ?= $(or $(STEPCODER_DATA),../shared/data)/mbpp/mbpp.jsonl
-# Two test processes; every Ray test runs in one of them (tests/conftest.py).
-PARALLEL := --numprocesses 2 --dist loadgroup
+# Two test processes; every Ray test runs in one of them, from the beginning (tests/conftest.py).
+PARALLEL := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak gpu-check coverage images monitoring docs docs-serve lint format lock engine engine-down clean
 

@@ -66,14 +66,19 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, object, object]:
     """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other. The
-    other one trains: those tests are a group too, because they share trained weights.
+    other one trains: those tests are a group too, because they share trained weights. Every other
+    module is a group, so that what it imports and prepares is made in one worker.
 
-    They come first because they take longest; the second worker runs everything else meanwhile.
+    The two come first because they take longest (in the order of this list: the Makefile switches
+    off that pytest-xdist sorts groups by their number of tests).
     """
     for item in items:
-        if item.get_closest_marker("integration") and config.pluginmanager.hasplugin("xdist"):
+        if item.get_closest_marker("xdist_group") or not config.pluginmanager.hasplugin("xdist"):
+            continue
+        group = item.nodeid.partition("::")[0]
+        if item.get_closest_marker("integration"):
             group = "learner" if item.nodeid.startswith(NO_RAY) else "ray"
-            item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
     result = yield  # a wrapper, because pytest-xdist reads the groups in this hook too
     if config.getoption("loadgroup", False):

@@ -51,13 +51,15 @@ every other evaluation.
 
 
 def of(*programs: str) -> list[Command]:
-    return [
-        command
+    """The commands of these programs, each once."""
+    commands = {
+        (command.program, *command.arguments): command
         for command in block_commands()
         if command.program in programs
         and command.page != IN_ORDER
         and command.arguments[:1] != ["eval"]
-    ]
+    }
+    return list(commands.values())
 
 
 def test_no_documented_command_is_without_a_test() -> None:
@@ -176,15 +178,21 @@ def test_the_documented_pre_commit_hooks_can_be_installed(tmp_path: Path) -> Non
     assert (tmp_path / ".git" / "hooks" / "pre-commit").exists()
 
 
-@pytest.mark.parametrize("command", list(inline_commands()), ids=identifier)
+def words(command: Command) -> tuple[str, ...]:
+    """The program, and the words behind it that name a command of it."""
+    program, name, *rest = command.text.split()
+    action = rest[0] if program != "make" and rest and re.fullmatch("[a-z]+", rest[0]) else ""
+    return (program, name, action)
+
+
+@pytest.mark.parametrize("named", sorted(set(map(words, inline_commands()))), ids=" ".join)
 def test_a_command_named_in_a_sentence_exists(
-    command: Command, capsys: pytest.CaptureFixture[str]
+    named: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name, *rest = command.text.split()[1:]
-    if command.program == "make":
+    program, name, action = named
+    if program == "make":
         targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
         prefix = name.removesuffix("*")
         assert any(t == name or (prefix != name and t.startswith(prefix)) for t in targets)
     elif re.fullmatch("[a-z-]+", name):
-        actions = rest[:1] if rest and re.fullmatch("[a-z]+", rest[0]) else []
-        assert main([name, *actions, "--help"]) == 0, capsys.readouterr().err
+        assert main([name, *filter(None, [action]), "--help"]) == 0, capsys.readouterr().err

@@ -15,10 +15,11 @@ from curriculum.start_points import START_POINT_KINDS, statement_points
 from curriculum.subtask import FULL_TASK, Subtask, cut, cut_before
 from curriculum.synthetic.corpus import noisy_corpus
 from curriculum.synthetic.problems import synthetic_problems
-from learner.models.published import load_tokenizer
 from learner.tokenizer import token_bytes
 from tests.curriculum.tokenizers import KINDS
-from tests.published import PUBLISHED, needs_models
+from tests.published import needs_models, on_one_worker, tokenizer_of
+
+pytestmark = on_one_worker
 
 ALL = frozenset(START_POINT_KINDS)
 BASE = PromptConfig()
@@ -237,7 +238,7 @@ def test_whether_the_policy_thinks_does_not_depend_on_the_stage(closed, make_pro
 
 @needs_models
 def test_qwen3_thinks_at_no_stage_or_is_asked_whole_tasks_only(make_problem):
-    tokenizer = load_tokenizer(PUBLISHED / "tokenizers" / "qwen3")
+    tokenizer, _ = tokenizer_of("tokenizers/qwen3")
     problem = make_problem(points=2)
     config = PromptConfig(style="chat", chat_arguments={"enable_thinking": False})
     encode = encoder(tokenizer, config).encode
@@ -256,7 +257,7 @@ def test_qwen3_thinks_at_no_stage_or_is_asked_whole_tasks_only(make_problem):
 @needs_models
 @pytest.mark.parametrize(("name", "begin"), [("llama2", [1]), ("deepseek_v3", [0])])
 def test_a_base_prompt_begins_as_the_tokenizer_begins_every_text(name, begin, make_problem):
-    tokenizer = load_tokenizer(PUBLISHED / "tokenizers" / name)
+    tokenizer, _ = tokenizer_of(f"tokenizers/{name}")
     for task in every_cut(make_problem(points=2)):
         ids = list(encoder(tokenizer).encode(task).ids)
         assert ids[: len(begin)] == begin

@@ -14,14 +14,12 @@ from curriculum.prompts.encode import PromptEncoder
 from curriculum.prompts.templates import shipped_names
 from curriculum.start_points import START_POINT_KINDS
 from curriculum.subtask import FULL_TASK, Subtask, cut
-from learner.models.published import load_tokenizer
-from learner.tokenizer import token_bytes
-from tests.published import PUBLISHED, needs_models
+from tests.published import PUBLISHED, needs_models, on_one_worker, tokenizer_of
 
-pytestmark = needs_models
+pytestmark = [needs_models, on_one_worker]
 
 ALL = frozenset(START_POINT_KINDS)
-FOLDERS = sorted(path.parent for path in PUBLISHED.rglob("tokenizer.json"))
+NAMES = sorted(str(p.parent.relative_to(PUBLISHED)) for p in PUBLISHED.rglob("tokenizer.json"))
 BODY = "    if s:\n        for c in s:\n            t += c\n    return t\n"
 SOLUTION = f'def f(s):\n    t = "ü漢🐍"\n\n{BODY}'
 CLIMB = "class Solution:\n    def g(self, n):\n"
@@ -50,9 +48,10 @@ PROBLEMS = (
 )
 
 
-@pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
-def tokenizer(request: pytest.FixtureRequest) -> Any:
-    return load_tokenizer(request.param)
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a tokenizer."""
+    return request.param
 
 
 NO_THINKING = {"enable_thinking": False}
@@ -75,8 +74,8 @@ def configs(tokenizer: Any) -> Iterator[PromptConfig]:
                 )
 
 
-def test_every_prompt_encodes_and_its_ids_are_its_text(tokenizer: Any) -> None:
-    table = token_bytes(tokenizer)
+def test_every_prompt_encodes_and_its_ids_are_its_text(name: str) -> None:
+    tokenizer, table = tokenizer_of(name)
     added = tokenizer.added_tokens_decoder.values()
     special = {token.content for token in added if token.special}
     for config in configs(tokenizer):
@@ -93,8 +92,8 @@ def test_every_prompt_encodes_and_its_ids_are_its_text(tokenizer: Any) -> None:
             assert said.endswith(prompt.prefix)
 
 
-def test_the_ids_are_the_first_of_prompt_and_remainder_together(tokenizer: Any) -> None:
-    table = token_bytes(tokenizer)
+def test_the_ids_are_the_first_of_prompt_and_remainder_together(name: str) -> None:
+    tokenizer, table = tokenizer_of(name)
     for config in configs(tokenizer):
         encoder = PromptEncoder(tokenizer, table, config)
         for task in tasks():
@@ -108,13 +107,14 @@ def test_the_ids_are_the_first_of_prompt_and_remainder_together(tokenizer: Any) 
             assert prompt.ids == tuple(whole[: len(prompt.ids)])
 
 
-def test_no_published_template_thinks_for_the_policy(tokenizer: Any) -> None:
+def test_no_published_template_thinks_for_the_policy(name: str) -> None:
+    tokenizer, table = tokenizer_of(name)
     config = PromptConfig(style="chat", chat_arguments=NO_THINKING)
     if not tokenizer.chat_template:
         with pytest.raises(CurriculumError, match="no chat template"):
-            PromptEncoder(tokenizer, token_bytes(tokenizer), config)
+            PromptEncoder(tokenizer, table, config)
         return
-    encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), config)
+    encoder = PromptEncoder(tokenizer, table, config)
     for task in tasks():
         prompt = encoder.encode(task)
         text = prompt.text

@@ -65,8 +65,11 @@ def test_the_memory_of_the_loss_is_that_of_a_chunk() -> None:
         {**shape, "kind": kind, "tokens": tokens}
         for kind, tokens in (("loss_chunked", 1024), ("loss_chunked", 4096), ("loss_full", 4096))
     ]
-    # New processes, as in the benchmark: memory that earlier tests freed would hide a peak.
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+    # New processes, as in the benchmark: memory that earlier tests freed would hide a peak. They
+    # are forked from one that has imported what they use.
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["torch", "learner.models.logprobs", baselines.__name__])
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         *chunked, full = pool.map(baselines._loss, specs)
     logits = 4096 * 20_000 * 4 / 2**20
     assert full > 2 * logits

@@ -14,7 +14,9 @@ from learner.errors import ModelError
 from learner.models.published import CODE, leading_ids, load_tokenizer
 from learner.tokenizer import completion_text, token_bytes
 from tests.curriculum.tokenizers import CHAT_ML, byte_level, sentencepiece
-from tests.published import PUBLISHED, needs_models
+from tests.published import PUBLISHED, needs_models, on_one_worker, tokenizer_of
+
+pytestmark = on_one_worker
 
 TEXTS = [CODE, "def g(a, b):\n    return a + b\n"] * 3
 
@@ -148,9 +150,8 @@ def test_a_damaged_file_is_named(deepseek: Path) -> None:
     ],
 )
 def test_real_tokenizers_are_what_their_files_say(name: str, begin: list[str]) -> None:
-    folder = PUBLISHED / name
-    tokenizer: Any = load_tokenizer(folder)
+    tokenizer, _ = tokenizer_of(name)
     ids = tokenizer.encode(CODE, add_special_tokens=False)
-    file = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    file = Tokenizer.from_file(str(PUBLISHED / name / "tokenizer.json"))
     assert ids == file.encode(CODE, add_special_tokens=False).ids
     assert tokenizer.convert_ids_to_tokens(list(leading_ids(tokenizer))) == begin
