@@ -166,7 +166,7 @@ def test_each_framework_is_known_where_it_belongs() -> None:
     assert wrong == []
 
 
-def test_modules_fit_in_a_head() -> None:
+def test_modules_are_short() -> None:
     lengths = {named(path): len(path.read_text().splitlines()) for path in MODULES}
     long = {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE}
     assert long == {}, "does it still hold one noun?"

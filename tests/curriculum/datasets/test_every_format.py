@@ -18,7 +18,7 @@ from tests.curriculum.datasets.published import GOOD, OTHER_ID, REQUIRED_KEY, WI
 
 BOM = b"\xef\xbb\xbf"
 every_format = pytest.mark.parametrize("format", GOOD)
-with_ids = pytest.mark.parametrize("format", [format for format in GOOD if OTHER_ID[format]])
+with_ids = pytest.mark.parametrize("format", [name for name in GOOD if OTHER_ID.get(name)])
 
 
 def test_every_form_is_in_these_tests():
