@@ -387,9 +387,10 @@ class SFTConfig(_Config):
     """Pairs on which the tokenizer is trained."""
     logprob_chunk: int = Field(default=4096, gt=0)
     """Tokens whose logits [chunk, vocabulary] are in memory at the same time."""
-    mixed_precision: bool = True
+    mixed_precision: bool | None = None
     """Multiply matrices in bfloat16 even if the weights are float32; attention on a CPU stays in
-    float32.
+    float32. Null: on a GPU, and on a processor that has bfloat16 products; on others they take many
+    times as long as in float32.
     """
     dtype: Dtype = "auto"
     """Precision of the weights; auto is bfloat16 on a GPU and float32 on a CPU."""

@@ -17,6 +17,7 @@ from learner.errors import LearnerError, NonFiniteError
 from learner.models.batch import TokenBatch, plan_step, token_batch
 from learner.models.networks import PolicyModel, create_llama
 from learner.models.pretrained import check_vocabulary, checkpoint_gradients, load_policy
+from learner.models.processor import CPU_INFO, has_bfloat16
 from learner.models.published import leading_ids, load_tokenizer
 from learner.models.source import ModelSource
 from learner.tokenizer import train_tokenizer
@@ -177,17 +178,24 @@ def _fitting(
     return examples
 
 
+def multiplies_in_bfloat16(config: SFTConfig, cpu_info: Path = CPU_INFO) -> bool:
+    """Whether matrices are multiplied in bfloat16, by `sft.mixed_precision` on this device."""
+    if config.mixed_precision is not None:
+        return config.mixed_precision
+    return torch.cuda.is_available() or has_bfloat16(cpu_info)
+
+
 def _starting_point(
     pairs: Sequence[tuple[str, str]], config: SFTConfig, model_config: ModelConfig
 ) -> tuple[PolicyModel, PreTrainedTokenizerBase]:
-    dtype = torch_dtype(config.dtype)
+    dtype, mixed = torch_dtype(config.dtype), multiplies_in_bfloat16(config)
     if model_config.path is not None:
         trust = model_config.trust_remote_code
         folder = ModelSource(model_config.path, trust).fetch()
         policy = load_policy(
             folder,
             dtype,
-            config.mixed_precision,
+            mixed,
             config.gradient_checkpointing,
             trust_remote_code=trust,
         )
@@ -198,7 +206,7 @@ def _starting_point(
     texts = (prompt + solution for prompt, solution in sample)
     tokenizer = train_tokenizer(texts, model_config.vocab_size)
     model: Any = create_llama(model_config, tokenizer, config.seed)
-    policy = PolicyModel(model.to(dtype), config.mixed_precision)
+    policy = PolicyModel(model.to(dtype), mixed)
     if config.gradient_checkpointing:
         checkpoint_gradients(policy.model.base_model)
     return policy, tokenizer

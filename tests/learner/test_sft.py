@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.config import ModelConfig, OptimizerConfig, SFTConfig
 from learner.errors import LearnerError, NonFiniteError
-from learner.sft import encode_pairs, sft
+from learner.sft import encode_pairs, multiplies_in_bfloat16, sft
 from learner.tokenizer import completion_text, token_bytes
 from tests.learner.samples import CORPUS
 
@@ -25,6 +25,16 @@ def quick(**changes) -> SFTConfig:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, list[dict]]:
     folder, progress = tmp_path_factory.mktemp("sft") / "model", []
     return folder, sft(CORPUS, quick(steps=100), SHAPE, folder, progress.append), progress
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has bfloat16 products")
+def test_bfloat16_products_are_used_where_the_processor_has_them(tmp_path: Path) -> None:
+    for flags, mixed in (("fpu avx2 avx512_bf16", True), ("fpu avx2 avx512f", False)):
+        cpu_info = tmp_path / "cpuinfo"
+        cpu_info.write_text(f"flags\t\t: {flags}\n")
+        assert multiplies_in_bfloat16(quick(), cpu_info) == mixed
+        for asked in (True, False):
+            assert multiplies_in_bfloat16(quick(mixed_precision=asked), cpu_info) == asked
 
 
 @pytest.mark.integration
