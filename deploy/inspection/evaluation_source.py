@@ -12,9 +12,9 @@ from actors.evaluation.records import GeneratedSample, SampleVerdict
 from actors.evaluation.sample_log import read_sample_log
 from deploy.errors import ConfigError
 from deploy.evaluation.folder import EvaluationFolder
-from deploy.evaluation.result import pass_rows
 from deploy.inspection.groups import Fields, Group, Source
 from deploy.inspection.token_states import Completion
+from deploy.report.pass_rows import pass_rows
 from sandbox import Outcome, Statement
 from sandbox.judging.coverage import line_marks
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.evaluation.comparison import Comparison
-from deploy.evaluation.result import pass_rows
+from deploy.report.pass_rows import pass_rows
 
 BAR_WIDTH = 32
 SHOWN_PROBLEMS = 8
