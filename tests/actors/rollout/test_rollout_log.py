@@ -36,12 +36,12 @@ PROBLEMS = synthetic_problems(seed=3, per_tier=4)
 
 def group(number: int, outcomes: Sequence[Outcome]) -> RolloutGroup:
     problem = PROBLEMS[number]
-    prompt = Prompt((5, 6, 7), "", False)
+    prompt = Prompt((5, 6, 7), "", False, text="Solve this.")
     samples = []
     for at, outcome in enumerate(outcomes):
         text = f"def {problem.fn_name}(x):\n    return 'é\0\u2028</script>'\n"
         tests = (TestResult(TestOutcome.failed, "expected 1, got 2", output="2"),)
-        completion = Completion(10 * number + at, (9,) * 4, (-0.25,) * 4, "stop", 3)
+        completion = Completion(10 * number + at, (9,) * 4, (-0.25,) * 4, "stop", 3, seconds=0.5)
         sizes = (len(text.encode()) - 6, 3, 3, 0)
         verdict = Verdict("1", outcome, tests, error="\ud800 half a pair")
         program = assemble(problem, prompt, text)
@@ -68,6 +68,7 @@ def test_a_group_is_recorded_whole_also_what_could_not_be_judged(tmp_path: Path)
     assert first["engine_logprobs"] == [-0.25] * 4
     assert first["results"] == [["failed", "expected 1, got 2", None, "2"]]
     assert first["learner"] is None
+    assert (row["prompt"], first["generation_seconds"]) == ("Solve this.", 0.5)
     assert first["error"] == "\ud800 half a pair"
     assert len(row["tests"]) == len(asked.subtask.problem.tests)
 

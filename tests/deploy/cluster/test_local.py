@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.rollout.rollout_log import recorded_steps
+from actors.rollout.rollout_log import read_rollouts, recorded_steps
 from actors.runs.folder import RunFolder
 from deploy.cluster import local as local_module
 from deploy.cluster.job import FINISHED, start_mode
@@ -124,7 +124,12 @@ def test_a_finished_run_folder_holds_its_figures_and_accounts_for_every_sample(
     for row in rows:
         assert row["learner/rollout_trainer_logprob_diff"] < 1e-4
         assert row["learner/ratio_max_deviation_first_minibatch"] == 0
-    assert len(recorded_steps(undisturbed / "rollouts")) == STEPS
+    recorded = recorded_steps(undisturbed / "rollouts")
+    assert len(recorded) == STEPS
+    for group in read_rollouts(recorded[0]):
+        assert group["question"] in group["prompt"]
+        assert group["prompt"].endswith(group["prefix"])
+        assert all(0 < sample["generation_seconds"] < 900 for sample in group["samples"])
     assert list((undisturbed / "tensorboard").iterdir())
 
 
