@@ -25,7 +25,7 @@ groupView.draw = async (element, index, state, context) => {
     h("div.title", {}, h("h1", {}, group.problem), badge(group.tier), group.suite && badge(group.suite), group.published && badge(`published ${group.published}`), index.isRun && badge(`step ${group.step}`),
       index.isRun && badge(group.stage < 0 ? "full task" : `stage ${text.stage(group.stage, group.stages)}`), badge(`${passedIn(index, id)} of ${group.samples.length} passed`)),
     h("div.group-head", {},
-      panel("Question", h("div.question", {}, group.question)),
+      panel("Question", h("div.question", {}, group.question), sampleView.prompt(group)),
       panel("Its samples", index.isRun ? bars("Reward", group.samples.map((sample) => (sample.reward === null ? NaN : sample.reward)), index.rewardLimit) : bars("Tests passed", group.samples.map((sample) => sample.results.filter(([outcome]) => outcome === "passed").length / Math.max(1, sample.results.length)), 1),
         index.isRun ? bars("Advantage, mean over tokens", group.samples.map((sample) => (sample.advantage === null ? NaN : sample.advantage)), index.advantageLimit) : null),
       index.isRun ? panel("This problem over training", charts.history(index, index.groups.problem[id], id, (other) => filters.address(state, { view: "group", id: other }))) : null),
