@@ -119,3 +119,21 @@ def test_a_cluster_with_one_gpu_runs_colocated() -> None:
         place(stale, shared)
     apart = Cluster(True, {"GPU": 2.0}, PlacementConfig(colocate=False))
     assert place(stale, apart).weights_backend(True) == "nccl"
+
+
+@pytest.mark.parametrize(
+    ("compiled", "chunk", "measured"), [(False, 1024, 32.57), (True, 2048, 27.2)]
+)
+def test_the_learners_memory_is_what_an_h100_measured(
+    compiled: bool, chunk: int, measured: float
+) -> None:
+    """docs/gpu.md: peak of PyTorch's allocator in GiB, without the context of CUDA."""
+    learner = LearnerConfig.model_validate(
+        {
+            "advantage": "rloo", "kl_coefficient": 0.0, "token_budget": 16_384,
+            "logprob_chunk": chunk, "compile": compiled, "zero": {"stage": 2},
+        }
+    )  # fmt: skip
+    parts = learner_parts(QWEN, learner, 1, 2, 1024, "gloo")
+    planned = (sum(parts.values()) - parts["allowance"]) / 2**30
+    assert planned == pytest.approx(measured, rel=0.15)
