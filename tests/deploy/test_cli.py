@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -257,6 +258,21 @@ def test_train_with_a_missing_model_folder_leaves_nothing_behind(
     assert "no such folder" in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_modules_are_loaded_ends_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "cyclopts.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "deploy", "--help"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert error == ""
+    assert process.returncode == -signal.SIGINT
 
 
 SLOW = """
