@@ -138,6 +138,9 @@ def test_a_documented_command_succeeds(
     if name == "train":  # tests/deploy/test_train.py trains; this resolves the configuration
         options = [word for word in arguments if word not in ("--resume", "--overwrite")]
         status = main(["config", *options])
+    elif name == "report":  # tests/deploy/report/runs/test_write.py draws the pictures
+        monkeypatch.setattr("deploy.report.runs.write.write_pictures", lambda *_: None)
+        status = main([name, *arguments])
     elif name in ("bench", "check"):  # tests/deploy/bench and machine run each part once
         status = main([name, *arguments, "--help"])
     else:
