@@ -10,7 +10,7 @@ from curriculum.answer.markdown.view import View
 from curriculum.answer.python.driver import driver_start
 from curriculum.answer.python.grammar import is_python, is_valid
 from curriculum.answer.python.roles import (
-    defines,
+    defining,
     is_definition,
     is_derived,
     is_return,
@@ -115,17 +115,14 @@ class CodeReader:
         """How whole a program some statements are."""
         if self._fn_name is not None:
             level = 0
-            for each in statements:
-                if defines(code, each, self._fn_name):
-                    if not is_stub(code, each):
-                        return MAIN
-                    level = PART
+            for index in defining(code, statements, self._fn_name):
+                if not is_stub(code, statements[index]):
+                    return MAIN
+                level = PART
             return level
         closed = [each for each in statements if each.closed]
-        if not closed:
-            return 0
-        spoken = any(prints(code, each.begin, each.end) for each in closed)
-        heard = any(reads(code, each.begin, each.end) for each in closed)
+        spoken = any(prints(code, each) for each in closed)
+        heard = any(reads(code, each) for each in closed)
         return MAIN if spoken and heard else PART if spoken or heard else 0
 
     def _cut_around(
@@ -154,9 +151,7 @@ class CodeReader:
             kept -= 1
             self._cut_from(candidate, statements, kept, "unfinished")
         if self._fn_name is not None:
-            definitions = [
-                index for index in range(kept) if defines(code, statements[index], self._fn_name)
-            ]
+            definitions = [*defining(code, statements[:kept], self._fn_name)]
             needed = definitions[0]
             if repeats:
                 repetition = self._repetition(code, statements, definitions, candidate.floor)
@@ -207,7 +202,7 @@ class CodeReader:
         if self._fn_name is None:
             return True
         line = code[code.rfind("\n", 0, last.end - 1) + 1 : last.end]
-        return defines(code, last, self._fn_name) and not is_return(line)
+        return [*defining(code, [last], self._fn_name)] != [] and not is_return(line)
 
     def _repetition(
         self, code: str, statements: list[Statement], definitions: list[int], floor: int

@@ -19,8 +19,8 @@ _FENCE = re.compile(
     r"(?P<mark>`{3,}|~{3,})(?P<rest>[^\r\n]*+)(?:\r\n|\r|\n|\Z))"
     r"(?:(?P=line){2})*+"  # a looping model: two more of the same line change nothing
 )
-_PLAIN_FENCE = re.compile(r"(`{3,}|~{3,})(\w*)\n(?![`~])")
-"""Nearly every fence: at the beginning of its line, a word behind it at most, and none below it."""
+_PLAIN_FENCE = re.compile(r"(?P<line>(?P<mark>`{3,}|~{3,})(?P<word>\w*)\n)(?!(?P=line){2})")
+"""Nearly every fence: at the beginning of its line, a word behind it at most."""
 _MOST_LOOKS = 8
 """Fences of an answer that are compared with the strings of the code around them."""
 _RUN = re.compile(r"`{3,}|~{3,}")
@@ -82,7 +82,7 @@ def find_fences(text: str, begin: int, end: int) -> list[Fence]:
         if first == at or text[first - 1] == "\n":
             plain = _PLAIN_FENCE.match(text, first, end)
             if plain is not None:
-                mark, word = plain.groups()
+                mark, word = plain.group("mark", "word")
                 at = plain.end()
                 fences.append(Fence(first, first, run.end(), at, mark, "", word, True, True))
                 continue

@@ -1,8 +1,16 @@
 """The end of an answer that tries its function: usage examples, tests, a main program."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 
-from curriculum.answer.python.roles import NAME, called_name, defined_names, is_setup, trials
+from curriculum.answer.python.roles import (
+    NAME,
+    called_name,
+    defined_names,
+    function_name,
+    is_setup,
+    is_trial,
+)
 from curriculum.answer.python.statements import Statement
 
 
@@ -22,48 +30,70 @@ def driver_start(
         fn_name: the function.
         last: how many of the statements are looked at.
     """
-    tries = trials(text, statements[first + 1 : last], fn_name)
-    tried = [index for index, tries_it in enumerate(tries, first + 1) if tries_it]
-    setup = set(_setup_calls(text, statements[:last], tried, fn_name))
-    if len(setup) == len(tried):
-        return last
-    uses = _Uses(text, statements[0].begin, statements[last - 1].end)
+    program = _Program(text, statements[:last], fn_name)
     cut = last
+    between: list[Statement] = []  # what stands between the last trial that is looked at and `cut`
     for index in range(last - 1, first, -1):
-        if index in setup or (index < tried[0] and index != cut - 1):
-            break
-        if tries[index - first - 1]:
-            cut = index
-            continue
         statement = statements[index]
-        defined = defined_names(text, statement)
-        if any(uses.first[name] < statement.begin for name in defined):
-            break
-        if index == cut - 1 and any(uses.last[name] >= statement.end for name in defined):
+        if is_trial(text, statement, fn_name):
+            if program.sets_up(statement) or any(map(program.used_before, between)):
+                break
+            cut, between = index, []
+        elif index == cut - 1 and cut < last and program.used_behind_only(statement):
             cut = index
+        else:
+            between.append(statement)
     return cut
 
 
-def _setup_calls(
-    text: str, statements: Sequence[Statement], tried: Sequence[int], fn_name: str
-) -> Iterator[int]:
-    """Those of the indices `tried` that are calls of functions that only set the program up."""
-    calls = {index: called_name(text, statements[index]) for index in tried}
-    names = set(calls.values()) - {""}
-    helpers = {
-        name
-        for statement in statements
-        if names
-        for name in names.intersection(defined_names(text, statement))
-        if is_setup(text, statement, fn_name)
-    }
-    return (index for index, name in calls.items() if name in helpers)
+class _Program:
+    """What the statements of a program define, and where its names stand."""
 
+    def __init__(self, text: str, statements: Sequence[Statement], fn_name: str) -> None:
+        self._text = text
+        self._statements = statements
+        self._fn_name = fn_name
+        self._setup: dict[str, bool] = {}
 
-class _Uses:
-    """Where the words of a stretch of code stand first and last, those in strings as well."""
+    def used_before(self, statement: Statement) -> bool:
+        """Whether a statement defines what the code before it uses."""
+        names = defined_names(self._text, statement)
+        return any(self._first_use[name] < statement.begin for name in names)
 
-    def __init__(self, text: str, begin: int, end: int) -> None:
-        found = [(word[0], word.start()) for word in NAME.finditer(text, begin, end)]
-        self.last = dict(found)
-        self.first = dict(reversed(found))
+    def used_behind_only(self, statement: Statement) -> bool:
+        """Whether a statement defines what only the code behind it uses."""
+        names = defined_names(self._text, statement)
+        return any(self._last_use[name] >= statement.end for name in names) and not any(
+            self._first_use[name] < statement.begin for name in names
+        )
+
+    def sets_up(self, statement: Statement) -> bool:
+        """Whether a statement is a call of a function that only sets the program up."""
+        name = called_name(self._text, statement)
+        if name not in self._setup:
+            self._setup[name] = any(
+                is_setup(self._text, each, self._fn_name) for each in self._functions.get(name, ())
+            )
+        return self._setup[name]
+
+    @cached_property
+    def _functions(self) -> dict[str, list[Statement]]:
+        functions: dict[str, list[Statement]] = {}
+        for statement in self._statements:
+            if name := function_name(self._text, statement):
+                functions.setdefault(name, []).append(statement)
+        return functions
+
+    @cached_property
+    def _uses(self) -> list[tuple[str, int]]:
+        """The words of the program and where they stand, those in strings as well."""
+        begin, end = self._statements[0].begin, self._statements[-1].end
+        return [(word[0], word.start()) for word in NAME.finditer(self._text, begin, end)]
+
+    @cached_property
+    def _first_use(self) -> dict[str, int]:
+        return dict(reversed(self._uses))
+
+    @cached_property
+    def _last_use(self) -> dict[str, int]:
+        return dict(self._uses)

@@ -11,32 +11,35 @@ _PLAIN = r"[^'\"()\[\]{}#\\\r\n]"
 _STRING = r"(?<![fFrRtT])(?:\"(?!\"\")[^\"\\\r\n]*+\"|'(?!'')[^'\\\r\n]*+')"
 _INNER = rf"[(\[{{](?:{_PLAIN}++|{_STRING})*+[)\]}}]"
 OUTER = rf"[(\[{{](?:{_PLAIN}++|{_STRING}|{_INNER})*+[)\]}}]"
-LINE_END = r"(?:\r\n|\r|\n|\Z)"
-SIMPLE_BODY = re.compile(
-    rf"(?:[ \t]++(?:{_PLAIN}++|{_STRING}|{OUTER})*+(?:#[^\r\n]*+)?(?:\r\n|\r|\n)"
-    r"|[ \t\f]*(?:\r\n|\r|\n))*+"
-)
-"""Indented lines of that kind, and blank ones."""
+LINE_END = r"(?:\r\n|\r|\n)"
+_COMMENT = r"(?:#[^\r\n]*+)?"
+_SIMPLE = rf"(?:{_PLAIN}++|{_STRING}|{OUTER})*+"
+"""What may stand on a line whose brackets, nested at most twice, are closed on it."""
+SENTENCE_BEGIN = r"(?:[A-Z][\w'’]*,? [a-z]|[^\x00-\x7f]|[-*] [A-Z])"
+"""How an indented line begins that may be prose."""
+BODY = rf"(?:[ \t]++(?!{SENTENCE_BEGIN}){_SIMPLE}{_COMMENT}{LINE_END}|[ \t\f]*{LINE_END})++"
+"""Simple indented lines, and blank ones."""
 _BEGIN = (
     r"(?:async[ ]+def|def)[ ]+\w+[ ]*[(\[]|class[ ]+\w+[ ]*[(\[:]|import[ ]+\w"
     r"|from[ ]+[\w.]+[ ]+import\b"
 )
 """What begins a statement in column 0 even where a bracket was never closed."""
 _STATEMENT = re.compile(_BEGIN)
-MOST_LINES = re.compile(
-    rf"(?:{_PLAIN}++|{_STRING}|{OUTER})*+"
-    rf"(?:(?P<whole>(?:#[^\r\n]*+)?{LINE_END})"
-    rf"|(?<![fFrRtT])(?:'(?!'')[^'\\\r\n]*+|\"(?!\"\")[^\"\\\r\n]*+){LINE_END}"
-    rf"|(?:[(\[{{](?:{_PLAIN}++|{_STRING}|{OUTER})*+)++(?:\r\n|\r|\n)(?={_BEGIN}))"
+LINE = (
+    rf"{_SIMPLE}(?:(?P<whole>{_COMMENT}(?:{LINE_END}|\Z))"
+    rf"|(?<![fFrRtT])(?:'(?!'')[^'\\\r\n]*+|\"(?!\"\")[^\"\\\r\n]*+)(?:{LINE_END}|\Z)"
+    rf"|(?:[(\[{{]{_SIMPLE})++{LINE_END}(?={_BEGIN}))"
 )
 """A logical line on one physical line, brackets nested at most twice, which is nearly every line: a
 whole one (the only one with a group), one with a string that is never closed, or one with brackets
 that are not closed where the next line begins a statement."""
 _STOP = re.compile(
     r"(?P<prefix>(?<!\w)[fFtTrRbBuU]{1,2}(?=[\"']))?(?P<quote>\"\"\"|'''|\"|')"
-    r"|(?P<open>[(\[{]++)|(?P<close>[)\]}]++)|(?P<comment>#[^\r\n]*)|(?P<joined>\\(?:\r\n|\r|\n))"
+    r"|(?P<open>(?:[(\[{](?:[^\w'\"()\[\]{}#\\\r\n:]|\w++(?![\"']))*+)++)"
+    r"|(?P<close>[)\]}]++)|(?P<comment>#[^\r\n]*)|(?P<joined>\\(?:\r\n|\r|\n))"
     r"|(?P<end>\r\n|\r|\n)|(?P<colon>:)"
 )
+_NOT_OPEN = re.compile(r"[^(\[{]+")
 _STRING_PART = {
     "'": re.compile(r"[^'\\\r\n]*+(?:\\(?:\r\n|.|\n|\r)[^'\\\r\n]*+)*+", re.DOTALL),
     '"': re.compile(r"[^\"\\\r\n]*+(?:\\(?:\r\n|.|\n|\r)[^\"\\\r\n]*+)*+", re.DOTALL),
@@ -97,7 +100,7 @@ class _Scan:
                     if unended:
                         return LogicalLine(end, False, quotes)
             elif kind == "open":
-                stack += stop["open"]
+                stack += _NOT_OPEN.sub("", stop["open"])
             elif kind == "close":
                 at = self._close(stop.start(), at)
             elif kind == "colon":

@@ -10,32 +10,30 @@ from dataclasses import dataclass
 
 from curriculum.answer.python.prose import is_prose
 from curriculum.answer.python.scanner import (
+    BODY,
+    LINE,
     LINE_END,
-    MOST_LINES,
     OUTER,
-    SIMPLE_BODY,
+    SENTENCE_BEGIN,
     logical_line,
 )
 
-_SPACE = re.compile(r"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*+(?:[ \t\f]*(?:#[^\r\n]*)?\Z)?")
+_SPACE_LINES = rf"(?:[ \t\f]*(?:#[^\r\n]*)?{LINE_END})*+"
+_SPACE = re.compile(rf"{_SPACE_LINES}(?:[ \t\f]*(?:#[^\r\n]*)?\Z)?")
 _SPACE_BEGIN = ("", " ", "\t", "\f", "\r", "\n", "#")
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+_PHYSICAL_LINE = re.compile(rf"[^\r\n]*(?:{LINE_END}|\Z)")
 _TAG = re.compile(r"(?:</?[A-Za-z][\w:-]*>|\[/?[A-Z]{3,}\])[ \t]*(?=\S)|```+[ \t]*")
-_ALIKE = re.compile(
-    rf"(?:print{OUTER}[ \t]*(?:\r\n|\n)){{2,}}|(?:[\w.+-]{{1,12}}(?:\r\n|\n)){{4,}}"
-)
-"""Lines that a looping model repeats make one statement: prints and lone names."""
-_LONGEST_NAME = 14
-"""Characters of such a name's line."""
-_ROWS = re.compile(r"(?:-?\d[-\d.]* +-?[-\d. ]+(?:\r\n|\r|\n|\Z))+")
+_NAMES = re.compile(r"(?:[\w.+-]{1,12}(?:\r\n|\n)){4,}")
+"""Lines of lone names, as a looping model writes them, make one statement."""
+_ROWS = re.compile(rf"(?:-?\d[-\d.]* +-?[-\d. ]+(?:{LINE_END}|\Z))+")
 """Rows of numbers: a sample of input or output."""
-_HEAD = re.compile(
-    r"(?P<decorator>@)|(?P<continued>(?:else|elif|except|finally)\b)"
-    r"|(?P<compound>(?:async[ ]+)?(?:def|for|with)\b|class\b|if\b|while\b|try\b|match\b)"
+_CONTINUED = frozenset(("else", "elif", "except", "finally"))
+_HEAD = (
+    r"@|(?:else|elif|except|finally|class|if|while|try|match)\b|(?:async[ ]+)?(?:def|for|with)\b"
 )
-_HEAD_BEGIN = frozenset("@eacdfimtw")
-_SURE = re.compile(
-    rf"[A-Za-z_][\w.]*(?:{OUTER}[ \t]*(?:#[^\r\n]*)?{LINE_END}|[ ]?[-+*/%|&^]?=[^=])"
+"""How a compound statement begins, its continuation, and a decorator."""
+_SURE = (
+    rf"[A-Za-z_][\w.]*+(?:{OUTER}[ \t]*(?:#[^\r\n]*)?(?:{LINE_END}|\Z)|[ ]?[-+*/%|&^]?=[^=])"
     r"|def[ ]+\w+\(|class[ ]+\w+[:(]|import[ ]+[\w.]+[ ]*(?:,|as\b|[\r\n])"
     r"|from[ ]+[\w.]+[ ]+import\b"
     r"|(?:if|while|for|match)[ ]+(?:not[ ]+)?[\w.]+"
@@ -43,7 +41,17 @@ _SURE = re.compile(
     r"|assert[ ]+(?:not[ ]+)?[\w.]+[(\[]|try:|@[\w.]+|\"\"\"|'''"
 )
 """How a line of code begins that needs no closer look."""
-_SENTENCE_BEGIN = re.compile(r"[ \t]++(?:[A-Z][\w'’]*,? [a-z]|[^\x00-\x7f]|[-*] [A-Z])")
+_BEGIN = re.compile(
+    rf"(?:@[\w.]+(?:{OUTER})?[ \t]*{LINE_END}(?=@))*+"
+    rf"(?=(?P<head>{_HEAD})?+)(?=(?P<sure>{_SURE})?+)"
+    rf"(?(sure)(?P<line>{LINE})?+(?(head)|(?P=line)*+)"
+    rf"(?(whole)(?P<body>{_SPACE_LINES}{BODY})?+))"
+)
+"""What begins in column 0: the head of a statement; and if it is surely code, its first line as far
+as that is simple, what repeats that line, and its body as far as that is simple."""
+_LINE = re.compile(LINE)
+_BODY = re.compile(BODY)
+_SENTENCE_BEGIN = re.compile(rf"[ \t]++{SENTENCE_BEGIN}")
 
 
 @dataclass(slots=True)
@@ -83,6 +91,9 @@ class _Splitter:
         self._text = text
         self._statements: list[Statement] = []
         self._decorated = False
+        """Whether the last line is a decorator."""
+        self._compound = False
+        """Whether the last statement begins as a compound one."""
         self.open_string = ""
 
     def split(self, at: int) -> list[Statement]:
@@ -98,80 +109,75 @@ class _Splitter:
         return self._statements
 
     def _top_level(self, at: int) -> int:
-        """Read a line in column 0; returns the offset behind it."""
-        text = self._text
-        statements = self._statements
-        kind = self._head(at)
-        last = statements[-1] if statements else None
-        if not self._decorated and last is not None and not last.prose and kind == "continued":
-            end, closed = self._line(at)
-            last.end, last.closed, last.body = end, last.closed and closed, False
-            return end
-        if not _SURE.match(text, at):
-            tag = _TAG.match(text, at) or _ROWS.match(text, at)
-            if tag is not None:
-                return self._add_prose(at, tag.end())
-            line_end = _LINE.match(text, at).end()  # type: ignore[union-attr]
-            if is_prose(text[at:line_end]):
-                return self._add_prose(at, self._alike(at, line_end))
-        line = self._line(at)
-        if self._decorated and last is not None:
-            last.end, last.closed = line[0], last.closed and line[1]
+        """Read a line in column 0, of simple code its body too; returns the offset behind it."""
+        found = _BEGIN.match(self._text, at)
+        head, sure, whole = found.group("head", "sure", "whole")  # type: ignore[union-attr]
+        last = self._statements[-1] if self._statements else None
+        goes_on = head in _CONTINUED and last is not None and not last.prose
+        if sure is None and (self._decorated or not goes_on):
+            prose = self._prose(at)
+            if prose > at:
+                return self._add_prose(at, prose)
+        end, first_end, closed = found.end(), found.end("line"), whole is not None
+        body = closed and found.end("body") > 0
+        joined = self._decorated or goes_on
+        if first_end < 0:
+            first_end, closed = self._line(end)
+            end = first_end if head or joined else self._repeated(at, first_end)
+        if joined and last is not None:
+            last.end, last.closed, last.body = end, last.closed and closed, body
         else:
             self._finish()
-            end = self._alike(at, line[0]) if kind is None else line[0]
-            statements.append(Statement(at, end, line[0] if end > line[0] else 0, closed=line[1]))
-            self._decorated = kind == "decorator"
-            return end
-        self._decorated = kind == "decorator"
-        return line[0]
-
-    def _indented(self, at: int) -> int:
-        """Read an indented line, and those like it; returns the offset behind them."""
-        text, statements = self._text, self._statements
-        if statements and not statements[-1].prose and not _SENTENCE_BEGIN.match(text, at):
-            lines = SIMPLE_BODY.match(text, at)
-            if lines is not None and lines.end() > at:
-                found = _SENTENCE_LINE.search(text, at, lines.end())
-                stop = found.start() if found and is_prose(found[0].strip()) else lines.end()
-                if stop > at:
-                    statements[-1].end, statements[-1].body = stop, True
-                    return stop
-        line_end = _LINE.match(text, at).end()  # type: ignore[union-attr]
-        if statements and statements[-1].prose:
-            return self._add_prose(at, line_end)
-        if _SENTENCE_BEGIN.match(text, at) and is_prose(text[at:line_end].strip()):
-            return self._add_prose(at, line_end)
-        end, closed = self._line(at)
-        if not statements:
-            statements.append(Statement(at, end, closed=False, body=True))
-            return end
-        last = statements[-1]
-        last.end, last.closed, last.body = end, last.closed and closed, True
+            if body or first_end == end:
+                first_end = 0
+            self._statements.append(Statement(at, end, first_end, False, closed, False, body))
+            self._compound = head is not None
+        self._decorated = head == "@"
         return end
 
-    def _alike(self, begin: int, end: int) -> int:
-        """The end of the lines that begin with the given one and repeat it."""
+    def _prose(self, at: int) -> int:
+        """The end of the prose that a line in column 0 begins with; the offset if it is code."""
+        tag = _TAG.match(self._text, at) or _ROWS.match(self._text, at)
+        if tag is not None:
+            return tag.end()
+        end = _PHYSICAL_LINE.match(self._text, at).end()  # type: ignore[union-attr]
+        return self._repeated(at, end) if is_prose(self._text[at:end]) else at
+
+    def _indented(self, at: int) -> int:
+        """Read an indented line, or simple ones at once; returns the offset behind them."""
+        text, last = self._text, self._statements[-1] if self._statements else None
+        if last is not None and not last.prose:
+            simple = _BODY.match(text, at)
+            if simple is not None:
+                last.end, last.body = simple.end(), True
+                return last.end
+        end = _PHYSICAL_LINE.match(text, at).end()  # type: ignore[union-attr]
+        if (last is not None and last.prose) or (
+            _SENTENCE_BEGIN.match(text, at) and is_prose(text[at:end].strip())
+        ):
+            return self._add_prose(at, end)
+        end, closed = self._line(at)
+        if last is None:
+            self._statements.append(Statement(at, end, closed=False, body=True))
+        else:
+            last.end, last.closed, last.body = end, last.closed and closed, True
+        return end
+
+    def _repeated(self, begin: int, end: int) -> int:
+        """The end of the lines that repeat the given one, or that are lone names like it."""
+        names = _NAMES.match(self._text, begin)
+        if names is not None:
+            return names.end()
         line = self._text[begin:end]
-        if len(line) <= _LONGEST_NAME or line.startswith("print"):
-            alike = _ALIKE.match(self._text, begin)
-            if alike and alike.end() > end:
-                end = alike.end()
-                line = self._text[begin:end]
         while self._text.startswith(line, end):
             end += len(line)
         return end
 
-    def _head(self, at: int) -> str | None:
-        """What begins at an offset: a decorator, a compound statement, its continuation."""
-        head = _HEAD.match(self._text, at) if self._text[at] in _HEAD_BEGIN else None
-        return head.lastgroup if head else None
-
     def _line(self, at: int) -> tuple[int, bool]:
         """The end of a logical line, and whether its brackets and strings are closed."""
-        found = MOST_LINES.match(self._text, at)
-        if found is not None and found.end() > at:
-            return found.end(), found.lastgroup is not None
+        simple = _LINE.match(self._text, at)
+        if simple is not None:
+            return simple.end(), simple["whole"] is not None
         line = logical_line(self._text, at, len(self._text))
         self.open_string = line.open_string
         return line.end, line.closed
@@ -193,7 +199,7 @@ class _Splitter:
         last = self._statements[-1]
         if self._decorated:
             last.closed = False
-        elif last.closed and (last.body or self._head(last.begin)):
+        elif last.closed and (last.body or self._compound):
             last.bare = _ends_in_header(self._text, last)
             last.closed = not last.bare
 
@@ -221,6 +227,3 @@ def _ends_in_header(text: str, statement: Statement) -> bool:
     begin, end = last_line(text, statement)
     line = text[begin:end].strip()
     return line.endswith(":") or ("#" in line and line.partition("#")[0].rstrip().endswith(":"))
-
-
-_SENTENCE_LINE = re.compile(r"^[ \t]++(?:[A-Z][\w'’]*,? [a-z]|[^\x00-\x7f])[^\r\n]*", re.MULTILINE)

@@ -72,13 +72,16 @@ def read_corpus(folder: Path = CORPUS) -> list[MarkedAnswer]:
     ]
 
 
-def looping_answers() -> Iterator[tuple[str, str]]:
-    """Names and texts of answers that go on until `LENGTH`: alike lines, and lines that differ."""
+def looping_answers(length: int = LENGTH) -> Iterator[tuple[str, str]]:
+    """Names and texts of answers that go on until a length in characters.
+
+    Their lines are alike, or differ.
+    """
     for name, unit in _UNITS.items():
         for start_name, start in _STARTS.items():
-            count = LENGTH // max(1, len(unit.format(0))) + 1
+            count = length // max(1, len(unit.format(0))) + 1
             text = start + "".join(unit.format(i if "{0}" in unit else 0) for i in range(count))
-            yield f"{name}{start_name}", text[:LENGTH]
+            yield f"{name}{start_name}", text[:length]
 
 
 def answers() -> Iterator[Figure]:
