@@ -9,7 +9,7 @@ from curriculum.answer.candidate import MAIN, PART, Candidate, CodeReader
 from curriculum.answer.markdown.fences import Piece, read_pieces
 from curriculum.answer.markdown.markers import first_marker, leading_markers
 from curriculum.answer.markdown.reasoning import reasoning_spans
-from curriculum.answer.markdown.spans import Span, inner_parts, merged
+from curriculum.answer.markdown.spans import Span, Stretch, inner_parts, merged
 from curriculum.answer.markdown.view import View, block_view, plain_view
 from curriculum.config import AnswerConfig
 from curriculum.problem import Problem
@@ -113,9 +113,14 @@ class _Answer:
         """
         invalid: Candidate | None = None
         for kind in ("block", "text"):
-            chosen = [p for p in pieces if p.kind == kind and (p.python or kind == "text")]
-            chosen = [p for p in chosen if self._text[p.begin : p.end].strip()]
-            read = [each for piece in self._first(chosen) for each in self._candidates(piece)]
+            chosen = (
+                each
+                for each in self._ordered(pieces)
+                if each.kind == kind
+                and (each.python or kind == "text")
+                and self._text[each.begin : each.end].strip()
+            )
+            read = [each for piece in _first(chosen) for each in self._candidates(piece)]
             for level in (MAIN, PART):
                 whole = [candidate for candidate in read if candidate.whole == level]
                 for candidate in whole:
@@ -124,11 +129,9 @@ class _Answer:
                 invalid = invalid or next(iter(whole), None)
         return invalid
 
-    def _first(self, blocks: list[_T]) -> list[_T]:
-        """Those of some blocks that are read, the one that counts most first."""
-        if self._config.block == "last":
-            return blocks[: -_MOST_CANDIDATES - 1 : -1]
-        return blocks[:_MOST_CANDIDATES]
+    def _ordered(self, blocks: Sequence[_T]) -> Iterable[_T]:
+        """Some blocks, the one that counts most first."""
+        return reversed(blocks) if self._config.block == "last" else blocks
 
     def _candidates(self, piece: Piece) -> Iterator[Candidate]:
         """A piece as a program, and the indented blocks of a text that is none."""
@@ -142,7 +145,8 @@ class _Answer:
         candidate = self._read_pieces[piece]
         yield candidate
         if not fenced and not candidate.whole:
-            for found in self._first([*_INDENTED.finditer(candidate.view.code)]):
+            blocks = [*_INDENTED.finditer(candidate.view.code)]
+            for found in _first(self._ordered(blocks)):
                 view = block_view(
                     self._text, piece.begin + found.start("code"), piece.begin + found.end("code")
                 )
@@ -193,36 +197,39 @@ class _Answer:
             cuts=tuple(Cut(offsets[first], offsets[last], rule) for first, last, rule in cuts),
         )
 
-    def _cuts(self, begin: int, end: int, inner: list[Span], indentation: list[Span]) -> list[Span]:
+    def _cuts(
+        self, begin: int, end: int, inner: list[Span], indentation: list[Span]
+    ) -> list[Stretch]:
         """Everything outside the stretch and the indentation inside it, in order, once."""
         outside = ((self._floor, begin), (end, len(self._text)))
-        cuts = list(indentation)
+        cuts: list[Stretch] = [*indentation]
         first = min([begin, *(span.begin for span in inner)])
         last = max([end, *(span.end for span in inner)])
         for tile in self._tiles(begin, end):
-            if tile.end <= first or tile.begin >= last:
+            if tile[1] <= first or tile[0] >= last:
                 cuts.append(tile)
             else:
-                cuts += inner_parts(tile, inner, outside)
+                cuts += inner_parts(Span(*tile), inner, outside)
         return merged(cuts)
 
-    def _tiles(self, begin: int, end: int) -> Iterator[Span]:
+    def _tiles(self, begin: int, end: int) -> Iterator[Stretch]:
         """The completion in stretches, each with the rule that leaves it out.
 
         Args:
             begin: where the program begins.
             end: where it ends.
         """
-        named = [Span(each.begin, each.end, _rule(each, begin, end)) for each in self._pieces]
+        named = [(each.begin, each.end, _rule(each, begin, end)) for each in self._pieces]
         at = self._floor
-        for span in sorted([*self._spans, *named]):
-            if at < span.begin:
-                yield Span(at, span.begin, "fence")
-            if at < span.end:
-                yield span if at <= span.begin else Span(at, span.end, span.rule)
-                at = span.end
+        for first, last, rule in sorted([*self._spans, *named]):
+            if at < first:
+                yield at, first, "fence"
+                at = first
+            if at < last:
+                yield at, last, rule
+                at = last
         if at < len(self._text):
-            yield Span(at, len(self._text), "fence")
+            yield at, len(self._text), "fence"
 
     def _byte_offsets(self, offsets: Iterable[int]) -> Mapping[int, int] | Sequence[int]:
         """The byte offset in the completion, by offset in the text."""
@@ -235,6 +242,11 @@ class _Answer:
             at = offset
             found[offset] = length
         return found
+
+
+def _first(blocks: Iterable[_T]) -> Iterable[_T]:
+    """Those of some blocks that are read."""
+    return itertools.islice(blocks, _MOST_CANDIDATES)
 
 
 def _rule(piece: Piece, begin: int, end: int) -> Rule:

@@ -19,8 +19,10 @@ _FENCE = re.compile(
     r"(?P<mark>`{3,}|~{3,})(?P<rest>[^\r\n]*+)(?:\r\n|\r|\n|\Z))"
     r"(?:(?P=line){2})*+"  # a looping model: two more of the same line change nothing
 )
-_PLAIN_FENCE = re.compile(r"(?P<line>(?P<mark>`{3,}|~{3,})(?P<word>\w*)\n)(?!(?P=line){2})")
-"""Nearly every fence: at the beginning of its line, a word behind it at most."""
+_PLAIN_FENCE = re.compile(
+    r"(?P<line>(?P<lead>[ \t>]*+)(?P<mark>`{3,}|~{3,})(?P<rest>\w*)\n)(?!(?P=line){2})"
+)
+"""Nearly every fence: alone on its line but for quotation marks and a word behind it."""
 _MOST_LOOKS = 8
 """Fences of an answer that are compared with the strings of the code around them."""
 _RUN = re.compile(r"`{3,}|~{3,}")
@@ -78,15 +80,14 @@ def find_fences(text: str, begin: int, end: int) -> list[Fence]:
     fences: list[Fence] = []
     at = begin
     while (run := _RUN.search(text, at, end)) is not None:
-        first = run.start()
-        if first == at or text[first - 1] == "\n":
-            plain = _PLAIN_FENCE.match(text, first, end)
-            if plain is not None:
-                mark, word = plain.group("mark", "word")
-                at = plain.end()
-                fences.append(Fence(first, first, run.end(), at, mark, "", word, True, True))
-                continue
         line = max(text.rfind("\n", at, run.start()) + 1, at)
+        plain = _PLAIN_FENCE.match(text, line, end)
+        if plain is not None:
+            lead, mark, rest = plain.group("lead", "mark", "rest")
+            begin, at = run.start(), plain.end()
+            behind = begin + len(mark)
+            fences.append(Fence(line, begin, behind, at, mark, lead, rest, True, True))
+            continue
         found = _FENCE.match(text, line, end)
         if found is not None:
             fences.append(_fence(found))

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from curriculum.program import Rule
 
+Stretch = tuple[int, int, Rule]
+"""As `Span`, where thousands are made: begin, end, rule."""
+
 
 class Span(NamedTuple):
     """A stretch of the text that is left out."""
@@ -38,14 +41,14 @@ def inner_parts(
         yield Span(at, end, tile.rule)
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
+def merged(spans: Iterable[Stretch]) -> list[Stretch]:
     """Disjoint spans in order, neighbours with the same rule as one, without empty ones."""
-    result: list[Span] = []
+    result: list[Stretch] = []
     begin, behind, last = 0, -1, None
     for span in sorted(span for span in spans if span[0] < span[1]):
         first, end, rule = span
         if first == behind and rule == last:
-            result[-1] = Span(begin, end, rule)
+            result[-1] = (begin, end, rule)
         else:
             result.append(span)
             begin = first
