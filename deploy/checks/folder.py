@@ -60,11 +60,20 @@ def _check_writable(root: Path) -> None:
 
 
 def recorded_result(folder: RunFolder, config: RunConfig) -> dict[str, Any] | None:
-    """The result of a run that has done all its steps; None where there is something left to do."""
+    """The result of a run that has done all its steps; None where there is something left to do.
+
+    Raises:
+        ConfigError: its file does not hold one.
+    """
     if not folder.result.is_file():
         return None
-    result = json.loads(folder.result.read_text())
-    return result if result["steps"] >= config.loop.steps else None
+    try:
+        result = json.loads(folder.result.read_text())
+        return result if result["steps"] >= config.loop.steps else None
+    except (ValueError, LookupError, TypeError):
+        raise ConfigError(
+            f"{folder.result}: not the result of a run; remove it to go on with --resume"
+        ) from None
 
 
 def _with_former_commit(config: RunConfig, former: RunConfig) -> RunConfig:

@@ -358,6 +358,10 @@ def test_a_run_that_has_done_all_its_steps_is_not_resumed(tmp_path: Path) -> Non
     folder.result.write_text('{"steps": 7}')
     assert recorded_result(folder, config) == {"steps": 7}
     assert recorded_result(folder, load_config(None, ["--loop.steps", "8"])) is None
+    for damaged in ('{"steps": 7', "{}", "[]"):
+        folder.result.write_text(damaged)
+        with pytest.raises(ConfigError, match=r"result\.json: not the result of a run; remove it"):
+            recorded_result(folder, config)
 
 
 def test_a_resumed_run_keeps_the_commit_of_its_model(tmp_path: Path) -> None:
