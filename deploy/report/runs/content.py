@@ -10,7 +10,7 @@ from typing import Any
 from actors.training.evaluate import HELDOUT
 from curriculum.problem import TIERS
 from deploy.config import RunConfig
-from deploy.report.runs.charts.chart import Chart, Section, thinned
+from deploy.report.runs.charts.chart import Chart, Section, segments, thinned
 from deploy.report.runs.charts.costs import length_charts, time_charts, update_charts
 from deploy.report.runs.charts.events import marks
 from deploy.report.runs.charts.learning import learning_charts, outcome_charts
@@ -80,7 +80,10 @@ def _section(section: Section) -> dict[str, Any]:
 def _chart(chart: Chart) -> dict[str, Any]:
     plain = asdict(chart)
     for panel, drawn in zip(plain["panels"], chart.panels, strict=True):
-        panel["lines"] = [_rounded(asdict(thinned(line))) for line in drawn.lines]
+        panel["lines"] = [
+            _rounded(asdict(thinned(line))) | {"segments": segments(line, drawn)}
+            for line in drawn.lines
+        ]
     return plain
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deploy.report.runs.charts.chart import Chart, Line, Panel
+from deploy.report.runs.charts.chart import Chart, Line, Panel, segments
 from deploy.report.runs.charts.palette import HEAT, PALETTE
 
 DPI = 160
@@ -93,12 +93,15 @@ def _colour(line: Line) -> str:
 
 def _lines(axes: Any, panel: Panel) -> None:
     for drawn in panel.lines:
-        if drawn.low is not None and drawn.high is not None:
-            axes.fill_between(drawn.steps, drawn.low, drawn.high, color=_colour(drawn), alpha=0.14,
-                              linewidth=0)  # fmt: skip
-        marker = "o" if drawn.markers or len(drawn.steps) == 1 else None
-        axes.plot(drawn.steps, drawn.values, color=_colour(drawn), linewidth=1.7, label=drawn.name,
-                  marker=marker, markersize=4)  # fmt: skip
+        for begin, end in segments(drawn, panel):
+            part = slice(begin, end)
+            steps = drawn.steps[part]
+            if drawn.low is not None and drawn.high is not None:
+                axes.fill_between(steps, drawn.low[part], drawn.high[part], color=_colour(drawn),
+                                  alpha=0.14, linewidth=0)  # fmt: skip
+            marker = "o" if drawn.markers or len(steps) == 1 else None
+            axes.plot(steps, drawn.values[part], color=_colour(drawn), linewidth=1.7,
+                      label=drawn.name, marker=marker, markersize=4)  # fmt: skip
 
 
 def _area(axes: Any, panel: Panel) -> None:
@@ -133,8 +136,13 @@ def _heat(axes: Any, panel: Panel) -> None:
     assert heat is not None
     colours = LinearSegmentedColormap.from_list("stages", list(HEAT[0]))
     extent = (heat.columns[0] - 0.5, heat.columns[-1] + 0.5, len(heat.rows), 0)
-    axes.imshow(heat.values, aspect="auto", cmap=colours, vmin=0, vmax=1, extent=extent,
-                interpolation="nearest")  # fmt: skip
+    image = axes.imshow(heat.values, aspect="auto", cmap=colours, vmin=0, vmax=1, extent=extent,
+                        interpolation="nearest")  # fmt: skip
+    scale = axes.figure.colorbar(image, ax=axes, orientation="horizontal", ticks=[0, 1],
+                                 shrink=0.3, aspect=28, anchor=(1, 0))  # fmt: skip
+    scale.ax.set_xticklabels(["longest prefix", "full task"], fontsize=8, color=_SOFT)
+    scale.ax.tick_params(length=0)
+    scale.outline.set_visible(False)
     ends = [0]
     for _, count in heat.bands:
         ends.append(ends[-1] + count)

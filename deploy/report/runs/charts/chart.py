@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import fmean
 from typing import Literal
 
@@ -108,6 +109,21 @@ def line(name: str, colour: str, curve: Curve | None, **options: bool) -> list[L
     if curve is None:
         return []
     return [Line(name, colour, curve.steps, curve.mean, curve.low, curve.high, **options)]
+
+
+def segments(drawn: Line, panel: Panel) -> list[tuple[int, int]]:
+    """The stretches of a line without a gap, as ranges of its points.
+
+    A figure that some steps lack, such as what is masked of timeouts, has a gap there. One that is
+    drawn with markers exists at these steps alone, and a thinned line has bins: both are whole.
+    """
+    count = len(drawn.steps)
+    if drawn.markers or count > MOST_POINTS:
+        return [(0, count)]
+    gaps = (b - a for line in panel.lines for a, b in pairwise(line.steps))
+    spacing = min(gaps, default=1)
+    ends = [at for at in range(1, count) if drawn.steps[at] - drawn.steps[at - 1] > spacing]
+    return [*pairwise([0, *ends, count])]
 
 
 def thinned(drawn: Line, most: int = MOST_POINTS) -> Line:

@@ -119,8 +119,8 @@ function markLines(panel, look) {
   };
 }
 
-function bandSeries(line, tone, look) {
-  const points = line.steps.map((s, i) => [s, line.low[i], line.high[i]]);
+function bandSeries(line, [begin, end], tone, look) {
+  const points = line.steps.slice(begin, end).map((s, i) => [s, line.low[begin + i], line.high[begin + i]]);
   return {
     type: "custom", silent: true, tooltip: { show: false }, clip: true, z: 1, data: [0],
     encode: { x: [], y: [] },
@@ -132,6 +132,15 @@ function bandSeries(line, tone, look) {
   };
 }
 
+// The points of a line, with an empty one between its segments; a segment of one point is a circle.
+function pointsOf(line, values, usable) {
+  return line.segments.flatMap(([begin, end]) => {
+    const points = line.steps.slice(begin, end).flatMap((s, i) => (usable(values[begin + i]) ? [[s, values[begin + i]]] : []));
+    if (points.length === 1) return [{ value: points[0], symbol: "circle" }, [points[0][0], null]];
+    return points.length ? [...points, [points[points.length - 1][0], null]] : [];
+  });
+}
+
 function linesOption(chart, panel, look) {
   const shown = panel.lines.filter((l) => !look.hidden.has(l.name));
   const usable = (v) => !chart.log || v > 0;
@@ -139,15 +148,14 @@ function linesOption(chart, panel, look) {
   const drawn = shown.map((line) => {
     const tone = colour(line.colour, look);
     const values = line.markers ? line.values : smoothed(line.values, look.smoothing);
-    if (line.low && line.steps.length > 1) series.push(bandSeries(line, tone, look));
+    if (line.low) line.segments.filter(([begin, end]) => end - begin > 1).forEach((part) => series.push(bandSeries(line, part, tone, look)));
     if (values !== line.values) {
-      series.push({ type: "line", data: line.steps.map((s, i) => [s, line.values[i]]), showSymbol: false, silent: true,
+      series.push({ type: "line", data: pointsOf(line, line.values, usable), showSymbol: false, silent: true,
         lineStyle: { color: tone, width: 1, opacity: 0.25 }, itemStyle: { color: tone }, emphasis: { disabled: true }, z: 2 });
     }
     series.push({
       type: "line", name: line.name, z: 3, emphasis: { disabled: true },
-      data: line.steps.flatMap((s, i) => (usable(values[i]) ? [[s, values[i]]] : [])),
-      showSymbol: line.markers || line.steps.length === 1, symbol: "circle", symbolSize: 7,
+      data: pointsOf(line, values, usable), showSymbol: true, symbol: line.markers ? "circle" : "none", symbolSize: 7,
       lineStyle: { color: tone, width: line.name === "overall" || line.name === "all" ? 2.6 : 2, type: line.dashed ? "dashed" : "solid", cap: "round", join: "round" },
       itemStyle: { color: tone, borderColor: look.card, borderWidth: 1.5 },
     });

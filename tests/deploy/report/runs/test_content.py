@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from actors.runs.folder import append_jsonl
-from deploy.report.runs.charts.chart import MOST_POINTS, Line, thinned
+from deploy.report.runs.charts.chart import MOST_POINTS, Line, Panel, segments, thinned
 from deploy.report.runs.charts.events import marks
 from deploy.report.runs.charts.palette import PALETTE
 from deploy.report.runs.charts.stages import MOST_COLUMNS, MOST_ROWS, stage_heat
@@ -112,3 +112,22 @@ def test_a_run_before_its_first_step_has_no_panels_beside_one_with_steps(tmp_pat
     assert all(panel.lines or panel.heat for panel in panels)
     outcomes = next(chart for chart in content.charts if chart.id == "outcomes")
     assert [panel.title for panel in outcomes.panels] == ["run"]
+
+
+def test_a_line_has_gaps_where_steps_lack_its_figure(tmp_path: Path) -> None:
+    whole = Line("all", "overall", range(1, 10), [0.5] * 9)
+    rare = Line("timeout", "timeout", [2, 3, 7], [0.1, 0.2, 0.3])
+    panel = Panel("", [whole, rare])
+    assert segments(whole, panel) == [(0, 9)]
+    assert segments(rare, panel) == [(0, 2), (2, 3)]
+    evaluated = Line("overall", "overall", [0, 10, 15], [0.1, 0.2, 0.3], markers=True)
+    assert segments(evaluated, Panel("", [evaluated])) == [(0, 3)]
+    run = RunHistory.read(write_run(tmp_path / "run", steps=12))
+    for row in run.steps[4:9]:
+        del row["learner/masked_share/timeout"]
+    [masked] = [chart for chart in report_content([run]).charts if chart.id == "masked"]
+    [section] = [s for s in report_content([run]).data["sections"] if s["id"] == "outcomes"]
+    [drawn] = next(chart for chart in section["charts"] if chart["id"] == masked.id)["panels"]
+    found = {line["name"]: line["segments"] for line in drawn["lines"]}
+    assert found["timeout"] == [(0, 4), (4, 7)]
+    assert found["failed"] == [(0, 12)]
