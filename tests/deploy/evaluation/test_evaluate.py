@@ -44,7 +44,7 @@ def rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
     """The lines of a file by problem and sample, without their times."""
     found = [json.loads(line) for line in path.read_bytes().splitlines()]
     for row in found:
-        for clock in ("wall_seconds", "cpu_seconds"):
+        for clock in ("wall_seconds", "cpu_seconds", "generation_seconds"):
             row.pop(clock, None)
     assert len({(row["problem"], row["sample"]) for row in found}) == len(found), "one is twice"
     return {(row["problem"], row["sample"]): row for row in found}
