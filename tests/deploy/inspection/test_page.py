@@ -224,6 +224,16 @@ def test_no_view_has_a_serious_finding_of_axe(
             assert serious_findings(page, *rules) == [], view
 
 
+def test_long_texts_can_be_scrolled_by_keys(browser: Browser, tmp_path: Path) -> None:
+    [group] = seeded_groups(1)
+    build_site(seeded_source(1), [with_text(group, "word\n" * 80)], tmp_path / "pages")
+    with opened(browser, tmp_path / "pages" / "index.html") as page:
+        for view in ("sample", "group"):
+            page.goto(f"{page.url.partition('#')[0]}#{view}/0")
+            expect(page.locator(".question")).to_have_attribute("tabindex", "0")
+            assert serious_findings(page, "scrollable-region-focusable") == [], view
+
+
 def test_every_view_can_be_taken_for_the_documentation(
     browser: Browser, site: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,8 @@
       selected[`${state.view}s`] = state.id;
       await (state.view === "sample" ? sampleView : groupView).draw(main, index, state, { ...context(ids), current: () => mine === drawn });
       if (mine !== drawn) return;
+      // What scrolls can be scrolled by keys.
+      for (const text of main.querySelectorAll("pre, .question")) if (text.scrollHeight > text.clientHeight) text.tabIndex = 0;
       if (!before || before.view !== state.view || before.id !== state.id) scrollTo(0, 0);
       document.title = `${index.name}: ${state.view} ${state.id}`;
     } catch (error) {
@@ -128,9 +130,13 @@
       return;
     }
     stepcoder.index = index;
-    const largest = (column) => column.reduce((most, value) => (Number.isNaN(value) ? most : Math.max(most, Math.abs(value))), 0);
-    index.rewardLimit = largest(index.samples.reward);
-    index.advantageLimit = largest(index.samples.advantage);
+    // Bars end at what 98 % of the samples hold: a few extremes would leave the others without length.
+    const limit = (column) => {
+      const sizes = column.filter((value) => !Number.isNaN(value)).map(Math.abs).sort();
+      return sizes.length ? sizes[Math.floor(0.98 * (sizes.length - 1))] || sizes[sizes.length - 1] : 0;
+    };
+    index.rewardLimit = limit(index.samples.reward);
+    index.advantageLimit = limit(index.samples.advantage);
     state = filters.parse(location.hash);
     sidebar.build(side, index, (changes) => (state.view.endsWith("s") ? replace(changes) : go({ view: back, id: null, ...changes })));
     help.replaceChildren(h("form", { method: "dialog" }, h("h2", { id: "help-title" }, "Keys"),

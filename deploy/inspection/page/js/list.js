@@ -4,7 +4,7 @@
 const list = { ROW: 38 };
 
 list.SAMPLE_COLUMNS = (index) => [
-  { name: "Problem", sort: "problem", size: "minmax(11rem, 1.3fr)", cell: (row, state) => h("a", { href: filters.address(state, { view: "sample", id: row }), tabindex: "-1" }, index.problems[index.groups.problem[index.groupOf[row]]][1]) },
+  { name: "Problem", sort: "problem", size: "minmax(11rem, 1.3fr)", cell: (row, state) => problemLink(index, index.groupOf[row], filters.address(state, { view: "sample", id: row })) },
   { name: "Outcome", sort: "outcome", size: "8.6rem", cell: (row) => outcomeBadge(index.outcomes[index.samples.outcome[row]]) },
   index.isRun && { name: "Reward", sort: "reward", size: "7.6rem", number: true, cell: (row) => [signedBar(index.samples.reward[row], index.rewardLimit), h("span.value", {}, text.signed(index.samples.reward[row]))] },
   index.isRun && { name: "Advantage", sort: "advantage", size: "7.6rem", number: true, cell: (row) => [signedBar(index.samples.advantage[row], index.advantageLimit), h("span.value", {}, text.signed(index.samples.advantage[row]))] },
@@ -17,7 +17,7 @@ list.SAMPLE_COLUMNS = (index) => [
 ].filter(Boolean);
 
 list.GROUP_COLUMNS = (index) => [
-  { name: "Problem", sort: "problem", size: "minmax(11rem, 1.2fr)", cell: (group, state) => h("a", { href: filters.address(state, { view: "group", id: group }), tabindex: "-1" }, index.problems[index.groups.problem[group]][1]) },
+  { name: "Problem", sort: "problem", size: "minmax(11rem, 1.2fr)", cell: (group, state) => problemLink(index, group, filters.address(state, { view: "group", id: group })) },
   { name: "Outcomes of its samples", size: "minmax(11rem, 1.4fr)", cell: (group) => outcomeStrip(index, group) },
   { name: "Passed", size: "5.4rem", number: true, cell: (group) => `${passedIn(index, group)}/${index.groups.size[group]}` },
   index.isRun && { name: "Mean reward", sort: "reward", size: "8rem", number: true, cell: (group) => {
@@ -29,6 +29,11 @@ list.GROUP_COLUMNS = (index) => [
   { name: "Tier", sort: "tier", size: "8rem", cell: (group) => index.tiers[index.groups.tier[group]] },
 ].filter(Boolean);
 
+/** A problem's name as a link; of a long one the end is seen, in which names differ. */
+const problemLink = (index, group, href) => {
+  const name = index.problems[index.groups.problem[group]][1], cut = Math.max(0, name.length - 12);
+  return h("a.problem", { href, tabindex: "-1", title: name }, h("span", {}, name.slice(0, cut)), name.slice(cut));
+};
 const rowsOf = (index, group) => Array.from({ length: index.groups.size[group] }, (_, at) => index.first[group] + at);
 const passedIn = (index, group) => rowsOf(index, group).filter((row) => index.outcomes[index.samples.outcome[row]] === "passed").length;
 const meanReward = (index, group) => {
