@@ -224,6 +224,20 @@ def test_no_view_has_a_serious_finding_of_axe(
             assert serious_findings(page, *rules) == [], view
 
 
+def test_a_program_of_many_lines_opens_with_the_first_ones(
+    browser: Browser, tmp_path: Path
+) -> None:
+    [group] = seeded_groups(1)
+    lines = 20_000
+    build_site(seeded_source(1), [with_text(group, "x = 1\n" * lines)], tmp_path / "pages")
+    with opened(browser, tmp_path / "pages" / "index.html", "#sample/0") as page:
+        block = page.get_by_role("region", name="Program as judged, with line coverage")
+        expect(block.locator(".line")).to_have_count(5_000)
+        block.get_by_role("button", name="Show 15,000 more lines").click()
+        expect(block.locator(".line")).to_have_count(lines)
+        expect(block.locator(".line").last).to_contain_text(f"{lines}")
+
+
 def test_long_texts_can_be_scrolled_by_keys(browser: Browser, tmp_path: Path) -> None:
     [group] = seeded_groups(1)
     build_site(seeded_source(1), [with_text(group, "word\n" * 80)], tmp_path / "pages")

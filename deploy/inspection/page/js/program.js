@@ -1,7 +1,7 @@
 // The program as it was judged, and its tests.
 "use strict";
 
-const program = {};
+const program = { MOST_LINES: 5000 };
 
 const MARKS = { "+": ["executed", "executed"], "-": ["missed", "not executed"], "~": ["partly", "executed in part"], " ": ["plain", ""] };
 
@@ -22,7 +22,8 @@ program.block = (source, marks, errorLine, label) => {
   const lines = source.replace(/\n$/, "").split(/\r\n|\r|\n/);
   const colours = source.includes("\r") ? null : program.highlighted(source.replace(/\n$/, ""));
   const known = /[^ ]/.test(marks);
-  const body = lines.map((line, at) => {
+  const draw = (begin, end) => lines.slice(begin, end).map((line, offset) => {
+    const at = begin + offset;
     const [kind, meaning] = MARKS[(known && marks[at]) || " "];
     // Only highlight.js makes HTML here, and it escapes the program's text.
     const code = h("code", {});
@@ -31,7 +32,17 @@ program.block = (source, marks, errorLine, label) => {
     return h("div.line", { class: `${kind}${errorLine === at + 1 ? " error-line" : ""}`, title: meaning || null },
       h("span.gutter", { "aria-hidden": "true" }, String(at + 1)), h("span.mark", { "aria-hidden": "true" }, known ? (marks[at] || " ").trim() : ""), code);
   });
-  return h("div.program", { tabindex: "0", role: "region", "aria-label": label }, body);
+  const block = h("div.program", { tabindex: "0", role: "region", "aria-label": label }, draw(0, program.MOST_LINES));
+  const left = lines.length - program.MOST_LINES;
+  if (left > 0) {
+    const rest = () => {
+      for (const line of draw(program.MOST_LINES, lines.length)) block.append(line);
+      more.remove();
+    };
+    const more = h("button.more", { type: "button", onclick: rest }, `Show ${text.plural(left, "more line")}`);
+    block.append(more);
+  }
+  return block;
 };
 
 program.legend = (marks) =>
