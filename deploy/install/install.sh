@@ -40,11 +40,13 @@ echo "install: .venv with $("$python" -V), extra '$STEPCODER_EXTRA', pinned by $
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 
 extras=$STEPCODER_EXTRA,dev${1:+,$1}
+# The clients of the sinks allow older pillow, packaging and protobuf than what is pinned, and work with it.
+sinks=$([ "${1:-}" != sinks ] || echo yes)
 # With bytecode, which containers often forbid to write later: without it each actor compiles vLLM anew,
 # which takes half a minute.
 install() {
     .venv/bin/uv pip install --python .venv/bin/python --constraint "$constraints" --compile-bytecode \
-        --editable ".[$extras]" "$@"
+        ${sinks:+--override "$constraints"} --editable ".[$extras]" "$@"
 }
 # uv does not read pip's settings: hand it the machine's local wheels, if it has any.
 [ -z "${PIP_FIND_LINKS:-}" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$PIP_FIND_LINKS}"
