@@ -217,6 +217,8 @@ function code(text) {
   return text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }
 
+function sectionId(section) { return `section-${section.id}`; }
+
 function build() {
   plots.forEach((plot) => plot.dispose());
   plots = [];
@@ -229,14 +231,15 @@ function build() {
     const wide = widths(section.charts);
     const made = section.charts.map((chart, i) => card(chart, wide[i]));
     cards.push(...made);
-    return element("section", { id: section.id, "aria-labelledby": `${section.id}-title` },
-      element("h2", { id: `${section.id}-title` }, section.title),
+    const id = sectionId(section); // a chart may have the section's own name
+    return element("section", { id, "aria-labelledby": `${id}-title` },
+      element("h2", { id: `${id}-title` }, section.title),
       element("div", { class: "grid" }, ...made.map((m) => m.made)));
   }));
   if (!data.sections.length) charts.append(element("p", { class: "notice" }, "No step has finished yet."));
   configuration();
   document.getElementById("sections").replaceChildren(
-    ...[...data.sections, { id: "configuration", title: "Configuration" }].map((s) => element("a", { href: `#${s.id}` }, s.title)));
+    ...data.sections.map((s) => element("a", { href: `#${sectionId(s)}` }, s.title)), element("a", { href: "#configuration" }, "Configuration"));
   const versions = Object.entries(data.groups[0].facts.versions).map(([name, version]) => `${name} ${version}`);
   document.getElementById("foot").replaceChildren(
     element("p", {}, `Written ${data.written} by stepcoder report. ${versions.join(", ")}`),

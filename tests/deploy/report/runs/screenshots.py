@@ -24,8 +24,8 @@ def take(browser: Browser, one: Path, several: Path, out: Path) -> list[Path]:
     written = []
     for name, path, part, scheme in (
         ("report-run", one, "", "light"),
-        ("report-curriculum", one, "#curriculum", "dark"),
-        ("report-outcomes", one, "#outcomes", "light"),
+        ("report-curriculum", one, "#section-curriculum", "dark"),
+        ("report-outcomes", one, "#section-outcomes", "light"),
         ("report-several", several, "", "light"),
     ):
         with opened(browser, path, color_scheme=scheme, viewport=SIZE) as page:

@@ -53,6 +53,8 @@ def test_every_chart_is_drawn_and_accessible(
         expect(page.locator(".plot:has(canvas)")).to_have_count(plots.count())
         assert page.locator("html").get_attribute("data-theme") == theme
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
+        assert len(set(ids)) == len(ids)
         assert serious_findings(page) == []
 
 
