@@ -67,9 +67,10 @@ def _open_a_sample(page: Page, group: int) -> None:
     partly = page.locator(".sample-card:has(.t.n) header a, .sample-card header a")
     masked = page.locator(".sample-card:has(.t.n):not(:has(header .o-passed)) header a")
     (masked if masked.count() else partly).first.click()
-    page.locator(".completion .t").first.wait_for()
-    tokens = page.locator(".completion .t.n")
-    hover_token((tokens if tokens.count() else page.locator(".completion .t")).first)
+    shown = page.locator(".primary .completion .t")  # the group's view has completions as well
+    shown.first.wait_for()
+    missed = page.locator(".primary .completion .t.n")
+    hover_token((missed if missed.count() else shown).first)
 
 
 def hover_token(token: Locator) -> None:
