@@ -260,9 +260,10 @@ function heatOption(chart, panel, look) {
         const shape = { x, y, width: Math.round(right) - x, height: Math.round(middle + height / 2) - y };
         return { type: "rect", shape, style: { fill: echarts.color.lerp(api.value(3), ramp) } };
       } },
-      { type: "line", data: [], markLine: { silent: true, symbol: "none", label: { show: false }, animation: false,
-        lineStyle: { color: look.card, type: "solid", width: 3 },
-        data: edges.slice(1).map((e) => ({ yAxis: e.first - 0.5 })) } },
+      { type: "custom", silent: true, tooltip: { show: false }, data: edges.slice(1).map((e) => [0, e.first]), renderItem: (params, api) => {
+        const top = Math.round(api.coord([0, api.value(1)])[1] - api.size([1, 1])[1] / 2); // between two bands
+        return { type: "rect", shape: { x: params.coordSys.x, y: top - 1, width: params.coordSys.width, height: 3 }, style: { fill: look.card } };
+      } },
     ],
   };
 }
