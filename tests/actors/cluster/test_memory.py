@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +143,21 @@ def test_an_actor_that_is_killed_otherwise_did_not_lack_memory(
 
     asyncio.run(run())
     assert "want of memory" not in caplog.text
+
+
+@pytest.mark.integration
+def test_a_kill_by_rays_own_memory_monitor_is_told_and_the_second_ends_the_run() -> None:
+    """A real one, in a Ray of its own whose limit lies a little above what is in use."""
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.actors.cluster.memory_kill"],
+        cwd=Path(__file__).resolve().parents[3],
+        env={**os.environ, "RAY_AUTH_MODE": "token"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert told.returncode == 0, told.stderr[-2000:]
+    first = "rollout-0 was killed for want of memory, by Ray's memory monitor ("
+    assert first in told.stderr
+    assert "rollout-0 was killed for want of memory twice in a row, by Ray's" in told.stdout
+    assert "lower rollout.kv_cache_mib" in told.stdout
