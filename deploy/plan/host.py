@@ -8,14 +8,16 @@ from deploy.plan.memory import Parts
 from deploy.plan.shape import ModelShape
 
 _GIB = 1 << 30
-LEARNER_PROCESS = int(0.8 * _GIB)
-"""Interpreter, torch and DeepSpeed of a rank on a CPU: what such processes had here."""
-ENGINE_PROCESS = int(1.2 * _GIB)
-"""The same of vLLM."""
+LEARNER_PROCESS = int(0.65 * _GIB)
+"""Interpreter, torch and DeepSpeed of a rank: so that the smoke run's rank, of 0.77 GiB at its
+peak, has its model's 0.09 beside it (27 November 2026)."""
+ENGINE_PROCESS = int(1.8 * _GIB)
+"""The same of vLLM's two processes, the actor and its engine core: 1.98 GiB together at the peak
+of the smoke run, of which the model, its cache and a forward pass are 0.17."""
 CUDA_PROCESS = 3 * _GIB
 """What CUDA's libraries and pinned buffers add. An assumption: it was not measured."""
-SANDBOX_PROCESS = int(0.3 * _GIB)
-"""A sandbox worker, without the programs."""
+SANDBOX_PROCESS = int(0.15 * _GIB)
+"""A sandbox worker, without the programs; 0.14 GiB in the smoke run."""
 DRIVER = 4 * _GIB
 """Driver, data set, Ray's head and dashboard. An assumption."""
 

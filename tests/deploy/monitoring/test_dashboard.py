@@ -67,4 +67,4 @@ def test_a_live_run_answers_every_query_of_panels_and_alerts(local_cluster: Clus
         and not local_cluster.prometheus.query(without_variables(expr), local_cluster.watched_at)
     ]
     assert not silent, "\n".join(silent)
-    assert len(asked) > 50
+    assert len(asked) > 40, "most queries are of every run"
