@@ -262,8 +262,13 @@ def test_train_with_a_missing_model_folder_leaves_nothing_behind(
 
 def test_ctrl_c_while_modules_are_loaded_ends_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "cyclopts.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    # Where a shell put this process behind, Ctrl-C is ignored here and in what is started.
+    program = (
+        "import os, signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'deploy', '--help'])"
+    )
     with subprocess.Popen(
-        [sys.executable, "-m", "deploy", "--help"],
+        [sys.executable, "-c", program],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
