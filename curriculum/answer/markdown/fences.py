@@ -19,10 +19,12 @@ _FENCE = re.compile(
     r"(?P<mark>`{3,}|~{3,})(?P<rest>[^\r\n]*+)(?:\r\n|\r|\n|\Z))"
     r"(?:(?P=line){2})*+"  # a looping model: two more of the same line change nothing
 )
-_PLAIN_FENCE = re.compile(
-    r"(?P<line>(?P<lead>[ \t>]*+)(?P<mark>`{3,}|~{3,})(?P<rest>\w*)\n)(?!(?P=line){2})"
+_NEXT = re.compile(
+    r"(?<![^\n])(?P<line>(?P<lead>[ \t>]*+)(?P<mark>`{3,}|~{3,})(?P<rest>\w*)\n)(?!(?P=line){2})"
+    r"|(?P<other>`{3,}|~{3,})"
 )
-"""Nearly every fence: alone on its line but for quotation marks and a word behind it."""
+"""The next fence: one alone on its line but for quotation marks and a word behind it, as nearly
+every one is, or any other."""
 _MOST_LOOKS = 8
 """Fences of an answer that are compared with the strings of the code around them."""
 _RUN = re.compile(r"`{3,}|~{3,}")
@@ -79,21 +81,20 @@ def find_fences(text: str, begin: int, end: int) -> list[Fence]:
     """Every line between two offsets with a fence on it."""
     fences: list[Fence] = []
     at = begin
-    while (run := _RUN.search(text, at, end)) is not None:
-        line = max(text.rfind("\n", at, run.start()) + 1, at)
-        plain = _PLAIN_FENCE.match(text, line, end)
-        if plain is not None:
-            lead, mark, rest = plain.group("lead", "mark", "rest")
-            begin, at = run.start(), plain.end()
-            behind = begin + len(mark)
-            fences.append(Fence(line, begin, behind, at, mark, lead, rest, True, True))
+    while (following := _NEXT.search(text, at, end)) is not None:
+        lead, mark, rest = following.group("lead", "mark", "rest")
+        if mark is not None:
+            line, at = following.span()
+            begin = line + len(lead)
+            fences.append(Fence(line, begin, begin + len(mark), at, mark, lead, rest, True, True))
             continue
+        line = max(text.rfind("\n", at, following.start()) + 1, at)
         found = _FENCE.match(text, line, end)
         if found is not None:
             fences.append(_fence(found))
             at = found.end()
         else:  # behind a carriage return that ends no line
-            at = text.find("\n", run.end(), end) + 1 or end
+            at = text.find("\n", following.end(), end) + 1 or end
     return fences
 
 

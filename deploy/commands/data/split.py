@@ -54,9 +54,10 @@ def split(
     report_skipped(skipped)
     parts = split_problems(problems, heldout, by, seed)
     if not all(parts):
+        questions = len({problem.question for problem in problems})
         raise ConfigError(
-            f"{source}: {len(problems)} problems cannot be divided so that {heldout:g} of them are "
-            "held out; one file would be empty"
+            f"{source}: {len(problems)} problems with {questions} different questions cannot be "
+            f"divided so that {heldout:g} of them are held out; one file would be empty"
         )
     for path, part in zip(paths, parts, strict=True):
         write_problems(path, part)

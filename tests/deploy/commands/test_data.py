@@ -222,6 +222,14 @@ def test_a_split_that_leaves_a_file_empty_is_refused(
     assert [p.name for p in tmp_path.iterdir()] == ["source.jsonl"]
 
 
+def test_a_split_of_one_question_says_that_it_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = source(tmp_path, RECORD, RECORD | {"id": "p2"})
+    assert main(["data", "split", str(path), "--heldout", "0.5"]) == 2
+    assert "2 problems with 1 different questions cannot be divided" in capsys.readouterr().err
+
+
 def test_a_map_and_levels_read_any_records(tmp_path: Path) -> None:
     record = {
         "prompt": {"text": "Add one."}, "solution": RECORD["solution"], "level": "EASY",
