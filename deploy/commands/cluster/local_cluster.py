@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -118,3 +119,9 @@ def status() -> int:
 def _print_addresses(cluster: LocalCluster) -> None:
     token = "its token: .venv/bin/ray get-auth-token"
     print(f"  dashboard    {cluster.dashboard}   ({token})\n  prometheus   {cluster.metrics}")
+    programs = Path(sys.executable).parent
+    print(
+        f"  submit       RAY_AUTH_MODE=token {programs}/ray job submit --address "
+        f"{cluster.dashboard} -- {programs}/stepcoder train --config PROFILE --runs_dir RUNS   "
+        "(absolute paths)"
+    )

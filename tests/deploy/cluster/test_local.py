@@ -15,6 +15,7 @@ from actors.runs.folder import RunFolder
 from deploy.cluster import local as local_module
 from deploy.cluster.job import FINISHED, start_mode
 from deploy.cluster.local import LocalCluster, Ports, running_cluster, start_cluster
+from deploy.commands.cluster.local_cluster import _print_addresses
 from deploy.config import load_config
 from deploy.errors import ClusterError, ConfigError
 from tests.deploy.local_run import SMALL, STEPS, Cluster, metric_rows
@@ -83,6 +84,20 @@ def test_ctrl_c_in_the_warm_start_leaves_no_process_and_no_file(local_cluster: C
     assert "interrupted" in interrupted.output
     assert "Traceback" not in interrupted.output
     assert interrupted.left_behind == []
+
+
+def test_the_addresses_hold_the_line_that_submits_a_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _print_addresses(LocalCluster("c", 1, 0.0, Ports(dashboard=18265), "/tmp/c"))
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if "submit" in row]
+    words = line.split()
+    assert words[1] == "RAY_AUTH_MODE=token"
+    ray, stepcoder = (Path(word) for word in words if word.startswith("/"))
+    assert (ray.name, stepcoder.name) == ("ray", "stepcoder")
+    assert ray.is_file()
+    assert stepcoder.is_file()
+    assert "job submit --address http://127.0.0.1:18265 -- " in line
 
 
 @pytest.mark.integration
