@@ -7,6 +7,8 @@ the code's last line or is followed by text, and a block that the next opening f
 """
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from curriculum.answer.markdown.languages import DOCUMENTS, fence_word, is_language, is_python
@@ -77,25 +79,23 @@ class Fence(NamedTuple):
     """Whether the line holds an odd number of fences, so that one of them has no partner."""
 
 
-def find_fences(text: str, begin: int, end: int) -> list[Fence]:
+def find_fences(text: str, begin: int, end: int) -> Iterator[Fence]:
     """Every line between two offsets with a fence on it."""
-    fences: list[Fence] = []
     at = begin
     while (following := _NEXT.search(text, at, end)) is not None:
         lead, mark, rest = following.group("lead", "mark", "rest")
         if mark is not None:
             line, at = following.span()
             begin = line + len(lead)
-            fences.append(Fence(line, begin, begin + len(mark), at, mark, lead, rest, True, True))
+            yield Fence(line, begin, begin + len(mark), at, mark, lead, rest, True, True)
             continue
         line = max(text.rfind("\n", at, following.start()) + 1, at)
         found = _FENCE.match(text, line, end)
         if found is not None:
-            fences.append(_fence(found))
             at = found.end()
+            yield _fence(found)
         else:  # behind a carriage return that ends no line
             at = text.find("\n", following.end(), end) + 1 or end
-    return fences
 
 
 def _fence(found: re.Match[str]) -> Fence:
@@ -132,7 +132,6 @@ class _Reader:
     def __init__(self, text: str, begin: int, end: int) -> None:
         self._text = text
         self._begin, self._end = begin, end
-        self._fences = find_fences(text, begin, end)
         self._looks = 0
         # Those that a string over several lines may begin with; none once enough was looked at.
         self._long_quotes = [q for q in ('"""', "'''") if text.find(q, begin, end) >= 0]
@@ -144,7 +143,7 @@ class _Reader:
         wrapper: Fence | None = None  # of a document whose own blocks are read
         opener = Fence(at, at, at, at, "```", "", "", True, True) if in_block else None
         word, python, quoted = "", True, False  # of the block that the opener opens
-        for index, fence in enumerate(self._fences, 1):
+        for fence in find_fences(self._text, self._begin, self._end):
             if opener is None:
                 if wrapper is not None and self._closed(fence, wrapper) is not None:
                     if at < fence.line:
@@ -154,7 +153,7 @@ class _Reader:
                 content = self._opened(fence)
                 if content is None or fence.begin < at:
                     continue
-                if self._long_quotes and self._in_string(at, fence, index):
+                if self._long_quotes and self._in_string(at, fence):
                     continue
                 start = fence.line if fence.at_start else fence.begin
                 if at < start:
@@ -169,7 +168,7 @@ class _Reader:
                         end, wrapper = fence.line, opener
                 if end is None:
                     continue
-                if python and self._long_quotes and self._in_string(at, fence, index):
+                if python and self._long_quotes and self._in_string(at, fence):
                     continue
                 found.append(Piece(at, end, "block", python, word, quoted))
             if content is None:
@@ -185,7 +184,7 @@ class _Reader:
             found.append(Piece(at, self._end, "text"))
         return found
 
-    def _in_string(self, begin: int, fence: Fence, following: int) -> bool:
+    def _in_string(self, begin: int, fence: Fence) -> bool:
         """Whether a fence stands in a string of the code that begins at an offset.
 
         The string must end before the next fence that opens a block of a named language, and its
@@ -200,7 +199,7 @@ class _Reader:
         opened = open_string(text[begin : fence.line])
         if not opened:
             return False
-        later = self._fences[following : following + 50]
+        later = islice(find_fences(text, fence.line_end, self._end), 50)
         limit = next((each.line for each in later if _opens(each)), self._end)
         return text.find(opened, fence.end, limit) >= 0
 

@@ -46,6 +46,7 @@ def program(problem, completion, prompt=EMPTY):
         f"{SOLVED}This function adds one.\n\n```python\nf(3)\n```",
         f"{SOLVED}Explanation:\nThe function adds one.\n- to its argument\n",
         f"{SOLVED}- It adds one.\n",
+        f"```python\n{SOLVED}    - It adds one.\n```",
         f"{SOLVED}\nif __name__ == '__main__':\n    print(f(int(input())))\n",
         f"{SOLVED}\n\nprint(f(1))\nassert f(2) == 3\n'done'\n",
         f"{SOLVED}\n# Write a function that doubles.\ndef f(x):\n    return 2 * x\n",
