@@ -191,12 +191,12 @@ class _Reader:
         code is looked at a few times only: a string that is never closed holds no fence.
         """
         text = self._text
-        if not any(text.count(quotes, begin, fence.line) % 2 for quotes in self._long_quotes):
+        if not any(text.count(quotes, begin, fence.begin) % 2 for quotes in self._long_quotes):
             return False
         self._looks += 1
         if self._looks == _MOST_LOOKS:
             self._long_quotes = []
-        opened = open_string(text[begin : fence.line])
+        opened = open_string(text[begin : fence.begin])
         if not opened:
             return False
         later = islice(find_fences(text, fence.line_end, self._end), 50)

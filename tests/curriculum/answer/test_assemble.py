@@ -4,7 +4,7 @@ import ast
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curriculum.answer.assemble import assemble
@@ -218,6 +218,8 @@ CODE = st.lists(
 
 
 @given(pieces=CODE)
+@example(pieces=["'''", "```\n", SOLVED, "'''"])
+@example(pieces=["x = 1\n", "'''", "```\n", "'''", "\n", SOLVED])
 def test_a_program_that_parses_only_loses_its_end(make_problem, pieces):
     completion = "".join(pieces)
     try:
