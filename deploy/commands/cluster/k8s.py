@@ -14,8 +14,10 @@ app = App(
     name="k8s",
     help_epilogue="""\
 Examples:
-  stepcoder k8s render --config deploy/profiles/gpu-8.yaml --image REGISTRY/stepcoder:gpu
-  stepcoder k8s render --config deploy/profiles/local.yaml --image stepcoder:cpu -o smoke.yaml""",
+  stepcoder k8s render --config deploy/profiles/gpu-8.yaml \\
+      --image REGISTRY/stepcoder:gpu
+  stepcoder k8s render --config deploy/profiles/local.yaml \\
+      --image stepcoder:cpu -o smoke.yaml""",
 )
 
 
