@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import ray
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from actors.errors import ActorLost, RunFailed
 from actors.training.weight_sync import broadcast_targets
@@ -23,11 +25,26 @@ STOP = "\n"
 
 
 @pytest.fixture(scope="module")
-def parts(ray_cluster: str, tiny_model: Path) -> Iterator[Parts]:
+def parts(
+    ray_cluster: str, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Parts]:
+    """Ranks and an engine of a model whose output head is its embedding.
+
+    On CPUs vLLM keeps a packed copy of a tied head that a plain reload leaves at the old weights.
+    """
+    tied = tied_copy(tiny_model, tmp_path_factory.mktemp("tied"))
     sharded = LEARNING.model_copy(update={"zero": ZeroConfig(stage=3, export_bucket_mib=0.05)})
-    started = start(tiny_model, "ranks", workers=1, ranks=2, learning=sharded, stop=(STOP,))
+    started = start(tied, "ranks", workers=1, ranks=2, learning=sharded, stop=(STOP,))
     yield started
     started.stop()
+
+
+def tied_copy(model: Path, folder: Path) -> Path:
+    config = AutoConfig.from_pretrained(model, tie_word_embeddings=True)
+    torch.manual_seed(5)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return folder
 
 
 async def step(parts: Parts) -> None:

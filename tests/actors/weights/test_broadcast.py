@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from actors.cluster.ray_calls import gather
 from actors.config import RolloutConfig
@@ -19,32 +16,11 @@ from actors.errors import RunFailed
 from actors.rollout.samples import Completion, Request
 from actors.rollout.worker import CPU_ENV, ENGINE_ENV, RolloutWorker, engine_env
 from learner.models.source import ModelSource
-from tests.actors.rollout.fleet_parts import Parts, by_prompt, start
+from tests.actors.rollout.fleet_parts import Parts, by_prompt
 
 pytestmark = pytest.mark.integration
 
 BROADCASTS = 3
-
-
-@pytest.fixture(scope="module")
-def tied_parts(
-    ray_cluster: str, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Parts]:
-    """One engine of a model whose output head is its embedding.
-
-    On CPUs vLLM keeps a packed copy of a tied head that a plain reload leaves at the old weights.
-    """
-    started = start(tied_copy(tiny_model, tmp_path_factory.mktemp("tied")), "tied", workers=1)
-    yield started
-    started.stop()
-
-
-def tied_copy(model: Path, folder: Path) -> Path:
-    config = AutoConfig.from_pretrained(model, tie_word_embeddings=True)
-    torch.manual_seed(5)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
-    return folder
 
 
 @ray.remote(num_cpus=0)
@@ -82,11 +58,9 @@ class FreshEngine:
         ]
 
 
-@pytest.mark.parametrize("fixture", ["parts", "tied_parts"])
 def test_after_each_broadcast_every_engine_equals_a_freshly_loaded_one(
-    request: pytest.FixtureRequest, fixture: str, tmp_path: Path
+    parts: Parts, tmp_path: Path
 ) -> None:
-    parts: Parts = request.getfixturevalue(fixture)
     env = {**ENGINE_ENV, **CPU_ENV, "OMP_NUM_THREADS": "1"}
     fresh: Any = FreshEngine.options(runtime_env={"env_vars": env}).remote()
     prompts = [list(prompt) for prompt in parts.prompts]
