@@ -23,6 +23,9 @@ SUBMIT_S = 60.0
 """Longest wait for the cluster to take a job [seconds]: its agent starts a few seconds after its
 dashboard."""
 
+_TRANSIENT = ("No available agent", "Server disconnected", "Cannot connect to host")
+"""What the dashboard answers while the job agent starts, or where a busy machine drops its
+connection."""
 _STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
 
 FINISHED = ("finished",)
@@ -66,18 +69,19 @@ def submit(cluster: LocalCluster, command: str, name: str) -> str:
     forwarded = ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED", "PYTHONPATH", _STOP_WAIT)
     variables = {**{key: environment[key] for key in forwarded}, **color}
     client = _client(cluster)
+    job = f"{name}-{int(time.time())}"
     refusals: list[RuntimeError] = []
 
     def submitted() -> str | None:
         try:
             return client.submit_job(
-                entrypoint=command,
-                submission_id=f"{name}-{int(time.time())}",
-                runtime_env={"env_vars": variables},
+                entrypoint=command, submission_id=job, runtime_env={"env_vars": variables}
             )
         except RuntimeError as error:
+            if refusals and "already exists" in str(error):
+                return job  # taken the last time, though the answer was lost
             refusals.append(error)
-            if "No available agent" in str(error):
+            if any(text in str(error) for text in _TRANSIENT):
                 return None
             raise ClusterError(f"{cluster.dashboard} refused the job: {error}") from error
 

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.cluster import job as local_job
 from deploy.cluster.job import _interrupted_before_end, _print_logs, stop_running_jobs
+from deploy.errors import ClusterError
 
 
 async def swallow_one_cancellation() -> None:
@@ -84,3 +85,43 @@ def test_only_submitted_jobs_are_stopped_and_a_failure_is_logged(
     stop_running_jobs(SimpleNamespace(get=lambda path: jobs))  # type: ignore[arg-type]
     assert stopped == ["good"]
     assert "job unstoppable ends with the cluster: 500" in caplog.text
+
+
+class BusyDashboard:
+    """Answers as told, one after the other; remembers the ids that it was given."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers, self.ids = list(answers), []
+
+    def submit_job(self, submission_id: str, **_: Any) -> str:
+        self.ids.append(submission_id)
+        if self.answers:
+            raise RuntimeError(self.answers.pop(0))
+        return submission_id
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["No available agent to submit job, please try again later."],
+        ["Request failed with status code 500: Server disconnected."] * 2,
+        ["500: Server disconnected.", "Job with submission_id x already exists."],
+    ],
+)
+def test_a_busy_dashboard_is_asked_again_for_the_same_job(
+    answers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it took the job and only the answer was lost."""
+    dashboard = BusyDashboard(*answers)
+    monkeypatch.setattr(local_job, "_client", lambda _: dashboard)
+    cluster: Any = SimpleNamespace(id="marker", dashboard="http://127.0.0.1:8265")
+    name = local_job.submit(cluster, "true", "smoke")
+    assert {name} == set(dashboard.ids)
+
+
+@pytest.mark.parametrize("answer", ["Job with submission_id x already exists.", "no such image"])
+def test_a_refused_job_is_told_at_once(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_job, "_client", lambda _: BusyDashboard(answer))
+    cluster: Any = SimpleNamespace(id="marker", dashboard="http://127.0.0.1:8265")
+    with pytest.raises(ClusterError, match="refused the job"):
+        local_job.submit(cluster, "true", "smoke")
