@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
@@ -42,7 +42,8 @@ def open_group(
     ends_at = time.monotonic() + deadline_s
     joined = in_background(invite, store.port)
     group = in_background(join, store)
-    wait((joined, group), deadline_s, return_when=FIRST_EXCEPTION)
+    both: list[Future[Any]] = [joined, group]
+    wait(both, deadline_s, return_when=FIRST_EXCEPTION)
     late = time.monotonic() >= ends_at
     # The engines' answer first: one that failed is the reason why the group is incomplete.
     wait((joined,), _GRACE_S)

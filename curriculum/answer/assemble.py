@@ -219,7 +219,9 @@ class _Answer:
             begin: where the program begins.
             end: where it ends.
         """
-        named = [(each.begin, each.end, _rule(each, begin, end)) for each in self._pieces]
+        named: list[Stretch] = [
+            (each.begin, each.end, _rule(each, begin, end)) for each in self._pieces
+        ]
         at = self._floor
         for first, last, rule in sorted([*self._spans, *named]):
             if at < first:

@@ -39,7 +39,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
             logprobs[rows], normalisers[rows], of_rows = of_chunk(
                 hidden[rows], weight, targets[rows], temperature, entropy
             )
-            if entropies is not None:
+            if entropies is not None and of_rows is not None:
                 entropies[rows] = of_rows
         ctx.save_for_backward(hidden, weight, targets, normalisers, entropies)
         ctx.temperature, ctx.chunk, ctx.compiled = temperature, chunk, compiled

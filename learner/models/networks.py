@@ -168,14 +168,21 @@ def create_llama(
     torch.manual_seed(seed)
     vocabulary = tokenizer.get_vocab()
     return LlamaForCausalLM(
-        small_llama(
-            config, len(tokenizer), eos_token_id=vocabulary[EOS], pad_token_id=vocabulary[PAD]
-        )
+        small_llama(config, len(tokenizer), eos=vocabulary[EOS], pad=vocabulary[PAD])
     )
 
 
-def small_llama(config: ModelConfig, vocabulary: int, **token_ids: int) -> LlamaConfig:
-    """The configuration of the Llama that is warm-started, with `vocabulary` tokens."""
+def small_llama(
+    config: ModelConfig, vocabulary: int, eos: int | None = None, pad: int | None = None
+) -> LlamaConfig:
+    """The configuration of the Llama that is warm-started.
+
+    Args:
+        config: its sizes.
+        vocabulary: number of tokens.
+        eos: token that ends a text; None where only sizes matter.
+        pad: token that fills a batch, likewise.
+    """
     return LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=config.hidden_size,
@@ -186,5 +193,6 @@ def small_llama(config: ModelConfig, vocabulary: int, **token_ids: int) -> Llama
         max_position_embeddings=config.max_position_embeddings,
         tie_word_embeddings=False,
         bos_token_id=None,
-        **token_ids,
+        eos_token_id=eos,
+        pad_token_id=pad,
     )

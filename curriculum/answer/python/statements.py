@@ -7,6 +7,7 @@ their own kind. Comments and blank lines between statements belong to none.
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from curriculum.answer.python.prose import is_prose
 from curriculum.answer.python.scanner import (
@@ -110,8 +111,8 @@ class _Splitter:
 
     def _top_level(self, at: int) -> int:
         """Read a line in column 0, of simple code its body too; returns the offset behind it."""
-        found = _BEGIN.match(self._text, at)
-        head, sure, whole = found.group("head", "sure", "whole")  # type: ignore[union-attr]
+        found: Any = _BEGIN.match(self._text, at)  # which matches the empty text
+        head, sure, whole = found.group("head", "sure", "whole")
         last = self._statements[-1] if self._statements else None
         goes_on = head in _CONTINUED and last is not None and not last.prose
         if sure is None and (self._decorated or not goes_on):

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 
 import ray
-from ray._private.utils import get_system_memory, get_used_memory
+from ray._common.utils import get_system_memory
+from ray._private.utils import get_used_memory
 from ray.exceptions import RayError
 
 from actors.cluster.connect import start_private_cluster
