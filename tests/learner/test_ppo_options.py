@@ -89,9 +89,15 @@ def test_bfloat16_without_master_weights_is_refused(model_dir: Path) -> None:
         new_learner(model_dir, dtype="bfloat16", zero={"stage": 0})
 
 
+# PyTorch makes one while it traces the linear layers of DeepSpeed, which a model of stage 3 leaves
+# behind in its process.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_a_compiled_learner_learns_the_same(model_dir: Path) -> None:
-    """One update of policy and critic, entropy bonus and recomputation included."""
-    settings = {"dtype": "bfloat16", "entropy_coefficient": 0.01, "gradient_checkpointing": True}
+    """One update, entropy bonus and recomputation included."""
+    settings = {
+        "dtype": "bfloat16", "advantage": "reinforce++", "entropy_coefficient": 0.01,
+        "gradient_checkpointing": True,
+    }  # fmt: skip
     plain, compiled = (new_learner(model_dir, compile=flag, **settings) for flag in (False, True))
     batch = grouped(random_trajectories(1))
     expected, metrics = plain.update(batch), compiled.update(batch)
