@@ -41,11 +41,12 @@ def _name(figure: str) -> str:
 
 
 def _share_of_asked(fate: str) -> str:
-    # Without samples of the fate there is no series of it: that is a share of 0.
+    # Without samples of the fate there is no series of it: that is a share of 0. A run that asked
+    # for none in the window has a share of NaN, which is above nothing.
     samples = _name("samples")
     some = f'sum by (run) (increase({samples}{{fate="{fate}"}}[15m]))'
     asked = f'sum by (run) (increase({samples}{{fate="asked"}}[15m]))'
-    return f"(({some} or 0 * {asked}) / ({asked} > 0))"
+    return f"(({some} or 0 * {asked}) / {asked})"
 
 
 ALERTS = (

@@ -113,3 +113,20 @@ def test_each_alert_fires_when_it_should_and_only_then(fires: bool, tmp_path: Pa
     tests = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": cases}
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests))
     promtool("test", "rules", str(tmp_path / "tests.yaml"))
+
+
+@pytest.mark.usefixtures("needs_promtool")
+@pytest.mark.parametrize("name", ["SandboxErrors", "DroppedSamples"])
+def test_a_share_of_no_samples_has_a_value_and_raises_no_alert(name: str, tmp_path: Path) -> None:
+    [alert] = [alert for alert in ALERTS if alert.name == name]
+    at_80m = [
+        {"expr": f"count({alert.value})", "exp_samples": [{"labels": "{}", "value": 1}]},
+        {"expr": alert.expr, "exp_samples": []},
+    ]
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": ASKED, "values": "100x90"}],
+        "promql_expr_test": [test | {"eval_time": "80m"} for test in at_80m],
+    }
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump({"tests": [case]}))
+    promtool("test", "rules", str(tmp_path / "tests.yaml"))
