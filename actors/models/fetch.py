@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from actors.cluster.ray_calls import on_node
 from actors.errors import RunFailed
@@ -17,6 +18,9 @@ from learner.errors import ModelError
 from learner.models.source import ModelSource
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_S = 4 * 3600.0
+"""Longest wait for a download [seconds]: 140 GB at 10 MB/s."""
 
 
 def fetch_on_nodes(model: ModelSource, nodes: Collection[str]) -> None:
@@ -28,15 +32,25 @@ def fetch_on_nodes(model: ModelSource, nodes: Collection[str]) -> None:
         nodes: Ray's ids of the nodes.
 
     Raises:
-        RunFailed: a node cannot fetch it; the message names node and remedy.
+        RunFailed: a node cannot fetch it, or not within four hours; the message names node and
+            remedy.
     """
     if model.hub_name is None:
         return
     logger.info("model: %s on %d node(s)", model.path, len(nodes))
     fetches = {_fetch_task(node).remote(model): node for node in nodes}
+    ends = time.monotonic() + _LONGEST_S
     for reference, node in fetches.items():
         try:
-            ray.get(reference)
+            ray.get(reference, timeout=max(0.0, ends - time.monotonic()))
+        except GetTimeoutError as error:
+            for unfinished in fetches:
+                ray.cancel(unfinished, force=True)
+            raise RunFailed(
+                f"node {node[:8]}: {model.path} did not arrive within {_LONGEST_S / 3600:g} hours; "
+                "a further start goes on with the files that did; or fetch it there with "
+                "`hf download` and set model.path to the folder"
+            ) from error
         except RayTaskError as error:
             if isinstance(error.cause, ModelError):
                 raise RunFailed(f"node {node[:8]}: {error.cause}") from error

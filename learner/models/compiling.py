@@ -9,9 +9,8 @@ from functools import cache
 from typing import Any
 
 import torch
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from learner.errors import ModelError
+from learner.models.blocks import blocks_of
 
 _OPTIONS: dict[str, Any] = {"emulate_precision_casts": True}
 """Round where the plain model rounds: samples are scored without gradient and learned from with it,
@@ -24,13 +23,7 @@ def compile_blocks(backbone: Any) -> None:
     Raises:
         ModelError: the model has no blocks that transformers marks as such.
     """
-    blocks = [m for m in backbone.modules() if isinstance(m, GradientCheckpointingLayer)]
-    if not blocks:
-        raise ModelError(
-            f"{type(backbone).__name__} has no blocks that can be compiled: set learner.compile "
-            "false"
-        )
-    for block in blocks:
+    for block in blocks_of(backbone, "learner.compile"):
         block.compile(dynamic=True, options=_OPTIONS)
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.logging import disable_progress_bar
 
 from learner.config import LearnerConfig, LoRAConfig
 from learner.errors import ModelError
+from learner.models.blocks import blocks_of
 from learner.models.lora import add_adapters
 from learner.models.networks import CriticModel, PolicyModel
 
@@ -97,13 +97,8 @@ def checkpoint_gradients(backbone: Any) -> None:
     Raises:
         ModelError: the model has no blocks that support this.
     """
+    blocks = blocks_of(backbone, "gradient_checkpointing")
     backbone.gradient_checkpointing_enable({"use_reentrant": False})
-    blocks = [m for m in backbone.modules() if isinstance(m, GradientCheckpointingLayer)]
-    if not blocks:
-        raise ModelError(
-            f"{type(backbone).__name__} does not support gradient checkpointing; "
-            "set gradient_checkpointing false"
-        )
     # A block recomputes only while its own flag says that it trains. Its children keep theirs:
     # they stay in evaluation mode, without dropout.
     for block in blocks:

@@ -20,7 +20,7 @@ Examples:
   stepcoder data split problems.jsonl --heldout 0.1 --by tier
 
 writes problems.train.jsonl and problems.heldout.jsonl. Problems with the same question are in the
-same file, and the same seed gives the same files.""",
+same file, and the same seed gives the same files. --overwrite replaces files that exist.""",
 )
 
 
@@ -38,6 +38,7 @@ def split(
         Path | None,
         Parameter(("--output", "-o"), help="Names the files: OUTPUT.train.jsonl; SOURCE's name."),
     ] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace existing files.", negative=())] = False,
     selection: Selection | None = None,
 ) -> int:
     """Divide problems into a training and a held-out file."""
@@ -49,6 +50,10 @@ def split(
     paths = [stem.with_name(f"{stem.name}.{part}.jsonl") for part in ("train", "heldout")]
     for path in paths:
         require_folder_of(path)
+        if path.exists() and not overwrite:
+            raise ConfigError(
+                f"{path}: exists; replace it with --overwrite, or name others with -o"
+            )
     skipped = Skipped()
     problems = list((selection or Selection()).read(source, skipped))
     report_skipped(skipped)

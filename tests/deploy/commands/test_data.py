@@ -201,8 +201,20 @@ def test_split_holds_out_a_share_of_each_tier_and_the_seed_decides(tmp_path: Pat
     train, heldout = split(path, "--heldout", "0.1", "--by", "tier")
     assert Counter(p.difficulty for p in heldout) == dict.fromkeys(TIERS, 2)
     assert sorted(p.id for p in train + heldout) == sorted(p.id for p in read_problems(path))
-    assert split(path, "--heldout", "0.1") == (train, heldout)
-    assert split(path, "--heldout", "0.1", "--seed", "1")[1] != heldout
+    assert split(path, "--heldout", "0.1", "--overwrite") == (train, heldout)
+    assert split(path, "--heldout", "0.1", "--seed", "1", "--overwrite")[1] != heldout
+
+
+def test_a_split_replaces_a_file_only_where_it_is_told_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = source(tmp_path, RECORD, RECORD | {"id": "p2", "question": "another"})
+    kept = tmp_path / "source.heldout.jsonl"
+    kept.write_text("a person's own\n")
+    assert main(["data", "split", str(path), "--heldout", "0.5"]) == 2
+    assert f"{kept}: exists; replace it with --overwrite" in capsys.readouterr().err
+    assert kept.read_text() == "a person's own\n"
+    assert not (tmp_path / "source.train.jsonl").exists()
 
 
 def test_problems_with_one_question_are_split_together(tmp_path: Path) -> None:
