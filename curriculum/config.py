@@ -14,15 +14,17 @@ class CurriculumConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    mode: Literal["cccs", "none", "linear", "adaptive"] = "cccs"
+    mode: Literal["cccs", "none", "linear", "adaptive", "drawn"] = "cccs"
     """cccs: start near the end of each solution and move to its beginning; none: whole tasks only;
-    linear: a shorter prefix with every visit; adaptive: as long a prefix as each problem needs."""
+    linear: a shorter prefix with every visit; adaptive: as long a prefix as each problem needs;
+    drawn: a prefix drawn from an interval that each problem's successes and failures narrow."""
     alpha: float = Field(default=0.7, gt=0, le=1)
     """Weight of the newest visit in a problem's moving average of pass rates."""
     threshold: float = Field(default=0.5, ge=0, lt=1)
-    """The paper's rho: a problem whose average rises above it moves to the next stage."""
+    """The paper's rho: a problem whose average rises above it moves to the next stage. Mode
+    `drawn`: pass rate of a visit above which it is a success."""
     start_point_kinds: tuple[StartPointKind, ...] = START_POINT_KINDS
-    """Statements that count as start points; `linear` and `adaptive` cut before any statement."""
+    """Statements that count as start points of `cccs`; other modes cut before any statement."""
     linear_visits: int = Field(default=20, gt=0)
     """Mode `linear`: visits of a problem after which it is asked whole."""
     full_task_share: float = Field(default=0.25, ge=0, le=1)

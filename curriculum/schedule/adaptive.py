@@ -16,7 +16,6 @@ Why it works as it does:
   again, since the policy changes.
 """
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from typing_extensions import override
 from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import StageProgress
+from curriculum.schedule.draws import Draws
 from curriculum.schedule.statements import StatementSchedule
 from curriculum.schedule.visits import Visit
 from curriculum.subtask import FULL_TASK, Subtask
@@ -64,8 +64,7 @@ class AdaptiveSchedule(StatementSchedule):
     ):
         super().__init__(problems, config, seed, stage_limits)
         self._search = {problem.id: SearchState() for problem in self._problems}
-        self._seed = seed
-        self._draws = 0
+        self._draws = Draws(seed, "whole")
         self._left_out = 0
 
     @override
@@ -82,8 +81,7 @@ class AdaptiveSchedule(StatementSchedule):
         """As for every schedule, with the state of the search."""
         return super().state_dict() | {
             "search": {key: asdict(search) for key, search in self._search.items()},
-            "seed": self._seed,
-            "draws": self._draws,
+            "draws": self._draws.state_dict(),
             "left_out": self._left_out,
         }
 
@@ -92,7 +90,7 @@ class AdaptiveSchedule(StatementSchedule):
         """As for every schedule; the seed of the whole-task draws is the saved one."""
         super().load_state_dict(state)
         self._search = {key: SearchState(**saved) for key, saved in state["search"].items()}
-        self._seed, self._draws = state["seed"], state["draws"]
+        self._draws.load_state_dict(state["draws"])
         self._left_out = state["left_out"]
 
     @override
@@ -106,10 +104,8 @@ class AdaptiveSchedule(StatementSchedule):
         while self._skip(index) and looked_at < len(self._problems):
             index, stage = super()._choose()
             looked_at += 1
-        self._draws += 1
-        # Each draw has a generator of its own, so that the number of draws is the whole state.
-        draw = random.Random(f"{self._seed}/whole/{self._draws}").random()
-        return index, FULL_TASK if draw < self._config.full_task_share else stage
+        whole = self._draws.next().random() < self._config.full_task_share
+        return index, FULL_TASK if whole else stage
 
     def _skip(self, index: int) -> bool:
         """Whether a problem rests; counts this visit as left out."""

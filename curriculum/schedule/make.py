@@ -6,6 +6,7 @@
 | `cccs` | the paper's stages, moved by a moving average of pass rates |
 | `linear` | the prefix shrinks in equal steps, whatever passes |
 | `adaptive` | the prefix follows what the policy can do |
+| `drawn` | the prefix is drawn from an interval that successes and failures narrow |
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from curriculum.problem import Problem
 from curriculum.schedule.adaptive import AdaptiveSchedule
 from curriculum.schedule.base import Schedule
 from curriculum.schedule.cccs import CccsSchedule
+from curriculum.schedule.drawn import DrawnSchedule
 from curriculum.schedule.linear import LinearSchedule
 
 SCHEDULES: dict[str, type[Schedule]] = {
@@ -22,6 +24,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "cccs": CccsSchedule,
     "linear": LinearSchedule,
     "adaptive": AdaptiveSchedule,
+    "drawn": DrawnSchedule,
 }
 """Schedules by `CurriculumConfig.mode`."""
 

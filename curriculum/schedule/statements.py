@@ -1,4 +1,4 @@
-"""Stages that are single statements, shared by the schedules `linear` and `adaptive`."""
+"""Stages that are single statements, shared by every schedule but the paper's."""
 
 from typing_extensions import override
 

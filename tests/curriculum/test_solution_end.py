@@ -8,7 +8,7 @@ import pytest
 
 from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem, Test
-from curriculum.schedule.make import stage_offsets
+from curriculum.schedule.make import SCHEDULES, stage_offsets
 from curriculum.solution_end import solution_end
 
 MakeProblem = Callable[..., Problem]
@@ -42,7 +42,7 @@ METHOD = "class Solution:\n    def f(self, x):\n        for y in x:\n           
         ("s = 'é'\r\n" + F.replace("\n", "\r\n"), CALL),
     ],
 )
-@pytest.mark.parametrize("mode", ["cccs", "linear", "adaptive"])
+@pytest.mark.parametrize("mode", [mode for mode in SCHEDULES if mode != "none"])
 def test_no_prefix_holds_the_whole_answer(
     make_problem: MakeProblem, needed: str, behind: str, mode: str
 ) -> None:
