@@ -13,10 +13,12 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from filelock import FileLock, Timeout
 from ray.exceptions import RayError, RayTaskError
 
 from actors.cluster.ray_calls import USER_ERRORS
@@ -35,6 +37,8 @@ _WITHOUT_EFFECT = {"eval_every", "token_budget", "gradient_checkpointing", "logp
 """Settings that change no learned weight beyond rounding."""
 _STEP_TIMEOUT_S = 900.0
 """Longest wait for the next step of a warm start, or for its first [seconds]."""
+_LONGEST_WAIT_S = 24 * 3600.0
+"""Longest wait for another run's warm start [seconds]."""
 _LOG_EVERY_S = 10.0
 """Shortest time between two lines about the warm start's progress [seconds]."""
 
@@ -63,18 +67,67 @@ def warm_start(
         The model's folder, and the time that training took (0 when cached) [seconds].
 
     Raises:
-        TimeoutError: no step ended within `_STEP_TIMEOUT_S`.
+        TimeoutError: no step ended within `_STEP_TIMEOUT_S`; another run makes the same warm start
+            and does not end.
         RunFailed: the process died, or could not train for a reason that a person can change.
         RayTaskError: training failed otherwise. No failure leaves anything in the cache.
     """
     folder = cache / f"sft-{corpus_digest(pairs, model, sft)}"
-    if (folder / "config.json").exists():
-        logger.info("warm start: found %s", folder)
-        return folder, 0.0
+    if not _is_made(folder):
+        cache.mkdir(parents=True, exist_ok=True)
+        with _only_run(folder):
+            if not _is_made(folder):
+                started = time.monotonic()
+                _train_in_task(pairs, model, sft, threads, gpu, options, folder)
+                return folder, time.monotonic() - started
+    logger.info("warm start: found %s", folder)
+    return folder, 0.0
+
+
+def _is_made(folder: Path) -> bool:
+    return (folder / "config.json").exists()
+
+
+@contextmanager
+def _only_run(folder: Path) -> Iterator[None]:
+    """Be the only run that makes this warm start; wait for another that does.
+
+    The lock is the file system's: it ends with the process that holds it.
+
+    Raises:
+        TimeoutError: another run held it for `_LONGEST_WAIT_S`.
+    """
+    lock = FileLock(f"{folder}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("warm start: another run makes %s; waiting for it", folder)
+        try:
+            lock.acquire(timeout=_LONGEST_WAIT_S, poll_interval=0.5)
+        except Timeout:
+            raise TimeoutError(
+                f"warm start: another run has held {folder}.lock for {_LONGEST_WAIT_S / 3600:g} "
+                "hours: end it, or give this run another runs_dir"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train_in_task(
+    pairs: Sequence[Pair],
+    model: ModelConfig,
+    sft: SFTConfig,
+    threads: int,
+    gpu: bool,
+    options: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Fine-tune in a Ray task, and log how far it is."""
     logger.info(
         "warm start: %d pairs, %d steps of %d -> %s", len(pairs), sft.steps, sft.batch_size, folder
     )
-    cache.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     task = ray.remote(_train).options(
         **{
@@ -95,7 +148,7 @@ def warm_start(
             raise TimeoutError(f"warm start: no step within {_STEP_TIMEOUT_S:g} s")
         reference = next(stream, None)
         if reference is None:
-            return folder, time.monotonic() - started
+            return
         row = _row(reference)
         elapsed = time.monotonic() - started
         if elapsed - logged_s >= _LOG_EVERY_S or row["step"] == sft.steps:
