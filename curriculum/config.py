@@ -14,10 +14,11 @@ class CurriculumConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    mode: Literal["cccs", "none", "linear", "adaptive", "drawn"] = "cccs"
+    mode: Literal["cccs", "none", "linear", "adaptive", "drawn", "unguided"] = "cccs"
     """cccs: start near the end of each solution and move to its beginning; none: whole tasks only;
     linear: a shorter prefix with every visit; adaptive: as long a prefix as each problem needs;
-    drawn: a prefix drawn from an interval that each problem's successes and failures narrow."""
+    drawn: a prefix drawn from an interval that each problem's successes and failures narrow;
+    unguided: whole tasks, and a prefix in a further visit only where every program failed."""
     alpha: float = Field(default=0.7, gt=0, le=1)
     """Weight of the newest visit in a problem's moving average of pass rates."""
     threshold: float = Field(default=0.5, ge=0, lt=1)

@@ -26,7 +26,7 @@ from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import StageProgress
 from curriculum.schedule.draws import Draws
-from curriculum.schedule.statements import StatementSchedule
+from curriculum.schedule.statements import StatementSchedule, longer, shorter
 from curriculum.schedule.visits import Visit
 from curriculum.subtask import FULL_TASK, Subtask
 
@@ -134,12 +134,10 @@ class AdaptiveSchedule(StatementSchedule):
         )
         search.visited = True
         self._set_rest(search, task, pass_rate)
-        prefix_statements = task.stage + 1
         if progress.pass_rate > config.threshold:
-            self._restart(progress, search, prefix_statements // 2 - 1)
+            self._restart(progress, search, shorter(task.stage))
         elif progress.pass_rate <= config.floor:
-            added = -(-(task.stages - prefix_statements) // 2)
-            self._restart(progress, search, prefix_statements + added - 1)
+            self._restart(progress, search, longer(task.stage, task.stages))
 
     def _restart(self, progress: StageProgress, search: SearchState, stage: int) -> None:
         """Move to a stage, where it is another one, and begin its averages anew."""

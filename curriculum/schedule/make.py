@@ -7,6 +7,7 @@
 | `linear` | the prefix shrinks in equal steps, whatever passes |
 | `adaptive` | the prefix follows what the policy can do |
 | `drawn` | the prefix is drawn from an interval that successes and failures narrow |
+| `unguided` | whole tasks; a prefix, in a further visit, only where every program failed |
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from curriculum.schedule.base import Schedule
 from curriculum.schedule.cccs import CccsSchedule
 from curriculum.schedule.drawn import DrawnSchedule
 from curriculum.schedule.linear import LinearSchedule
+from curriculum.schedule.unguided import UnguidedSchedule
 
 SCHEDULES: dict[str, type[Schedule]] = {
     "none": CccsSchedule,
@@ -25,6 +27,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "linear": LinearSchedule,
     "adaptive": AdaptiveSchedule,
     "drawn": DrawnSchedule,
+    "unguided": UnguidedSchedule,
 }
 """Schedules by `CurriculumConfig.mode`."""
 

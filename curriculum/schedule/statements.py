@@ -23,3 +23,14 @@ class StatementSchedule(Schedule):
         begin, end = len(starter_prefix(problem)), solution_end(problem)
         points = statement_points(problem.solution)
         return tuple(point for point in points if begin < point < end)
+
+
+def shorter(stage: int) -> int:
+    """The stage with half as many statements in its prefix, rounded down."""
+    return (stage + 1) // 2 - 1
+
+
+def longer(stage: int, stages: int) -> int:
+    """The stage with half of the remaining statements added to its prefix, rounded up."""
+    given = stage + 1
+    return given + -(-(stages - given) // 2) - 1

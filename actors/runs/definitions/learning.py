@@ -43,6 +43,8 @@ CURRICULUM = (
            "Observations of which no program could be judged, since the beginning."),
     Metric("curriculum/resting_share", "share", "Problems at rest (mode adaptive)."),
     Metric("curriculum/visits_left_out", "", "Visits left out (mode adaptive)."),
+    Metric("curriculum/guided_visits", "",
+           "Visits that got a prefix, since the beginning (mode unguided)."),
 )  # fmt: skip
 
 LEARNER = (

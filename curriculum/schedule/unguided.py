@@ -1,0 +1,105 @@
+"""A schedule that asks whole tasks, and gives a prefix only where every program failed.
+
+Sources: BREAD (arXiv 2506.17211) branches from the expert's solution only when the whole group of
+rollouts failed, from a place found by a search; QuestA (arXiv 2507.13266) gives half of the solution
+first, and to hard problems only. So training meets the distribution of the test, the whole task,
+without a share of it to be set, and a prefix costs a visit only where a whole task taught nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from typing_extensions import override
+
+from curriculum.config import CurriculumConfig
+from curriculum.problem import Problem
+from curriculum.schedule.base import StageProgress
+from curriculum.schedule.statements import StatementSchedule, longer, shorter
+from curriculum.schedule.visits import Visit
+from curriculum.subtask import FULL_TASK, Subtask
+
+
+class UnguidedSchedule(StatementSchedule):
+    """Asks the whole task; where all programs fail, a further visit asks for the rest of a prefix.
+
+    The further visit is the next task that is sampled, in the order of the visits that failed. It
+    takes the place of another problem's, so that samples and steps are those of any other mode.
+
+    - All programs of a guided visit fail: half of the remaining statements are added to the prefix,
+      and a further visit is due, until all but the last statement are given.
+    - Some pass: the problem is asked whole again. Above `threshold` its next prefix has half as
+      many statements; otherwise it stays.
+
+    A whole task says as much after the stage has moved as before, so its report is never stale for
+    that reason.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        config: CurriculumConfig,
+        seed: int,
+        stage_limits: Mapping[str, int] | None = None,
+    ):
+        super().__init__(problems, config, seed, stage_limits)
+        self._index = {problem.id: index for index, problem in enumerate(self._problems)}
+        self._hints: dict[str, int] = {}
+        """The stage at which each problem is asked when its whole task fails."""
+        self._due: dict[str, int] = {}
+        """The problems with a further visit due, and the number of the visit that failed."""
+        self._guided = 0
+        for problem, offsets in zip(self._problems, self._offsets, strict=True):
+            self._progress[problem.id].stage = FULL_TASK
+            self._hints[problem.id] = (len(offsets) + 1) // 2 - 1
+
+    @override
+    def metrics(self) -> dict[str, float]:
+        """As for every schedule, with the visits that got a prefix since the beginning."""
+        return super().metrics() | {"guided_visits": float(self._guided)}
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """As for every schedule, with the hints and what is due."""
+        return super().state_dict() | {
+            "hints": dict(self._hints),
+            "due": dict(self._due),
+            "guided": self._guided,
+        }
+
+    @override
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As for every schedule, with the hints and what is due."""
+        super().load_state_dict(state)
+        self._hints, self._due = dict(state["hints"]), dict(state["due"])
+        self._guided = state["guided"]
+
+    @override
+    def _choose(self) -> tuple[int, int]:
+        if not self._due:
+            [index] = self._sampler.take(1)
+            return index, FULL_TASK
+        key = min(self._due, key=lambda key: self._due[key])
+        del self._due[key]
+        self._guided += 1
+        return self._index[key], self._hints[key]
+
+    @override
+    def _counts(self, progress: StageProgress, visit: Visit, weight_version: int) -> bool:
+        current = visit.moves == progress.moves or visit.stage == FULL_TASK
+        return current and weight_version >= progress.weight_version
+
+    @override
+    def _update(self, progress: StageProgress, task: Subtask, pass_rate: float) -> None:
+        key = task.problem.id
+        if task.stage == FULL_TASK:
+            progress.pass_rate = self._average(progress.pass_rate, pass_rate)
+        elif pass_rate == 0:
+            self._hints[key] = longer(task.stage, task.stages)
+        elif pass_rate > self._config.threshold:
+            self._hints[key] = max(shorter(task.stage), 0)
+        if pass_rate == 0 and self._hints[key] > task.stage:
+            self._due[key] = task.visit
+            self._move(progress, self._hints[key])
+        else:
+            self._due.pop(key, None)
+            self._move(progress, FULL_TASK)
