@@ -26,6 +26,9 @@ class CurriculumConfig(BaseModel):
     `drawn`: pass rate of a visit above which it is a success."""
     start_point_kinds: tuple[StartPointKind, ...] = START_POINT_KINDS
     """Statements that count as start points of `cccs`; other modes cut before any statement."""
+    fade_by: float | None = Field(default=None, gt=0, le=1)
+    """In every mode: share of the run's steps after which no prefix is given. Until then the
+    longest allowed one shrinks along half a cosine from the whole solution (UFT); null: no fade."""
     linear_visits: int = Field(default=20, gt=0)
     """Mode `linear`: visits of a problem after which it is asked whole."""
     full_task_share: float = Field(default=0.25, ge=0, le=1)

@@ -69,18 +69,20 @@ class Rounds:
         later = range(state.step + 1, loop.steps + 1)
         pause = next(step for step in later if loop.saves_at(step) or loop.evaluates_at(step))
         end = min(state.step + loop.max_staleness + 1, pause)
-        for _ in range(state.step + len(self._under_way), end):
-            subtasks = self.schedule.sample(loop.prompts_per_step)
+        for done in range(state.step + len(self._under_way), end):
+            run_share = done / loop.steps
+            subtasks = self.schedule.sample(loop.prompts_per_step, run_share)
             ids = self._new_ids(len(subtasks), state)
             ledger.asked(ids)
             # A round may have to wait for those started before it.
             deadline_s = loop.step_timeout_s * (1 + len(self._under_way))
-            work = self._collect(subtasks, ids.start, state, ledger, deadline_s)
+            work = self._collect(subtasks, run_share, ids.start, state, ledger, deadline_s)
             self._under_way.append(asyncio.create_task(work))
 
     async def _collect(
         self,
         subtasks: Sequence[Subtask],
+        run_share: float,
         first: int,
         state: TrainerState,
         ledger: Ledger,
@@ -101,7 +103,7 @@ class Rounds:
             missing = self.loop.prompts_per_step - informative
             if missing <= 0:
                 break
-            subtasks = self.schedule.sample(missing)
+            subtasks = self.schedule.sample(missing, run_share)
             ids = self._new_ids(len(subtasks), state)
             ledger.asked_again(ids)
             first = ids.start

@@ -139,6 +139,10 @@ class AdaptiveSchedule(StatementSchedule):
         elif progress.pass_rate <= config.floor:
             self._restart(progress, search, longer(task.stage, task.stages))
 
+    @override
+    def _place(self, key: str, stage: int) -> None:
+        self._restart(self._progress[key], self._search[key], stage)
+
     def _restart(self, progress: StageProgress, search: SearchState, stage: int) -> None:
         """Move to a stage, where it is another one, and begin its averages anew."""
         if stage != progress.stage:

@@ -1,6 +1,7 @@
 """The base of every schedule: what a training loop calls, and what a mode decides."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -51,6 +52,8 @@ class Schedule(ABC):
     So a problem's progress depends on the reports about it alone, and each changes it at most once.
 
     A subclass implements `stage_offsets` and `_update`, and may override `_counts` and `_choose`.
+    `_place` moves a problem for another reason than its results: one that keeps more than a stage
+    overrides it.
 
     Args:
         problems: with distinct ids.
@@ -96,6 +99,8 @@ class Schedule(ABC):
         weights = [config.tier_weights.get(problem.difficulty, 1.0) for problem in problems]
         self._sampler = EpochSampler(len(self._problems), seed, weights)
         self._visits = VisitLog()
+        self._shown = 1.0
+        """Share of the stages that a task may be asked at, by the newest call of `sample`."""
 
     @staticmethod
     @abstractmethod
@@ -129,13 +134,19 @@ class Schedule(ABC):
         [index] = self._sampler.take(1)
         return index, self._progress[self._problems[index].id].stage
 
-    def sample(self, n: int) -> list[Subtask]:
+    def sample(self, n: int, run_share: float = 0.0) -> list[Subtask]:
         """The next `n` tasks; by default from seeded, shuffled epochs, each at its present stage.
 
         Where an epoch ends within the `n`, or `n` is larger than the data set, a problem can come
         twice.
+
+        Args:
+            n: number of tasks.
+            run_share: share of the run's steps that lie before the one the tasks are for, 0 to 1.
+                It decides how much of a solution is shown at most, where `fade_by` is set.
         """
-        return [self._open_visit(*self._choose()) for _ in range(n)]
+        self._shown = shown_share(run_share, self._config.fade_by)
+        return [self._open_visit(*self._faded(*self._choose())) for _ in range(n)]
 
     def observe(self, task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
         """Report one visit: `passed` of `attempts` programs for `task` passed all tests.
@@ -229,6 +240,22 @@ class Schedule(ABC):
         """The moving average of pass rates with one more."""
         return self._config.alpha * newest + (1 - self._config.alpha) * average
 
+    def _longest_stage(self, index: int) -> int:
+        """The longest stage of a problem that `fade_by` allows now."""
+        return int(self._shown * len(self._offsets[index])) - 1
+
+    def _faded(self, index: int, stage: int) -> tuple[int, int]:
+        """A chosen task within what `fade_by` allows; the problem moves there."""
+        limit, problem = self._longest_stage(index), self._problems[index]
+        if self._progress[problem.id].stage > limit:
+            self._place(problem.id, limit)
+        return index, min(stage, limit)
+
+    def _place(self, key: str, stage: int) -> None:
+        """Move a problem for a reason other than its results; its average begins anew."""
+        self._move(self._progress[key], stage)
+        self._progress[key].pass_rate = 0.0
+
     def _move(self, progress: StageProgress, stage: int) -> None:
         """Set a problem's stage; staying where it is does not count as a move."""
         if stage != progress.stage:
@@ -260,6 +287,20 @@ class Schedule(ABC):
         for problem, offsets in zip(self._problems, self._offsets, strict=True):
             digest.update(repr((problem.id, problem.solution, offsets)).encode())
         return digest.hexdigest()
+
+
+def shown_share(run_share: float, fade_by: float | None) -> float:
+    """The share of a solution's stages that may be shown at a point of the run.
+
+    It falls from 1 to 0 along half a cosine, as the share of hints in UFT (arXiv 2505.16984).
+
+    Args:
+        run_share: share of the run that is done, 0 to 1.
+        fade_by: share of the run after which nothing is shown; None shows all.
+    """
+    if fade_by is None:
+        return 1.0
+    return 0.0 if run_share >= fade_by else (1 + math.cos(math.pi * run_share / fade_by)) / 2
 
 
 def _stage_metrics(stages_left: list[int], suffix: str) -> dict[str, float]:

@@ -74,3 +74,8 @@ class DrawnSchedule(StatementSchedule):
             interval = min(task.stage + 1, progress.stage), progress.stage
         self._lowest[key], progress.stage = interval
         progress.moves += interval != before
+
+    @override
+    def _place(self, key: str, stage: int) -> None:
+        super()._place(key, stage)
+        self._lowest[key] = min(self._lowest[key], stage)

@@ -1,7 +1,7 @@
 """A schedule that asks whole tasks, and gives a prefix only where every program failed.
 
 Sources: BREAD (arXiv 2506.17211) branches from the expert's solution only when the whole group of
-rollouts failed, from a place found by a search; QuestA (arXiv 2507.13266) gives half of the solution
+rollouts failed, from a place found by a search; QuestA (arXiv 2507.13266) gives half of a solution
 first, and to hard problems only. So training meets the distribution of the test, the whole task,
 without a share of it to be set, and a prefix costs a visit only where a whole task taught nothing.
 """
@@ -75,13 +75,15 @@ class UnguidedSchedule(StatementSchedule):
 
     @override
     def _choose(self) -> tuple[int, int]:
-        if not self._due:
-            [index] = self._sampler.take(1)
-            return index, FULL_TASK
-        key = min(self._due, key=lambda key: self._due[key])
-        del self._due[key]
-        self._guided += 1
-        return self._index[key], self._hints[key]
+        while self._due:
+            key = min(self._due, key=lambda key: self._due[key])
+            del self._due[key]
+            if self._longest_stage(self._index[key]) != FULL_TASK:
+                self._guided += 1
+                return self._index[key], self._hints[key]
+            self._place(key, FULL_TASK)
+        [index] = self._sampler.take(1)
+        return index, FULL_TASK
 
     @override
     def _counts(self, progress: StageProgress, visit: Visit, weight_version: int) -> bool:
@@ -103,3 +105,8 @@ class UnguidedSchedule(StatementSchedule):
         else:
             self._due.pop(key, None)
             self._move(progress, FULL_TASK)
+
+    @override
+    def _place(self, key: str, stage: int) -> None:
+        super()._place(key, stage)
+        self._hints[key] = min(self._hints[key], max(stage, 0))

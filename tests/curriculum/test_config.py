@@ -16,6 +16,8 @@ from curriculum.schedule.make import SCHEDULES
         {"rho": 0.5},
         {"tier_weights": {"interview": 0}},
         {"floor": 0.6},
+        {"fade_by": 0},
+        {"fade_by": 1.1},
     ],
 )
 def test_curriculum_settings_out_of_bounds_are_refused(bad):

@@ -7,11 +7,15 @@ from curriculum.schedule.make import SCHEDULES, make_schedule
 from curriculum.subtask import FULL_TASK
 
 MODES = tuple(SCHEDULES)
+VARIANTS = {mode: {"mode": mode} for mode in MODES} | {
+    f"{mode}, faded": {"mode": mode, "fade_by": 0.6} for mode in MODES if mode != "none"
+}
+"""Settings by name: every mode, alone and with each option of all modes."""
 START_POINTS = (0, 1, 2, 5, 9, 10)
 """Start points of the problems p0, p1, ..."""
 STEPS = st.lists(
     st.one_of(
-        st.integers(1, 9),  # sample so many
+        st.integers(1, 9),  # sample so many, after as many tenths of the run
         st.tuples(  # report one of the tasks sampled so far, again where it was reported before
             st.integers(0, 99), st.integers(0, 4), st.sampled_from([0, 4, 4, 4]), st.integers(0, 3)
         ),
@@ -20,10 +24,15 @@ STEPS = st.lists(
 )
 
 
-def new_schedule(make_problem, mode="cccs", seed=0):
+def config_of(variant):
+    return CurriculumConfig.model_validate(
+        {"linear_visits": 5, "longest_rest": 3} | VARIANTS[variant]
+    )
+
+
+def new_schedule(make_problem, variant="cccs", seed=0):
     problems = [make_problem(number, points=e) for number, e in enumerate(START_POINTS)]
-    config = CurriculumConfig.model_validate({"mode": mode, "linear_visits": 5, "longest_rest": 3})
-    return make_schedule(problems, config, seed)
+    return make_schedule(problems, config_of(variant), seed)
 
 
 def play(schedule, steps, tasks=None):
@@ -31,7 +40,7 @@ def play(schedule, steps, tasks=None):
     tasks, observed = list(tasks or ()), []
     for step in steps:
         if isinstance(step, int):
-            tasks += schedule.sample(step)
+            tasks += schedule.sample(step, run_share=step / 10)
             observed.append([(t.problem.id, t.stage, t.visit, t.prefix) for t in tasks[-step:]])
         elif tasks:
             which, passed, attempts, version = step

@@ -1,6 +1,7 @@
 """What every schedule promises: late and repeated reports do no harm, and a restore is exact."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -13,14 +14,17 @@ from curriculum.schedule.make import make_schedule
 from curriculum.subtask import FULL_TASK
 from tests.curriculum.schedule.simulated_runs import (
     MODES,
+    START_POINTS,
     STEPS,
+    VARIANTS,
+    config_of,
     in_flight,
     new_schedule,
     play,
 )
 
 CCCS = CurriculumConfig()
-every_mode = pytest.mark.parametrize("mode", MODES)
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
 def test_problems_without_start_points_are_asked_whole_at_once(make_problem):
@@ -29,9 +33,9 @@ def test_problems_without_start_points_are_asked_whole_at_once(make_problem):
     assert schedule.metrics()["full_task_share"] == 1
 
 
-@every_mode
-def test_a_second_report_of_a_visit_changes_only_the_count_of_duplicates(make_problem, mode):
-    schedule = make_schedule([make_problem(points=5)], CurriculumConfig(mode=mode), seed=0)
+@every_variant
+def test_a_second_report_of_a_visit_changes_only_the_count_of_duplicates(make_problem, variant):
+    schedule = make_schedule([make_problem(points=5)], config_of(variant), seed=0)
     task, other = schedule.sample(2)
     schedule.observe(task, 5, 8, weight_version=0)
     before = schedule.state_dict()
@@ -43,9 +47,9 @@ def test_a_second_report_of_a_visit_changes_only_the_count_of_duplicates(make_pr
     assert in_flight(schedule) == [other.visit]
 
 
-@every_mode
-def test_a_visit_without_judged_programs_is_settled_and_changes_nothing(make_problem, mode):
-    schedule = make_schedule([make_problem(points=5)], CurriculumConfig(mode=mode), seed=0)
+@every_variant
+def test_a_visit_without_judged_programs_is_settled_and_changes_nothing(make_problem, variant):
+    schedule = make_schedule([make_problem(points=5)], config_of(variant), seed=0)
     before = schedule.state_dict()["progress"]
     schedule.observe(schedule.sample(1)[0], 0, 0, weight_version=0)
     assert schedule.state_dict()["progress"] == before
@@ -53,12 +57,12 @@ def test_a_visit_without_judged_programs_is_settled_and_changes_nothing(make_pro
     assert in_flight(schedule) == []
 
 
-@every_mode
+@every_variant
 @given(steps=STEPS, order=st.randoms(use_true_random=False))
 def test_the_order_of_reports_about_different_problems_does_not_matter(
-    make_problem, mode, steps, order
+    make_problem, variant, steps, order
 ):
-    one, other = new_schedule(make_problem, mode), new_schedule(make_problem, mode)
+    one, other = new_schedule(make_problem, variant), new_schedule(make_problem, variant)
     tasks, same_tasks = one.sample(30), other.sample(30)
     reports = [step for step in steps if not isinstance(step, int)]
     names = [task.problem.id for task in tasks]
@@ -70,11 +74,11 @@ def test_the_order_of_reports_about_different_problems_does_not_matter(
     assert one.state_dict() == other.state_dict()
 
 
-@every_mode
+@every_variant
 @given(steps=STEPS, doubled=st.lists(st.integers(0, 99), max_size=20))
-def test_duplicates_change_nothing_but_their_count(make_problem, mode, steps, doubled):
+def test_duplicates_change_nothing_but_their_count(make_problem, variant, steps, doubled):
     """Every report of one run comes again in the other, right away and some of them at the end."""
-    one, other = new_schedule(make_problem, mode), new_schedule(make_problem, mode)
+    one, other = new_schedule(make_problem, variant), new_schedule(make_problem, variant)
     tasks: list = []
     same_tasks: list = []
     for step in steps:
@@ -91,28 +95,28 @@ def test_duplicates_change_nothing_but_their_count(make_problem, mode, steps, do
     assert left == right
 
 
-@every_mode
+@every_variant
 @given(past=STEPS, future=STEPS)
-def test_a_restored_schedule_has_the_same_future(make_problem, mode, past, future):
+def test_a_restored_schedule_has_the_same_future(make_problem, variant, past, future):
     """Saved at any moment, with visits in flight: the same tasks, stages and counts follow."""
-    schedule = new_schedule(make_problem, mode)
+    schedule = new_schedule(make_problem, variant)
     tasks, _ = play(schedule, past)
     state = json.loads(json.dumps(schedule.state_dict()))
-    restored = new_schedule(make_problem, mode, seed=17)
+    restored = new_schedule(make_problem, variant, seed=17)
     restored.load_state_dict(state)
     assert restored.state_dict() == state
     assert play(restored, future, tasks) == play(schedule, future, tasks)
     assert restored.state_dict() == schedule.state_dict()
 
 
-@every_mode
-def test_reports_of_visits_sampled_before_a_restore_count(make_problem, mode):
+@every_variant
+def test_reports_of_visits_sampled_before_a_restore_count(make_problem, variant):
     """As two runs: one never interrupted, one restored before anything was reported."""
-    whole, interrupted = new_schedule(make_problem, mode), new_schedule(make_problem, mode)
+    whole, interrupted = new_schedule(make_problem, variant), new_schedule(make_problem, variant)
     tasks = whole.sample(13)
     assert len({task.problem.id for task in tasks}) < len(tasks)
     assert interrupted.sample(13) == tasks
-    restored = new_schedule(make_problem, mode, seed=5)
+    restored = new_schedule(make_problem, variant, seed=5)
     restored.load_state_dict(json.loads(json.dumps(interrupted.state_dict())))
     assert in_flight(restored) == [task.visit for task in tasks]
     for schedule in (whole, restored):
@@ -122,14 +126,36 @@ def test_reports_of_visits_sampled_before_a_restore_count(make_problem, mode):
     assert whole.sample(20) == restored.sample(20)
 
 
-@every_mode
+@every_variant
 @given(steps=STEPS)
-def test_every_sampled_task_is_an_exact_cut_at_an_existing_stage(make_problem, mode, steps):
-    schedule = new_schedule(make_problem, mode)
+def test_every_sampled_task_is_an_exact_cut_at_an_existing_stage(make_problem, variant, steps):
+    schedule = new_schedule(make_problem, variant)
     play(schedule, steps)
     for task in schedule.sample(20):
         assert task.prefix + task.remainder == task.problem.solution
         assert FULL_TASK <= task.stage < max(task.stages, 1)
+
+
+@every_variant
+def test_a_policy_that_always_passes_ends_at_the_whole_task(make_problem, variant):
+    schedule = new_schedule(make_problem, variant)
+    for version in range(300):
+        for task in schedule.sample(3):
+            schedule.observe(task, 8, 8, weight_version=version)
+    assert set(schedule.stages().values()) == {FULL_TASK}
+    assert {task.stage for task in schedule.sample(20)} == {FULL_TASK}
+
+
+@every_variant
+def test_no_problem_is_starved_by_the_failures_of_others(make_problem, variant):
+    """A policy that solves only the problems that have few statements."""
+    schedule = new_schedule(make_problem, variant)
+    asked = Counter()
+    for version in range(200):
+        for task in schedule.sample(3):
+            asked[task.problem.id] += 1
+            schedule.observe(task, 0 if task.stages > 3 else 8, 8, weight_version=version)
+    assert min(asked.values()) >= 600 / len(START_POINTS) / 5
 
 
 def test_saved_state_does_not_change_with_the_schedule(make_problem):
