@@ -223,9 +223,11 @@ class LearnerConfig(_Config):
     """Compile policy and critic for the device: fewer passes over memory between matrix products.
     For a GPU; the first update takes about a minute more. The reference is not compiled.
     """
-    mask: Literal["fgo", "random", "none"] = "fgo"
-    """fgo drops the tokens that no test executed; random drops as many of each response at random
-    (the control of the ablation); none drops nothing.
+    mask: Literal["fgo", "error", "random", "random_error", "none"] = "fgo"
+    """fgo drops the tokens that no test executed; error drops, of a program that raised, all but
+    the statement that raised and those that led to it, and is fgo for any other; random and
+    random_error drop as many of each response as fgo and error, at random (the controls of the
+    ablation); none drops nothing.
     """
     cut_away: Literal["mask", "learn"] = "mask"
     """Text that was cut away behind the program before it ran (prose, a second attempt, a driver):

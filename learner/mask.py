@@ -49,7 +49,8 @@ def execution_mask(
             (`learner.tokenizer.text_lengths`).
         completion_start: byte offset in `source` of the completion's part of the program.
         statements: (start, end, executed) in bytes of `source`, disjoint and sorted, from the
-            sandbox's verdict.
+            sandbox's verdict. With `sandbox.judging.blame` instead of what was executed, the mask
+            is that of the blame.
         source: the program that was run, UTF-8.
         completion_begin: bytes of the completion before that part.
         tampered: whether the program touched the tracer, so that its coverage proves nothing.

@@ -48,12 +48,18 @@ class Trajectory:
     """
     reward_parts: dict[str, float] = field(default_factory=dict[str, float])
     """What the reward consists of, by name."""
+    blamed_mask: tuple[bool, ...] | None = None
+    """True if the token is on a statement that carries the blame for what the program raised, or
+    outside of all statements (`learner.mask.execution_mask` of `sandbox.judging.blame`), one per
+    response token; None where the statements that raised are not known, or none did.
+    """
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise ValueError(f"sample {self.sample_id}: the prompt holds no token")
-        for name in ("rollout_logprobs", "executed_mask", "cut_mask"):
-            entries, tokens = len(getattr(self, name)), len(self.response_ids)
+        for name in ("rollout_logprobs", "executed_mask", "cut_mask", "blamed_mask"):
+            flags, tokens = getattr(self, name), len(self.response_ids)
+            entries = tokens if flags is None else len(flags)
             if entries != tokens:
                 raise ValueError(
                     f"sample {self.sample_id}: {name} has {entries} entries "

@@ -192,6 +192,7 @@ def _sample_record(
         "engine_logprobs": _rounded(completion.logprobs),
         "executed_mask": _bits(made.executed_mask) if made else None,
         "cut_mask": _bits(made.cut_mask) if made else None,
+        "blamed_mask": _bits(made.blamed_mask) if made and made.blamed_mask else None,
         "learner": _learner_record(values) if values is not None else None,
     }
 

@@ -6,7 +6,7 @@ Request -> Completion -> Sample (judged) -> RolloutGroup (one prompt's samples) 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from curriculum.program import Program
@@ -16,6 +16,7 @@ from learner.mask import cut_away_mask, execution_mask
 from learner.reward import Reward
 from learner.trajectory import Trajectory, TrajectoryGroup
 from sandbox import Outcome, Verdict
+from sandbox.judging.blame import blame
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
@@ -133,16 +134,23 @@ def trajectory_group(group: RolloutGroup, rewards: Mapping[int, Reward]) -> Traj
 
 
 def trajectory(group: RolloutGroup, sample: Sample, reward: Reward) -> Trajectory:
-    """One judged sample of a group with its reward and its FGO mask: which tokens ran."""
+    """One judged sample of a group with its reward and its masks: which tokens ran, and which
+    carry the blame where the program raised."""
     verdict, program = sample.verdict, sample.program
-    mask = execution_mask(
-        program.kept_lengths(sample.token_lengths),
-        program.completion_start,
-        verdict.statements,
-        program.source.encode(),
-        completion_begin=program.begin,
-        tampered=verdict.coverage_tampered,
-    )
+    lengths, source = program.kept_lengths(sample.token_lengths), program.source.encode()
+
+    def tokens_of(statements: Sequence[tuple[int, int, bool]]) -> tuple[bool, ...]:
+        mask = execution_mask(
+            lengths,
+            program.completion_start,
+            statements,
+            source,
+            completion_begin=program.begin,
+            tampered=verdict.coverage_tampered,
+        )
+        return tuple(mask)
+
+    blamed = blame(program.source, verdict)
     reason = sample.completion.finish_reason
     cut = cut_away_mask(sample.token_lengths, program.end, stopped=reason == "stop")
     return Trajectory(
@@ -152,13 +160,20 @@ def trajectory(group: RolloutGroup, sample: Sample, reward: Reward) -> Trajector
         prompt_ids=group.prompt.ids,
         response_ids=sample.completion.token_ids,
         rollout_logprobs=sample.completion.logprobs,
-        executed_mask=tuple(mask),
+        executed_mask=tokens_of(verdict.statements),
         reward=reward.value,
         weight_version=sample.completion.weight_version,
         outcome=verdict.outcome.value,
         finish_reason=reason,
         cut_mask=tuple(cut),
         reward_parts=reward.parts,
+        blamed_mask=blamed
+        and tokens_of(
+            [
+                (start, end, flag)
+                for (start, end, _), flag in zip(verdict.statements, blamed, strict=True)
+            ]
+        ),
     )
 
 

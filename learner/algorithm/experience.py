@@ -28,7 +28,7 @@ from learner.config import LearnerConfig
 from learner.reward import overlong_penalty
 from learner.trajectory import Trajectory
 
-REASONS = ("not executed", "at random", "cut away", "truncated", "aborted")
+REASONS = ("not executed", "not blamed", "at random", "cut away", "truncated", "aborted")
 """Why a token is not in the policy loss; the last that applies is the one that is told."""
 
 
@@ -89,8 +89,8 @@ def make_masks(
 ) -> Masks:
     """The masks of a batch, by `config.mask`, `mask_covers`, `cut_away` and `truncated`.
 
-    The random mask drops as many tokens of each response as FGO, of those that were not cut away.
-    Which ones depends only on `config.seed`, `update` and the sample's id.
+    A random mask drops as many tokens of each response as the mask it is the control of, of those
+    that were not cut away. Which ones depends only on `config.seed`, `update` and the sample's id.
 
     Args:
         trajectories: the batch.
@@ -115,17 +115,19 @@ def make_masks(
 
 def _kept(trajectory: Trajectory, config: LearnerConfig, update: int) -> list[bool]:
     """The tokens that `config.mask` keeps."""
-    executed = list(trajectory.executed_mask)
+    kept = list(trajectory.executed_mask)
     if config.mask == "none":
-        return [True] * len(executed)
-    if config.mask == "random":
+        return [True] * len(kept)
+    if config.mask in ("error", "random_error") and trajectory.blamed_mask is not None:
+        kept = list(trajectory.blamed_mask)
+    if config.mask in ("random", "random_error"):
         places = [at for at, cut in enumerate(trajectory.cut_mask) if not cut]
-        shuffled = [executed[at] for at in places]
+        shuffled = [kept[at] for at in places]
         seed = f"{config.seed}/{update}/{trajectory.sample_id:09d}"
         random.Random(seed).shuffle(shuffled)
         for at, flag in zip(places, shuffled, strict=True):
-            executed[at] = flag
-    return executed
+            kept[at] = flag
+    return kept
 
 
 def _learned(trajectory: Trajectory, config: LearnerConfig) -> list[bool]:
@@ -152,11 +154,16 @@ def left_out(trajectory: Trajectory, config: LearnerConfig, update: int) -> list
     if reason == "length" and config.truncated == "mask":
         return ["truncated"] * tokens
     kept, learned = _kept(trajectory, config, update), _learned(trajectory, config)
-    dropped = "at random" if config.mask == "random" else "not executed"
     masked = "policy" in config.mask_covers
+
+    def why(executed: bool) -> str:
+        if config.mask in ("random", "random_error"):
+            return "at random"
+        return "not blamed" if executed else "not executed"
+
     return [
-        "cut away" if not may_learn else dropped if masked and not keeps else ""
-        for keeps, may_learn in zip(kept, learned, strict=True)
+        "cut away" if not may_learn else why(executed) if masked and not keeps else ""
+        for keeps, may_learn, executed in zip(kept, learned, trajectory.executed_mask, strict=True)
     ]
 
 
@@ -196,6 +203,8 @@ def make_experience(
         "cut_away_share": sum(sum(t.cut_mask) for t in trajectories) / int(tokens),
         **estimator_metrics,
     }
+    if config.mask in ("error", "random_error"):
+        metrics |= _blame_metrics(trajectories)
     if config.truncated == "penalise":
         metrics["overlong_penalty"] = sum(penalties) / len(penalties)
     if scores.reference_logprobs is not None:
@@ -221,6 +230,21 @@ def _masked_by_outcome(trajectories: Sequence[Trajectory], masks: Masks) -> dict
         f"masked_share/{outcome}": 1 - sums[1] / sums[0]
         for outcome, sums in sorted(of_outcome.items())
         if sums[0]
+    }
+
+
+def _blame_metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
+    """How many responses have a known culprit, and how many executed tokens carry no blame."""
+    culprits = [t for t in trajectories if t.blamed_mask is not None]
+    spared = sum(
+        executed and not blamed
+        for t in culprits
+        for executed, blamed in zip(t.executed_mask, t.blamed_mask or (), strict=True)
+    )
+    tokens = sum(len(t.response_ids) for t in trajectories)
+    return {
+        "blamed_responses": len(culprits) / len(trajectories),
+        "not_blamed_share": spared / max(1, tokens),
     }
 
 

@@ -31,6 +31,7 @@ def test_token_ids_are_prompt_and_response() -> None:
     [
         ({"prompt_ids": ()}, "sample 7: the prompt holds no token"),
         ({"executed_mask": (True,)}, "sample 7: executed_mask has 1 entries for 3 response tokens"),
+        ({"blamed_mask": (True,)}, "sample 7: blamed_mask has 1 entries for 3 response tokens"),
         ({"rollout_logprobs": ()}, "sample 7: rollout_logprobs has 0 entries for 3"),
         ({"rollout_logprobs": (0.0, float("nan"), 0.0)}, r"sample 7: rollout_logprobs\[1\] is nan"),
         ({"cut_mask": ()}, "sample 7: cut_mask has 0 entries for 3 response tokens"),

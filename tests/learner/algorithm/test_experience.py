@@ -6,8 +6,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from learner.algorithm.experience import Scores, logprob_differences, make_experience, make_masks
+from learner.algorithm.experience import (
+    Scores,
+    left_out,
+    logprob_differences,
+    make_experience,
+    make_masks,
+)
 from learner.config import LearnerConfig
+from learner.trajectory import Trajectory
 from tests.learner.samples import random_trajectories, with_endings
 
 CPU = torch.device("cpu")
@@ -45,6 +52,48 @@ def test_the_random_mask_drops_as_many_tokens_of_each_response() -> None:
     assert kept(random.policy) == kept(fgo.policy)
     assert not torch.equal(random.policy, fgo.policy)
     assert not (random.policy & ~fgo.response).any()
+
+
+def blamed(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """Every other sample raised: of its executed tokens only the even ones carry the blame."""
+    return [
+        replace(t, blamed_mask=tuple(ran and at % 2 == 0 for at, ran in enumerate(t.executed_mask)))
+        if number % 2
+        else t
+        for number, t in enumerate(trajectories)
+    ]
+
+
+def test_the_error_mask_is_the_blame_where_it_is_known_and_else_the_fgo_mask() -> None:
+    batch = blamed(BATCH)
+    fgo = make_masks(batch, LearnerConfig(), 0, CPU).policy
+    error = make_masks(batch, LearnerConfig(mask="error"), 0, CPU)
+    control = make_masks(batch, LearnerConfig(mask="random_error"), 0, CPU)
+    for row, trajectory in enumerate(batch):
+        expected = trajectory.executed_mask if row % 2 == 0 else trajectory.blamed_mask
+        assert error.policy[row, : len(trajectory.response_ids)].tolist() == list(expected or ())
+    assert kept(control.policy) == kept(error.policy) != kept(fgo)
+    assert not torch.equal(control.policy, error.policy)
+    assert kept(error.value) == LENGTHS, "mask_covers decides, as for fgo"
+
+
+def test_tokens_without_blame_are_counted_and_told_from_those_not_executed() -> None:
+    batch, config = blamed(BATCH), LearnerConfig(mask="error", advantage="rloo")
+    reasons = [reason for t in batch for reason in left_out(t, config, 0)]
+    spared = reasons.count("not blamed")
+    assert reasons.count("not executed") == sum(not ran for t in batch for ran in t.executed_mask)
+    assert spared > 0
+    masks = make_masks(batch, config, 0, CPU)
+    made = make_experience(
+        batch, torch.arange(len(batch)) // 2, masks, scores(critic=False), config
+    )
+    assert made.metrics["not_blamed_share"] == spared / sum(LENGTHS)
+    assert made.metrics["blamed_responses"] == 0.5
+    assert made.metrics["masked_share"] == pytest.approx(
+        sum(reason != "" for reason in reasons) / sum(LENGTHS)
+    )
+    control = config.model_copy(update={"mask": "random_error"})
+    assert {reason for t in batch for reason in left_out(t, control, 0)} == {"", "at random"}
 
 
 def test_the_random_mask_is_seeded_by_seed_update_and_sample() -> None:

@@ -13,7 +13,8 @@ completion.STATES = {
 
 completion.REASONS = {
   "not executed": "no test executed its statement (FGO)",
-  "at random": "dropped at random (learner.mask random)",
+  "not blamed": "a test executed it, and it did not lead to what the program raised (learner.mask error)",
+  "at random": "dropped at random (learner.mask random, random_error)",
   "cut away": "its text was cut away behind the program",
   truncated: "the response was cut off at its limit",
   aborted: "the engine aborted the response",
