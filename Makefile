@@ -4,11 +4,12 @@ SHELL := /bin/sh
 VENV := .venv/bin
 NAME ?= smoke
 PROFILE ?= deploy/profiles/local.yaml
+SEEDS ?= 7
 MBPP ?= $(or $(STEPCODER_DATA),../shared/data)/mbpp/mbpp.jsonl
 # Two test processes; every Ray test runs in one of them, from the beginning (tests/conftest.py).
 PARALLEL := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak gpu-check coverage images monitoring docs docs-serve lint format lock engine engine-down clean
+.PHONY: help install local-cluster local-cluster-down test test-unit bench-sandbox bench-curriculum bench-fleet bench-learner chaos model-matrix real-model soak ablation gpu-check coverage images monitoring docs docs-serve lint format lock engine engine-down clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -43,6 +44,9 @@ soak: install ## what only endurance shows: chaos, 20,000 programs, large proper
 	@HYPOTHESIS_PROFILE=soak $(VENV)/python -m pytest $(PARALLEL) -m hypothesis --timeout 3600
 	@$(VENV)/python -m deploy bench sandbox --soak 20000
 	@$(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml
+
+ablation: install ## does CCCS help, does FGO: five arms and SEEDS=7 seeds, an hour a seed on 2 cores (ARGS="--arms all")
+	@exec $(VENV)/python -m deploy ablate --profile deploy/profiles/ablation.yaml --seeds $(SEEDS) $(ARGS)
 
 bench-sandbox: install ## measure the sandbox: one table and runs/bench/sandbox.json (ARGS=--quick for a look)
 	@exec $(VENV)/python -m deploy bench sandbox $(ARGS)

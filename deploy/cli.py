@@ -53,6 +53,7 @@ app = App(
 
 _COMMANDS = {
     "train": "Train a policy: warm start, RL, evaluation.",
+    "ablate": "Train every arm of an ablation over seeds, and compare them.",
     "sft": "Fine-tune a policy on the solutions of a data set.",
     "eval": "Evaluate a model on suites of problems: pass@k with intervals.",
     "export": "Write the policy of a checkpoint as a model folder.",

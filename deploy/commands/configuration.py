@@ -40,7 +40,7 @@ class Configuration:
 
 
 def takes_configuration(
-    *shown: str,
+    *shown: str, profile: Sequence[str] = ("--config",)
 ) -> Callable[[Callable[Concatenate[Configuration, P], int]], Callable[P, int]]:
     """Give a command `--config` and an option for every key of the configuration.
 
@@ -51,12 +51,15 @@ def takes_configuration(
         shown: the sections and keys that the command reads, which its `--help` lists; without any,
             it lists all. The other keys are options too, for they may decide whether the
             configuration is valid.
+        profile: the names of the option that gives the profile.
     """
-    return functools.partial(_with_options, shown)
+    return functools.partial(_with_options, shown, profile)
 
 
 def _with_options(
-    shown: tuple[str, ...], command: Callable[Concatenate[Configuration, P], int]
+    shown: tuple[str, ...],
+    profile_names: Sequence[str],
+    command: Callable[Concatenate[Configuration, P], int],
 ) -> Callable[P, int]:
     signature = inspect.signature(command, eval_str=True)
     own = list(signature.parameters.values())[1:]
@@ -64,7 +67,7 @@ def _with_options(
     taken = {parameter.name for parameter in own}
     keys = {_python_name(key): key for key in all_keys().values() if key.name not in taken}
     options = [_key_parameter(key, _is_shown(key, shown)) for key in keys.values()]
-    parameters = [*own, _profile_parameter(), *options]
+    parameters = [*own, _profile_parameter(profile_names), *options]
 
     @functools.wraps(command)
     def with_options(*args: Any, **options: Any) -> int:
@@ -80,8 +83,8 @@ def _with_options(
     return with_options
 
 
-def _profile_parameter() -> inspect.Parameter:
-    option = Parameter(name="--config", help="Profile in YAML; names what differs from defaults.")
+def _profile_parameter(names: Sequence[str]) -> inspect.Parameter:
+    option = Parameter(name=names, help="Profile in YAML; names what differs from defaults.")
     return _keyword("config", Annotated[Path | None, option])
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.ablation.stored import write_stored
 from deploy.cli import main
 from sandbox import Outcome
 from tests.actors.rollout.test_rollout_log import group as rollout_group
 from tests.actors.rollout.test_rollout_log import written as recorded
+from tests.deploy.ablation.test_grid import made_grid
 from tests.deploy.inspection.test_site import an_evaluation
 from tests.deploy.model_configs import config_folder
 from tests.deploy.report.runs.made_runs import write_run
@@ -83,6 +85,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "runs" / "hot" / "result.json").write_text(json.dumps(RESULT))
     recorded(folder / "runs" / "hot" / "rollouts", [rollout_group(0, [Outcome.passed])])
     an_evaluation(folder / "runs" / "eval" / "qwen")
+    for run in made_grid(3).runs:
+        write_stored(run, folder / "runs" / "ablation" / "results")
+    (folder / "docs" / "results").mkdir(parents=True)
     config_folder(folder / "models" / "qwen", "Qwen/Qwen2.5-Coder-7B-Instruct")
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
     (folder / "completion.txt").write_text("```python\ndef two_max(a, b):\n    return a\n```\n")
@@ -141,7 +146,8 @@ def test_a_documented_command_succeeds(
     elif name == "report":  # tests/deploy/report/runs/test_write.py draws the pictures
         monkeypatch.setattr("deploy.report.runs.write.write_pictures", lambda *_: None)
         status = main([name, *arguments])
-    elif name in ("bench", "check"):  # tests/deploy/bench and machine run each part once
+    elif name in ("bench", "check") or (name == "ablate" and arguments[0].startswith("--")):
+        # tests/deploy/bench, machine and ablation run each part once
         status = main([name, *arguments, "--help"])
     else:
         status = main([name, *arguments])

@@ -66,14 +66,15 @@ def report_content(runs: Sequence[RunHistory]) -> Content:
         "written_at": time.time(),
         "groups": [_group(group, number) for number, group in enumerate(groups)],
         "configuration": _configuration(groups),
-        "sections": [_section(section) for section in sections],
+        "sections": [section_record(section) for section in sections],
         "palette": PALETTE,
         "heat": HEAT,
     }
     return Content(title, data, sections)
 
 
-def _section(section: Section) -> dict[str, Any]:
+def section_record(section: Section) -> dict[str, Any]:
+    """A section as the page's script reads it."""
     return {"id": section.id, "title": section.title, "charts": [_chart(c) for c in section.charts]}
 
 

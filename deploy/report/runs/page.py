@@ -19,6 +19,15 @@ _LIBRARY = "vendor/echarts-6.1.0.min.js"
 
 def write_page(content: Content, folder: Path) -> Path:
     """Write the page into a folder, and its data apart while a run is under way."""
+    path = folder / PAGE
+    write_atomic(path, page_text(content))
+    if content.live:
+        write_data(content, folder)
+    return path
+
+
+def page_text(content: Content) -> list[str]:
+    """The page, in parts."""
     page = (_PARTS / "report.html").read_text(encoding="utf-8")
     parts = {
         "{{title}}": html.escape(content.title),
@@ -32,11 +41,7 @@ def write_page(content: Content, folder: Path) -> Path:
     for mark, part in parts.items():  # in the order of the page, so that no part is searched
         before, _, rest = rest.partition(mark)
         pieces += [before, part]
-    path = folder / PAGE
-    write_atomic(path, [*pieces, rest])
-    if content.live:
-        write_data(content, folder)
-    return path
+    return [*pieces, rest]
 
 
 def write_data(content: Content, folder: Path) -> None:

@@ -135,6 +135,41 @@ function comparison() {
   return element("div", { class: "card wide" }, scrollable("Runs", element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
 }
 
+// A report of tables instead of runs: its data holds them, with a title and a few facts.
+function tables() {
+  const head = element("div", { class: "head" }, element("h1", {}, data.title),
+    element("p", { class: "facts" }, ...data.facts.map((fact) => element("span", {}, fact))));
+  return [head, ...data.tables.map((table) => {
+    const reach = Math.max(...table.rows.flat().filter((c) => c.text).flatMap((c) => [Math.abs(c.low), Math.abs(c.high)]), 0);
+    const cell = (content, at) => {
+      const tag = at ? "td" : "th";
+      const made = element(tag, at ? { class: at < table.words ? "words" : undefined } : { scope: "row" }, content.text ?? content);
+      if (content.text && content.text.match(/^[+-]/)) made.prepend(intervalBar(content, reach));
+      return made;
+    };
+    const columns = element("tr", {}, ...table.columns.map((c, at) => element("th", { scope: "col", class: at && at < table.words ? "words" : undefined }, c)));
+    const body = table.rows.map((row) => element("tr", {}, ...row.map(cell)));
+    return element("div", { class: "card wide table" }, element("h2", {}, table.title), element("p", {}, table.caption),
+      scrollable(table.title, element("table", {}, element("thead", {}, columns), element("tbody", {}, ...body))));
+  })];
+}
+
+// A difference with its interval, on a line whose middle is zero; the text beside it says the same.
+function intervalBar({ mean, low, high }, reach) {
+  const width = 96, x = (v) => ((v / reach + 1) / 2) * width;
+  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} 12`, width, height: 12, "aria-hidden": "true", class: "interval" })) made.setAttribute(name, value);
+  const shape = (tag, attributes) => {
+    const part = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) part.setAttribute(name, value);
+    made.append(part);
+  };
+  shape("line", { x1: width / 2, x2: width / 2, y1: 0, y2: 12, class: "zero" });
+  shape("line", { x1: x(low), x2: x(high), y1: 6, y2: 6, class: low > 0 ? "above" : high < 0 ? "below" : "within" });
+  shape("circle", { cx: x(mean), cy: 6, r: 3, class: low > 0 ? "above" : high < 0 ? "below" : "within" });
+  return made;
+}
+
 function scrollable(label, table) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
 }
@@ -224,7 +259,8 @@ function build() {
   plots = [];
   applyTheme();
   const summary = document.getElementById("summary");
-  summary.replaceChildren(heading(), ...[data.groups.length === 1 ? tiles(data.groups[0]) : comparison(), marksNote()].filter(Boolean));
+  if (data.tables) summary.replaceChildren(...tables());
+  else summary.replaceChildren(heading(), ...[data.groups.length === 1 ? tiles(data.groups[0]) : comparison(), marksNote()].filter(Boolean));
   const charts = document.getElementById("charts");
   const cards = [];
   charts.replaceChildren(...data.sections.map((section) => {
@@ -237,10 +273,12 @@ function build() {
       element("div", { class: "grid" }, ...made.map((m) => m.made)));
   }));
   if (!data.sections.length) charts.append(element("p", { class: "notice" }, "No step has finished yet."));
-  configuration();
+  if (data.configuration) configuration();
+  else document.getElementById("configuration")?.remove();
   document.getElementById("sections").replaceChildren(
-    ...data.sections.map((s) => element("a", { href: `#${sectionId(s)}` }, s.title)), element("a", { href: "#configuration" }, "Configuration"));
-  const versions = Object.entries(data.groups[0].facts.versions).map(([name, version]) => `${name} ${version}`);
+    ...data.sections.map((s) => element("a", { href: `#${sectionId(s)}` }, s.title)),
+    ...(data.configuration ? [element("a", { href: "#configuration" }, "Configuration")] : []));
+  const versions = Object.entries(data.tables ? data.versions : data.groups[0].facts.versions).map(([name, version]) => `${name} ${version}`);
   document.getElementById("foot").replaceChildren(
     element("p", {}, `Written ${data.written} by stepcoder report. ${versions.join(", ")}`),
     element("p", {}, "Charts: Apache ECharts 6.1.0, Apache License 2.0."));
