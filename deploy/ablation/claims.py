@@ -43,6 +43,13 @@ CLAIMS = (
           HARDEST, 0.05),
     Claim("The adaptive schedule is not worse than CCCS overall (by more than 0.02)", "adaptive",
           "full", OVERALL, -0.02),
+    Claim("Prefixes drawn from an interval beat CCCS on the hardest tier by 0.05", "drawn", "full",
+          HARDEST, 0.05),
+    Claim("Prefixes only after failure beat CCCS on the hardest tier by 0.05", "unguided", "full",
+          HARDEST, 0.05),
+    Claim("Prefixes that fade to none help CCCS on the hardest tier", "fade", "full", HARDEST),
+    Claim("Blaming what raised beats FGO overall", "error-mask", "full", OVERALL),
+    Claim("Blaming what raised beats its random control", "error-mask", "random-error", OVERALL),
     Claim("CCCS beats a prefix that shortens with every visit", "full", "linear", HARDEST),
 )  # fmt: skip
 

@@ -22,7 +22,8 @@ Examples:
   stepcoder ablate report runs/ablation/results
 
 The same command goes on where an earlier one was stopped. Arms: full, no-fgo, no-cccs, ppo,
-random-mask, linear, adaptive, group, group-no-fgo; `stepcoder ablate arms` says what they are.""",
+random-mask, linear, adaptive, drawn, unguided, fade, error-mask, random-error, group,
+group-no-fgo; `stepcoder ablate arms` says what they are.""",
 )
 _COMMANDS = {
     "arms": "List the arms.",
