@@ -116,9 +116,9 @@ def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None
     asked: list[tuple[int, int]] = []
     sample = made.schedule.sample
 
-    def watch(n: int) -> Any:
+    def watch(n: int, run_share: float) -> Any:
         asked.append((made.state.step, len(asked)))
-        return sample(n)
+        return sample(n, run_share)
 
     made.schedule.sample = watch  # type: ignore[method-assign]
     asyncio.run(made.run())

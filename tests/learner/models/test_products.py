@@ -14,7 +14,7 @@ from learner.config import LoRAConfig
 from learner.errors import ModelError
 from learner.models.batch import token_batch
 from learner.models.pretrained import load_policy
-from learner.models.processor import has_bfloat16
+from learner.models.processor import CPU_INFO, has_bfloat16
 from learner.models.products import products, set_products
 from learner.models.published import load_tokenizer
 from tests.learner.runs import new_learner
@@ -40,14 +40,19 @@ def error(size: int = 256) -> float:
     return float((a @ b - exact).abs().max() / exact.abs().max())
 
 
+def has_amx() -> bool:
+    return "amx_bf16" in CPU_INFO.read_text()
+
+
 @NEEDS_BFLOAT16
 def test_products_are_rounded_only_where_they_are_asked_for() -> None:
+    rounds = has_amx()
     assert error() < 1e-6
     set_products("bfloat16", CPU)
-    assert 1e-4 < error() < 1e-2
+    assert (1e-4 < error() < 1e-2) if rounds else (error() < 1e-6)
     with products("ieee"):
         assert error() < 1e-6
-    assert error() > 1e-4
+    assert (error() > 1e-4) == rounds
     set_products("float32", CPU)
     assert error() < 1e-6
 
@@ -78,7 +83,7 @@ def test_log_probabilities_and_gradients_stay_close(model_dir: Path) -> None:
             for a, b in zip(x, y, strict=True)
         ]
     )
-    assert difference.largest > 0
+    assert difference.largest > 0 or not has_amx()
     assert not difference.violation(exact=False, limit=0.05)
     assert rounded.update(grouped(batch))["policy_grad_norm"] == pytest.approx(norm, rel=0.02)
     assert next(rounded._policy.module.parameters()).dtype == torch.float32
