@@ -29,6 +29,9 @@ class CurriculumConfig(BaseModel):
     fade_by: float | None = Field(default=None, gt=0, le=1)
     """In every mode: share of the run's steps after which no prefix is given. Until then the
     longest allowed one shrinks along half a cosine from the whole solution (UFT); null: no fade."""
+    prefixes_from: Literal["canonical", "policy"] = "canonical"
+    """What prefixes are cut from. policy: a program of the policy's own that passed, as soon as a
+    problem has one, and before that the canonical solution, if there is one (PrefixRL)."""
     linear_visits: int = Field(default=20, gt=0)
     """Mode `linear`: visits of a problem after which it is asked whole."""
     full_task_share: float = Field(default=0.25, ge=0, le=1)

@@ -18,7 +18,8 @@ FULL_TASK = -1
 class Subtask:
     """What the policy is asked at one stage of one problem's curriculum.
 
-    `prefix + remainder` is the canonical solution byte for byte.
+    `prefix + remainder` is the problem's solution byte for byte: the canonical one, or with
+    `prefixes_from policy` a program of the policy.
     """
 
     problem: Problem

@@ -168,6 +168,11 @@ class Collector:
         finished = tuple(group.finished() for group in groups)
         return Round(finished, last - started, time.monotonic() - last, peak)
 
+    @property
+    def longest_prompt(self) -> int:
+        """Most tokens that a prompt may have."""
+        return self._config.longest_prompt
+
     def _pending(
         self,
         subtask: Subtask,

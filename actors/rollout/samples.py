@@ -177,6 +177,27 @@ def trajectory(group: RolloutGroup, sample: Sample, reward: Reward) -> Trajector
     )
 
 
+def own_programs(group: RolloutGroup, longest_prompt: int) -> list[str]:
+    """The group's programs that passed, without the preamble, for prefixes to be cut from.
+
+    A prompt with a prefix of a program is no longer than its prompt and completion were: where
+    these are longer than a prompt may be, the program is left out, and so is one that tampered with
+    its coverage.
+
+    Args:
+        group: judged.
+        longest_prompt: most tokens that a prompt may have.
+    """
+    preamble, room = group.subtask.problem.preamble, longest_prompt - len(group.prompt.ids)
+    return [
+        sample.program.source.removeprefix(preamble)
+        for sample in group.judged
+        if sample.verdict.outcome is Outcome.passed
+        and not sample.verdict.coverage_tampered
+        and len(sample.completion.token_ids) <= room
+    ]
+
+
 def has_signal(trajectories: TrajectoryGroup) -> bool:
     """Whether the rewards of a prompt's samples differ: else a group baseline leaves nothing."""
     return len({trajectory.reward for trajectory in trajectories.trajectories}) > 1

@@ -26,7 +26,7 @@ from actors.rollout.collector import Collector, Round
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
 from actors.rollout.rollout_log import RolloutLog, truncate_rollouts
-from actors.rollout.samples import RolloutGroup, has_signal
+from actors.rollout.samples import RolloutGroup, has_signal, own_programs
 from actors.runs.folder import POLICY, RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
@@ -220,6 +220,7 @@ class Trainer:
                 passed=group.passed,
                 attempts=len(group.judged),
                 weight_version=group.weight_version,
+                programs=own_programs(group, self.collector.longest_prompt),
             )
 
     def _trained(self, scored: ScoredRound) -> list[tuple[RolloutGroup, TrajectoryGroup]]:

@@ -10,6 +10,7 @@ from typing import Any
 from curriculum.config import CurriculumConfig
 from curriculum.errors import IncompatibleState, UnusableData
 from curriculum.problem import TIERS, Problem
+from curriculum.schedule.own_programs import OwnPrograms, rescaled, with_cuts
 from curriculum.schedule.sampler import EpochSampler
 from curriculum.schedule.visits import Visit, VisitLog
 from curriculum.subtask import FULL_TASK, Subtask, cut_before
@@ -52,8 +53,8 @@ class Schedule(ABC):
     So a problem's progress depends on the reports about it alone, and each changes it at most once.
 
     A subclass implements `stage_offsets` and `_update`, and may override `_counts` and `_choose`.
-    `_place` moves a problem for another reason than its results: one that keeps more than a stage
-    overrides it.
+    `_place` and `_rescale` move a problem for another reason than its results: one that keeps more
+    than a stage overrides them.
 
     Args:
         problems: with distinct ids.
@@ -86,10 +87,15 @@ class Schedule(ABC):
         self._problems = tuple(problems)
         self._config = config
         limits = stage_limits or {}
-        self._offsets = tuple(
+        self._offsets = [
             self.offsets_or_raise(problem, config)[: limits.get(problem.id)]
             for problem in self._problems
-        )
+        ]
+        self._canonical = tuple(self._offsets)
+        self._sources = list(self._problems)
+        """The problems with the solution that prefixes are cut from, in the same order."""
+        self._index = {problem.id: index for index, problem in enumerate(self._problems)}
+        self._own = OwnPrograms()
         self._progress = {
             problem.id: StageProgress(stage=len(offsets) - 1)
             for problem, offsets in zip(self._problems, self._offsets, strict=True)
@@ -148,7 +154,14 @@ class Schedule(ABC):
         self._shown = shown_share(run_share, self._config.fade_by)
         return [self._open_visit(*self._faded(*self._choose())) for _ in range(n)]
 
-    def observe(self, task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+    def observe(
+        self,
+        task: Subtask,
+        passed: int,
+        attempts: int,
+        weight_version: int,
+        programs: Sequence[str] = (),
+    ) -> None:
         """Report one visit: `passed` of `attempts` programs for `task` passed all tests.
 
         Args:
@@ -156,6 +169,8 @@ class Schedule(ABC):
             passed: number of programs that passed.
             attempts: number of programs that could be judged; 0 settles the visit without a result.
             weight_version: the oldest policy that wrote one of them.
+            programs: those that passed, without the problem's preamble, as far as prefixes may be
+                cut from them (`prefixes_from`); also of a report that is stale.
 
         Raises:
             ValueError: a task that this schedule did not sample, or impossible counts.
@@ -175,6 +190,8 @@ class Schedule(ABC):
             progress.visits += 1
             progress.weight_version = max(progress.weight_version, weight_version)
             self._update(progress, task, passed / attempts)
+        if programs and self._config.prefixes_from == "policy":
+            self._adopt(task, programs)
 
     def stages(self) -> dict[str, int]:
         """The present stage of every problem, by id."""
@@ -197,6 +214,8 @@ class Schedule(ABC):
         for tier in TIERS:
             if stages_left[tier]:
                 metrics |= _stage_metrics(stages_left[tier], f"/{tier}")
+        if self._config.prefixes_from == "policy":
+            metrics["own_program_share"] = len(self._own) / len(self._problems)
         return metrics | {"epoch": float(self._sampler.epoch)} | self._visits.metrics()
 
     def state_dict(self) -> dict[str, Any]:
@@ -211,14 +230,16 @@ class Schedule(ABC):
             "sampler": self._sampler.state_dict(),
             "progress": {key: asdict(progress) for key, progress in self._progress.items()},
             "visits": self._visits.state_dict(),
+            "own_programs": self._own.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state; the configuration stays this schedule's own.
 
         Raises:
-            IncompatibleState: the state is of another mode, other problems or other stages; nothing
-                is changed then.
+            IncompatibleState: the state is of another mode, other problems or other stages, or its
+                prefixes are of the policy's programs and this schedule's are not; nothing is
+                changed then.
         """
         if state["mode"] != self._config.mode:
             raise IncompatibleState(
@@ -230,11 +251,48 @@ class Schedule(ABC):
                 "the saved curriculum is of other problems or start points than this one "
                 f"({len(state['progress'])} problems saved, {len(self._problems)} here)"
             )
+        if state["own_programs"] and self._config.prefixes_from != "policy":
+            raise IncompatibleState(
+                "the saved curriculum cuts prefixes from the policy's programs: set "
+                "curriculum.prefixes_from to policy"
+            )
+        own, sources, offsets = OwnPrograms(), list(self._problems), list(self._canonical)
+        own.load_state_dict(state["own_programs"])
+        for key, source in own.sources().items():
+            index = self._index[key]
+            found = with_cuts(self._problems[index], source, self._cuts)
+            if found is None:
+                raise IncompatibleState(f"problem {key!r}: this Python does not parse its program")
+            sources[index], offsets[index] = found
         progress = {key: StageProgress(**saved) for key, saved in state["progress"].items()}
         visits = VisitLog()
         visits.load_state_dict(state["visits"])
         self._sampler.load_state_dict(state["sampler"])
         self._progress, self._visits = progress, visits
+        self._own, self._sources, self._offsets = own, sources, offsets
+
+    def _cuts(self, problem: Problem) -> tuple[int, ...]:
+        return self.stage_offsets(problem, self._config)
+
+    def _adopt(self, task: Subtask, programs: Sequence[str]) -> None:
+        """Cut a problem's prefixes from one of the policy's programs, if it is to be kept."""
+        key = task.problem.id
+        index = self._index[key]
+        found = self._own.offer(self._problems[index], task, programs, self._cuts)
+        if found is not None:
+            before = len(self._offsets[index])
+            self._sources[index], self._offsets[index] = found
+            self._progress[key].moves += 1  # what is in flight was cut from another program
+            self._rescale(key, before, len(found[1]))
+
+    def _rescale(self, key: str, before: int, after: int) -> None:
+        """Move a problem to as long a stage of `after` as it is at of `before`.
+
+        One that had none, and is solved whole, stays there.
+        """
+        progress = self._progress[key]
+        solved = not before and progress.pass_rate > self._config.threshold
+        self._place(key, FULL_TASK if solved else rescaled(progress.stage, before, after))
 
     def _average(self, average: float, newest: float) -> float:
         """The moving average of pass rates with one more."""
@@ -263,7 +321,7 @@ class Schedule(ABC):
             progress.moves += 1
 
     def _open_visit(self, index: int, stage: int) -> Subtask:
-        problem = self._problems[index]
+        problem = self._problems[index] if stage == FULL_TASK else self._sources[index]
         number = self._visits.open(Visit(problem.id, stage, self._progress[problem.id].moves))
         return replace(cut_before(problem, stage, self._offsets[index]), visit=number)
 
@@ -284,7 +342,7 @@ class Schedule(ABC):
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
-        for problem, offsets in zip(self._problems, self._offsets, strict=True):
+        for problem, offsets in zip(self._problems, self._canonical, strict=True):
             digest.update(repr((problem.id, problem.solution, offsets)).encode())
         return digest.hexdigest()
 

@@ -14,6 +14,7 @@ from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import StageProgress
 from curriculum.schedule.draws import Draws
+from curriculum.schedule.own_programs import rescaled
 from curriculum.schedule.statements import StatementSchedule
 from curriculum.subtask import FULL_TASK, Subtask
 
@@ -79,3 +80,9 @@ class DrawnSchedule(StatementSchedule):
     def _place(self, key: str, stage: int) -> None:
         super()._place(key, stage)
         self._lowest[key] = min(self._lowest[key], stage)
+
+    @override
+    def _rescale(self, key: str, before: int, after: int) -> None:
+        lowest = rescaled(self._lowest[key], before, after) if before else FULL_TASK
+        super()._rescale(key, before, after)
+        self._lowest[key] = min(lowest, self._progress[key].stage)

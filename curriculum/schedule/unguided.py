@@ -14,6 +14,7 @@ from typing_extensions import override
 from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import StageProgress
+from curriculum.schedule.own_programs import rescaled
 from curriculum.schedule.statements import StatementSchedule, longer, shorter
 from curriculum.schedule.visits import Visit
 from curriculum.subtask import FULL_TASK, Subtask
@@ -42,7 +43,6 @@ class UnguidedSchedule(StatementSchedule):
         stage_limits: Mapping[str, int] | None = None,
     ):
         super().__init__(problems, config, seed, stage_limits)
-        self._index = {problem.id: index for index, problem in enumerate(self._problems)}
         self._hints: dict[str, int] = {}
         """The stage at which each problem is asked when its whole task fails."""
         self._due: dict[str, int] = {}
@@ -50,7 +50,7 @@ class UnguidedSchedule(StatementSchedule):
         self._guided = 0
         for problem, offsets in zip(self._problems, self._offsets, strict=True):
             self._progress[problem.id].stage = FULL_TASK
-            self._hints[problem.id] = (len(offsets) + 1) // 2 - 1
+            self._hints[problem.id] = _half(len(offsets))
 
     @override
     def metrics(self) -> dict[str, float]:
@@ -110,3 +110,14 @@ class UnguidedSchedule(StatementSchedule):
     def _place(self, key: str, stage: int) -> None:
         super()._place(key, stage)
         self._hints[key] = min(self._hints[key], max(stage, 0))
+
+    @override
+    def _rescale(self, key: str, before: int, after: int) -> None:
+        hint = max(rescaled(self._hints[key], before, after), 0) if before else _half(after)
+        self._hints[key] = hint
+        super()._place(key, hint if key in self._due else FULL_TASK)
+
+
+def _half(stages: int) -> int:
+    """The stage with half of the statements in its prefix, rounded up."""
+    return (stages + 1) // 2 - 1

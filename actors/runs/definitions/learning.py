@@ -31,7 +31,7 @@ CURRICULUM = (
     Metric("curriculum/full_task_share/{tier}", "share", "The same of a tier.",
            exported_as="curriculum_full_task_share_tier"),
     Metric("curriculum/revealed", "share",
-           "Mean part of the canonical solution that the prompts gave."),
+           "Mean part of the solution that the prompts gave."),
     Metric("curriculum/epoch", "", "Times that every problem was asked."),
     Metric("curriculum/in_flight", "", "Visits that are not yet observed."),
     Metric("curriculum/observations", "", "Observations that counted, since the beginning."),
@@ -43,6 +43,8 @@ CURRICULUM = (
            "Observations of which no program could be judged, since the beginning."),
     Metric("curriculum/resting_share", "share", "Problems at rest (mode adaptive)."),
     Metric("curriculum/visits_left_out", "", "Visits left out (mode adaptive)."),
+    Metric("curriculum/own_program_share", "share",
+           "Problems whose prefixes are cut from a program of the policy (prefixes_from policy)."),
     Metric("curriculum/guided_visits", "",
            "Visits that got a prefix, since the beginning (mode unguided)."),
 )  # fmt: skip

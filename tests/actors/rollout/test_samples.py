@@ -1,6 +1,8 @@
 """From a judged sample to its trajectory: which tokens ran, and which carry the blame."""
 
-from actors.rollout.samples import Completion, RolloutGroup, Sample, trajectory
+from dataclasses import replace
+
+from actors.rollout.samples import Completion, RolloutGroup, Sample, own_programs, trajectory
 from curriculum.problem import Problem, Test
 from curriculum.program import Program
 from curriculum.prompt import Prompt
@@ -54,3 +56,19 @@ def test_the_blamed_tokens_of_a_program_that_raised_are_as_marked_by_hand() -> N
 def test_without_an_exception_there_is_no_blame() -> None:
     group, sample = judged(TestResult(TestOutcome.failed, "1, not 2"))
     assert trajectory(group, sample, Reward(-0.3, {})).blamed_mask is None
+
+
+def test_programs_that_passed_are_offered_for_prefixes_without_their_preamble() -> None:
+    group, sample = judged(TestResult(TestOutcome.passed))
+    passed = replace(sample, verdict=replace(sample.verdict, outcome=Outcome.passed))
+    behind = replace(passed, program=replace(passed.program, source="import os\n" + PREFIX))
+    tampered = replace(passed, verdict=replace(passed.verdict, coverage_tampered=True))
+    problem = group.subtask.problem.model_copy(update={"preamble": "import os\n"})
+    group = replace(
+        group,
+        subtask=replace(group.subtask, problem=problem),
+        samples=(sample, passed, behind, tampered),
+    )
+    tokens = len(group.prompt.ids) + len(TOKENS)
+    assert own_programs(group, tokens) == [passed.program.source, PREFIX]
+    assert own_programs(group, tokens - 1) == []

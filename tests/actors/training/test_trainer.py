@@ -63,9 +63,11 @@ def test_a_group_without_a_judged_sample_is_reported_to_the_schedule_and_not_tra
     observed: list[tuple[int, int]] = []
     observe, run = made.schedule.observe, made.pool.run
 
-    def watch(task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+    def watch(
+        task: Subtask, passed: int, attempts: int, weight_version: int, programs: list[str]
+    ) -> None:
         observed.append((passed, attempts))
-        observe(task, passed, attempts, weight_version)
+        observe(task, passed, attempts, weight_version, programs)
 
     async def fail(job: Job) -> Verdict:
         verdict = await run(job)
@@ -114,15 +116,18 @@ def test_each_checkpoint_holds_its_policy_by_choice(tmp_path: Path) -> None:
 def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", max_staleness=8, checkpoint_every=3)
     asked: list[tuple[int, int]] = []
+    shares: list[float] = []
     sample = made.schedule.sample
 
     def watch(n: int, run_share: float) -> Any:
         asked.append((made.state.step, len(asked)))
+        shares.append(run_share)
         return sample(n, run_share)
 
     made.schedule.sample = watch  # type: ignore[method-assign]
     asyncio.run(made.run())
     assert asked == [(3 * (r // 3), r) for r in range(STEPS)]
+    assert shares == [r / STEPS for r in range(STEPS)]
 
 
 @pytest.mark.parametrize("staleness", [0, 2])
@@ -216,9 +221,11 @@ def test_groups_without_signal_are_asked_again_up_to_the_bound(tmp_path: Path, b
         outcome = Outcome.passed if passed else Outcome.failed
         return replace(await run(job), outcome=outcome)
 
-    def watch(task: Subtask, passed: int, attempts: int, weight_version: int) -> None:
+    def watch(
+        task: Subtask, passed: int, attempts: int, weight_version: int, programs: list[str]
+    ) -> None:
         observed.append(passed)
-        observe(task, passed, attempts, weight_version)
+        observe(task, passed, attempts, weight_version, programs)
 
     made.pool.run, made.schedule.observe = judge, watch  # type: ignore[method-assign]
     asyncio.run(made.run())

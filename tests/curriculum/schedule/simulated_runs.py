@@ -7,10 +7,11 @@ from curriculum.schedule.make import SCHEDULES, make_schedule
 from curriculum.subtask import FULL_TASK
 
 MODES = tuple(SCHEDULES)
+OPTIONS = {"fade_by": 0.6, "prefixes_from": "policy"}
 VARIANTS = {mode: {"mode": mode} for mode in MODES} | {
-    f"{mode}, faded": {"mode": mode, "fade_by": 0.6} for mode in MODES if mode != "none"
+    f"{mode}, options": {"mode": mode} | OPTIONS for mode in MODES if mode != "none"
 }
-"""Settings by name: every mode, alone and with each option of all modes."""
+"""Settings by name: every mode, alone and with the options of all modes."""
 START_POINTS = (0, 1, 2, 5, 9, 10)
 """Start points of the problems p0, p1, ..."""
 STEPS = st.lists(
@@ -44,9 +45,19 @@ def play(schedule, steps, tasks=None):
             observed.append([(t.problem.id, t.stage, t.visit, t.prefix) for t in tasks[-step:]])
         elif tasks:
             which, passed, attempts, version = step
-            schedule.observe(tasks[which % len(tasks)], min(passed, attempts), attempts, version)
+            task, passed = tasks[which % len(tasks)], min(passed, attempts)
+            programs = [own_program(task)] * passed
+            schedule.observe(task, passed, attempts, version, programs)
             observed.append(schedule.metrics())
     return tasks, observed
+
+
+def own_program(task):
+    """What a policy may write behind a prefix; in some places it does not parse."""
+    begin = task.prefix or "def f(x):"
+    return (
+        f"{begin}\n    y = x\n    if y:\n        y = 2\n    while y:\n        y -= 1\n    return x"
+    )
 
 
 def progress_of(schedule, number=0):

@@ -20,6 +20,7 @@ from tests.curriculum.schedule.simulated_runs import (
     config_of,
     in_flight,
     new_schedule,
+    own_program,
     play,
 )
 
@@ -141,7 +142,7 @@ def test_a_policy_that_always_passes_ends_at_the_whole_task(make_problem, varian
     schedule = new_schedule(make_problem, variant)
     for version in range(300):
         for task in schedule.sample(3):
-            schedule.observe(task, 8, 8, weight_version=version)
+            schedule.observe(task, 8, 8, version, [own_program(task)])
     assert set(schedule.stages().values()) == {FULL_TASK}
     assert {task.stage for task in schedule.sample(20)} == {FULL_TASK}
 

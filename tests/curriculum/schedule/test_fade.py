@@ -7,7 +7,7 @@ from curriculum.schedule.make import make_schedule
 from curriculum.subtask import FULL_TASK
 from tests.curriculum.schedule.simulated_runs import VARIANTS, config_of, stage_of
 
-FADED = [name for name in VARIANTS if name.endswith(", faded")]  # by 0.6
+FADED = [name for name in VARIANTS if name.endswith(", options")]  # by 0.6
 
 
 def test_the_share_shown_falls_along_half_a_cosine():
@@ -43,7 +43,7 @@ def test_before_it_begins_to_fade_nothing_is_different(make_problem, variant):
 
 
 def test_a_task_that_was_shortened_says_something_about_the_present_stage(make_problem):
-    schedule = make_schedule([make_problem(points=9)], config_of("cccs, faded"), seed=0)
+    schedule = make_schedule([make_problem(points=9)], config_of("cccs, options"), seed=0)
     assert stage_of(schedule) == 2
     [task] = schedule.sample(1, run_share=0.3)
     assert (task.stage, stage_of(schedule)) == (0, 0)  # half of three stages
