@@ -26,7 +26,7 @@ WITHOUT_EFFECT = (
 SERIES = (
     *("reward", "pass_rate", "outcome/", "curriculum/revealed", "curriculum/full_task_share"),
     *("learner/entropy", "learner/kl", "learner/masked_share", "learner/tokens"),
-    *("learner/policy_grad_norm", "learner/clip_share", "learner/signal"),
+    *("learner/policy_grad_norm", "learner/clip_share"),
     "length/completion/mean",
 )
 """Figures of steps that are kept; a name that ends in a slash, or goes on with one, is a family."""

@@ -97,7 +97,9 @@ def test_help_lists_every_key_with_type_default_and_docstring(
     temperature = next(line for line in lines if "--rollout.temperature " in line)
     assert "--rollout.temperature FLOAT " in temperature
     assert "[> 0, <= 2]" in temperature
-    assert "[choices: fgo, random, none]" in next(line for line in lines if "learner.mask " in line)
+    assert "[choices: fgo, error, random, random_error, none]" in next(
+        line for line in lines if "learner.mask " in line
+    )
     assert any("─ learner.zero ─" in line for line in lines)
 
 
@@ -183,7 +185,7 @@ def test_values_of_overrides_are_yaml(capsys: pytest.CaptureFixture[str]) -> Non
         (["train", "--temperature", "1"], "Did you mean --rollout.temperature?"),
         (["train", "--rolout.workers", "1"], "did you mean rollout"),
         (["train", "--rollout.temperature", "hot"], "rollout.temperature: must be a number, not"),
-        (["train", "--learner.mask", "nonee"], "learner.mask: 'nonee' is none of fgo, random"),
+        (["train", "--learner.mask", "nonee"], "learner.mask: 'nonee' is none of fgo, error"),
         (["train", "--data.kind", "mbpp"], "convert a data set of another format with `stepcoder"),
         (["train", "--rollout.temperature"], "--rollout.temperature requires an argument"),
         (["train", "--resum"], "--resume?"),

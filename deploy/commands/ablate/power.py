@@ -18,7 +18,8 @@ Examples:
   stepcoder ablate power --from runs/ablation/results     the spread of these runs
   stepcoder ablate power --spread 0.03                    your own
 
-A difference is of the pass@1 of two arms, paired by seed, in a two-sided t test at 95 %.""",
+A difference is of the pass@1 of two arms, paired by seed, in a two-sided t test
+at 95 %.""",
 )
 
 

@@ -17,8 +17,9 @@ Examples:
   stepcoder ablate report runs/ablation/results -o page.html
   stepcoder ablate report docs/results --markdown docs/results.md
 
-A folder holds the results of one grid, or a folder for each of several grids. The same results make
-the same bytes. Runs of one arm and seed in several folders are reruns.""",
+A folder holds the results of one grid, or a folder for each of several grids.
+The same results make the same bytes. Runs of one arm and seed in several
+folders are reruns.""",
 )
 
 
