@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from curriculum.answer.candidate import MAIN, PART, Candidate, CodeReader
-from curriculum.answer.markdown.fences import Piece, read_pieces
+from curriculum.answer.markdown.fences import Piece, read_pieces, with_fences
 from curriculum.answer.markdown.markers import first_marker, leading_markers
 from curriculum.answer.markdown.reasoning import reasoning_spans
 from curriculum.answer.markdown.spans import Span, Stretch, inner_parts, merged
@@ -60,6 +60,7 @@ class _Answer:
     def _read(self, prompt: Prompt) -> Iterator[Piece]:
         """The pieces of the answer; what is neither a piece nor a fence gets its span."""
         text, begin = self._text, self._floor
+        fenced = with_fences(text)
         reasoning = reasoning_spans(text, begin, self._config.reasoning, prompt.in_reasoning)
         in_block, blank = prompt.in_code_fence, True
         for span in [*reasoning, Span(len(text), len(text), "end marker")]:
@@ -69,7 +70,7 @@ class _Answer:
             end = first_marker(text, start, span.begin)
             if start < end:  # behind a prefix, fences in the strings that it has begun are none
                 self._read_end = end
-                yield from read_pieces(text, 0 if start == self._floor else start, end, in_block)
+                yield from read_pieces(fenced, 0 if start == self._floor else start, end, in_block)
             blank = blank and not text[start:end].strip()
             in_block = in_block and blank
             if end < span.begin:

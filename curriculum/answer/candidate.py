@@ -19,7 +19,7 @@ from curriculum.answer.python.roles import (
     prints,
     reads,
 )
-from curriculum.answer.python.statements import Statement, last_line, split
+from curriculum.answer.python.statements import Statement, before_closers, last_line, split
 from curriculum.program import Rule
 
 _LONGEST_END = 4096
@@ -137,8 +137,11 @@ class CodeReader:
             begin = min(_behind_blank_lines(code, before), statements[first].begin)
             candidate.spans.append(Span(start, begin, "prose"))
             candidate.begin = begin
-        if stop < len(statements):
-            candidate.end = last_line(code, statements[stop - 1])[1]
+        last = statements[stop - 1]
+        end = last.end if candidate.fenced else before_closers(code, last)
+        closers, last.end = end < last.end, end
+        if stop < len(statements) or closers:
+            candidate.end = max(last_line(code, last)[1], candidate.floor)
             candidate.spans.append(Span(candidate.end, len(code), "prose"))
 
     def _cut_end(
@@ -163,7 +166,7 @@ class CodeReader:
             trial = driver_start(code, statements, needed, self._fn_name, kept)
         else:
             trial = kept
-            if candidate.end < len(code):
+            if candidate.end < len(code) or not candidate.fenced:
                 while trial > 1 and is_text(code, statements[trial - 1]):
                     trial -= 1
         while trial < kept and statements[trial].begin < candidate.floor:

@@ -29,6 +29,12 @@ _NEXT = re.compile(
 every one is, or any other."""
 _MOST_LOOKS = 8
 """Fences of an answer that are compared with the strings of the code around them."""
+_QUOTES = re.compile(
+    r"^(?P<quotes>'''|\"\"\")(?P<body>(?:python|py)[\d.]*[ \t]*\r?$.*?)"
+    r"(?:^(?P=quotes)(?=[ \t]*\r?$)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+"""Three quotes and Python's name on a line, as some models write a fence, up to its end."""
 _RUN = re.compile(r"`{3,}|~{3,}")
 _CODE_ON_LINE = re.compile(
     r"[ \t]*(?:(?:python|py)[\d.]*[ \t]+)?"
@@ -126,6 +132,13 @@ def read_pieces(text: str, begin: int, end: int, in_block: bool = False) -> list
         in_block: whether the prompt has opened a block of Python.
     """
     return _Reader(text, begin, end).read(in_block)
+
+
+def with_fences(text: str) -> str:
+    """The text, of the same length, with backticks for the quotes that are meant as fences."""
+    if "'''py" not in text and '"""py' not in text:
+        return text
+    return _QUOTES.sub(lambda found: f"```{found['body']}```"[: found.end() - found.start()], text)
 
 
 class _Reader:

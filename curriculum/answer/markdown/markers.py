@@ -8,7 +8,7 @@ MARKER = re.compile(
     r"|\[(?:/?INST\]|(?<![^\r\n]\[)(?:DONE|/PYTHON|/CODE|/ANSWER)\])"
 )
 _LEADING = re.compile(
-    rf"(?:\s*(?:{MARKER.pattern})(?:assistant\b[ \t]*(?=[\r\n]|<[|｜]))?)+", re.IGNORECASE
+    rf"(?:\s*(?:\ufeff|{MARKER.pattern})(?:assistant\b[ \t]*(?=[\r\n]|<[|｜]))?)+", re.IGNORECASE
 )
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _LOOKED_AT = 300
@@ -16,7 +16,10 @@ _LOOKED_AT = 300
 
 
 def leading_markers(text: str, begin: int) -> int:
-    """The end of the markers that the text begins with; `begin` where it begins with none."""
+    """The end of the markers that the text begins with; `begin` where it begins with none.
+
+    A byte-order mark is one of them.
+    """
     found = _LEADING.match(text, begin)
     return found.end() if found else begin
 

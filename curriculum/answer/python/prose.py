@@ -20,7 +20,7 @@ _FORMULA = re.compile(r"[A-Za-z]\w*\([\w ,+*-]*\) ?=[^=]")
 """`T(n) = 2T(n/2) + n`: Python assigns to no call."""
 _WORD = r"[^\W\d_](?:[\w'’-]*\w)?"
 _ASSIGNMENT = re.compile(
-    r"[A-Za-z_][\w.]*(?:\[[^\]]*\])?(?:, ?[A-Za-z_]\w*)* ?(?::[^=]{1,40})?[-+*/%&|^@<>]{0,2}=[^=]"
+    r"[A-Za-z_][\w.]*(?:\[[^\]]*\])?(?:, ?[A-Za-z_]\w*)* ?(?::[^=(]{1,40})?[-+*/%&|^@<>]{0,2}=[^=]"
 )
 _CALL = re.compile(r"[A-Za-z_][\w.]*[(\[]")
 _LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'(?!\w)|#.*")
@@ -29,10 +29,14 @@ _NOT_PYTHON = re.compile(
     "\u2010-\u203e\u2040-\u2053\u2055-\u206f\u20a0-\u20cf\u2190-\u2bff\u2e00-\u2e7f"
     "\u3000-\u3004\u3008-\u3020\u3030\uff01-\uff0f\uff1a-\uff1e\uff1f-\uff20\u0964\u061f\u060c"
     "\U0001f000-\U0001faff]"
+    r"|[^\W\d_][!?] "  # the end of a sentence, and another one
 )
 _KEYWORDS = frozenset(kwlist)
 _SOFT = frozenset(("match", "case", "type", "print", "exec"))
 _PAIR = re.compile(rf"(?P<left>{_WORD}|\d[\w.]*|[)\]}}])[,;:]? +(?=(?P<right>{_WORD}|\d))")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z ,.:;'’-]*\Z")
+_TURNS = frozenset(("assistant", "user", "model", "system", "human"))
+"""Whose turn of a chat begins, on a line of its own."""
 _LABEL = re.compile(rf"{_WORD}(?: {_WORD})*(?: \d+)?[.:!?…]*\s*$")
 _LABELLED = re.compile(rf"{_WORD}(?:[ -]{_WORD})* ?(?:\d+ ?)?: ?(?!=)\S")
 _TYPE = re.compile(
@@ -64,12 +68,13 @@ def is_prose(line: str) -> bool:
     if not bare.isascii():
         return runs >= 1 or not _code_like(bare)
     if _keyword_first(bare):
-        return runs >= (2 if bare.startswith(("import ", "from ")) else 4) or (
+        few = bare.startswith(("import ", "from ")) or _WORDS.match(bare)
+        return runs >= (2 if few else 4) or (
             runs >= 1 and _SENTENCE_END.search(text) is not None and text[-1] != ":"
         )
     if runs:
         return runs >= 2 or text[0].isupper() or _SENTENCE_END.search(text) is not None
-    return _is_label(text)
+    return text in _TURNS or _is_label(text)
 
 
 def _juxtaposed(bare: str) -> int:

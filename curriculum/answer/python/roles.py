@@ -50,7 +50,7 @@ _PRINTS = re.compile(
 _ROLE = re.compile(
     r"(?P<test>def[ ]+test_?\w*\(|class[ ]+\w+\([^)]*TestCase)"
     r"|(?P<defines>(?:async[ ]+)?(?:def|class)[ ]+\w)"
-    r"|(?P<tries>assert\b|[A-Za-z_]\w*+\(|(?:doctest|unittest|pytest|timeit|pprint|plt)\."
+    r"|(?P<tries>(?:assert|raise)\b|[A-Za-z_]\w*+\(|(?:doctest|unittest|pytest|timeit|pprint|plt)\."
     r"|sys\.(?:exit|stdout)|(?:from[ ]+)?import[ ]+(?:unittest|pytest|doctest|timeit)\b"
     r"|from[ ]+(?:unittest|pytest|hypothesis)\b|if[ (]+(?:__name__|['\"]__main__)"
     rf"|{_TEXT})"

@@ -23,7 +23,16 @@ _SPACE_LINES = rf"(?:[ \t\f]*(?:#[^\r\n]*)?{LINE_END})*+"
 _SPACE = re.compile(rf"{_SPACE_LINES}(?:[ \t\f]*(?:#[^\r\n]*)?\Z)?")
 _SPACE_BEGIN = ("", " ", "\t", "\f", "\r", "\n", "#")
 _PHYSICAL_LINE = re.compile(rf"[^\r\n]*(?:{LINE_END}|\Z)")
-_TAG = re.compile(r"(?:</?[A-Za-z][\w:-]*>|\[/?[A-Z]{3,}\])[ \t]*(?=\S)|```+[ \t]*")
+_TAG = re.compile(
+    r"```+[ \t]*(?:(?:python|py)3?[ \t]+)?"
+    r"|(?:(?:</?[A-Za-z][\w:-]*(?:[ ][\w-]+=\"[^\"\r\n]{0,100}\")*>|\[/?[A-Z]{3,}\])[ \t]*)+"
+    r"(?=(?P<rest>\S[^\r\n]*))"
+    r"|(?:`{1,2}|[A-Z][A-Za-z ]{0,30}:[ \t]+)(?=(?:def|class)[ ]\w[^\r\n]*:)"
+)
+"""What may stand before code on its line: a fence, tags, a label."""
+_CODE = re.compile(r"[=(:]|(?:import|from)\b")
+_CLOSERS = re.compile(r"[ \t]*(?:(?:</[A-Za-z][\w:-]*>)+|`+)\s*\Z")
+"""What may stand behind code on its line: closing tags, or a fence."""
 _NAMES = re.compile(r"(?:[\w.+-]{1,12}(?:\r\n|\n)){4,}")
 """Lines of lone names, as a looping model writes them, make one statement."""
 _ROWS = re.compile(rf"(?:-?\d[-\d.]* +-?[-\d. ]+(?:{LINE_END}|\Z))+")
@@ -100,6 +109,8 @@ class _Splitter:
     def split(self, at: int) -> list[Statement]:
         text, end = self._text, len(self._text)
         while True:
+            if text[at : at + 1] == "\f":  # behind which a line's indentation begins anew
+                at += 1
             if text[at : at + 1] in _SPACE_BEGIN:
                 space = _SPACE.match(text, at)
                 at = space.end() if space else at
@@ -138,9 +149,12 @@ class _Splitter:
 
     def _prose(self, at: int) -> int:
         """The end of the prose that a line in column 0 begins with; the offset if it is code."""
-        tag = _TAG.match(self._text, at) or _ROWS.match(self._text, at)
-        if tag is not None:
+        tag = _TAG.match(self._text, at)
+        if tag is not None and (tag["rest"] is None or _is_code(tag["rest"])):
             return tag.end()
+        rows = _ROWS.match(self._text, at)
+        if rows is not None:
+            return rows.end()
         end = _PHYSICAL_LINE.match(self._text, at).end()  # type: ignore[union-attr]
         return self._repeated(at, end) if is_prose(self._text[at:end]) else at
 
@@ -218,6 +232,25 @@ def last_line(text: str, statement: Statement) -> tuple[int, int]:
             return begin, end
         end = begin
     return first, statement.end
+
+
+def before_closers(text: str, statement: Statement) -> int:
+    """Where the closing tags or the fence begin that stand behind a statement on its last line.
+
+    The statement's end where there are none.
+    """
+    begin, end = last_line(text, statement)
+    if not statement.closed or text[begin:end].rstrip()[-1:] not in ("`", ">"):
+        return statement.end
+    found = _CLOSERS.search(text, begin, end)
+    if found is None or found.start() == begin or "#" in text[begin:end]:
+        return statement.end
+    return found.start()
+
+
+def _is_code(line: str) -> bool:
+    """Whether what stands behind a tag on its line is code."""
+    return _CODE.search(line) is not None and not is_prose(line)
 
 
 def _ends_in_header(text: str, statement: Statement) -> bool:
