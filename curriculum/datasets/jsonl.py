@@ -15,14 +15,29 @@ MAX_RECORD_BYTES = 64 << 20
 GZIP_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile)
 """What reading a truncated or overwritten gzip file raises."""
 
+_OTHER_FILES = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself: git lfs pull",
+    b"<": "a web page or XML, not the file itself",
+    codecs.BOM_UTF16_LE: "UTF-16; it must be UTF-8",
+    codecs.BOM_UTF16_BE: "UTF-16; it must be UTF-8",
+    b"PAR1": "parquet; its name must end in .parquet",
+    b"PK": "a zip archive; unpack it",
+}
+"""How lines begin that are no JSON, and what they are."""
+
 
 def open_binary(path: Path | str) -> BinaryIO:
-    """Open a file for reading bytes, decompressed where its name ends in `.gz`.
+    """Open a file for reading bytes, decompressed where its name or its content says gzip.
 
     Reading from it may raise one of `GZIP_ERRORS`.
     """
-    compressed = Path(path).suffix == ".gz"
+    compressed = Path(path).suffix == ".gz" or _is_gzip(path)
     return cast(BinaryIO, gzip.open(path, "rb")) if compressed else open(path, "rb")
+
+
+def _is_gzip(path: Path | str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def nonblank_lines(path: Path | str) -> Iterator[tuple[int, bytes | None]]:
@@ -63,13 +78,20 @@ def decode_line(path: Path | str, where: str, line: bytes | None) -> Any:
         raise too_long(path, where)
     try:
         return json.loads(line)
-    except UnicodeDecodeError as error:
-        raise BadRecord(path, where, "text", str(error)) from None
-    except json.JSONDecodeError as error:
-        # A line of its own: Python's "line 2 column 1" would contradict the file's line number.
-        raise BadRecord(path, where, "json", f"{error.msg}, column {error.pos + 1}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        for begin, other in _OTHER_FILES.items():
+            if line.lstrip().startswith(begin):
+                raise BadRecord(path, where, "json", other) from None
+        raise _undecodable(path, where, error) from None
     except (ValueError, RecursionError) as error:
         raise BadRecord(path, where, "json", json_limit(error)) from None
+
+
+def _undecodable(path: Path | str, where: str, error: ValueError) -> BadRecord:
+    if isinstance(error, json.JSONDecodeError):
+        # A line of its own: Python's "line 2 column 1" would contradict the file's line number.
+        return BadRecord(path, where, "json", f"{error.msg}, column {error.pos + 1}")
+    return BadRecord(path, where, "text", str(error))
 
 
 def json_limit(error: ValueError | RecursionError) -> str:

@@ -1,3 +1,4 @@
+import gzip
 import json
 from datetime import date
 
@@ -88,9 +89,33 @@ def test_an_id_used_twice_is_named_with_both_lines(tmp_path, make_problem):
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path):
-    (tmp_path / "a.jsonl").write_bytes(b'\x1f\x8b\x08 {"id"')
+    (tmp_path / "a.jsonl").write_bytes(b"\xe9 {")
     with pytest.raises(BadRecord, match=r"a\.jsonl: line 1: text"):
         read_problems(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "a web page"),
+        ('{"id": "a"}\n'.encode("utf-16"), "it must be UTF-8"),
+        (b"PAR1\x15\x04", "must end in .parquet"),
+        (b"PK\x03\x04", "a zip archive"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path, content, reason):
+    path = tmp_path / "problems.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(BadRecord, match=reason):
+        list(read_problems(path))
+
+
+def test_gzip_is_read_whatever_its_name(tmp_path, make_problem):
+    write_problems(tmp_path / "a.jsonl", [make_problem()])
+    path = tmp_path / "b.jsonl"
+    path.write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    assert list(read_problems(path)) == [make_problem()]
 
 
 @pytest.mark.parametrize("odd", [b"x", 1j, {"a": [b"x"]}, {b"x": 1}, ({2j},)])
