@@ -61,6 +61,7 @@ _COMMANDS = {
     "result": "Print the result table of a finished run.",
     "report": "Write a page with the charts of runs.",
     "compare": "Print two runs side by side.",
+    "signal": "Print signal and noise of the policy gradient, by mask.",
     "inspect": "Write pages that show each sample of a run or an evaluation.",
     "data": "Convert, count, show, make and verify data sets.",
     "sandbox": "Run a program on its tests.",
@@ -73,7 +74,7 @@ _COMMANDS = {
 }
 """Summaries in the order of `--help`. Modules load when their command runs."""
 _FOLDERS = {
-    **dict.fromkeys(("result", "report", "compare", "inspect"), "runs"),
+    **dict.fromkeys(("result", "report", "compare", "signal", "inspect"), "runs"),
     **dict.fromkeys(("plan", "k8s", "local-cluster"), "cluster"),
 }
 """The folder below `commands/` of those modules that are in one."""

@@ -160,6 +160,7 @@ def group_record(
         "prefix": group.prompt.prefix,
         "prompt": group.prompt.text,
         "prompt_tokens": len(group.prompt.ids),
+        "prompt_ids": group.prompt.ids,
         **problem_record(subtask.problem),
         "samples": [
             _sample_record(
