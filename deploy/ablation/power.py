@@ -14,6 +14,7 @@ only; where the first one rules, only seeds help.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from deploy.ablation.student import power_of_t
@@ -83,8 +84,10 @@ def seeds_needed(
     spread: Spread, problems: int, samples: int, difference: float, power: float = POWER
 ) -> int | None:
     """The fewest seeds that see a true difference with this power; None above `MOST_SEEDS`."""
-    for seeds in range(2, MOST_SEEDS + 1):
+
+    def see_it(seeds: int) -> bool:
         shift = difference / spread.standard_error(problems, samples, seeds)
-        if power_of_t(shift, seeds - 1) >= power:
-            return seeds
-    return None
+        return power_of_t(shift, seeds - 1) >= power
+
+    seeds = 2 + bisect_left(range(2, MOST_SEEDS + 1), True, key=see_it)
+    return seeds if seeds <= MOST_SEEDS else None

@@ -12,7 +12,7 @@ from functools import cache
 _TINY = 1e-300
 _EQUAL = 1e-15
 _MOST_TERMS = 500
-_POINTS = 4000
+_POINTS = 800
 """Intervals of Simpson's rule; even."""
 
 

@@ -48,7 +48,9 @@ def _sentences(grid: Grid) -> Iterator[str]:
     runs, first = grid.runs, grid.runs[0]
     seeds = grid.seeds
     named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-    yield f"{len(runs)} runs of {first.steps} steps: {len(grid.arms)} arms, {named}."
+    yield f"{_count(len(runs), 'run')} of {_count(first.steps, 'step')}: " + (
+        f"{_count(len(grid.arms), 'arm')}, {named}."
+    )
     machines = sorted({f"{run.machine.processor}, {run.machine.cores} cores" for run in runs})
     yield f"Made on {'; '.join(machines)}"
     dates = sorted({run.date for run in runs})
@@ -56,6 +58,10 @@ def _sentences(grid: Grid) -> Iterator[str]:
     on = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     yield f"({on}, commit {', '.join(commits)}; sandboxes: {_joined({r.isolation for r in runs})})."
     yield f"{sum(run.seconds['total'] for run in runs) / 3600:.1f} hours in all."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _joined(values: set[str]) -> str:

@@ -23,22 +23,22 @@ BASELINE = "ppo"
 
 def grid_tables(grid: Grid) -> Iterator[TextTable]:
     """Every table that the runs of a grid have data for."""
-    yield claims_table(grid)
-    yield rates_table(grid)
-    tables = (differences_table, differences_by_problem_table, levels_table, cost_table,
-              outcomes_table, reruns_table, power_table)  # fmt: skip
+    tables = (claims_table, rates_table, differences_table, differences_by_problem_table,
+              levels_table, cost_table, outcomes_table, reruns_table, power_table)  # fmt: skip
     yield from (table for make in tables if (table := make(grid)).rows)
 
 
 def claims_table(grid: Grid) -> TextTable:
     """Which claims hold, at which confidence."""
-    rows = [[judged.claim.text, judged.verdict, judged.words] for judged in judge_claims(grid)]
+    judged = list(judge_claims(grid))
+    untested = [f"{of.claim.text} ({of.words})" for of in judged if of.verdict == "not tested"]
     return TextTable(
         "Which claims hold",
         "Declared before the runs. A claim holds where the 95 % t-interval of the paired "
-        f"difference lies above its margin; with fewer than {FEWEST_SEEDS} seeds there is none.",
+        f"difference lies above its margin; with fewer than {FEWEST_SEEDS} seeds there is none."
+        + (f" Not tested: {'; '.join(untested)}." if untested else ""),
         ("claim", "verdict", "figures"),
-        rows,
+        [[of.claim.text, of.verdict, of.words] for of in judged if of.verdict != "not tested"],
         words=3,
     )
 
@@ -151,7 +151,7 @@ def cost_table(grid: Grid) -> TextTable:
         ("samples trained on", lambda run: run.samples["trained"], "{:,.0f}"),
         ("optimizer steps", lambda run: run.optimizer_steps, "{:,.0f}"),
         ("generated tokens", lambda run: run.tokens, "{:,.0f}"),
-        ("minutes", lambda run: run.seconds["total"] / 60, "{:.1f}"),
+        ("minutes", _minutes, "{:.1f}"),
     )
     rows = [
         [arm, *(form.format(fmean(grid.by_seed(arm, of).values())) for _, of, form in figures)]
@@ -160,10 +160,15 @@ def cost_table(grid: Grid) -> TextTable:
     return TextTable(
         "What a run costs",
         "Mean over seeds. Samples and optimizer steps are the same in every arm, or a note says "
-        "where not; tokens are not, because a prefix that is given is not generated.",
+        "where not; tokens are not, because a prefix that is given is not generated. Minutes are "
+        "without the warm start, which all arms share.",
         ("arm", *(name for name, _, _ in figures)),
         rows,
     )
+
+
+def _minutes(run: StoredRun) -> float:
+    return (run.seconds["total"] - run.seconds.get("warm_start", 0.0)) / 60
 
 
 def outcomes_table(grid: Grid) -> TextTable:
