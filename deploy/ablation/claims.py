@@ -48,6 +48,8 @@ CLAIMS = (
     Claim("Prefixes only after failure beat CCCS on the hardest tier by 0.05", "unguided", "full",
           HARDEST, 0.05),
     Claim("Prefixes that fade to none help CCCS on the hardest tier", "fade", "full", HARDEST),
+    Claim("Prefixes of the policy's own programs help CCCS on the hardest tier", "own-prefixes",
+          "full", HARDEST),
     Claim("Blaming what raised beats FGO overall", "error-mask", "full", OVERALL),
     Claim("Blaming what raised beats its random control", "error-mask", "random-error", OVERALL),
     Claim("CCCS beats a prefix that shortens with every visit", "full", "linear", HARDEST),

@@ -22,8 +22,9 @@ Examples:
   stepcoder ablate report runs/ablation/results
 
 The same command goes on where an earlier one was stopped. Arms: full, no-fgo,
-no-cccs, ppo, random-mask, linear, adaptive, drawn, unguided, fade, error-mask,
-random-error, group, group-no-fgo; `stepcoder ablate arms` says what each is.""",
+no-cccs, ppo, random-mask, linear, adaptive, drawn, unguided, fade,
+own-prefixes, error-mask, random-error, group, group-no-fgo; `stepcoder ablate
+arms` says what each is.""",
 )
 _COMMANDS = {
     "arms": "List the arms.",
