@@ -49,37 +49,50 @@ def engine_missing() -> str | None:
     return None
 
 
-NO_RAY = (
-    "tests/learner/",
-    "tests/actors/weights/test_exact_logprobs.py",
-    "tests/deploy/bench/",
-    "tests/deploy/commands/",
-    "tests/deploy/inspection/",
-    "tests/deploy/report/",
-    "tests/docs/test_commands.py",
-)
-"""Integration tests that start no Ray: DeepSpeed, sandboxes, vLLM's sampler or a browser alone."""
+GROUPS = {
+    "learner": (
+        "tests/learner/",
+        "tests/actors/weights/test_exact_logprobs.py",
+        "tests/deploy/bench/",
+        "tests/deploy/commands/",
+        "tests/deploy/inspection/",
+        "tests/deploy/report/",
+        "tests/docs/test_commands.py",
+    ),
+    "actors": ("tests/actors/",),
+}
+"""Groups of integration tests by the first paths that fit; all others are of group `ray`. Those of
+`learner` start no Ray: DeepSpeed, sandboxes, vLLM's sampler or a browser alone."""
+
+
+def _rank(item: pytest.Item) -> int:
+    """The place of a test's group in the order in which workers take them."""
+    group = item.get_closest_marker("xdist_group")
+    order = ["ray", *GROUPS]
+    name = group.args[0] if group else "ray"
+    return order.index(name) if name in order else len(order)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, object, object]:
-    """One pytest-xdist worker runs every Ray test: two Ray clusters would starve each other. The
-    other one trains: those tests are a group too, because they share trained weights. Every other
-    module is a group, so that what it imports and prepares is made in one worker.
-
-    The two come first because they take longest (in the order of this list: the Makefile switches
-    off that pytest-xdist sorts groups by their number of tests).
+    """Three groups take longest and come first, in this order: whole commands on Ray; what trains,
+    because those tests share trained weights; the actors on a Ray of their own. Of two workers of
+    pytest-xdist one runs the first group and the other one the next two. Every other module is a
+    group, so that what it imports and prepares is made in one worker. (The Makefile switches off
+    that pytest-xdist sorts groups by their number of tests.)
     """
     for item in items:
         if item.get_closest_marker("xdist_group") or not config.pluginmanager.hasplugin("xdist"):
             continue
         group = item.nodeid.partition("::")[0]
         if item.get_closest_marker("integration"):
-            group = "learner" if item.nodeid.startswith(NO_RAY) else "ray"
+            group = next(
+                (name for name, paths in GROUPS.items() if item.nodeid.startswith(paths)), "ray"
+            )
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+    items.sort(key=_rank)
     result = yield  # a wrapper, because pytest-xdist reads the groups in this hook too
     if config.getoption("loadgroup", False):
         ungrouped = [item for item in items if item.get_closest_marker("xdist_group")

@@ -8,6 +8,9 @@ import time
 
 import psutil
 
+WORKER = "PYTEST_XDIST_WORKER"
+"""The variable in which pytest-xdist tells a process which worker it is."""
+
 
 def ray_processes() -> dict[int, psutil.Process]:
     """Every live process of any Ray on this machine by pid."""
@@ -32,26 +35,23 @@ def left_since(before: dict[int, psutil.Process], within_s: float = 10.0) -> lis
     Children of a Ray that ran before do not count: it starts idle workers whenever it likes. Nor do
     those of pytest-xdist's other worker, which starts commands of its own.
     """
-    others = _siblings()
     deadline = time.monotonic() + within_s
     while True:
         stay = []
         for pid, process in ray_processes().items():
             with contextlib.suppress(psutil.NoSuchProcess):
                 line = {pid, *(parent.pid for parent in process.parents())}
-                if line.isdisjoint(before.keys() | others):
+                if line.isdisjoint(before) and not _of_another_worker(process):
                     stay.append(f"{process} of {process.ppid()}")
         if not stay or time.monotonic() > deadline:
             return stay
         time.sleep(0.2)
 
 
-def _siblings() -> set[int]:
-    """Process ids of the other workers of pytest-xdist."""
-    parent = psutil.Process().parent()
-    if parent is None or "PYTEST_XDIST_WORKER" not in os.environ:
-        return set()
-    return {child.pid for child in parent.children()} - {os.getpid()}
+def _of_another_worker(process: psutil.Process) -> bool:
+    """Whether another worker of pytest-xdist started it; children inherit the worker's name."""
+    worker = process.environ().get(WORKER)
+    return worker is not None and worker != os.environ.get(WORKER)
 
 
 def _is_ours(cmdline: list[str]) -> bool:
