@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from deploy.ablation.grid import Grid
 from deploy.report.ablation.paper import paper_table
-from deploy.report.ablation.table import as_markdown
+from deploy.report.ablation.table import as_markdown, wrapped
 from deploy.report.ablation.tables import grid_tables
 
 BEGINNING = """\
@@ -27,7 +27,7 @@ def results_markdown(grids: Sequence[Grid]) -> str:
     """The whole page of some grids; without any, how to make one."""
     lines = [BEGINNING]
     for grid in grids:
-        lines += [f"## {grid.name}", "", how_made(grid), ""]
+        lines += [f"## {grid.name}", "", wrapped(how_made(grid)), ""]
         if notes := grid.notes():
             lines += [*(f"- {note}" for note in notes), ""]
         for table in grid_tables(grid):

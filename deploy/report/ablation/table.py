@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ class IntervalCell:
 
 
 Cell = str | IntervalCell
+LINE_WIDTH = 120
+"""Characters of a line of Markdown."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,14 @@ def estimate_cell(estimate: Estimate | None, signed: bool = False, extra: str = 
     return IntervalCell(text, estimate.mean, estimate.low, estimate.high)
 
 
+def wrapped(text: str) -> str:
+    """A paragraph of Markdown in lines of the repository's width."""
+    return textwrap.fill(text, LINE_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
 def as_markdown(table: TextTable, level: int) -> Iterator[str]:
     """The lines of a table under a heading of this level."""
-    yield from (f"{'#' * level} {table.title}", "", table.caption, "")
+    yield from (f"{'#' * level} {table.title}", "", wrapped(table.caption), "")
     yield f"| {' | '.join(table.columns)} |"
     figures = len(table.columns) - table.words
     yield f"|{'---|' * table.words}{'---:|' * figures}"

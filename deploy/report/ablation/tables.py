@@ -35,7 +35,8 @@ def claims_table(grid: Grid) -> TextTable:
     return TextTable(
         "Which claims hold",
         "Declared before the runs. A claim holds where the 95 % t-interval of the paired "
-        f"difference lies above its margin; with fewer than {FEWEST_SEEDS} seeds there is none."
+        f"difference lies above its margin; with fewer than {FEWEST_SEEDS} seeds there is none. "
+        "Each is judged by itself: of forty claims that are not so, one holds by chance."
         + (f" Not tested: {'; '.join(untested)}." if untested else ""),
         ("claim", "verdict", "figures"),
         [[of.claim.text, of.verdict, of.words] for of in judged if of.verdict != "not tested"],
