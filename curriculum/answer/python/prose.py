@@ -12,8 +12,9 @@ MOST = 400
 """Characters of a line that are looked at: enough to tell."""
 
 _MARKUP = re.compile(
-    r"[-*+>•–—·▪‣◦] |\d+[.)](?:\s|$)|\(\w\) |\*\*|__\w+__\s|`|\||-{3,}\s*$|={3,}|\*{3,}|~{3,}|\$"
+    r"[-*+>•–—·▪‣◦] |\d+[.)](?:\s|$)|\(\w\) |\*\*|__\w+__\s|`|\||-{2,}\s*$|={3,}|\*{3,}|~{3,}|\$"
     r"|\\[\[(a-zA-Z]|<[|/!]|</?[a-zA-Z][\w:-]*[ />]|\[/?[A-Z]{3,}\]|[!?]\S*\s*$|>>> |In ?\[\d"
+    r"|\w+://"  # a link
     r"|%%?[a-zA-Z]\w*(?:\s|$)"  # a magic command of a notebook
 )
 _FORMULA = re.compile(r"[A-Za-z]\w*\([\w ,+*-]*\) ?=[^=]")
@@ -52,8 +53,10 @@ _SENTENCE_END = re.compile(r"[.!?:…;,]\s*$")
 def is_prose(line: str) -> bool:
     """Whether a line, without its indentation, is prose. Looks at `MOST` characters of it."""
     text = line[:MOST].strip()
-    if not text or text[0] in "#@\"'":
+    if not text or text[0] in "#@" or text.startswith(('"""', "'''")):
         return False
+    if text[0] in "\"'":
+        return _juxtaposed(_LITERAL.sub("''", text, count=1)) >= 2
     if _MARKUP.match(text) or _FORMULA.match(text):
         return True
     if text.isascii() and _ASSIGNMENT.match(text):
@@ -107,6 +110,8 @@ def _is_label(text: str) -> bool:
     """`Explanation`, `Done.`, `Time: O(n)`: what may parse, but says nothing to Python."""
     if not text[0].isupper():
         return _LABEL.match(text) is not None and text[-1] in ".!?…:" and text[:-1] not in _KEYWORDS
+    if text[-1] == ":" and not _TYPE.match(text):
+        return True
     if _LABEL.match(text):
         return text.rstrip(".:") not in _KEYWORDS
     hyphenated = re.match(rf"{_WORD}\s*$", text) is not None
