@@ -38,8 +38,10 @@ class CurriculumConfig(BaseModel):
     """Mode `adaptive`: share of the visits that ask the whole task, whatever the stage."""
     floor: float = Field(default=0.1, ge=0, lt=1)
     """Mode `adaptive`: a problem whose average is at or below it gets a longer prefix."""
-    longest_rest: int = Field(default=8, ge=0)
-    """Mode `adaptive`: most times in a row that an always or never solved problem is left out."""
+    longest_rest: int | None = Field(default=None, ge=0)
+    """In every mode: most times in a row that a problem is left out which every program solves
+    without a prefix; in mode `adaptive` also one that none solves with the longest. 0 leaves none
+    out; null is 8 in mode `adaptive` and 0 in the others."""
     tier_weights: dict[Tier, float] = Field(default_factory=dict[Tier, float])
     """How often each tier's problems come, relative to the others; above 0, and 1 where not named.
     Every problem comes at least once in an epoch."""
@@ -52,6 +54,12 @@ class CurriculumConfig(BaseModel):
         if self.floor > self.threshold:
             raise ValueError(f"floor {self.floor} must not be above threshold {self.threshold}")
         return self
+
+    @property
+    def rest_limit(self) -> int:
+        """`longest_rest`, with the default of the mode."""
+        default = 8 if self.mode == "adaptive" else 0
+        return default if self.longest_rest is None else self.longest_rest
 
     @property
     def cut_kinds(self) -> frozenset[str]:

@@ -39,10 +39,6 @@ class SearchState:
     """Whether an observation counted at the present stage."""
     whole_rate: float = 0.0
     """Moving average of pass rates on the whole task, while the stage is another."""
-    streak: int = 0
-    """Visits in a row without anything to learn."""
-    rest: int = 0
-    """Number of times that the problem is still to be left out."""
 
 
 class AdaptiveSchedule(StatementSchedule):
@@ -65,16 +61,6 @@ class AdaptiveSchedule(StatementSchedule):
         super().__init__(problems, config, seed, stage_limits)
         self._search = {problem.id: SearchState() for problem in self._problems}
         self._draws = Draws(seed, "whole")
-        self._left_out = 0
-
-    @override
-    def metrics(self) -> dict[str, float]:
-        """As for every schedule, with the share of problems at rest and the visits left out."""
-        resting = sum(search.rest > 0 for search in self._search.values())
-        return super().metrics() | {
-            "resting_share": resting / len(self._problems),
-            "visits_left_out": float(self._left_out),
-        }
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -82,7 +68,6 @@ class AdaptiveSchedule(StatementSchedule):
         return super().state_dict() | {
             "search": {key: asdict(search) for key, search in self._search.items()},
             "draws": self._draws.state_dict(),
-            "left_out": self._left_out,
         }
 
     @override
@@ -91,30 +76,20 @@ class AdaptiveSchedule(StatementSchedule):
         super().load_state_dict(state)
         self._search = {key: SearchState(**saved) for key, saved in state["search"].items()}
         self._draws.load_state_dict(state["draws"])
-        self._left_out = state["left_out"]
 
     @override
     def _choose(self) -> tuple[int, int]:
-        """The next problem that does not rest; a share of them whole.
-
-        Where all rest, the last one looked at comes all the same.
-        """
+        """The next problem; a share of them whole."""
         index, stage = super()._choose()
-        looked_at = 1
-        while self._skip(index) and looked_at < len(self._problems):
-            index, stage = super()._choose()
-            looked_at += 1
         whole = self._draws.next().random() < self._config.full_task_share
         return index, FULL_TASK if whole else stage
 
-    def _skip(self, index: int) -> bool:
-        """Whether a problem rests; counts this visit as left out."""
-        search = self._search[self._problems[index].id]
-        if not search.rest:
-            return False
-        search.rest -= 1
-        self._left_out += 1
-        return True
+    @override
+    def _idle(self, task: Subtask, pass_rate: float) -> bool | None:
+        if task.stage != self._progress[task.problem.id].stage:
+            return None
+        hopeless = task.stage == task.stages - 1 and pass_rate == 0
+        return hopeless or super()._idle(task, pass_rate)
 
     @override
     def _counts(self, progress: StageProgress, visit: Visit, weight_version: int) -> bool:
@@ -133,7 +108,6 @@ class AdaptiveSchedule(StatementSchedule):
             self._average(progress.pass_rate, pass_rate) if search.visited else pass_rate
         )
         search.visited = True
-        self._set_rest(search, task, pass_rate)
         if progress.pass_rate > config.threshold:
             self._restart(progress, search, shorter(task.stage))
         elif progress.pass_rate <= config.floor:
@@ -149,11 +123,3 @@ class AdaptiveSchedule(StatementSchedule):
             self._move(progress, stage)
             progress.pass_rate = search.whole_rate = 0.0
             search.visited = False
-
-    def _set_rest(self, search: SearchState, task: Subtask, pass_rate: float) -> None:
-        """Leave the problem out for a while where this visit had nothing to teach."""
-        solved = task.stage == FULL_TASK and pass_rate == 1
-        hopeless = task.stage == task.stages - 1 and pass_rate == 0
-        search.streak = search.streak + 1 if solved or hopeless else 0
-        if search.streak:
-            search.rest = min(2 ** min(search.streak - 1, 30), self._config.longest_rest)

@@ -11,7 +11,7 @@ from curriculum.config import CurriculumConfig
 from curriculum.errors import IncompatibleState, UnusableData
 from curriculum.problem import TIERS, Problem
 from curriculum.schedule.own_programs import OwnPrograms, rescaled, with_cuts
-from curriculum.schedule.sampler import EpochSampler
+from curriculum.schedule.sampler import EpochSampler, Rests
 from curriculum.schedule.visits import Visit, VisitLog
 from curriculum.subtask import FULL_TASK, Subtask, cut_before
 from curriculum.syntax import UNPARSABLE, syntax_fault
@@ -52,7 +52,8 @@ class Schedule(ABC):
 
     So a problem's progress depends on the reports about it alone, and each changes it at most once.
 
-    A subclass implements `stage_offsets` and `_update`, and may override `_counts` and `_choose`.
+    A subclass implements `stage_offsets` and `_update`, and may override `_counts`, `_choose` and
+    `_idle`.
     `_place` and `_rescale` move a problem for another reason than its results: one that keeps more
     than a stage overrides them.
 
@@ -104,6 +105,7 @@ class Schedule(ABC):
             raise UnusableData("two problems of the curriculum share an id")
         weights = [config.tier_weights.get(problem.difficulty, 1.0) for problem in problems]
         self._sampler = EpochSampler(len(self._problems), seed, weights)
+        self._rests = Rests(config.rest_limit)
         self._visits = VisitLog()
         self._shown = 1.0
         """Share of the stages that a task may be asked at, by the newest call of `sample`."""
@@ -137,8 +139,24 @@ class Schedule(ABC):
 
     def _choose(self) -> tuple[int, int]:
         """The next task: index of the problem, and stage."""
-        [index] = self._sampler.take(1)
+        index = self._next_problem()
         return index, self._progress[self._problems[index].id].stage
+
+    def _next_problem(self) -> int:
+        """The index of the next problem that does not rest.
+
+        Where all rest, the last one looked at comes all the same.
+        """
+        [index] = self._sampler.take(1)
+        looked_at = 1
+        while self._rests.skip(self._problems[index].id) and looked_at < len(self._problems):
+            [index] = self._sampler.take(1)
+            looked_at += 1
+        return index
+
+    def _idle(self, task: Subtask, pass_rate: float) -> bool | None:
+        """Whether a visit says that the problem may rest; None where it says nothing about it."""
+        return task.stage == FULL_TASK and pass_rate == 1
 
     def sample(self, n: int, run_share: float = 0.0) -> list[Subtask]:
         """The next `n` tasks; by default from seeded, shuffled epochs, each at its present stage.
@@ -189,6 +207,9 @@ class Schedule(ABC):
             self._visits.count("counted")
             progress.visits += 1
             progress.weight_version = max(progress.weight_version, weight_version)
+            idle = self._idle(task, passed / attempts)
+            if idle is not None:
+                self._rests.report(visit.problem_id, idle)
             self._update(progress, task, passed / attempts)
         if programs and self._config.prefixes_from == "policy":
             self._adopt(task, programs)
@@ -216,6 +237,7 @@ class Schedule(ABC):
                 metrics |= _stage_metrics(stages_left[tier], f"/{tier}")
         if self._config.prefixes_from == "policy":
             metrics["own_program_share"] = len(self._own) / len(self._problems)
+        metrics |= self._rests.metrics(len(self._problems))
         return metrics | {"epoch": float(self._sampler.epoch)} | self._visits.metrics()
 
     def state_dict(self) -> dict[str, Any]:
@@ -230,6 +252,7 @@ class Schedule(ABC):
             "sampler": self._sampler.state_dict(),
             "progress": {key: asdict(progress) for key, progress in self._progress.items()},
             "visits": self._visits.state_dict(),
+            "rests": self._rests.state_dict(),
             "own_programs": self._own.state_dict(),
         }
 
@@ -268,6 +291,7 @@ class Schedule(ABC):
         visits = VisitLog()
         visits.load_state_dict(state["visits"])
         self._sampler.load_state_dict(state["sampler"])
+        self._rests.load_state_dict(state["rests"])
         self._progress, self._visits = progress, visits
         self._own, self._sources, self._offsets = own, sources, offsets
 

@@ -1,7 +1,8 @@
-"""The order in which problems are visited."""
+"""The order in which problems are visited, and which are left out for a while."""
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from curriculum.errors import IncompatibleState
@@ -87,3 +88,65 @@ class EpochSampler:
             order += [index] * (whole + (fractions.random() < times - whole))
         random.Random(f"{seed}/{epoch}").shuffle(order)
         return order
+
+
+@dataclass(slots=True)
+class Rest:
+    """How long one problem is left out."""
+
+    streak: int = 0
+    """Visits in a row without anything to learn."""
+    left: int = 0
+    """Number of times that the problem is still to be left out."""
+
+
+class Rests:
+    """Leaves problems out of which nothing is to be learned: for 1, 2, 4, ... visits.
+
+    Afterwards they are asked again, since the policy changes.
+
+    Args:
+        longest: most visits in a row; with 0 no problem rests.
+    """
+
+    def __init__(self, longest: int):
+        self._longest = longest
+        self._rests: dict[str, Rest] = {}
+        self._left_out = 0
+
+    def skip(self, key: str) -> bool:
+        """Whether a problem rests; counts this visit as left out."""
+        rest = self._rests.get(key)
+        if rest is None or not rest.left:
+            return False
+        rest.left -= 1
+        self._left_out += 1
+        return True
+
+    def report(self, key: str, idle: bool) -> None:
+        """Take in whether a visit of a problem had nothing to teach."""
+        if not self._longest or (not idle and key not in self._rests):
+            return
+        if not idle:
+            del self._rests[key]
+            return
+        rest = self._rests.setdefault(key, Rest())
+        rest.streak += 1
+        rest.left = min(2 ** min(rest.streak - 1, 30), self._longest)
+
+    def metrics(self, problems: int) -> dict[str, float]:
+        """The share of the problems that rest, and the visits left out; none without rests."""
+        if not self._longest:
+            return {}
+        resting = sum(rest.left > 0 for rest in self._rests.values())
+        return {"resting_share": resting / problems, "visits_left_out": float(self._left_out)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """State that JSON can hold."""
+        rests = {key: asdict(rest) for key, rest in self._rests.items()}
+        return {"rests": rests, "left_out": self._left_out}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        self._rests = {key: Rest(**saved) for key, saved in state["rests"].items()}
+        self._left_out = state["left_out"]

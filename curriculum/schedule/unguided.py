@@ -82,8 +82,7 @@ class UnguidedSchedule(StatementSchedule):
                 self._guided += 1
                 return self._index[key], self._hints[key]
             self._place(key, FULL_TASK)
-        [index] = self._sampler.take(1)
-        return index, FULL_TASK
+        return self._next_problem(), FULL_TASK
 
     @override
     def _counts(self, progress: StageProgress, visit: Visit, weight_version: int) -> bool:

@@ -7,7 +7,7 @@ from curriculum.schedule.make import SCHEDULES, make_schedule
 from curriculum.subtask import FULL_TASK
 
 MODES = tuple(SCHEDULES)
-OPTIONS = {"fade_by": 0.6, "prefixes_from": "policy"}
+OPTIONS = {"fade_by": 0.6, "prefixes_from": "policy", "longest_rest": 3}
 VARIANTS = {mode: {"mode": mode} for mode in MODES} | {
     f"{mode}, options": {"mode": mode} | OPTIONS for mode in MODES if mode != "none"
 }
@@ -26,9 +26,7 @@ STEPS = st.lists(
 
 
 def config_of(variant):
-    return CurriculumConfig.model_validate(
-        {"linear_visits": 5, "longest_rest": 3} | VARIANTS[variant]
-    )
+    return CurriculumConfig.model_validate({"linear_visits": 5} | VARIANTS[variant])
 
 
 def new_schedule(make_problem, variant="cccs", seed=0):

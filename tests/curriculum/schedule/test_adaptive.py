@@ -14,8 +14,8 @@ MIXED = CurriculumConfig(mode="adaptive", full_task_share=0.5, longest_rest=3)
 SIX = "def f(x):\n    a = 1\n    b = 2\n    c = 3\n    d = 4\n    e = 5\n    return x\n"  # 6 cuts
 
 
-def search_of(schedule):
-    return schedule.state_dict()["search"]["p0"]
+def rest_of(schedule):
+    return schedule.state_dict()["rests"]["rests"].get("p0", {"streak": 0, "left": 0})
 
 
 def test_the_prefix_is_halved_on_success_and_gets_half_of_the_rest_on_failure(make_problem):
@@ -69,19 +69,19 @@ def test_always_solved_problems_rest_longer_each_time_and_come_back(make_problem
     rests = []
     for _ in range(3):
         visit(schedule, 8)
-        rests.append(search_of(schedule)["rest"])
+        rests.append(rest_of(schedule)["left"])
         asked = [task.problem.id for task in schedule.sample(rests[-1] * 2 + 2)]
         assert "p0" in asked
     assert rests == [1, 2, 3]
     visit(schedule, 4)
-    assert search_of(schedule)["streak"] == 0
+    assert rest_of(schedule)["streak"] == 0
 
 
 def test_never_solved_problems_rest_but_are_sampled_when_all_rest(make_problem):
     schedule = make_schedule([make_problem(0, points=2)], ADAPTIVE, seed=0)
     visit(schedule, 0)
     visit(schedule, 0)
-    assert search_of(schedule)["rest"] == 2
+    assert rest_of(schedule)["left"] == 2
     assert len(schedule.sample(7)) == 7
 
 
