@@ -25,9 +25,9 @@ _SPACE_BEGIN = ("", " ", "\t", "\f", "\r", "\n", "#")
 _PHYSICAL_LINE = re.compile(rf"[^\r\n]*(?:{LINE_END}|\Z)")
 _TAG = re.compile(
     r"```+[ \t]*(?:(?:python|py)3?[ \t]+)?"
-    r"|(?:(?:</?[A-Za-z][\w:-]*(?:[ ][\w-]+=\"[^\"\r\n]{0,100}\")*>|\[/?[A-Z]{3,}\])[ \t]*)+"
+    r"|(?:(?:</?[A-Za-z][\w:-]*(?:[ ][\w-]+=[\"'][^\"'\r\n]{0,100}[\"'])*>|\[/?[A-Z]{3,}\])[ \t]*)+"
     r"(?=(?P<rest>\S[^\r\n]*))"
-    r"|(?:`{1,2}|[A-Z][A-Za-z ]{0,30}:[ \t]+)(?=(?:def|class)[ ]\w[^\r\n]*:)"
+    r"|(?:`{1,2}|[A-Z][A-Za-z ]{0,30}:[ \t]+)(?=def[ ]\w+\(|class[ ]\w+[(:])"
 )
 """What may stand before code on its line: a fence, tags, a label."""
 _CODE = re.compile(r"[=(:]|(?:import|from)\b")
