@@ -22,6 +22,7 @@ from actors.training.warm_start import warm_start
 from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.files import write_atomic
 from curriculum.synthetic.corpus import noisy_corpus
+from deploy.checks.disk import check_disk
 from deploy.checks.folder import check_folder, recorded_result
 from deploy.checks.memory import fit_memory, place
 from deploy.checks.model import check_model
@@ -31,6 +32,7 @@ from deploy.checks.reward import check_reward
 from deploy.checks.sinks import check_sinks
 from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
+from deploy.plan.run_plan import policy_shape
 from deploy.run import Run
 from learner.models.source import ModelSource
 
@@ -67,6 +69,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     reward_function = check_reward(config.reward)
     if config.model.path is not None:
         config = check_model(config)
+        check_disk(folder, config, policy_shape(config), resume, overwrite)
     dataset = load_dataset(config.data)
     suites = load_eval_suites(config, dataset)
     check_sinks(config.loop.sinks)

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import ray
+from ray.exceptions import AuthenticationError
 
 from actors.cluster.placement import SANDBOX_RESOURCE
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
@@ -72,6 +73,13 @@ def _join(address: str, **settings: Any) -> None:
     try:
         _check_port(address)
         ray.init(**settings)
+    except AuthenticationError as error:
+        raise RunFailed(
+            f"the Ray cluster at RAY_ADDRESS={address} does not take this process's token: copy "
+            f"~/.ray/auth_token of its head to this node (`ray get-auth-token` prints it there) "
+            f"or set RAY_AUTH_TOKEN, with RAY_AUTH_MODE=token. On a cluster without tokens set "
+            f"RAY_AUTH_MODE=disabled"
+        ) from error
     except Exception as error:  # Ray raises a bare Exception where a node does not answer in time
         raise RunFailed(
             f"no Ray cluster answers at RAY_ADDRESS={address} ({error}); start one with "
@@ -147,7 +155,9 @@ def check_placement(
             placement.learner_ranks
             + (0 if placement.colocate else rollout.workers * rollout.tensor_parallel),
             "placement.learner_ranks"
-            + ("" if placement.colocate else " + rollout.workers x rollout.tensor_parallel"),
+            + ("" if placement.colocate else " + rollout.workers x rollout.tensor_parallel")
+            + "; start nodes where `nvidia-smi` lists them, with `ray start --num-gpus N` if Ray "
+            "does not find them itself, or set placement.accelerator cpu",
         )
     short = [
         f"{name}: {amount} required ({setting}), the cluster has {resources.get(name, 0):g}"

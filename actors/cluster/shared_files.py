@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import ray
 
 from actors.cluster.ray_calls import ask_everywhere, on_node
 from actors.errors import RunFailed
+
+_WEIGHTS = (".safetensors", ".bin")
 
 
 def check_run_folder(folder: Path, nodes: Collection[str], deadline_s: float) -> None:
@@ -31,6 +33,7 @@ def check_run_folder(folder: Path, nodes: Collection[str], deadline_s: float) ->
     marker.write_text(marker.name)
     try:
         _check(
+            _digest,
             marker,
             nodes,
             deadline_s,
@@ -42,13 +45,14 @@ def check_run_folder(folder: Path, nodes: Collection[str], deadline_s: float) ->
 
 
 def check_model_folder(folder: Path, nodes: Collection[str], deadline_s: float) -> None:
-    """Refuse a model folder that is not the same on every node.
+    """Refuse a model folder that is not the same on every node, by `folder_digest`.
 
     Raises:
-        RunFailed: names the nodes that do not have it.
+        RunFailed: names the nodes that do not have it, or another one under this path.
     """
     _check(
-        folder / "config.json",
+        folder_digest,
+        folder,
         nodes,
         deadline_s,
         f"have no model folder {folder} like the driver's: copy it to the same path there, or set "
@@ -56,20 +60,42 @@ def check_model_folder(folder: Path, nodes: Collection[str], deadline_s: float) 
     )
 
 
-def _check(file: Path, nodes: Collection[str], deadline_s: float, otherwise: str) -> None:
-    expected = _digest(str(file))
+def _check(
+    digest: Callable[[str], str | None],
+    path: Path,
+    nodes: Collection[str],
+    deadline_s: float,
+    otherwise: str,
+) -> None:
+    expected = digest(str(path))
     others = sorted(set(nodes) - {ray.get_runtime_context().get_node_id()})
     addresses = {node["NodeID"]: str(node["NodeManagerAddress"]) for node in ray.nodes()}
     digests = ask_everywhere(
-        f"whether its node sees {file.parent}",
-        _digest,
+        f"whether its node sees {path}",
+        digest,
         {f"{addresses.get(node, '')}, id {node[:8]}": on_node(node) for node in others},
         deadline_s,
-        str(file),
+        str(path),
     )
-    if strangers := [name for name, digest in digests.items() if digest != expected]:
+    if strangers := [name for name, answer in digests.items() if answer != expected]:
         listed = "; ".join(strangers)
         raise RunFailed(f"{len(strangers)} node(s) ({listed}) {otherwise}")
+
+
+def folder_digest(folder: str) -> str | None:
+    """Digest of a model folder: its configuration, and the names and sizes of its files of weights.
+
+    Weights are not read: that would take minutes. None where there is no configuration.
+    """
+    config = _digest(f"{folder}/config.json")
+    if config is None:
+        return None
+    try:
+        files = [path for path in Path(folder).iterdir() if path.suffix in _WEIGHTS]
+        sizes = [f"{path.name} {path.stat().st_size}" for path in sorted(files)]
+    except OSError:
+        return None
+    return hashlib.sha256("\n".join([config, *sizes]).encode()).hexdigest()
 
 
 def _digest(path: str) -> str | None:

@@ -46,6 +46,15 @@ def find_corruption(folder: Path) -> str | None:
     return None
 
 
+def recorded_bytes(folder: Path) -> int:
+    """Bytes of the files that a folder's `checksums.json` lists; 0 where it has none."""
+    try:
+        files = json.loads((folder / CHECKSUMS).read_text())
+        return sum(int(file["bytes"]) for file in files.values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return 0
+
+
 def _checksum(path: Path) -> dict[str, int | str]:
     size = path.stat().st_size
     blocks = -(-size // BLOCK)

@@ -16,15 +16,24 @@ runs/<name>/config.yaml       the resolved configuration
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from actors.runs.checksums import CHECKSUMS, find_corruption, write_checksums
+from actors.errors import RunFailed
+from actors.runs.checksums import (
+    CHECKSUMS,
+    find_corruption,
+    recorded_bytes,
+    write_checksums,
+)
+from actors.runs.disk import REMEDY, check_room, is_full
 from curriculum.files import write_atomic
 
 logger = logging.getLogger(__name__)
@@ -76,24 +85,44 @@ class RunFolder:
             keep: number of checkpoints kept, this one included; older ones are removed.
             keep_whole: how many of these keep everything; of older ones the `policy/` is left. None
                 is all of them.
+
+        Raises:
+            RunFailed: the disk has less room than the checkpoint before took, and nothing was
+                begun; or it became full, and what was written of this one is removed. Those before
+                are as they were.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for leftover in self.checkpoints.glob("*.partial"):
             shutil.rmtree(leftover)
         final = self.checkpoints / f"step-{step:06d}"
         partial = final.with_suffix(".partial")
+        before = max((recorded_bytes(path) for path in self._checkpoints()), default=0)
+        check_room(self.checkpoints, before, f"the checkpoint of step {step}")
         partial.mkdir()
-        yield partial
-        write_checksums(partial)
+        try:
+            yield partial
+            write_checksums(partial)
+        except Exception as error:
+            if not is_full(self.checkpoints):
+                raise
+            shutil.rmtree(partial, ignore_errors=True)
+            raise RunFailed(
+                f"the disk of {self.checkpoints} became full while the checkpoint of step {step} "
+                f"was written, which was removed: {REMEDY}"
+            ) from error
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
         write_atomic(self.checkpoints / "latest", final.name + "\n")
-        written = sorted(self.checkpoints.glob("step-??????"))
+        written = self._checkpoints()
         for old in written[:-keep]:
             shutil.rmtree(old)
         for older in written[-keep:-keep_whole] if keep_whole else ():
             _keep_policy_alone(older)
+
+    def _checkpoints(self) -> list[Path]:
+        """Every checkpoint, the oldest first."""
+        return sorted(self.checkpoints.glob("step-??????"))
 
     def latest(self) -> Path | None:
         """The newest whole checkpoint, or None; a corrupt one is skipped with a warning."""
@@ -101,7 +130,7 @@ class RunFolder:
         if not pointer.exists():
             return None
         newest = pointer.read_text().strip()
-        for folder in sorted(self.checkpoints.glob("step-??????"), reverse=True):
+        for folder in reversed(self._checkpoints()):
             if folder.name > newest:
                 continue  # the crash came after the rename and before `latest` was updated
             if not (folder / CHECKSUMS).exists() and (folder / POLICY).is_dir():
@@ -190,7 +219,13 @@ def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
     """Append rows, one line each, in a single write.
 
     Half a surrogate pair, which a program's error message may hold, is written as JSON's escape.
+
+    Raises:
+        OSError: the disk is full; a line that was cut off is dropped when the run is resumed.
     """
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    content = lines.encode(errors="backslashreplace")
     with path.open("ab", buffering=0) as file:
-        file.write(lines.encode(errors="backslashreplace"))
+        # A disk that becomes full takes a part without an error.
+        if file.write(content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

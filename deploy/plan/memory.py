@@ -102,6 +102,17 @@ def _states(
     }
 
 
+def stored_bytes(shape: ModelShape, config: LearnerConfig, width: int) -> int:
+    """What DeepSpeed writes of weights and optimizer state into a checkpoint, of all ranks."""
+    kept = config.zero.model_copy(update={"offload_optimizer": False, "offload_parameters": False})
+    config = config.model_copy(update={"zero": kept})
+    parts = _states("", shape, shape.parameters, config, 1, width)
+    if config.advantage == "gae":
+        critic = shape.critic(config.critic_layers)
+        parts |= _states("critic's ", shape, critic, config, 1, width)
+    return sum(size for part, size in parts.items() if not part.endswith("gradients"))
+
+
 def engine_parts(shape: ModelShape, rollout: RolloutConfig, width: int, backend: str) -> Parts:
     """What an engine takes of each of its GPUs, with a KV cache for one sequence."""
     shards = rollout.tensor_parallel

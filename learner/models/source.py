@@ -32,6 +32,8 @@ _OLD_WEIGHTS = ["*.bin"]
 """Fetched only where a model has no safetensors."""
 _OTHER_FORMATS = ["original/*", "onnx/*", "openvino/*", "consolidated*", "*.gguf"]
 
+_UNAUTHORIZED = 401
+"""HTTP status of a token that is not valid."""
 _LOG_EVERY_S = 10.0
 """Shortest time between two lines about a download [seconds]."""
 
@@ -149,6 +151,12 @@ def _snapshot(path: str, files: list[str]) -> Path:
             "network and give model.path that folder"
         ) from error
     except (HfHubHTTPError, OSError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code == _UNAUTHORIZED:
+            raise ModelError(
+                f"model {path}: the hub refuses this machine's token, which may have expired: "
+                "`hf auth login` again, or set HF_TOKEN; without a token only public models can "
+                "be had (`hf auth logout`)"
+            ) from error
         raise ModelError(
             f"model {path}: the download failed and continues where it stopped when it is started "
             f"again: {type(error).__name__}: {error}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from ray.exceptions import AuthenticationError
 
 from actors.cluster.connect import check_memory, check_placement, connect
 from actors.cluster.placement import roles
@@ -45,6 +46,7 @@ def test_colocated_roles_share_one_gpu_and_one_bundle() -> None:
         ({"CPU": 1.0, "sandbox": 1.0}, False, 1, "CPU: 2 required .*rollout.workers.*has 1"),
         ({"CPU": 8.0}, False, 1, "sandbox: 1 required .*ray start --resources.*has 0"),
         ({**ROOMY, "GPU": 1.0}, True, 1, "GPU: 2 required .*learner_ranks.*has 1"),
+        ({**ROOMY, "GPU": 0.0}, True, 1, "GPU: 2 required .*nvidia-smi.*accelerator cpu.*has 0"),
     ],
 )
 def test_a_missing_resource_is_named_with_the_setting_that_requires_it(
@@ -87,6 +89,19 @@ def test_a_ray_node_that_times_out_at_startup_is_one_message_with_the_remedy(
         monkeypatch.setenv("RAY_ADDRESS", address)
     placement = PlacementConfig(min_free_memory_gib=0)
     with pytest.raises(RunFailed, match=remedy):
+        connect(placement, RolloutConfig(), SandboxPoolConfig())
+
+
+def test_a_token_that_the_cluster_does_not_take_is_one_message_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(**_settings: object) -> None:
+        raise AuthenticationError("InvalidAuthToken: Authentication token is invalid")
+
+    monkeypatch.setattr("ray.init", refuse)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    placement = PlacementConfig(min_free_memory_gib=0)
+    with pytest.raises(RunFailed, match=r"does not take .* token: copy ~/.ray/auth_token .*"):
         connect(placement, RolloutConfig(), SandboxPoolConfig())
 
 

@@ -22,6 +22,8 @@ class Hub:
         self.commits: dict[str, str] = {}
         """By repository: the commit that `main` names."""
         self.gated: set[str] = set()
+        self.expired = ""
+        """A token that is not valid any more."""
         self.downloads: list[str] = []
         """The files whose content was sent."""
         self.url = ""
@@ -56,7 +58,9 @@ def serve() -> Iterator[Hub]:
                 return
             owner, name, kind, revision, *path = parts[2:] if api else parts
             repository, file = f"{owner}/{name}", "/".join(path)
-            if repository not in hub.files:
+            if hub.expired and hub.expired in self.headers.get("Authorization", ""):
+                self.answer(401, X_Error_Message="Invalid credentials in Authorization header")
+            elif repository not in hub.files:
                 self.answer(404, X_Error_Code="RepoNotFound")
             elif repository in hub.gated:
                 self.answer(403, X_Error_Code="GatedRepo")

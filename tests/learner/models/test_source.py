@@ -126,6 +126,16 @@ def test_what_cannot_be_had_is_refused_with_the_remedy(hub: Hub, tmp_path: Path)
     assert "the hub cannot be reached: run `hf download owner/model --revision main" in answer
 
 
+def test_an_expired_token_is_told_with_the_remedy(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.expired = "hf_expired"
+    monkeypatch.setenv("HF_TOKEN", hub.expired)
+    (answer,) = ask(hub.url, tmp_path, ("fetch", "owner/model"))
+    assert "the hub refuses this machine's token" in answer
+    assert "`hf auth login` again" in answer
+
+
 def test_a_folder_is_itself(tmp_path: Path) -> None:
     source = ModelSource(str(tmp_path))
     assert source.hub_name is None
