@@ -62,6 +62,7 @@ def stage_heat(run: RunHistory) -> Heat | None:
     stages = {key: stage for key, (_, _, stage) in problems.items()}
     for row in steps:
         stages |= row["stages"]
+        counts |= row.get("counts", {})
         for key, stage in stages.items():
             left = stage - FULL_TASK
             ways[key].append(1 - left / counts[key] if counts[key] else 1.0)

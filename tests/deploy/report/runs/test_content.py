@@ -72,13 +72,14 @@ def test_the_heat_map_follows_each_problem_to_the_full_task(tmp_path: Path) -> N
         {"step": 1, "asked": [], "stages": {"i/0": 0}},
         {"step": 2, "asked": [], "stages": {"i/1": -1}},
         {"step": 3, "asked": [], "stages": {"i/0": -1}},
+        {"step": 4, "asked": [], "stages": {"c": 1}, "counts": {"c": 4}},
     ]
     append_jsonl(root / "curriculum.jsonl", rows)
     heat = stage_heat(RunHistory.read(root))
     assert heat is not None
-    assert list(heat.columns) == [1, 2, 3]
+    assert list(heat.columns) == [1, 2, 3, 4]
     assert dict(zip(heat.rows, heat.values, strict=True)) == {
-        "i/0": [0.5, 0.5, 1.0], "i/1": [0.0, 1.0, 1.0], "c": [1.0, 1.0, 1.0],
+        "i/0": [0.5, 0.5, 1.0, 1.0], "i/1": [0.0, 1.0, 1.0, 1.0], "c": [1.0, 1.0, 1.0, 0.5],
     }  # fmt: skip
     assert list(heat.bands) == [("introductory", 2), ("competition", 1)]
 
