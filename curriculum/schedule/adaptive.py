@@ -115,7 +115,8 @@ class AdaptiveSchedule(StatementSchedule):
 
     @override
     def _place(self, key: str, stage: int) -> None:
-        self._restart(self._progress[key], self._search[key], stage)
+        super()._place(key, stage)
+        self._search[key] = SearchState()
 
     def _restart(self, progress: StageProgress, search: SearchState, stage: int) -> None:
         """Move to a stage, where it is another one, and begin its averages anew."""
