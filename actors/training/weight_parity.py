@@ -64,7 +64,9 @@ class WeightParityCheck:
             if violation := difference.violation(self.exact, self.tolerance):
                 raise RunFailed(
                     f"weights: {name} does not hold version {version}: its log-probabilities "
-                    f"differ from the learner's: {violation} (weights.verify_tolerance)"
+                    f"differ from the learner's: {violation}; --resume loads both anew from the "
+                    "last checkpoint. Raise weights.verify_tolerance only where the two compute "
+                    "in other precisions and a check right after a start differs as much"
                 )
         self.checks += 1
         largest = max(difference.largest for difference in differences.values())

@@ -130,6 +130,23 @@ def test_rounds_run_ahead_only_up_to_the_next_checkpoint(tmp_path: Path) -> None
     assert shares == [r / STEPS for r in range(STEPS)]
 
 
+@pytest.mark.parametrize(("every", "verified"), [(0, [0, STEPS]), (4, [0, 4, 8, STEPS])])
+def test_weights_are_verified_at_the_start_at_the_end_and_as_often_as_configured(
+    tmp_path: Path, every: int, verified: list[int]
+) -> None:
+    made = trainer(tmp_path / "run", verify_every=every)
+    steps: list[int] = []
+
+    async def verify(version: int) -> float:
+        steps.append(made.state.step)
+        assert version == made.state.weight_version == made.fleet.version
+        return 0.0
+
+    made.parity.verify = verify  # type: ignore[method-assign]
+    asyncio.run(made.run())
+    assert steps == verified
+
+
 @pytest.mark.parametrize("staleness", [0, 2])
 def test_a_lost_learner_returns_to_the_last_checkpoint_and_no_sample_is_unaccounted_for(
     tmp_path: Path, staleness: int
