@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 
 from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
-from curriculum.schedule.adaptive import AdaptiveSchedule
 from curriculum.schedule.base import Schedule
-from curriculum.schedule.cccs import CccsSchedule
-from curriculum.schedule.drawn import DrawnSchedule
-from curriculum.schedule.linear import LinearSchedule
-from curriculum.schedule.unguided import UnguidedSchedule
+from curriculum.schedule.modes.adaptive import AdaptiveSchedule
+from curriculum.schedule.modes.cccs import CccsSchedule
+from curriculum.schedule.modes.drawn import DrawnSchedule
+from curriculum.schedule.modes.linear import LinearSchedule
+from curriculum.schedule.modes.unguided import UnguidedSchedule
 
 SCHEDULES: dict[str, type[Schedule]] = {
     "none": CccsSchedule,

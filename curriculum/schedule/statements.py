@@ -1,4 +1,8 @@
-"""Stages that are single statements, shared by every schedule but the paper's."""
+"""Stages that are single statements, shared by every schedule but the paper's.
+
+Of a solution with n + 1 statements behind its starter code there are n stages: stage k gives k + 1
+of them, so the first one is always given, and the last one never.
+"""
 
 from typing_extensions import override
 
@@ -23,6 +27,11 @@ class StatementSchedule(Schedule):
         begin, end = len(starter_prefix(problem)), solution_end(problem)
         points = statement_points(problem.solution)
         return tuple(point for point in points if begin < point < end)
+
+
+def half(stages: int) -> int:
+    """The stage with half of the cuts in its prefix, rounded up; `FULL_TASK` without stages."""
+    return (stages + 1) // 2 - 1
 
 
 def shorter(stage: int) -> int:

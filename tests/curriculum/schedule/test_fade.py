@@ -34,6 +34,17 @@ def test_no_prefix_is_longer_than_allowed_and_none_is_given_from_the_share_on(
 
 
 @pytest.mark.parametrize("variant", FADED)
+def test_the_first_steps_of_a_run_still_give_prefixes(make_problem, variant):
+    schedule = make_schedule([make_problem(points=9)], config_of(variant), seed=0)
+    for _ in range(20):
+        [task] = schedule.sample(1, run_share=0.01)
+        if task.stage > FULL_TASK:
+            return
+        schedule.observe(task, 0, 8, weight_version=0)
+    raise AssertionError("a run's first hundredth took every prefix away")
+
+
+@pytest.mark.parametrize("variant", FADED)
 def test_before_it_begins_to_fade_nothing_is_different(make_problem, variant):
     config = config_of(variant)
     problems = [make_problem(number, points=9) for number in range(3)]

@@ -6,7 +6,7 @@ import pytest
 
 from curriculum.config import CurriculumConfig
 from curriculum.errors import IncompatibleState
-from curriculum.schedule.make import make_schedule
+from curriculum.schedule.make import SCHEDULES, make_schedule
 from curriculum.schedule.own_programs import LONGEST, rescaled
 from curriculum.subtask import FULL_TASK
 from tests.curriculum.schedule.simulated_runs import progress_of, sample_task, stage_of
@@ -68,7 +68,9 @@ def test_a_problem_keeps_its_share_of_the_prefix(linear):
 
 def test_a_problem_without_a_solution_gets_a_curriculum_from_what_passed(make_problem):
     problem = make_problem(solution="")
-    for mode, stage in (("cccs", 0), ("adaptive", 2), ("drawn", 2), ("unguided", FULL_TASK)):
+    """A curriculum begins with the longest prefix that its mode gives first; linear's is timed."""
+    first = dict.fromkeys(SCHEDULES, 2) | {"cccs": 0, "none": FULL_TASK, "unguided": FULL_TASK}
+    for mode, stage in first.items():
         schedule = make_schedule([problem], config_of(mode), seed=0)
         task = sample_task(schedule)
         assert (task.stage, task.stages, task.prefix) == (FULL_TASK, 0, "")

@@ -15,7 +15,7 @@ from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.base import StageProgress
 from curriculum.schedule.own_programs import rescaled
-from curriculum.schedule.statements import StatementSchedule, longer, shorter
+from curriculum.schedule.statements import StatementSchedule, half, longer, shorter
 from curriculum.schedule.visits import Visit
 from curriculum.subtask import FULL_TASK, Subtask
 
@@ -50,7 +50,7 @@ class UnguidedSchedule(StatementSchedule):
         self._guided = 0
         for problem, offsets in zip(self._problems, self._offsets, strict=True):
             self._progress[problem.id].stage = FULL_TASK
-            self._hints[problem.id] = _half(len(offsets))
+            self._hints[problem.id] = half(len(offsets))
 
     @override
     def metrics(self) -> dict[str, float]:
@@ -112,11 +112,6 @@ class UnguidedSchedule(StatementSchedule):
 
     @override
     def _rescale(self, key: str, before: int, after: int) -> None:
-        hint = max(rescaled(self._hints[key], before, after), 0) if before else _half(after)
+        hint = max(rescaled(self._hints[key], before, after), 0) if before else half(after)
         self._hints[key] = hint
         super()._place(key, hint if key in self._due else FULL_TASK)
-
-
-def _half(stages: int) -> int:
-    """The stage with half of the statements in its prefix, rounded up."""
-    return (stages + 1) // 2 - 1

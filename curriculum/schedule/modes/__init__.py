@@ -1,0 +1,1 @@
+"""The modes: what each decides of stages and of the next problem."""
