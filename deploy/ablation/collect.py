@@ -16,6 +16,7 @@ from deploy.ablation.stored import Machine, StoredEvaluation, StoredRun
 from deploy.config import RunConfig, load_config
 from deploy.errors import ConfigError
 from learner.config import flat_settings
+from learner.models.source import ModelSource
 
 WITHOUT_EFFECT = (
     *("name", "runs_dir", "seed", "placement.", "pool.", "weights."),
@@ -23,6 +24,8 @@ WITHOUT_EFFECT = (
     *("loop.step_timeout_s", "loop.learner_restarts", "rollout.workers", "rollout.threads"),
 )
 """Keys, or their beginnings, that may differ between runs that are compared."""
+PATHS = ("model.path", "data.train_path", "data.heldout_path")
+"""Keys that name files."""
 SERIES = (
     *("reward", "pass_rate", "outcome/", "curriculum/revealed", "curriculum/full_task_share"),
     *("learner/entropy", "learner/kl", "learner/masked_share", "learner/tokens"),
@@ -95,13 +98,23 @@ FATES = ("asked", "trained", "dropped")
 
 
 def deciding_settings(config: RunConfig) -> dict[str, Any]:
-    """The keys that decide figures and differ from their defaults, with their values."""
+    """The keys that decide figures and differ from their defaults, with their values.
+
+    Of a path there is the last part alone, and of a model on the hub its name without a revision:
+    where files lie differs between machines.
+    """
     defaults = flat_settings(RunConfig().model_dump(mode="json"))
     return {
-        key: value
+        key: _placeless(key, value)
         for key, value in sorted(flat_settings(config.model_dump(mode="json")).items())
         if defaults.get(key) != value and not key.startswith(WITHOUT_EFFECT)
     }
+
+
+def _placeless(key: str, value: Any) -> Any:
+    if key == "model.path" and (hub_name := ModelSource(str(value)).hub_name) is not None:
+        return hub_name[0]
+    return Path(str(value)).name if key in PATHS else value
 
 
 def this_machine() -> Machine:

@@ -90,6 +90,27 @@ def test_settings_are_those_that_decide_figures(tmp_path: Path) -> None:
     assert deciding_settings(RunConfig()) == {}
 
 
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("models/qwen", "qwen"), ("/data/models/qwen", "qwen"), ("Qwen/Coder", "Qwen/Coder"),
+     ("Qwen/Coder@0123456789", "Qwen/Coder")],
+)  # fmt: skip
+def test_settings_hold_no_place(
+    path: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's own configuration has absolute paths and commits, the grid's what was typed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "qwen").mkdir(parents=True)
+    data = {"kind": "jsonl", "train_path": "/data/train.jsonl", "heldout_path": "held.jsonl"}
+    config = RunConfig.model_validate({"model": {"path": path}, "data": data})
+    assert deciding_settings(config) == {
+        "data.kind": "jsonl",
+        "data.train_path": "train.jsonl",
+        "data.heldout_path": "held.jsonl",
+        "model.path": kept,
+    }
+
+
 def test_a_run_that_has_not_finished_is_refused(tmp_path: Path) -> None:
     folder = finished(tmp_path / "ppo-1")
     folder.result.unlink()
