@@ -71,7 +71,7 @@ def test_alerts_read_metrics_that_exist() -> None:
 
 
 def test_each_alert_has_its_place_on_the_page_of_operation() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs" / "monitoring.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "operating.md").read_text()
     for alert in ALERTS:
         assert f"`StepCoder{alert.name}`" in page
 
