@@ -10,10 +10,10 @@ continues at the sample.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from actors.errors import RunFailed
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
@@ -22,6 +22,7 @@ from curriculum.files import write_atomic
 from sandbox import Outcome
 
 SAMPLES, VERDICTS = "samples.jsonl", "verdicts.jsonl"
+Row = TypeVar("Row", GeneratedSample, SampleVerdict)
 
 
 class SampleLog:
@@ -40,10 +41,9 @@ class SampleLog:
         self.verdicts_path = folder / VERDICTS
         self.samples: dict[SampleKey, GeneratedSample] = {}
         self.verdicts: dict[SampleKey, SampleVerdict] = {}
-        for row in _rows(self.samples_path):
-            self._take_sample(_restored(self.samples_path, sample_of_row, row))
-        for row in _rows(self.verdicts_path):
-            verdict = _restored(self.verdicts_path, verdict_of_row, row)
+        for sample in _read(self.samples_path, sample_of_row, repair=True):
+            self._take_sample(sample)
+        for verdict in _read(self.verdicts_path, verdict_of_row, repair=True):
             if verdict.judged:
                 self._take_verdict(verdict)
         if self.verdicts_path.exists():
@@ -82,7 +82,8 @@ class SampleLog:
         if verdict.key not in self.samples:
             raise RunFailed(
                 f"{self.verdicts_path}: sample {_named(verdict.key)} is judged and is not in "
-                f"{self.samples_path.name}"
+                f"{self.samples_path.name}; remove its line: --resume makes and judges the sample "
+                f"again"
             )
         if verdict.key in self.verdicts:
             raise RunFailed(f"{self.verdicts_path}: sample {_named(verdict.key)} is judged twice")
@@ -95,12 +96,26 @@ def read_sample_log(
     """What a folder holds, also while its evaluation is under way; nothing is changed.
 
     Raises:
-        RunFailed: a file holds something else.
+        RunFailed: a file holds something else, a sample or verdict twice, or the verdict of a
+            sample that is not there.
     """
-    files = folder / SAMPLES, folder / VERDICTS
-    samples = [_restored(files[0], sample_of_row, row) for row in _rows(files[0], repair=False)]
-    verdicts = [_restored(files[1], verdict_of_row, row) for row in _rows(files[1], repair=False)]
-    return {sample.key: sample for sample in samples}, {v.key: v for v in verdicts}
+    # Verdicts first: a sample is written before its verdict, so each verdict's sample is there.
+    verdicts = _by_key(folder / VERDICTS, verdict_of_row)
+    samples = _by_key(folder / SAMPLES, sample_of_row)
+    if missing := next((key for key in verdicts if key not in samples), None):
+        raise RunFailed(
+            f"{folder / VERDICTS}: sample {_named(missing)} is judged and is not in {SAMPLES}"
+        )
+    return samples, verdicts
+
+
+def _by_key(path: Path, restore: Callable[[dict[str, Any]], Row]) -> dict[SampleKey, Row]:
+    found: dict[SampleKey, Row] = {}
+    for row in _read(path, restore, repair=False):
+        if row.key in found:
+            raise RunFailed(f"{path}: sample {_named(row.key)} is there twice")
+        found[row.key] = row
+    return found
 
 
 def sample_row(sample: GeneratedSample) -> dict[str, Any]:
@@ -151,7 +166,7 @@ def _named(key: SampleKey) -> str:
     return f"{key.number} of {key.suite} {key.problem}"
 
 
-def _rows(path: Path, repair: bool = True) -> Iterator[dict[str, Any]]:
+def _read(path: Path, restore: Callable[[dict[str, Any]], Row], repair: bool) -> Iterator[Row]:
     """The lines of a file, without one that was cut off, which `repair` removes from the file."""
     if not path.exists():
         return
@@ -162,15 +177,16 @@ def _rows(path: Path, repair: bool = True) -> Iterator[dict[str, Any]]:
             file.truncate(whole)
     for number, line in enumerate(content[:whole].splitlines(), 1):
         try:
-            yield json.loads(line)
+            row = json.loads(line)
         except ValueError as error:
-            raise RunFailed(f"{path}: line {number} is not JSON: {error}") from None
-
-
-def _restored(path: Path, restore: Any, row: dict[str, Any]) -> Any:
-    try:
-        return restore(row)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunFailed(
-            f"{path}: a line is not one of this version ({error!r}); begin again with --overwrite"
-        ) from None
+            raise RunFailed(
+                f"{path}: line {number} is not JSON: {error}. Remove it: --resume makes again what "
+                f"it held"
+            ) from None
+        try:
+            yield restore(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunFailed(
+                f"{path}: line {number} is not one of this version ({error!r}); begin again with "
+                f"--overwrite"
+            ) from None

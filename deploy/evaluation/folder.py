@@ -27,6 +27,8 @@ from curriculum.subtask import starter_prefix
 from deploy.errors import ConfigError
 from deploy.evaluation.suites import Suite
 
+_WRITE_AGAIN = "`stepcoder eval --resume` writes it again from the samples"
+
 
 class EvaluationFolder:
     """The paths below the folder of an evaluation."""
@@ -98,10 +100,7 @@ class EvaluationFolder:
                 row = json.loads(line)
                 counts.setdefault(row.pop("suite"), []).append(ProblemCounts(**row))
         except FileNotFoundError:
-            raise ConfigError(
-                f"{self.root}: no finished evaluation there (no {self.problems.name}); finish it "
-                f"with `stepcoder eval --resume`"
-            ) from None
+            raise self._unfinished(self.problems) from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(
                 f"{self.problems}: not written by this version ({error!r}); evaluate again with "
@@ -113,15 +112,36 @@ class EvaluationFolder:
         """What `result.json` holds.
 
         Raises:
-            ConfigError: there is none, or it is not JSON.
+            ConfigError: there is none, or it is not the result of an evaluation.
         """
         try:
             result = json.loads(self.result.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ConfigError(
-                f"{self.root}: no finished evaluation there (no {self.result.name}); finish it "
-                f"with `stepcoder eval --resume`"
-            ) from None
+            raise self._unfinished(self.result) from None
         except ValueError as error:
-            raise ConfigError(f"{self.result}: not JSON: {error}") from None
+            raise ConfigError(f"{self.result}: not JSON: {error}; {_WRITE_AGAIN}") from None
+        suites = result.get("suites") if isinstance(result, dict) else None
+        if not isinstance(suites, dict) or not all(
+            isinstance(figures, dict) and isinstance(figures.get("pass_at_k"), dict)
+            for figures in suites.values()
+        ):
+            raise ConfigError(f"{self.result}: not the result of an evaluation; {_WRITE_AGAIN}")
         return result
+
+    def _unfinished(self, missing: Path) -> ConfigError:
+        if not self.root.is_dir():
+            return ConfigError(f"{self.root}: no such folder")
+        if not self.samples.exists():
+            return ConfigError(
+                f"{self.root}: not the folder of an evaluation (no {self.samples.name}); "
+                f"`stepcoder compare` compares two training runs"
+            )
+        return ConfigError(
+            f"{self.root}: no finished evaluation there (no {missing.name}); finish it with "
+            f"`stepcoder eval --resume`"
+        )
+
+
+def is_evaluation(root: Path) -> bool:
+    """Whether a folder is that of an evaluation."""
+    return EvaluationFolder(root).settings.exists()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from actors.evaluation.records import GeneratedSample, SampleKey
+from actors.evaluation.sample_log import sample_of_row
 from curriculum.datasets.jsonl import decode_line, nonblank_lines
 from curriculum.errors import BadRecord
 from curriculum.problem import Problem, behind_preamble
@@ -34,6 +36,8 @@ def read_samples(
         suites: whose problems the samples are for.
         limited: whether `suites` hold some of their problems only; samples of others are then left
             out, and their number is logged.
+
+    Of our own lines the completion and its counts are kept as well; of others the program only.
 
     Raises:
         ConfigError: a `task_id` is none of the suites', a line lacks what it needs, or a problem
@@ -65,23 +69,41 @@ def read_samples(
         holders = problems[name.casefold()]
         # A file of ours has a line for each suite.
         for suite, problem in [h for h in holders if h[0].name == row.get("suite")] or holders:
-            index = counts[suite.name, problem.id]
+            key = SampleKey(suite.name, problem.id, counts[suite.name, problem.id])
             counts[suite.name, problem.id] += 1
-            samples.append(
-                GeneratedSample(
-                    key=SampleKey(suite.name, problem.id, index),
-                    task_id=task_id(problem),
-                    solution=_program(row, problem, f"{path}: {where}"),
-                    completion=row.get("completion"),
-                    finish_reason=row.get("finish_reason"),
-                    prompt_tokens=row.get("prompt_tokens", 0),
-                    completion_tokens=row.get("completion_tokens", 0),
-                )
-            )
+            name = task_id(problem)
+            if (own := _own(row)) is not None:
+                samples.append(replace(own, key=key, task_id=name))
+            else:
+                program = _program(row, problem, f"{path}: {where}")
+                samples.append(GeneratedSample(key=key, task_id=name, solution=program))
     _refuse_missing(path, suites, counts)
     if left_out:
         logger.info("%s: %d samples of other problems left out (--limit)", path, left_out)
     return samples
+
+
+def _own(row: dict[str, Any]) -> GeneratedSample | None:
+    """The sample of a line that an evaluation wrote; None for any other line."""
+    if not {"suite", "problem", "sample", "program_bytes", "cuts"} <= row.keys():
+        return None
+    try:
+        sample = sample_of_row(dict(row))
+        return sample if _fits(sample) else replace(sample, program_bytes=None, cuts=())
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _fits(sample: GeneratedSample) -> bool:
+    """Whether the program still ends with what is left of the completion: it may be edited."""
+    if sample.completion is None or sample.program_bytes is None:
+        return True
+    text, (at, end) = sample.completion.encode(errors="surrogatepass"), sample.program_bytes
+    kept = b""
+    for first, last, _ in (*sorted(sample.cuts), (end, end, "")):
+        kept += text[at : min(first, end)]
+        at = max(at, last)
+    return sample.solution.encode(errors="surrogatepass").endswith(kept)
 
 
 def _program(row: dict[str, Any], problem: Problem, where: str) -> str:
@@ -91,7 +113,7 @@ def _program(row: dict[str, Any], problem: Problem, where: str) -> str:
         if not isinstance(completion, str) or not problem.starter_code:
             raise ConfigError(f"{where}: no `solution`, the whole program as text")
         solution = problem.starter_code + completion
-    if "sample" in row or solution.startswith(problem.preamble):  # our own have it already
+    if solution.startswith(problem.preamble):
         return solution
     return behind_preamble(problem.preamble, solution)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from deploy.config import RunConfig
 from deploy.config.load import read_profile, resolve
 from deploy.errors import ConfigError
 from deploy.evaluation.subject import Subject
+from learner.config import flat_settings
 
 DEFAULTS: dict[str, Any] = {
     # One engine has the machine to itself; 1 GiB holds some 80,000 tokens of a 0.5 B model.
@@ -57,7 +58,7 @@ class EvaluationSettings(BaseModel):
         """Refuse to continue an evaluation of other settings.
 
         Raises:
-            ConfigError: names what differs, or the file cannot be read.
+            ConfigError: names what differs, with both values, or the file cannot be read.
         """
         try:
             other = EvaluationSettings.model_validate_json(path.read_text())
@@ -70,14 +71,15 @@ class EvaluationSettings(BaseModel):
             raise ConfigError(f"{path}: not the settings of an evaluation: {fault}") from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not the settings of an evaluation: {error}") from None
+        now, before = (flat_settings(each.model_dump(mode="json")) for each in (self, other))
         changed = [
-            name
-            for name in EvaluationSettings.model_fields
-            if getattr(self, name) != getattr(other, name)
+            f"{key} was {_shown(before, key)} and is now {_shown(now, key)}"
+            for key in dict.fromkeys([*before, *now])
+            if _shown(before, key) != _shown(now, key)
         ]
         if changed:
             raise ConfigError(
-                f"--resume: this evaluation differs from {path} at {', '.join(changed)}; give the "
+                f"--resume: this evaluation differs from {path}: {'; '.join(changed)}. Give the "
                 f"former values, or evaluate into another --out"
             )
 
@@ -112,6 +114,12 @@ def evaluation_config(
     if subject.folder is not None:
         fixed.append(f"--model.path={json.dumps(str(subject.folder))}")
     return resolve(tree, source, [*overrides, *fixed])
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    """A setting for a message; a long digest by its beginning."""
+    value = json.dumps(settings[key]) if key in settings else "absent"
+    return f'{value[:13]}..."' if len(value) == 66 else value
 
 
 def _merge(tree: dict[str, Any], other: dict[str, Any]) -> None:

@@ -24,11 +24,6 @@ NOT_JUDGED = "not_judged"
 """In place of an outcome, for a sample without a verdict."""
 
 
-def is_evaluation(root: Path) -> bool:
-    """Whether a folder is that of an evaluation."""
-    return EvaluationFolder(root).settings.exists()
-
-
 def read_evaluation(root: Path) -> tuple[Source, Iterator[Group]]:
     """What an evaluation wrote, finished or not.
 
@@ -44,6 +39,11 @@ def read_evaluation(root: Path) -> tuple[Source, Iterator[Group]]:
     by_problem: defaultdict[tuple[str, str], list[GeneratedSample]] = defaultdict(list)
     for key in sorted(samples):
         by_problem[key.suite, key.problem].append(samples[key])
+    if unknown := next((name for name in by_problem if name not in tasks), None):
+        raise ConfigError(
+            f"{folder.tasks}: no line of {' '.join(unknown)}, of which {folder.samples.name} has "
+            f"samples; `stepcoder eval --resume` writes it again"
+        )
 
     def groups() -> Iterator[Group]:
         for name, task in tasks.items():

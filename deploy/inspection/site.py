@@ -21,7 +21,8 @@ from typing import Any
 
 from actors.evaluation.figures import quarter_of
 from deploy.errors import ConfigError
-from deploy.inspection.evaluation_source import is_evaluation, read_evaluation
+from deploy.evaluation.folder import is_evaluation
+from deploy.inspection.evaluation_source import read_evaluation
 from deploy.inspection.groups import Group, Source
 from deploy.inspection.run_source import is_run, read_run
 

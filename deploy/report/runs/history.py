@@ -12,6 +12,7 @@ import yaml
 
 from actors.runs.folder import RunFolder, read_jsonl
 from deploy.errors import ConfigError
+from deploy.evaluation.folder import is_evaluation
 from learner.config import flat_settings
 
 SEEDS = frozenset({"seed", "learner.seed", "sft.seed"})
@@ -46,6 +47,11 @@ class RunHistory:
             ConfigError: there is no run, or a file holds something else; names it.
         """
         files = RunFolder(root)
+        if is_evaluation(root):
+            raise ConfigError(
+                f"{root}: the folder of an evaluation, not of a run; `stepcoder inspect` shows it, "
+                f"`stepcoder eval compare` compares two"
+            )
         if not files.config.is_file():
             raise ConfigError(f"{root}: no run there (no config.yaml); give the folder of a run")
         config = _read(files.config, _flat_yaml)
@@ -57,7 +63,7 @@ class RunHistory:
             evaluations=[row for row in rows if "suite" in row],
             problems=_read(files.evaluations, read_jsonl),
             curriculum=_read(files.curriculum, read_jsonl),
-            result=_read(files.result, _json) if files.result.is_file() else None,
+            result=_read(files.result, _result) if files.result.is_file() else None,
         )
 
     @property
@@ -114,8 +120,13 @@ def _flat_yaml(path: Path) -> dict[str, Any]:
     return flat_settings(tree)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _result(path: Path) -> dict[str, Any]:
+    result = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        float(result["seconds"]["total"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no seconds.total: {error!r}") from None
+    return result
 
 
 def _read(path: Path, reader: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from actors.errors import RunFailed
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
-from actors.evaluation.sample_log import SampleLog
+from actors.evaluation.sample_log import SampleLog, read_sample_log
 from curriculum.datasets.jsonl import decode_line, nonblank_lines
 from sandbox import Outcome
 
@@ -82,11 +82,34 @@ def test_nothing_is_generated_or_judged_twice(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     path.write_text('{"task_id": "HumanEval/0"}\n')
-    with pytest.raises(RunFailed, match=r"samples\.jsonl: a line is not one of this version"):
+    with pytest.raises(RunFailed, match=r"samples\.jsonl: line 1 is not one of this version"):
         SampleLog(tmp_path)
     path.write_text("{\n")
-    with pytest.raises(RunFailed, match="line 1 is not JSON"):
-        SampleLog(tmp_path)
+    for read in (SampleLog, read_sample_log):
+        with pytest.raises(RunFailed, match=r"line 1 is not JSON: .* Remove it: --resume makes"):
+            read(tmp_path)
+
+
+def test_a_removed_line_is_made_again_and_a_repeated_one_refused(tmp_path: Path) -> None:
+    log = SampleLog(tmp_path)
+    for number in range(2):
+        log.add_sample(sample(number))
+        log.add_verdict(verdict(number))
+    samples, verdicts = (
+        path.read_bytes().splitlines(True) for path in (log.samples_path, log.verdicts_path)
+    )
+    log.verdicts_path.write_bytes(verdicts[1])
+    assert SampleLog(tmp_path).unjudged == [sample(0)]
+    log.samples_path.write_bytes(samples[0])
+    for read in (SampleLog, read_sample_log):
+        with pytest.raises(RunFailed, match=r"sample 1 of suite p/1 is judged and is not in"):
+            read(tmp_path)
+    log.samples_path.write_bytes(b"".join([*samples, samples[0]]))
+    for read in (SampleLog, read_sample_log):
+        with pytest.raises(
+            RunFailed, match=r"samples\.jsonl: sample 0 of suite p/1 is there twice"
+        ):
+            read(tmp_path)
 
 
 def test_samples_are_lines_that_evalplus_reads(tmp_path: Path) -> None:

@@ -73,5 +73,12 @@ def test_what_cannot_be_paired_is_refused(
 
 def test_an_evaluation_that_has_not_finished_is_refused(tmp_path: Path) -> None:
     finished = evaluation(tmp_path / "a", {"p0": 1})
-    with pytest.raises(ConfigError, match="no finished evaluation there"):
+    with pytest.raises(ConfigError, match="absent: no such folder"):
         compare(finished, EvaluationFolder(tmp_path / "absent"))
+    run = EvaluationFolder(tmp_path / "run")
+    run.root.mkdir()
+    with pytest.raises(ConfigError, match=r"not the folder of an evaluation .*`stepcoder compare`"):
+        compare(finished, run)
+    run.samples.touch()
+    with pytest.raises(ConfigError, match="no finished evaluation there"):
+        compare(finished, run)

@@ -124,8 +124,18 @@ def test_only_the_same_evaluation_is_continued(tmp_path: Path) -> None:
     settings().write(folder.settings)
     settings().require_same(folder.settings)
     changed = settings(sampling=Sampling(1, 0.0, 1.0, 65, 0), model_digest="e")
-    with pytest.raises(ConfigError, match=r"differs from .* at model_digest, sampling"):
+    with pytest.raises(
+        ConfigError,
+        match=r'differs from .*: model_digest was "d" and is now "e"; '
+        r"sampling\.max_new_tokens was 64 and is now 65\. Give",
+    ):
         changed.require_same(folder.settings)
+    given = settings(sampling=None, suites={"s": "f" * 64})
+    with pytest.raises(
+        ConfigError,
+        match=r'suites\.s was "d" and is now "f{12}\.\.\.".*samples was 1 and is now absent',
+    ):
+        given.require_same(folder.settings)
 
 
 def test_a_folder_is_replaced_only_when_asked_and_only_if_it_is_an_evaluation(
@@ -149,5 +159,9 @@ def test_results_that_are_no_results_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not written by this version"):
         folder.read_problems()
     folder.result.write_text("{")
-    with pytest.raises(ConfigError, match="not JSON"):
+    with pytest.raises(ConfigError, match=r"not JSON.* eval --resume` writes it again"):
         folder.read_result()
+    for content in ("[]", "{}", '{"suites": {"s": 1}}'):
+        folder.result.write_text(content)
+        with pytest.raises(ConfigError, match=r"not the result of an evaluation; .*--resume"):
+            folder.read_result()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actors.evaluation.records import GeneratedSample, SampleKey
 from actors.evaluation.sample_log import SampleLog
 from curriculum.errors import BadRecord
 from curriculum.problem import Problem, Test
@@ -68,6 +69,27 @@ def test_our_own_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
         log.add_sample(sample)
     again = read_samples(log.samples_path, [SUITE])
     assert [s.solution for s in again] == [s.solution for s in log.samples.values()]
+
+
+def test_of_our_own_samples_the_completion_is_kept(tmp_path: Path) -> None:
+    log = SampleLog(tmp_path)
+    for number in (2, 3):
+        log.add_sample(
+            GeneratedSample(SampleKey("mbpp", f"mbpp/{number}", 0), f"Mbpp/{number}", "a = 1\n",
+                            "```\na = 1\n```", (4, 10), "length", 7, 3, ((0, 4, "fence"),), 0.5)
+        )  # fmt: skip
+    assert read_samples(log.samples_path, [SUITE]) == list(log.samples.values())
+    rows = [json.loads(line) | {"solution": "b = 2\n"} for line in log.samples_path.open()]
+    edited = read_samples(write(tmp_path / "edited.jsonl", *rows), [SUITE])
+    assert [(s.solution, s.program_bytes, s.cuts) for s in edited] == [("b = 2\n", None, ())] * 2
+
+
+def test_further_fields_of_other_tools_are_no_fields_of_ours(tmp_path: Path) -> None:
+    further = {"completion": ["a"], "sample": 3, "prompt_tokens": "7", "suite": 1, "cuts": None}
+    rows = [{"task_id": f"Mbpp/{n}", "solution": "a = 1\n", **further} for n in (2, 3)]
+    first, second = read_samples(write(tmp_path / "s.jsonl", *rows), [SUITE])
+    assert (first.solution, second.solution) == ("import math\na = 1\n", "a = 1\n")
+    assert (first.completion, first.prompt_tokens, first.cuts) == (None, 0, ())
 
 
 def test_samples_are_for_every_suite_that_holds_their_problem(tmp_path: Path) -> None:

@@ -197,6 +197,14 @@ def test_an_evaluation_of_an_older_version_is_refused_by_name(tmp_path: Path) ->
         open_source(root)
 
 
+def test_samples_of_a_problem_that_is_not_among_the_tasks_are_not_left_out(tmp_path: Path) -> None:
+    root = an_evaluation(tmp_path / "evaluation")
+    first, *_ = (root / "tasks.jsonl").read_text().splitlines(True)
+    (root / "tasks.jsonl").write_text(first)
+    with pytest.raises(ConfigError, match=r"tasks\.jsonl: no line of s synthetic.*--resume"):
+        open_source(root)
+
+
 def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="neither the folder of a run"):
         open_source(tmp_path)

@@ -65,3 +65,10 @@ def test_a_folder_without_a_run_and_a_broken_file_are_refused_by_name(tmp_path: 
         (root / "metrics.jsonl").write_text(f"{line}\n")
         with pytest.raises(ConfigError, match=rf"metrics\.jsonl: not written by a run: {reason}"):
             RunHistory.read(root)
+    (root / "metrics.jsonl").unlink()
+    (root / "result.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"result\.json: not written by a run: no seconds\.total"):
+        RunHistory.read(root)
+    (root / "settings.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"of an evaluation, not of a run; `stepcoder inspect`"):
+        RunHistory.read(root)
