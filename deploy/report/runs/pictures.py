@@ -13,6 +13,10 @@ from deploy.report.runs.charts.palette import HEAT, PALETTE
 DPI = 160
 _INK, _SOFT, _GRID = "#20242c", "#5c636f", "#e6e5e0"
 _MOST_ACROSS = 3
+_UNITS = {"nats": "nats", "tokens": "tokens", "seconds": "seconds",
+          "per_second": "tokens per second"}  # fmt: skip
+_SIGNED = ("number", "nats")
+"""Units whose axis need not begin at 0, as in the page."""
 
 
 def write_pictures(charts: Sequence[Chart], folder: Path) -> list[Path]:
@@ -32,7 +36,7 @@ def write_pictures(charts: Sequence[Chart], folder: Path) -> list[Path]:
         figure = Figure(figsize=(width, height * down), layout="constrained")
         grid = list(figure.subplots(down, across, squeeze=False).flatten())
         for axes, panel in zip(grid, chart.panels, strict=False):
-            _draw(axes, chart, panel)
+            draw_panel(axes, chart, panel)
         for axes in grid[count:]:
             axes.set_visible(False)
         _legend(figure, grid[:count])
@@ -43,7 +47,8 @@ def write_pictures(charts: Sequence[Chart], folder: Path) -> list[Path]:
     return paths
 
 
-def _draw(axes: Any, chart: Chart, panel: Panel) -> None:
+def draw_panel(axes: Any, chart: Chart, panel: Panel) -> None:
+    """Draw one panel of a chart into matplotlib's axes."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     if panel.title:
@@ -57,16 +62,36 @@ def _draw(axes: Any, chart: Chart, panel: Panel) -> None:
         return
     axes.grid(axis="y", color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, steps=[1, 2, 5, 10]))
+    axes.set_ylabel(_UNITS.get(chart.unit, ""), fontsize=8, color=_SOFT)
     {"lines": _lines, "area": _area, "bars": _bars}[chart.kind](axes, panel)
     for mark in panel.marks:
         axes.axvline(mark.step, color=_SOFT, linewidth=0.7, linestyle=(0, (3, 3)), zorder=0)
     if chart.log:
-        axes.set_yscale("log")
+        # What is 0, such as a gradient before the first update, has no place on such an axis.
+        axes.set_yscale("log", nonpositive="mask")
+        _log_labels(axes)
+    elif chart.unit not in _SIGNED and axes.get_ylim()[1] > 0:
+        axes.set_ylim(bottom=0)
     if chart.unit == "share":
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     if chart.whole:
         axes.set_ylim(0, 1)
+
+
+def _log_labels(axes: Any) -> None:
+    """Plain numbers where they are short, also between powers of ten where there are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    low, high = axes.get_ylim()
+    between = (2.0, 5.0) if high < 30 * low else ()
+
+    def label(value: float, _: int | None = None) -> str:
+        return f"{value:g}" if 0.01 <= value <= 1000 else f"{value:.0e}"
+
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, *between)))
+    axes.yaxis.set_major_formatter(FuncFormatter(label))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
 
 
 def _legend(figure: Any, axes: Sequence[Any]) -> None:

@@ -54,12 +54,15 @@ def outcome_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
         "area", "share", panels, wide=len(groups) == 1, whole=True,
     )  # fmt: skip
     share = "learner/masked_share"
+    fgo = {run.config.get("learner.mask") for group in groups for run in group.runs} == {"fgo"}
     masked = [("all", OVERALL, share)]
     masked += [(name, outcome, f"{share}/{outcome}") for name, outcome in names]
     yield Chart(
-        "masked", "Masked by FGO, by outcome",
+        "masked", "Masked by FGO, by outcome" if fgo else "Masked, by outcome",
         "Share of the generated tokens that stay out of the policy loss, because no test executed "
-        "them or because they were cut away.",
+        "them or because they were cut away." if fgo else
+        "Share of the generated tokens that stay out of the policy loss, by `learner.mask` or "
+        "because they were cut away.",
         "lines", "share", panel_by_group(groups, lambda group: lines(group, masked)), whole=True,
     )  # fmt: skip
 

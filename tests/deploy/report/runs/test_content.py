@@ -40,6 +40,9 @@ def test_one_run_has_every_chart_and_several_are_overlaid(tmp_path: Path) -> Non
     assert overall.low is not None, "a single run's band is the interval over problems"
     several = report_content(runs)
     assert {chart.id for chart in several.charts} == ONE
+    titles = [{c.id: c.title for c in report_content(some).charts}["masked"] for some in
+              (runs[:2], runs, runs[2:])]  # fmt: skip
+    assert titles == ["Masked by FGO, by outcome", "Masked, by outcome", "Masked, by outcome"]
     by_tier = several.charts[0]
     assert [panel.title for panel in by_tier.panels] == [line.name for line in panel.lines]
     assert [line.name for line in by_tier.panels[0].lines] == ["a, 2 seeds", "b"]
