@@ -23,7 +23,7 @@ from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.files import write_atomic
 from curriculum.synthetic.corpus import noisy_corpus
 from deploy.checks.disk import check_disk
-from deploy.checks.folder import check_folder, recorded_result
+from deploy.checks.folder import check_folder, recorded_result, sole_writer
 from deploy.checks.memory import fit_memory, place
 from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
@@ -78,30 +78,31 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     fit = fit_prompts(config, dataset, given.description(), suites) if given else None
     if resume and fit is not None and (checkpoint := folder.latest()) is not None:
         check_curriculum(checkpoint, config, fit)
-    cluster = connect(config.placement, config.rollout, config.pool)
-    try:
-        config = place(config, cluster)
-        placement = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
-        if not resume:
-            folder.clear()
-        with collect_logs(folder.log), notes_on_continuing(folder):
-            write_atomic(folder.config, config.to_yaml())
-            nodes, deadline_s = placement.model_nodes(), config.placement.timeout_s
-            check_run_folder(folder.root, nodes, deadline_s)
-            model, warm_start_s = _first_policy(config, dataset, cluster, placement)
-            fit = fit or fit_prompts(config, dataset, model.description(), suites)
-            fit.log()
-            memory = fit_memory(config, cluster, placement, model)
-            fetch_on_nodes(model, nodes)
-            if model.hub_name is None:
-                check_model_folder(Path(model.path), nodes, deadline_s)
-            run = Run(config, folder, fit, cluster, placement, model, memory, reward_function)
-            checkpoint = folder.latest() if resume else None
-            result = asyncio.run(run.train(checkpoint, warm_start_s))
-        write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
-        return result
-    finally:
-        ray.shutdown()
+    with sole_writer(folder):
+        cluster = connect(config.placement, config.rollout, config.pool)
+        try:
+            config = place(config, cluster)
+            placement = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
+            if not resume:
+                folder.clear()
+            with collect_logs(folder.log), notes_on_continuing(folder):
+                write_atomic(folder.config, config.to_yaml())
+                nodes, deadline_s = placement.model_nodes(), config.placement.timeout_s
+                check_run_folder(folder.root, nodes, deadline_s)
+                model, warm_start_s = _first_policy(config, dataset, cluster, placement)
+                fit = fit or fit_prompts(config, dataset, model.description(), suites)
+                fit.log()
+                memory = fit_memory(config, cluster, placement, model)
+                fetch_on_nodes(model, nodes)
+                if model.hub_name is None:
+                    check_model_folder(Path(model.path), nodes, deadline_s)
+                run = Run(config, folder, fit, cluster, placement, model, memory, reward_function)
+                checkpoint = folder.latest() if resume else None
+                result = asyncio.run(run.train(checkpoint, warm_start_s))
+            write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
+            return result
+        finally:
+            ray.shutdown()
 
 
 def _first_policy(

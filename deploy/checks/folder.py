@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from actors.runs.folder import RunFolder
 from deploy.checks.resume import check_resumable
@@ -47,6 +51,31 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
             f"choose another --name, or move the model out of it"
         )
     return config
+
+
+@contextmanager
+def sole_writer(folder: RunFolder) -> Iterator[None]:
+    """Be the only run that writes this folder while inside.
+
+    The lock is the file system's: it ends with the process that holds it.
+
+    Raises:
+        ConfigError: another run is under way there.
+    """
+    path = folder.root.parent / "cache" / "locks" / f"{folder.root.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"another run is under way in {folder.root}: wait for its end or stop it "
+            f"(`ray job list`), or choose another --name"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_writable(root: Path) -> None:
