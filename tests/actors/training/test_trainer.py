@@ -14,6 +14,8 @@ from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.rollout.samples import Sample
 from actors.training.trainer import Trainer
+from curriculum.config import CurriculumConfig
+from curriculum.schedule.make import SCHEDULES, make_schedule
 from curriculum.subtask import Subtask
 from deploy.bench.fleet.fake_actors import SteadyLearner, steady_trainer
 from learner.config import RewardConfig
@@ -172,6 +174,29 @@ def test_a_lost_learner_returns_to_the_last_checkpoint_and_no_sample_is_unaccoun
         for each in (undisturbed, interrupted)
     ]
     assert stages[0] == stages[1]
+
+
+@pytest.mark.parametrize("mode", [mode for mode in SCHEDULES if mode != "none"])
+def test_a_return_to_a_checkpoint_repeats_the_curriculum_in_every_mode_with_its_options(
+    tmp_path: Path, mode: str
+) -> None:
+    options = {"fade_by": 0.9, "prefixes_from": "policy", "longest_rest": 2}
+    config = CurriculumConfig.model_validate({"mode": mode, **options})
+
+    def run(name: str, *lose_at: int) -> list[dict[str, Any]]:
+        made = trainer(tmp_path / name, steps=6, checkpoint_every=2)
+        problems = [problem for problem, _ in made.schedule.stage_counts()]
+        made = replace(made, schedule=make_schedule(problems, config, seed=0))
+        learner(made).lose_at = list(lose_at)
+        asyncio.run(made.run())
+        assert len(rows(made)) == 6
+        return rows(made)
+
+    def curriculum(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        kept = ("curriculum/", "pass_rate")
+        return [{k: v for k, v in row.items() if k.startswith(kept)} for row in lines]
+
+    assert curriculum(run("interrupted", 3, 5)) == curriculum(run("undisturbed"))
 
 
 def test_a_learner_that_is_always_lost_at_the_same_step_ends_the_run(tmp_path: Path) -> None:
