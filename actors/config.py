@@ -17,6 +17,9 @@ class RolloutConfig(BaseModel):
 
     workers: int = Field(default=1, ge=1)
     """Rollout actors, one vLLM engine each."""
+    engines_per_collector: int = Field(default=8, ge=1)
+    """Most engines of one collector, the process that has them generate, has their programs judged
+    and builds the trajectories. All its engines are on one node, where it runs too."""
     temperature: float = Field(default=1.0, gt=0, le=2)
     """Sampling temperature. There is no top-p or top-k in training: a truncated distribution
     has log-probabilities that the learner cannot reproduce."""

@@ -11,10 +11,11 @@ from typing import Any
 
 from actors.cluster.connect import Cluster
 from actors.cluster.placement import Placement
+from actors.collectors.collector import Reading
+from actors.collectors.group import CollectorGroup
 from actors.learners.group import LearnerGroup
 from actors.rewards.function import RewardFunction
 from actors.rewards.scorer import Scorer
-from actors.rollout.collector import Collector
 from actors.rollout.fleet import RolloutFleet
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
@@ -101,22 +102,22 @@ class Run:
             colocated=bool(config.placement.colocate),
             on_engine_loaded=self._sync.update_engine,
         )
+        self._collectors = CollectorGroup.create(
+            self._fleet,
+            self._pool,
+            config.rollout,
+            config.seed,
+            self._tokenizer,
+            Reading(config.sandbox.limits, config.prompt, config.answer, config.reward),
+            placement.rollout_nodes(config.rollout.workers),
+            placement.rollout,
+        )
         self._fit = fit
         scorer = Scorer(config.reward, config.rollout.max_new_tokens, reward_function)
         self._trainer = self._make_trainer(scorer)
 
     def _make_trainer(self, scorer: Scorer) -> Trainer:
         config, dataset = self._config, self._fit.dataset
-        collector = Collector(
-            self._fleet,
-            self._pool,
-            self._tokenizer,
-            config.rollout,
-            config.sandbox.limits,
-            config.seed,
-            config.prompt,
-            config.answer,
-        )
         parity = WeightParityCheck(
             self._learner,
             self._fleet,
@@ -136,7 +137,7 @@ class Run:
                 HELDOUT: dataset.heldout,
                 **{name: part.problems for name, part in self._fit.suites.items()},
             },
-            collector=collector,
+            collectors=self._collectors,
             fleet=self._fleet,
             pool=self._pool,
             learner=self._learner,
@@ -167,18 +168,16 @@ class Run:
             if checkpoint is not None:
                 await self._trainer.restore(checkpoint)
                 logger.info("resumed from %s", checkpoint.name)
-            async with self._fleet.heartbeat():
+            async with self._fleet.heartbeat(), self._collectors.heartbeat():
                 after = await self._trainer.run()
             return self._result(after, timings)
         finally:
             await self._stop()
 
     async def _start(self) -> None:
-        """Load engines, learner and sandboxes together."""
+        """Load engines, learner and sandboxes together, and the collectors beside the models."""
         config = self._config
-        versions, (self._isolation, reason) = await asyncio.gather(
-            self._start_models(), self._pool.start(config.rollout.start_timeout_s)
-        )
+        versions, reason = await asyncio.gather(self._start_models(), self._start_judging())
         for reported in versions:
             self._versions |= reported
         logger.info("sandboxes: %s (%s)", self._isolation, reason)
@@ -190,6 +189,12 @@ class Run:
             config.pool.workers * config.pool.slots_per_worker,
             self._isolation,
         )
+
+    async def _start_judging(self) -> str:
+        """Warm the sandboxes, then start the collectors; returns why programs are isolated so."""
+        self._isolation, reason = await self._pool.start(self._config.rollout.start_timeout_s)
+        await self._collectors.start()
+        return reason
 
     async def _start_models(self) -> list[dict[str, str]]:
         """Load engines and learner; returns the versions of packages that each runs."""
@@ -206,7 +211,8 @@ class Run:
         return of_engines + await ranks
 
     async def _stop(self) -> None:
-        """End every actor; sandboxes first, so that no container outlives the run."""
+        """End every actor; sandboxes before engines, so that no container outlives the run."""
+        self._collectors.stop()
         await self._pool.stop()
         await self._fleet.stop()
         await self._learner.stop()

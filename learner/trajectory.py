@@ -1,7 +1,16 @@
-"""Trajectories: what the learner needs of a rollout, and of all rollouts of one prompt."""
+"""Trajectories: what the learner needs of a rollout, and of all rollouts of one prompt.
+
+They travel to the learner packed, as arrays in one string of bytes: a process that only passes
+groups on, as a driver does, neither reads nor builds their token lists.
+"""
 
 import math
+import pickle
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
 
 FINISH_REASONS = ("stop", "length", "abort")
 """What can end a response."""
@@ -105,3 +114,81 @@ class TrajectoryGroup:
                     f"samples {first.sample_id} and {trajectory.sample_id} are in one group but "
                     "have different prompts"
                 )
+
+
+def pack(group: TrajectoryGroup) -> bytes:
+    """The group as bytes; `unpack` gives back an equal one."""
+    members = group.trajectories
+    first = members[0]
+    lengths = [len(trajectory.response_ids) for trajectory in members]
+    columns = (
+        first.problem_id,
+        first.stage,
+        np.array(first.prompt_ids, np.int32),
+        np.array(lengths, np.int32),
+        np.fromiter(chain.from_iterable(t.response_ids for t in members), np.int32, sum(lengths)),
+        np.fromiter(chain.from_iterable(t.rollout_logprobs for t in members), float, sum(lengths)),
+        _bits(t.executed_mask for t in members),
+        _bits(t.cut_mask for t in members),
+        [
+            (
+                t.sample_id,
+                t.reward,
+                t.weight_version,
+                t.outcome,
+                t.finish_reason,
+                t.reward_parts,
+                None if t.blamed_mask is None else _bits([t.blamed_mask]),
+            )
+            for t in members
+        ],
+    )
+    return pickle.dumps(columns, protocol=5)
+
+
+def unpack(packed: bytes) -> TrajectoryGroup:
+    """The group that `pack` was given."""
+    problem_id, stage, prompt, lengths, response, logprobs, executed, cut, rows = pickle.loads(
+        packed
+    )
+    prompt_ids, total = tuple(prompt.tolist()), len(response)
+    per_token = (
+        response.tolist(),
+        logprobs.tolist(),
+        _flags(executed, total),
+        _flags(cut, total),
+    )
+    members: list[Trajectory] = []
+    begin = 0
+    for length, (sample_id, reward, version, outcome, reason, parts, blamed) in zip(
+        lengths.tolist(), rows, strict=True
+    ):
+        ids, chosen, ran, left_out = (tuple(each[begin : begin + length]) for each in per_token)
+        begin += length
+        members.append(
+            Trajectory(
+                sample_id=sample_id,
+                problem_id=problem_id,
+                stage=stage,
+                prompt_ids=prompt_ids,
+                response_ids=ids,
+                rollout_logprobs=chosen,
+                executed_mask=ran,
+                reward=reward,
+                weight_version=version,
+                outcome=outcome,
+                finish_reason=reason,
+                cut_mask=left_out,
+                reward_parts=parts,
+                blamed_mask=None if blamed is None else _flags(blamed, length),
+            )
+        )
+    return TrajectoryGroup(tuple(members))
+
+
+def _flags(bits: np.ndarray, count: int) -> tuple[bool, ...]:
+    return tuple(np.unpackbits(bits, count=count).astype(bool).tolist())
+
+
+def _bits(masks: Iterable[Sequence[bool]]) -> np.ndarray:
+    return np.packbits(np.fromiter(chain.from_iterable(masks), bool))

@@ -47,6 +47,12 @@ class Placement:
         """Ray options of rollout worker `index`."""
         return self._options(index if self.shared else self.learners + index) | self.shared
 
+    def rollout_nodes(self, workers: int) -> list[str]:
+        """Ray's id of the node of each rollout worker."""
+        node_of = placement_group_table(self.group)["bundles_to_node_id"]
+        first = 0 if self.shared else self.learners
+        return [node_of[first + index] for index in range(workers)]
+
     def sandbox(self, index: int) -> dict[str, Any]:
         """Ray options of sandbox worker `index`."""
         return self._options(self.learners + self.rollouts + index)

@@ -1,34 +1,37 @@
 """Evaluator: has every sample of an evaluation generated and judged, once.
 
-Generation and judging overlap: a program goes to the sandboxes as soon as it is written.
+Generation and judging overlap (`actors/collectors`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
+from actors.collectors import messages
+from actors.collectors.group import CollectorGroup
+from actors.collectors.messages import GroupOrder
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
-from actors.rollout.fleet import RolloutFleet
-from actors.rollout.samples import Completion, Request
+from actors.rollout.samples import Completion, Sample
 from actors.sandboxes.pool import SandboxPool
 from curriculum.answer.assemble import assemble
 from curriculum.config import AnswerConfig
 from curriculum.problem import Problem
+from curriculum.program import Program
 from curriculum.prompt import Prompt
-from learner.tokenizer import completion_text
+from curriculum.subtask import FULL_TASK, cut
 from sandbox import Job, Limits, Outcome
-
-logger = logging.getLogger(__name__)
 
 _JOBS_PER_SLOT = 4
 """Programs with the pool, per sandbox slot: a slot never waits for the driver."""
+
+_WAIT_S = 0.1
+"""Longest wait of a finished problem to be written [seconds]."""
 
 
 @dataclass(frozen=True)
@@ -97,60 +100,57 @@ class Evaluator:
         self,
         tasks: Sequence[Task],
         sampling: Sampling,
-        fleet: RolloutFleet,
-        token_bytes: Sequence[bytes],
+        collectors: CollectorGroup,
         context_len: int,
         pool: SandboxPool | None,
     ) -> None:
         """Generate the samples that the log lacks, and judge those without a verdict.
 
+        A group of samples is written to the log when all of them are generated and judged.
+
         Args:
             tasks: all problems, whether or not the log has some of their samples.
             sampling: how completions are drawn.
-            fleet: generates them.
-            token_bytes: the bytes that each token id adds to a text.
+            collectors: generate and judge.
             context_len: longest prompt and completion together [tokens].
-            pool: judges them; None only generates.
+            pool: judges what the log already has; None only generates.
         """
-        requests, task_of = self._requests(tasks, sampling, context_len, pool is not None)
-        async with self._judging(pool) as judge:
-            started = time.monotonic()
-            async for completion in fleet.generate(requests):
-                task, number = task_of[completion.sample_id]
-                if completion.refusal:
-                    logger.warning("%s, sample %d: %s", task.task_id, number, completion.refusal)
-                sample = generated_sample(task, number, completion, token_bytes, self._answer)
-                self._log.add_sample(sample)
-                self.generation.tokens += len(completion.token_ids)
-                self.generation.seconds = time.monotonic() - started
-                judge(sample)
+        orders, task_of = self._orders(tasks, sampling, context_len, pool is not None)
+        if pool is not None:
+            await self.judge(pool)
+        started = time.monotonic()
+        drawn = messages.Sampling(sampling.temperature, sampling.top_p, sampling.max_new_tokens)
+        deliveries = collectors.stream(orders, drawn, wait_s=_WAIT_S)
+        async with aclosing(deliveries):  # type: ignore[type-var]
+            async for _, delivery in deliveries:
+                for group in delivery.finished:
+                    assert group.detail is not None, "every group is ordered with its details"
+                    for sample in group.detail[1]:
+                        task, number = task_of[sample.sample_id]
+                        self._take(task, number, sample, pool is not None)
+                if delivery.completion_age_s is not None:
+                    last = time.monotonic() - delivery.completion_age_s
+                    self.generation.seconds = max(self.generation.seconds, last - started)
+
+    def _take(self, task: Task, number: int, sample: Sample, judged: bool) -> None:
+        """Write a sample that a collector made, and its verdict where it is judged."""
+        completion = sample.completion
+        self.generation.tokens += len(completion.token_ids)
+        generated = generated_sample(task, number, completion, sample.program, sample.text)
+        self._log.add_sample(generated)
+        verdict = None
+        if judged:
+            verdict = SampleVerdict.of(generated.key, sample.verdict)
+            self._log.add_verdict(verdict)
+        self._on_sample(verdict)
 
     async def judge(self, pool: SandboxPool) -> None:
         """Judge the samples of the log that have no verdict."""
-        async with self._judging(pool):
-            pass
-
-    @asynccontextmanager
-    async def _judging(
-        self, pool: SandboxPool | None
-    ) -> AsyncIterator[Callable[[GeneratedSample], None]]:
-        """Yield what takes a sample to be judged; on leaving, all of them are.
-
-        The samples of the log without a verdict are among them. Without a pool none is judged.
-        """
-        if pool is None:
-            yield lambda _sample: self._on_sample(None)
-            return
         slots = asyncio.Semaphore(_JOBS_PER_SLOT * len(pool.workers) * pool.config.slots_per_worker)
         try:
             async with asyncio.TaskGroup() as judging:
-
-                def judge(sample: GeneratedSample) -> None:
-                    judging.create_task(self._judge(sample, pool, slots))
-
                 for sample in self._log.unjudged:
-                    judge(sample)
-                yield judge
+                    judging.create_task(self._judge(sample, pool, slots))
         except BaseExceptionGroup as group:  # the first one ended the others
             raise group.exceptions[0] from None
 
@@ -169,18 +169,18 @@ class Evaluator:
         self._log.add_verdict(verdict)
         self._on_sample(verdict)
 
-    def _requests(
+    def _orders(
         self, tasks: Sequence[Task], sampling: Sampling, context_len: int, judged: bool
-    ) -> tuple[list[list[Request]], dict[int, tuple[Task, int]]]:
-        """The requests of the missing samples, grouped by prompt, and what each is for.
+    ) -> tuple[list[GroupOrder], dict[int, tuple[Task, int]]]:
+        """The missing samples, grouped by prompt, and what each is for, by sample id.
 
         A prompt that leaves no room for a completion is answered by nothing, and counts as
         truncated.
         """
-        groups: list[list[Request]] = []
+        orders: list[GroupOrder] = []
         task_of: dict[int, tuple[Task, int]] = {}
         for task in tasks:
-            group: list[Request] = []
+            seeds: dict[int, int] = {}
             room = context_len - len(task.prompt.ids)
             for number in range(sampling.samples):
                 key = SampleKey(task.suite, task.problem.id, number)
@@ -193,31 +193,17 @@ class Evaluator:
                     continue
                 sample_id = len(task_of)
                 task_of[sample_id] = task, number
-                group.append(
-                    Request(
-                        sample_id=sample_id,
-                        prompt_ids=task.prompt.ids,
-                        seed=sample_seed(sampling.seed, key),
-                        max_tokens=min(sampling.max_new_tokens, room),
-                        temperature=sampling.temperature,
-                        top_p=sampling.top_p,
-                    )
-                )
-            if group:
-                groups.append(group)
-        return groups, task_of
+                seeds[sample_id] = sample_seed(sampling.seed, key)
+            if seeds:
+                subtask = cut(task.problem, FULL_TASK, frozenset())
+                orders.append(GroupOrder(len(orders), subtask, seeds, detail=True))
+        return orders, task_of
 
 
 def generated_sample(
-    task: Task,
-    number: int,
-    completion: Completion,
-    token_bytes: Sequence[bytes],
-    answer: AnswerConfig,
+    task: Task, number: int, completion: Completion, program: Program, text: str
 ) -> GeneratedSample:
-    """The sample that a completion makes."""
-    text = completion_text(completion.token_ids, token_bytes)
-    program = assemble(task.problem, task.prompt, text, answer)
+    """The sample that a completion makes, read as this program and text."""
     return GeneratedSample(
         key=SampleKey(task.suite, task.problem.id, number),
         task_id=task.task_id,
@@ -240,4 +226,5 @@ def sample_seed(seed: int, key: SampleKey) -> int:
 
 def _without_room(task: Task, number: int, answer: AnswerConfig) -> GeneratedSample:
     empty = Completion(0, (), (), "length", 0)
-    return generated_sample(task, number, empty, (), answer)
+    program = assemble(task.problem, task.prompt, "", answer)
+    return generated_sample(task, number, empty, program, "")

@@ -18,7 +18,6 @@ from actors.learners.worker import LearnerWorker, learner_env
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
-from learner.trajectory import TrajectoryGroup
 
 if TYPE_CHECKING:  # the driver imports no torch for it
     from learner.algorithm.token_values import TokenValues
@@ -136,15 +135,19 @@ class LearnerGroup:
             ray.kill(worker)
 
     async def update(
-        self, groups: Sequence[TrajectoryGroup], record: Collection[int] = ()
+        self, groups: Sequence[bytes], record: Collection[int] = ()
     ) -> tuple[dict[str, float], dict[int, TokenValues]]:
         """One PPO update.
+
+        Args:
+            groups: packed (`learner.trajectory`).
+            record: ids of samples whose tokens' values are wanted.
 
         Returns:
             Rank 0's metrics, already reduced over ranks, and the values of the tokens of the
             samples `record`, by their ids.
         """
-        return (await self._all("update", ray.put(groups), tuple(record)))[0]
+        return (await self._all("update", ray.put(list(groups)), tuple(record)))[0]
 
     async def broadcast(self, version: int, targets: BroadcastTargets) -> int:
         """Send the policy's weights to the engines of `targets`; returns the bytes of one copy.

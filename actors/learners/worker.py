@@ -17,7 +17,7 @@ from actors.weights.environment import NO_GPU, check_allocator, nccl_env
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
-from learner.trajectory import TrajectoryGroup
+from learner.trajectory import unpack
 
 if TYPE_CHECKING:  # torch is imported when the models load
     from learner.algorithm.token_values import TokenValues
@@ -123,16 +123,16 @@ class LearnerWorker:
         return self._loaded
 
     def update(
-        self, groups: Sequence[TrajectoryGroup], record: Collection[int]
+        self, groups: Sequence[bytes], record: Collection[int]
     ) -> tuple[dict[str, float], dict[int, TokenValues]]:
-        """One PPO update; every rank gets the whole batch and takes its share.
+        """One PPO update; every rank gets the whole batch, packed, and takes its share.
 
         Returns:
             The metrics, and on rank 0 the values of the tokens of the samples `record`.
         """
         if self.hands_over:
             self._learner.take_optimizer_state()
-        metrics = self._learner.update(groups, self._version, record)
+        metrics = self._learner.update([unpack(each) for each in groups], self._version, record)
         self._give_memory()
         return metrics, self._learner.recorded
 

@@ -1,44 +1,41 @@
-"""Scorer: from a round of judged samples to the trajectories that are trained on."""
+"""Scorer: adds the rewards of the user's function to a round of judged samples."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from actors.rewards.function import RewardFunction, call_on_each
-from actors.rollout.collector import Round
-from actors.rollout.samples import RolloutGroup, Sample, trajectory_group
+from actors.rewards.shipped import shipped_reward
+from actors.rollout.round import JudgedGroup, Round
+from actors.rollout.samples import RolloutGroup, trajectory_group
 from learner.config import RewardConfig
-from learner.reward import Reward, outcome_reward
-from learner.trajectory import TrajectoryGroup
-from sandbox import TestOutcome
-
-_OF_FORM = frozenset({"reasoning", "fence"})
-"""What may be cut away from a response that has the asked form."""
+from learner.reward import Reward
+from learner.trajectory import pack
 
 
 @dataclass(frozen=True)
 class ScoredRound:
-    """A round, and what of it can be trained on."""
+    """A round whose samples have their rewards."""
 
     round: Round
     """Every sample, judged or not."""
-    groups: tuple[tuple[RolloutGroup, TrajectoryGroup], ...]
-    """The groups with a rewarded sample, with the trajectories of all of these."""
-    rewards: Mapping[int, Reward]
-    """By sample id, of every sample that has one."""
     failed: tuple[int, ...] = ()
     """Ids of the samples that the user's function failed on; they have no reward."""
     seconds: float = 0.0
-    """Time that the rewards took."""
+    """Time that the user's function took."""
+
+    @property
+    def groups(self) -> tuple[JudgedGroup, ...]:
+        """The groups with a rewarded sample: what can be trained on."""
+        return tuple(group for group in self.round.groups if group.trajectories)
 
     def followed_by(self, other: ScoredRound) -> ScoredRound:
         """This round and one that was asked after it, as one."""
         return ScoredRound(
             self.round.followed_by(other.round),
-            self.groups + other.groups,
-            {**self.rewards, **other.rewards},
             self.failed + other.failed,
             self.seconds + other.seconds,
         )
@@ -46,7 +43,12 @@ class ScoredRound:
 
 @dataclass
 class Scorer:
-    """Rewards judged samples: of the outcome, the shipped terms, and the user's function."""
+    """Rewards samples by the user's function, where there is one.
+
+    Collectors give every judged sample its shipped reward. The user's function is called here, in
+    one place: it is importable where the run was started, and may keep a state of its own. It needs
+    the samples' texts, so the rounds that it scores are asked for with every detail.
+    """
 
     config: RewardConfig
     longest: int
@@ -55,31 +57,37 @@ class Scorer:
     """What `config.function` names."""
 
     async def score(self, finished: Round) -> ScoredRound:
-        """Reward every judged sample, once.
+        """The round with all rewards.
 
         Raises:
             RewardFunctionError: the user's function failed, and `function_errors` is `stop`, or it
                 took too long.
         """
+        if self.function is None:
+            return ScoredRound(finished)
         started = time.monotonic()
-        rewards = {
-            sample.sample_id: shipped_reward(sample, self.config, self.longest)
-            for sample in finished.judged
-        }
-        failed = await self._add_function(finished, rewards) if self.function else []
-        pairs = ((group, trajectory_group(group, rewards)) for group in finished.groups)
-        groups = tuple((group, made) for group, made in pairs if made is not None)
+        groups = [group.detail for group in finished.groups if group.detail is not None]
+        rewards = await asyncio.to_thread(self._shipped, groups)
+        failed = await self._add_function(groups, rewards)
+        scored = await asyncio.to_thread(_rewarded, finished.groups, rewards)
         seconds = time.monotonic() - started
-        return ScoredRound(finished, groups, rewards, tuple(failed), seconds)
+        return ScoredRound(replace(finished, groups=scored), tuple(failed), seconds)
 
-    async def _add_function(self, finished: Round, rewards: dict[int, Reward]) -> list[int]:
+    def _shipped(self, groups: Sequence[RolloutGroup]) -> dict[int, Reward]:
+        return {
+            sample.sample_id: shipped_reward(sample, self.config, self.longest)
+            for group in groups
+            for sample in group.judged
+        }
+
+    async def _add_function(
+        self, groups: Sequence[RolloutGroup], rewards: dict[int, Reward]
+    ) -> list[int]:
         """Add the function's rewards; returns the samples that it failed on, which have none."""
         name, config = self.config.function, self.config
         assert self.function is not None
         assert name is not None
-        work = [
-            (group.subtask.problem, sample) for group in finished.groups for sample in group.judged
-        ]
+        work = [(group.subtask.problem, sample) for group in groups for sample in group.judged]
         failed: list[int] = []
         results = call_on_each(name, self.function, work, config.function_timeout_s)
         samples = iter(work)
@@ -96,30 +104,14 @@ class Scorer:
         return failed
 
 
-def shipped_reward(sample: Sample, config: RewardConfig, longest: int) -> Reward:
-    """The reward of a sample without the user's function.
-
-    Args:
-        sample: judged.
-        config: outcomes and weights.
-        longest: longest response [tokens].
-
-    Raises:
-        ValueError: the sandbox could not judge the sample; there is no reward for that.
-    """
-    verdict, completion = sample.verdict, sample.completion
-    parts = {"outcome": outcome_reward(verdict.outcome.value, config)}
-    if config.tests_passed:
-        passed = sum(test.outcome is TestOutcome.passed for test in verdict.tests)
-        parts["tests_passed"] = config.tests_passed * passed / max(1, len(verdict.tests))
-    if config.length:
-        parts["length"] = config.length * len(completion.token_ids) / longest
-    if config.format:
-        of_form = completion.finish_reason == "stop" and all(
-            cut.rule in _OF_FORM for cut in sample.program.cuts
-        )
-        parts["format"] = config.format * of_form
-    return Reward(sum(parts.values()), parts)
+def _rewarded(groups: Sequence[JudgedGroup], rewards: dict[int, Reward]) -> tuple[JudgedGroup, ...]:
+    """The groups with these rewards, their trajectories packed."""
+    scored: list[JudgedGroup] = []
+    for group in groups:
+        made = trajectory_group(group.detail, rewards) if group.detail else None
+        samples = tuple(s._replace(reward=rewards.get(s.sample_id)) for s in group.samples)
+        scored.append(replace(group, samples=samples, trajectories=pack(made) if made else b""))
+    return tuple(scored)
 
 
 def _with_function(shipped: Reward, own: Reward) -> Reward:

@@ -1,9 +1,9 @@
-"""RolloutFleet: all rollout engines as one generator of completions."""
+"""RolloutFleet: the driver's side of all rollout engines."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -14,28 +14,24 @@ from actors.cluster.memory import MemoryWatch
 from actors.cluster.ray_calls import gather, no_options
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
-from actors.rollout.dispatcher import Dispatcher
 from actors.rollout.engine_handle import EngineHandle
-from actors.rollout.samples import Completion, Request
 from actors.rollout.supervisor import Supervisor
 from actors.rollout.worker import RolloutWorker, engine_env
 from learner.models.source import ModelSource
 
 
 class RolloutFleet:
-    """The driver's side of all rollout workers: a `Dispatcher` over a `Supervisor`.
+    """The driver's side of all rollout workers: their creation, and a `Supervisor` over them.
 
-    The dispatcher assigns requests to engines and collects completions; the supervisor keeps the
-    engines alive and knows which of them hold the current weights. All methods belong to one event
-    loop.
+    The supervisor keeps the engines alive and knows which of them hold the current weights.
+    Collectors (`actors/collectors`) have them generate. All methods belong to one event loop.
 
     Example:
         fleet = RolloutFleet.create(config, gpu=False, on_engine_loaded=sync.update_engine)
         await fleet.start(ModelSource(folder), "gloo")
         await sync.push(fleet, version=1)
         async with fleet.heartbeat():
-            async for completion in fleet.generate(groups):
-                ...
+            ...
         await fleet.stop()
     """
 
@@ -66,7 +62,6 @@ class RolloutFleet:
                 await on_engine_loaded(self, engine)
 
         self.supervisor = Supervisor(engines, config, colocated, update, memory)
-        self._dispatcher = Dispatcher(self.supervisor, config)
 
     @classmethod
     def create(
@@ -141,23 +136,6 @@ class RolloutFleet:
     def colocated(self) -> bool:
         """Whether engines share the learner's GPUs."""
         return self.supervisor.colocated
-
-    @property
-    def outstanding(self) -> int:
-        """Tokens that the engines may still have to read and write."""
-        return sum(engine.tokens for engine in self.engines)
-
-    def generate(self, groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
-        """Yield every completion once, in the order in which they end on any engine.
-
-        Args:
-            groups: the requests of one prompt each. A group goes to one engine, which holds the
-                prompt once. Of several calls at a time, the oldest is served first.
-
-        Raises:
-            RunFailed: no engine is left, or a request was lost with `rollout.retries` + 1 engines.
-        """
-        return self._dispatcher.generate(groups)
 
     async def prompt_logprobs(
         self, sequences: list[list[int]], deadline_s: float

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import RunFailed
+from actors.rollout.round import JudgedGroup
 from actors.rollout.samples import RolloutGroup, Sample, trajectory
 from actors.runs.records import problem_record, verdict_record
 from learner.reward import Reward
@@ -52,23 +53,29 @@ class RolloutLog:
         self._folder = folder
         self._groups = groups
 
-    def choose(self, groups: Sequence[RolloutGroup]) -> tuple[RolloutGroup, ...]:
-        """The groups to record, in the order of the step.
+    def places(self, problems: Sequence[str]) -> list[int]:
+        """Which of these problems' groups are recorded: their places, in order.
 
         Problems have a fixed order that is unrelated to their content, and the first ones of it are
-        taken: the same problem is met again in later steps.
+        taken: the same problem is met again in later steps. What is recorded of several rounds is
+        among what is recorded of each.
+
+        Args:
+            problems: ids of the problems of a step, or of one of its rounds.
         """
-        if self._groups is None:
-            return tuple(groups)
-        by_problem = sorted(range(len(groups)), key=lambda at: (_place(groups[at]), at))
-        return tuple(groups[at] for at in sorted(by_problem[: self._groups]))
+        by_problem = sorted(range(len(problems)), key=lambda at: (_place(problems[at]), at))
+        return sorted(by_problem[: self._groups])
+
+    def choose(self, groups: Sequence[JudgedGroup]) -> tuple[JudgedGroup, ...]:
+        """The groups to record, in the order of the step; all of them have their details."""
+        places = self.places([group.subtask.problem.id for group in groups])
+        return tuple(groups[at] for at in places)
 
     async def write(
         self,
         step: int,
-        groups: Sequence[RolloutGroup],
+        groups: Sequence[JudgedGroup],
         values: Mapping[int, TokenValues],
-        rewards: Mapping[int, Reward],
     ) -> None:
         """Write the file of one step in a thread; nothing where there is no group.
 
@@ -76,10 +83,11 @@ class RolloutLog:
             step: the RL step that trained on the groups.
             groups: those chosen.
             values: by sample id, for the samples that were trained on.
-            rewards: by sample id, for the samples that have one.
         """
-        if groups:
-            await asyncio.to_thread(self._write, step, groups, values, rewards)
+        rewards = {s.sample_id: s.reward for group in groups for s in group.samples if s.reward}
+        details = [group.detail for group in groups if group.detail is not None]
+        if details:
+            await asyncio.to_thread(self._write, step, details, values, rewards)
 
     def _write(
         self,
@@ -235,5 +243,5 @@ def _runs(reasons: Sequence[str]) -> Iterator[list[Any]]:
         yield [reason, sum(1 for _ in tokens)]
 
 
-def _place(group: RolloutGroup) -> bytes:
-    return hashlib.sha256(group.subtask.problem.id.encode()).digest()
+def _place(problem: str) -> bytes:
+    return hashlib.sha256(problem.encode()).digest()

@@ -5,8 +5,7 @@ Request -> Completion -> Sample (judged) -> RolloutGroup (one prompt's samples) 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from curriculum.program import Program
@@ -196,22 +195,3 @@ def own_programs(group: RolloutGroup, longest_prompt: int) -> list[str]:
         and not sample.verdict.coverage_tampered
         and len(sample.completion.token_ids) <= room
     ]
-
-
-def has_signal(trajectories: TrajectoryGroup) -> bool:
-    """Whether the rewards of a prompt's samples differ: else a group baseline leaves nothing."""
-    return len({trajectory.reward for trajectory in trajectories.trajectories}) > 1
-
-
-def missing_libraries(samples: Iterable[Sample]) -> dict[str, int]:
-    """The libraries that programs import and the sandbox lacks: by name, the programs that ended
-    so, the most frequent first."""
-    names = (sample.verdict.missing_library for sample in samples)
-    return dict(Counter(name for name in names if name is not None).most_common())
-
-
-def outcome_mix(samples: Iterable[Sample]) -> dict[str, float]:
-    """Share of each outcome."""
-    counts = Counter(sample.verdict.outcome.value for sample in samples)
-    total = max(1, counts.total())
-    return {outcome: counts[outcome] / total for outcome in OUTCOMES}

@@ -85,13 +85,18 @@ class Supervisor:
         """Engines that answer calls and hold the current weights."""
         return [engine for engine in self.loaded() if engine.version == self.version]
 
+    def expect(self, version: int) -> None:
+        """Require the weights `version` of every engine: none is ready until it holds them."""
+        self.version = version
+        self._notify()
+
     def mark_current(self, engine: EngineHandle, version: int) -> None:
         """Record that `engine` holds the weights `version` now."""
         engine.version = version
         self._notify()
 
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever an engine became ready, or none will any more."""
+        """Call `listener` whenever the state of an engine changed, or none will be ready again."""
         self._listeners.append(listener)
 
     def raise_if_failed(self) -> None:
@@ -104,7 +109,7 @@ class Supervisor:
             raise self._failure
 
     async def wait_for_change(self) -> None:
-        """Wait until an engine became ready.
+        """Wait until the state of an engine changed.
 
         Raises:
             RunFailed: none will.
@@ -217,6 +222,7 @@ class Supervisor:
         restart = asyncio.create_task(self._restart(engine))
         self._restarting.add(restart)
         restart.add_done_callback(self._on_restart_ended)
+        self._notify()
 
     async def _restart(self, engine: EngineHandle) -> None:
         assert self._start_arguments is not None

@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ class RolloutWorker:
         self.name = name
         self.weight_version = 0
         self._request_ids = itertools.count()
+        self._under_way: dict[str, set[asyncio.Task[Completion]]] = defaultdict(set)
+        """Completions by the caller that asked for them."""
         self._gpu = False
         self._engine: Any = None
 
@@ -153,12 +156,17 @@ class RolloutWorker:
         return [actor.pid, *(child.pid for child in actor.children(recursive=True))]
 
     async def generate(
-        self, requests: Sequence[Request], version: int
+        self, requests: Sequence[Request], version: int, caller: str
     ) -> AsyncIterator[tuple[Completion, ...]]:
         """Yield completions in the order in which they end.
 
         Completions that end in the same step of the engine are yielded together, because a message
         through Ray costs the same however many it carries.
+
+        Args:
+            requests: one for each completion.
+            version: oldest weights that may generate them.
+            caller: names the process that asks, for `abandon`.
 
         Raises:
             RuntimeError: this engine's weights are older than `version`; nothing is generated.
@@ -170,7 +178,10 @@ class RolloutWorker:
             )
         ended: asyncio.Queue[asyncio.Task[Completion]] = asyncio.Queue()
         tasks = [asyncio.create_task(self._complete(request)) for request in requests]
+        under_way = self._under_way[caller]
         for task in tasks:
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
             task.add_done_callback(ended.put_nowait)
         left = len(tasks)
         try:
@@ -183,6 +194,11 @@ class RolloutWorker:
         finally:
             for task in tasks:
                 task.cancel()
+
+    async def abandon(self, caller: str) -> None:
+        """End every completion of a caller that died: nobody waits for them."""
+        for task in self._under_way.pop(caller, ()):
+            task.cancel()
 
     async def _complete(self, request: Request) -> Completion:
         """One completion; an empty one where vLLM refuses the request, as for an empty prompt."""

@@ -1,4 +1,7 @@
-"""SandboxPool: the driver's side of all sandbox workers."""
+"""SandboxPool: one process's side of all sandbox workers.
+
+The driver makes them, warms them and ends them; it and every collector has them run jobs.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import asyncio
 import itertools
 import logging
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -15,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 from actors.cluster.placement import SANDBOX_RESOURCE
 from actors.cluster.ray_calls import gather, no_options, wait_for_all
 from actors.config import SandboxPoolConfig
-from actors.sandboxes.worker import SandboxWorker
+from actors.sandboxes.worker import Isolation, SandboxWorker
 from sandbox import Job, Outcome, SandboxConfig, SandboxError, TestOutcome, TestResult, Verdict
 
 logger = logging.getLogger(__name__)
@@ -28,6 +33,33 @@ _RETRY_S = 1.0
 
 _STOP_S = 20.0
 """Longest wait for the workers to close their sandboxes [seconds]."""
+
+
+class Loss(NamedTuple):
+    """The loss of a worker, by which several pools know that it is the same one."""
+
+    worker: int
+    """Its index."""
+    life: str
+    """Which of its processes was lost, as `SandboxWorker.start` named it."""
+    number: int
+    """Number of the loss among those of that process that one pool saw: it may fall silent more
+    than once."""
+
+
+@dataclass(frozen=True)
+class PoolPart:
+    """What another process needs to use the workers of a pool."""
+
+    workers: tuple[Any, ...]
+    """Their handles."""
+    config: SandboxPoolConfig
+    isolations: tuple[Isolation, ...]
+    """Of each worker when it was started."""
+    caller: str
+    """Names the process to the workers (`SandboxWorker.abandon`)."""
+    slots: int
+    """Jobs that it may have under way."""
 
 
 class SandboxPool:
@@ -45,23 +77,62 @@ class SandboxPool:
         await pool.stop()
     """
 
-    def __init__(self, workers: Sequence[Any], config: SandboxPoolConfig) -> None:
-        """Take charge of `workers`, handles of `SandboxWorker` actors; `create` makes them."""
+    def __init__(
+        self,
+        workers: Sequence[Any],
+        config: SandboxPoolConfig,
+        caller: str = "driver",
+        slots: int | None = None,
+    ) -> None:
+        """Use `workers`, handles of `SandboxWorker` actors; `create` makes them.
+
+        Args:
+            workers: all of them.
+            config: slots of each, and the deadlines.
+            caller: names this process to the workers; no two at a time have the same name.
+            slots: jobs under way at a time; None is as many as the workers run at a time.
+        """
         self.workers = list(workers)
         self.config = config
-        self.losses = 0
-        """Times a worker died or did not answer."""
+        self.lost: set[Loss] = set()
+        """Every loss of a worker that this pool saw, or was told of."""
+        self._caller = caller
         self._load = [0] * len(self.workers)
+        self._order = list(range(len(self.workers)))
+        """Of workers with equal load, the first in this order gets a job."""
         self._recovering: dict[int, asyncio.Task[None]] = {}
         """Workers that get no job, and the task that waits for each to be warm again."""
-        self._backends: list[str | None] = [None] * len(self.workers)
+        self._isolations: list[Isolation | None] = [None] * len(self.workers)
         self._last_error = ""
         self._recovered = asyncio.Event()
         """Set when a worker is warm again; wakes the jobs that found no worker at all."""
         self._numbers = itertools.count()
-        # No more jobs are sent than run at a time: what waits in the driver can still go to
-        # whichever worker is free first, and is not lost with a worker.
-        self._slots = asyncio.Semaphore(len(self.workers) * config.slots_per_worker)
+        # No more jobs are sent than run at a time: what waits here can still go to whichever worker
+        # is free first, and is not lost with a worker.
+        self._slots = asyncio.Semaphore(slots or len(self.workers) * config.slots_per_worker)
+
+    @classmethod
+    def join(cls, part: PoolPart) -> SandboxPool:
+        """The pool of another process, over workers that were started already."""
+        pool = cls(part.workers, part.config, part.caller, part.slots)
+        pool._isolations = list(part.isolations)
+        random.Random(part.caller).shuffle(pool._order)  # not all begin with the same worker
+        return pool
+
+    def part(self, caller: str, index: int, parts: int) -> PoolPart:
+        """What process `index` of `parts` needs to `join`; together they have every slot.
+
+        Each has one slot at least.
+        """
+        slots = len(self.workers) * self.config.slots_per_worker
+        share = slots * (index + 1) // parts - slots * index // parts
+        isolations = tuple(each for each in self._isolations if each is not None)
+        return PoolPart(tuple(self.workers), self.config, isolations, caller, max(1, share))
+
+    @property
+    def losses(self) -> int:
+        """Times a worker died or did not answer."""
+        return len(self.lost)
 
     @classmethod
     def create(
@@ -91,8 +162,8 @@ class SandboxPool:
                 num_cpus=0,
                 resources={SANDBOX_RESOURCE: 1},
                 max_restarts=-1,
-                # A cancellation must get through while every slot and its successor are taken.
-                max_concurrency=4 * config.slots_per_worker,
+                # A cancellation must get through, whatever the collectors have under way.
+                max_concurrency=1000,
                 runtime_env={"env_vars": env},
                 **options(i),
             ).remote(sandbox, config.slots_per_worker, run, i)
@@ -108,9 +179,10 @@ class SandboxPool:
             TimeoutError: a worker did not answer within `deadline_s` seconds.
         """
         calls = [worker.start.remote(None) for worker in self.workers]
-        isolations = await gather("sandbox: start", calls, deadline_s)
-        self._backends = [backend for backend, _ in isolations]
-        return max(isolations, key=lambda isolation: isolation[0] == "process")
+        isolations: list[Isolation] = await gather("sandbox: start", calls, deadline_s)
+        self._isolations = list(isolations)
+        weakest = max(isolations, key=lambda isolation: isolation.backend == "process")
+        return weakest.backend, weakest.reason
 
     async def stop(self) -> None:
         """Close every sandbox and end the actors; waits at most 20 s for the containers to go."""
@@ -119,6 +191,11 @@ class SandboxPool:
         await wait_for_all([worker.stop.remote() for worker in self.workers], _STOP_S)
         for worker in self.workers:
             ray.kill(worker)
+
+    def abandon(self, caller: str) -> None:
+        """Have the workers kill the programs of a process that died."""
+        for worker in self.workers:
+            worker.abandon.remote(caller)
 
     async def stream(self, jobs: Iterable[Job]) -> AsyncIterator[Verdict]:
         """Yield exactly one verdict for each job, in the order in which they are ready.
@@ -175,7 +252,7 @@ class SandboxPool:
                 f"{self.config.job_timeout_s:g} s (pool.job_timeout_s); the last one: "
                 f"{self._last_error}"
             ) from None
-        healthy = [i for i in range(len(self.workers)) if i not in self._recovering]
+        healthy = [i for i in self._order if i not in self._recovering]
         untried = [i for i in healthy if i not in failed]
         return min(untried or healthy, key=self._load.__getitem__)
 
@@ -183,7 +260,10 @@ class SandboxPool:
         """Take the worker out until it has recovered; returns the verdict of the failed attempt."""
         self._last_error = f"sandbox-{index}: {why}"
         if index not in self._recovering:
-            self.losses += 1
+            isolation = self._isolations[index]
+            life = isolation.life if isolation else ""
+            earlier = sum(loss[:2] == (index, life) for loss in self.lost)
+            self.lost.add(Loss(index, life, earlier))
             logger.warning("%s; it gets no job until it has recovered", self._last_error)
             self._recovering[index] = asyncio.create_task(self._recover(index))
         return Verdict(
@@ -198,8 +278,8 @@ class SandboxPool:
         """Ask a worker to warm its sandboxes until it succeeds."""
         while True:
             try:
-                start = self.workers[index].start.remote(self._backends[index])
-                await asyncio.wait_for(start, _RESTART_S)
+                start = self.workers[index].start.remote(self._backend(index))
+                self._isolations[index] = await asyncio.wait_for(start, _RESTART_S)
                 break
             except (RayError, TimeoutError) as error:
                 self._last_error = f"sandbox-{index}: {_message(error)}"
@@ -208,9 +288,14 @@ class SandboxPool:
         del self._recovering[index]
         self._recovered.set()
 
+    def _backend(self, index: int) -> str | None:
+        """The isolation that a worker had when it was started."""
+        isolation = self._isolations[index]
+        return isolation.backend if isolation else None
+
     async def _attempt(self, job: Job, index: int) -> Verdict:
-        worker, number = self.workers[index], next(self._numbers)
-        answer = asyncio.ensure_future(worker.run.remote(job, number, self._backends[index]))
+        worker, ticket = self.workers[index], (self._caller, next(self._numbers))
+        answer = asyncio.ensure_future(worker.run.remote(job, ticket, self._backend(index)))
         # The load counts until the worker is done with the job, which may be later than the end of
         # a cancelled wait.
         self._load[index] += 1
@@ -220,10 +305,10 @@ class SandboxPool:
             assert verdict is not None, "only a call that nobody awaits any more is cancelled"
             return verdict
         except asyncio.CancelledError:
-            worker.cancel.remote(number)
+            worker.cancel.remote(ticket)
             raise
         except TimeoutError:
-            worker.cancel.remote(number)
+            worker.cancel.remote(ticket)
             return self._on_lost(job, index, f"no verdict within {self.config.job_timeout_s:g} s")
         except RayError as error:
             if isinstance(error, RayTaskError) and not isinstance(error.cause, SandboxError):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from actors.runs.logs import forward_logs
 from sandbox import Cancelled, Job, Sandbox, SandboxConfig, Verdict
@@ -14,6 +16,21 @@ from sandbox.backends.docker_client import reap_strays
 
 _CANCEL_POLL_S = 0.01
 """Time between two attempts to cancel a call that is about to begin or to end [seconds]."""
+
+
+class Isolation(NamedTuple):
+    """How a started worker isolates programs."""
+
+    backend: str
+    """`docker` or `process`."""
+    reason: str
+    """Why it is that one."""
+    life: str
+    """Names the worker's process among all that it had or will have."""
+
+
+Ticket = tuple[str, int]
+"""Names a call: the caller, and the call's number among the caller's."""
 
 
 @dataclass
@@ -46,28 +63,26 @@ class SandboxWorker:
         self._free: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
         self._starting = threading.Lock()
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[Ticket, Call] = {}
+        self._life = uuid.uuid4().hex
 
     def __repr__(self) -> str:
         """What Ray's dashboard shows; it asks once, after `__init__`."""
         index = self._first // self._slots
         return f"sandbox worker {index} of run {self._run_name}, {self._slots} slots"
 
-    async def start(self, backend: str | None) -> tuple[str, str]:
+    async def start(self, backend: str | None) -> Isolation:
         """Remove what dead runs left behind, build a missing image, warm every sandbox.
 
         Args:
             backend: the isolation that is required; None lets the configuration choose. The pool
                 names the one from before when an actor was restarted.
 
-        Returns:
-            The isolation in force (`docker` or `process`), and why it is that one.
-
         Raises:
             SandboxError: no sandbox can be started here; the message holds the remedy.
         """
         await asyncio.get_running_loop().run_in_executor(self._threads, self._start, backend)
-        return self._sandboxes[0].isolation, self._sandboxes[0].reason
+        return Isolation(self._sandboxes[0].isolation, self._sandboxes[0].reason, self._life)
 
     def _start(self, backend: str | None) -> None:
         with self._starting:
@@ -85,27 +100,32 @@ class SandboxWorker:
             for sandbox in sandboxes:
                 self._free.put(sandbox)
 
-    async def run(self, job: Job, number: int, backend: str | None) -> Verdict | None:
+    async def run(self, job: Job, ticket: Ticket, backend: str | None) -> Verdict | None:
         """Run one job in the next free sandbox; None if it was cancelled.
 
         Args:
             job: what to run.
-            number: unique among the caller's, for `cancel`.
+            ticket: names the call, for `cancel`.
             backend: as for `start`. The sandboxes are started first where this process has none.
         """
-        call = self._calls[number] = Call(job, backend)
+        call = self._calls[ticket] = Call(job, backend)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
         finally:
-            del self._calls[number]
+            del self._calls[ticket]
 
-    async def cancel(self, number: int) -> None:
+    async def abandon(self, caller: str) -> None:
+        """Cancel every call of a caller that died."""
+        tickets = [ticket for ticket in self._calls if ticket[0] == caller]
+        await asyncio.gather(*map(self.cancel, tickets))
+
+    async def cancel(self, ticket: Ticket) -> None:
         """Kill the program of that call, or keep it from starting, so that its slot is free."""
-        call = self._calls.get(number)
+        call = self._calls.get(ticket)
         if call is None:
             return
         call.cancelled = True
-        while number in self._calls:
+        while ticket in self._calls:
             if call.sandbox and call.sandbox.cancel(call.job):
                 return
             # The call's thread is between taking a sandbox and starting the program, or already

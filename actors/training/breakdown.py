@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, quantiles
 
-from actors.rollout.collector import Round
-from actors.rollout.samples import RolloutGroup
+from actors.rollout.round import JudgedGroup, Round
 from curriculum.subtask import FULL_TASK, Subtask
 
 MOST_STAGES_LEFT = 8
 """Stages from which on pass rates share one figure, `more`."""
 
 
-def pass_rates(groups: Iterable[RolloutGroup]) -> dict[str, float]:
+def pass_rates(groups: Iterable[JudgedGroup]) -> dict[str, float]:
     """Share of the judged samples that passed, by tier, by stages left, and of full tasks.
 
     `tier/<tier>` and `full_task/<tier>` are by tier, `full_task` is of all tiers, `stages_left/<n>`
@@ -38,11 +37,11 @@ def _names(subtask: Subtask) -> list[str]:
 
 def lengths(finished: Round) -> dict[str, float]:
     """Lengths of prompts and completions, and by tier the mean of completions [tokens]."""
-    prompts = [len(group.prompt.ids) for group in finished.groups]
-    completions = [len(sample.completion.token_ids) for sample in finished.samples]
+    prompts = [group.prompt_tokens for group in finished.groups]
+    completions = [sample.tokens for sample in finished.samples]
     tiers: dict[str, list[int]] = {}
     for group in finished.groups:
-        written = [len(sample.completion.token_ids) for sample in group.samples]
+        written = [sample.tokens for sample in group.samples]
         tiers.setdefault(group.subtask.problem.difficulty, []).extend(written)
     return {
         "prompt/mean": fmean(prompts),
@@ -55,7 +54,7 @@ def lengths(finished: Round) -> dict[str, float]:
     }
 
 
-def revealed(groups: Sequence[RolloutGroup]) -> float:
+def revealed(groups: Sequence[JudgedGroup]) -> float:
     """Mean share of the canonical solution that the prompts gave as prefix."""
     subtasks = [group.subtask for group in groups]
     return fmean(len(s.prefix) / max(1, len(s.prefix) + len(s.remainder)) for s in subtasks)

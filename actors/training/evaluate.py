@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from actors.collectors.group import CollectorGroup
 from actors.errors import RunFailed
 from actors.evaluation.figures import ProblemCounts, pass_intervals
-from actors.rollout.collector import Collector
-from actors.rollout.samples import RolloutGroup, missing_libraries, outcome_mix
+from actors.rollout.round import JudgedGroup, missing_libraries, outcome_mix
 from curriculum.datasets.problem_file import problem_digest
 from curriculum.problem import Problem
 from curriculum.subtask import FULL_TASK, cut
@@ -93,7 +93,7 @@ class Evaluation:
 
 
 async def evaluate(
-    collector: Collector,
+    collectors: CollectorGroup,
     suite: str,
     problems: Sequence[Problem],
     samples_each: int,
@@ -111,21 +111,27 @@ async def evaluate(
     """
     started = time.monotonic()
     subtasks = [cut(problem, FULL_TASK, frozenset()) for problem in problems]
-    collected = await collector.collect(
-        subtasks, samples_each, EVAL_IDS, deadline_s, temperature=temperature, top_p=top_p
+    collected = await collectors.collect(
+        subtasks,
+        samples_each,
+        EVAL_IDS,
+        deadline_s,
+        temperature=temperature,
+        top_p=top_p,
+        trajectories=False,
     )
     judged, faults = collected.judged, collected.faults
     if not judged:
         raise RunFailed(
             f"evaluation of {suite}: the sandbox judged none of {len(faults)} completions; the "
-            f"first error: {faults[0].verdict.error}"
+            f"first error: {faults[0].error}"
         )
     passes: dict[str, list[bool]] = {"overall": []}
     for group in collected.groups:
-        passed = [sample.verdict.outcome is Outcome.passed for sample in group.judged]
+        passed = [sample.outcome is Outcome.passed for sample in group.judged]
         passes["overall"] += passed
         passes.setdefault(group.subtask.problem.difficulty, []).extend(passed)
-    written = [sample.completion for sample in collected.samples]
+    written = collected.samples
     return Evaluation(
         suite=suite,
         pass_at_1={tier: sum(values) / len(values) for tier, values in passes.items() if values},
@@ -134,14 +140,14 @@ async def evaluate(
         problems=len(problems),
         samples=len(judged),
         unjudged=len(faults),
-        truncated=fmean(completion.finish_reason == "length" for completion in written),
-        completion_tokens=fmean(len(completion.token_ids) for completion in written),
+        truncated=fmean(sample.finish_reason == "length" for sample in written),
+        completion_tokens=fmean(sample.tokens for sample in written),
         seconds=time.monotonic() - started,
         counts=tuple(_counts(group) for group in collected.groups),
     )
 
 
-def _counts(group: RolloutGroup) -> ProblemCounts:
+def _counts(group: JudgedGroup) -> ProblemCounts:
     problem = group.subtask.problem
     return ProblemCounts(
         problem=problem.id,

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from actors.collectors.group import CollectorGroup
 from actors.config import LoopConfig
-from actors.rollout.collector import Collector
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
 from actors.training.console import evaluation_line
@@ -24,7 +24,7 @@ class Evaluations:
 
     suites: Mapping[str, Sequence[Problem]]
     """Problems by the name of their suite, `heldout` first."""
-    collector: Collector
+    collectors: CollectorGroup
     loop: LoopConfig
     folder: RunFolder
     log: MetricsLog
@@ -44,7 +44,7 @@ class Evaluations:
         made: dict[str, Evaluation] = {}
         for suite, problems in self.suites.items():
             made[suite] = evaluation = await evaluate(
-                self.collector,
+                self.collectors,
                 suite,
                 problems,
                 self.loop.eval_samples,

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from actors.collectors.group import CollectorGroup
 from actors.config import LoopConfig
 from actors.rewards.scorer import ScoredRound, Scorer
-from actors.rollout.collector import Collector
 from actors.rollout.ledger import Ledger
-from actors.rollout.samples import has_signal
+from actors.rollout.rollout_log import RolloutLog
 from actors.training.state import TrainerState
+from actors.training.step_report import SAMPLED_GROUPS
 from curriculum.schedule.base import Schedule
 from curriculum.subtask import Subtask
 
@@ -28,8 +29,9 @@ class Rounds:
 
     loop: LoopConfig
     schedule: Schedule
-    collector: Collector
+    collectors: CollectorGroup
     scorer: Scorer
+    rollouts: RolloutLog
     samples_per_prompt: int
     _under_way: deque[asyncio.Task[ScoredRound]] = field(default_factory=deque)
     """Oldest first; the next step trains on the first."""
@@ -92,14 +94,23 @@ class Rounds:
         started = time.monotonic()
 
         async def collect(left_s: float) -> ScoredRound:
-            made = await self.collector.collect(
-                subtasks, self.samples_per_prompt, first, left_s, ledger
+            # The user's function reads every sample, and the trajectories need its rewards.
+            own = self.scorer.function is not None
+            made = await self.collectors.collect(
+                subtasks,
+                self.samples_per_prompt,
+                first,
+                left_s,
+                ledger,
+                trajectories=not own,
+                details=range(len(subtasks)) if own else self._read(subtasks),
+                programs=self.schedule.adopts_programs,
             )
             return await self.scorer.score(made)
 
         scored = await collect(deadline_s)
         for _ in range(self.loop.resample_rounds):
-            informative = sum(has_signal(made) for _, made in scored.groups)
+            informative = sum(group.has_signal for group in scored.groups)
             missing = self.loop.prompts_per_step - informative
             if missing <= 0:
                 break
@@ -110,6 +121,11 @@ class Rounds:
             further = await collect(max(0.0, deadline_s - (time.monotonic() - started)))
             scored = scored.followed_by(further)
         return scored
+
+    def _read(self, subtasks: Sequence[Subtask]) -> set[int]:
+        """Places of the subtasks whose samples' texts are read: recorded, or shown by sinks."""
+        recorded = self.rollouts.places([subtask.problem.id for subtask in subtasks])
+        return {*recorded, *range(SAMPLED_GROUPS)}
 
     def _new_ids(self, subtasks: int, state: TrainerState) -> range:
         first = state.next_sample

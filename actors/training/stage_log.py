@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actors.rollout.samples import RolloutGroup
+from actors.rollout.round import JudgedGroup
 from actors.runs.folder import RunFolder, append_jsonl
 from curriculum.schedule.base import Schedule
 
@@ -34,7 +34,7 @@ class StageLog:
             }
             append_jsonl(self._folder.curriculum, [{"step": 0, "problems": problems}])
 
-    def write(self, step: int, groups: Sequence[RolloutGroup]) -> None:
+    def write(self, step: int, groups: Sequence[JudgedGroup]) -> None:
         """Record a step, after its groups were reported to the schedule."""
         stages, counts = self._schedule.stages(), self._stage_counts()
         row: dict[str, Any] = {

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from actors.rollout.collector import Round, rollout_figures
-from actors.rollout.samples import missing_libraries, outcome_mix
+from actors.rollout.round import (
+    JudgedSample,
+    Round,
+    missing_libraries,
+    outcome_mix,
+    rollout_figures,
+)
 from actors.training.breakdown import lengths, pass_rates, revealed
-from learner.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class StepReport:
     """Number of the step, from 1."""
     round: Round
     """The samples it trained on, and the samples it dropped."""
-    trained: Sequence[Trajectory]
-    """The samples that it learned from, in the order of their ids."""
+    trained: Sequence[JudgedSample]
+    """The samples that it learned from, in the order of their ids; each has a reward."""
     staleness: Sequence[int]
     """Updates between the weights that wrote a judged sample and those it trained."""
     curriculum: Mapping[str, float]
@@ -39,13 +43,11 @@ class StepReport:
     learn_s: float
     """The update [seconds]."""
     reward_s: float
-    """The rewards of its samples [seconds]."""
+    """The rewards of the user's function [seconds]."""
     broadcast_s: float
     """The weight broadcast [seconds]."""
     total_s: float
     """The whole step [seconds]."""
-    outstanding_tokens: int
-    """Tokens of later rounds that the fleet had still to read and write when this round ended."""
     weight_version: int
     """Version of the weights after the step."""
     weight_bytes: int
@@ -54,14 +56,14 @@ class StepReport:
     @property
     def reward(self) -> float:
         """Mean reward of the samples that it learned from."""
-        return fmean(trajectory.reward for trajectory in self.trained)
+        return fmean(sample.reward.value for sample in self.trained if sample.reward)
 
     @property
     def reward_parts(self) -> dict[str, float]:
         """Mean of each part of the reward, over the samples that have it."""
         parts: defaultdict[str, list[float]] = defaultdict(list)
-        for trajectory in self.trained:
-            for name, value in trajectory.reward_parts.items():
+        for sample in self.trained:
+            for name, value in sample.reward.parts.items() if sample.reward else ():
                 parts[name].append(value)
         return {name: fmean(values) for name, values in sorted(parts.items())}
 
@@ -89,7 +91,8 @@ class StepReport:
 
     def sample_rows(self) -> list[dict[str, Any]]:
         """The samples of the step's first groups, for the tables of sinks."""
-        rewards = {trajectory.sample_id: trajectory.reward for trajectory in self.trained}
+        rewards = {s.sample_id: s.reward.value for s in self.trained if s.reward}
+        shown = [group.detail for group in self.round.groups[:SAMPLED_GROUPS]]
         return [
             {
                 "problem": group.subtask.problem.id,
@@ -101,7 +104,8 @@ class StepReport:
                 "error": sample.verdict.error or "",
                 "reward": rewards.get(sample.sample_id),
             }
-            for group in self.round.groups[:SAMPLED_GROUPS]
+            for group in shown
+            if group is not None
             for sample in group.samples
         ]
 
@@ -122,7 +126,7 @@ class StepReport:
             **_named("seconds", self.seconds),
             **_named("ledger", self.counts),
             "overlap": max(0.0, 1 - self.wait_s / made_s),
-            "rollout/outstanding_tokens": float(self.outstanding_tokens),
+            "rollout/outstanding_tokens": float(self.round.outstanding_tokens),
             "staleness/mean": fmean(self.staleness),
             "staleness/max": float(max(self.staleness)),
             **_named("restarts", self.restarts),

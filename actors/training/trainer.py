@@ -5,8 +5,9 @@
 With `loop.max_staleness: 0` it is strictly on-policy: every sample is written by the weights it
 trains. From 1 on, the fleet generates the next rounds while the learner learns.
 
-Rollout engines and sandboxes that die are replaced by `RolloutFleet` and `SandboxPool`. When the
-learner dies, it is started again here, and the run returns to its last checkpoint.
+Rollout engines, collectors and sandboxes that die are replaced by `RolloutFleet`, `CollectorGroup`
+and `SandboxPool`. When the learner dies, it is started again here, and the run returns to its last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from actors.collectors.group import CollectorGroup
 from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.learners.group import LearnerGroup
 from actors.rewards.scorer import ScoredRound, Scorer
-from actors.rollout.collector import Collector, Round
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
 from actors.rollout.rollout_log import RolloutLog, truncate_rollouts
-from actors.rollout.samples import RolloutGroup, has_signal, own_programs
+from actors.rollout.round import JudgedGroup, Round
 from actors.runs.folder import POLICY, RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
@@ -42,7 +43,6 @@ from actors.training.weight_sync import WeightSync
 from curriculum.files import write_atomic
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
-from learner.trajectory import TrajectoryGroup
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Trainer:
     schedule: Schedule
     suites: Mapping[str, Sequence[Problem]]
     """What an evaluation asks, by name; `heldout` first."""
-    collector: Collector
+    collectors: CollectorGroup
     fleet: RolloutFleet
     pool: SandboxPool
     learner: LearnerGroup
@@ -81,13 +81,18 @@ class Trainer:
     _earlier_restarts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._rounds = Rounds(
-            self.loop, self.schedule, self.collector, self.scorer, self.samples_per_prompt
-        )
         self.rollouts = RolloutLog(self.folder.rollouts, self.loop.recorded_groups)
+        self._rounds = Rounds(
+            self.loop,
+            self.schedule,
+            self.collectors,
+            self.scorer,
+            self.rollouts,
+            self.samples_per_prompt,
+        )
         self._stages = StageLog(self.folder, self.schedule)
         self._evaluations = Evaluations(
-            self.suites, self.collector, self.loop, self.folder, self.log
+            self.suites, self.collectors, self.loop, self.folder, self.log
         )
 
     async def run(self) -> dict[str, Evaluation]:
@@ -147,7 +152,6 @@ class Trainer:
         scored = await self._rounds.next(state, self.ledger)
         finished = scored.round
         wait_s = time.monotonic() - started
-        outstanding = self.fleet.outstanding
 
         staleness = self._staleness(finished)
         self._observe(finished)
@@ -155,14 +159,15 @@ class Trainer:
         learn_started = time.monotonic()
         await self.fleet.sleep()
         recorded = self.rollouts.choose(finished.groups)
-        learned, values = await self.learner.update(
-            [trajectories for _, trajectories in trained],
+        figures, values = await self.learner.update(
+            [group.trajectories for group in trained],
             record=[sample.sample_id for group in recorded for sample in group.samples],
         )
         learn_s = time.monotonic() - learn_started
 
-        learned_from = {t.sample_id for _, made in trained for t in made.trajectories}
-        dropped = {fault.sample_id: fault.verdict.outcome.value for fault in finished.faults}
+        learned = [sample for group in trained for sample in group.rewarded]
+        learned_from = {sample.sample_id for sample in learned}
+        dropped = {fault.sample_id: fault.outcome.value for fault in finished.faults}
         dropped |= dict.fromkeys(scored.failed, "reward_error")
         for sample in finished.judged:
             if sample.sample_id not in learned_from:
@@ -170,22 +175,21 @@ class Trainer:
         counts = self.ledger.close(learned_from, dropped)
         state.step += 1
         broadcast_s = await self._broadcast(verify=self.loop.verifies_at(state.step))
-        await self.rollouts.write(state.step, recorded, values, scored.rewards)
+        await self.rollouts.write(state.step, recorded, values)
         report = StepReport(
             step=state.step,
             round=finished,
-            trained=[t for _, made in trained for t in made.trajectories],
+            trained=learned,
             reward_s=scored.seconds,
             staleness=staleness,
             curriculum=self.schedule.metrics(),
-            learner=learned,
+            learner=figures,
             counts=counts,
             restarts=self.restarts(),
             wait_s=wait_s,
             learn_s=learn_s,
             broadcast_s=broadcast_s,
             total_s=time.monotonic() - started,
-            outstanding_tokens=outstanding,
             weight_version=state.weight_version,
             weight_bytes=self.sync.bytes,
         )
@@ -202,9 +206,9 @@ class Trainer:
         if not judged:
             raise RunFailed(
                 f"step {step}: the sandbox could judge none of {len(finished.faults)} programs; "
-                f"the first error: {finished.faults[0].verdict.error}"
+                f"the first error: {finished.faults[0].error}"
             )
-        staleness = [self.state.weight_version - s.completion.weight_version for s in judged]
+        staleness = [self.state.weight_version - s.weight_version for s in judged]
         if max(staleness) > self.loop.max_staleness:
             raise RunFailed(
                 f"step {step}: a sample is {max(staleness)} updates old, and "
@@ -220,11 +224,11 @@ class Trainer:
                 passed=group.passed,
                 attempts=len(group.judged),
                 weight_version=group.weight_version,
-                programs=own_programs(group, self.collector.longest_prompt),
+                programs=group.programs,
             )
 
-    def _trained(self, scored: ScoredRound) -> list[tuple[RolloutGroup, TrajectoryGroup]]:
-        """The groups that are trained on, with their trajectories; never none.
+    def _trained(self, scored: ScoredRound) -> list[JudgedGroup]:
+        """The groups that are trained on; never none.
 
         Raises:
             RunFailed: no sample has a reward.
@@ -235,7 +239,7 @@ class Trainer:
                 f"step {self.state.step + 1}: reward.function failed on each of "
                 f"{len(scored.failed)} samples"
             )
-        informative = [(group, made) for group, made in groups if has_signal(made)]
+        informative = [group for group in groups if group.has_signal]
         return informative or groups if self.loop.resample_rounds else groups
 
     async def _broadcast(self, verify: bool) -> float:
@@ -258,6 +262,7 @@ class Trainer:
         """
         here = {
             "rollout": self.fleet.restarts,
+            "collector": self.collectors.restarts,
             "learner": self.learner_restarts,
             "sandbox": self.pool.losses,
         }

@@ -61,7 +61,7 @@ class WeightSync:
             await supervisor.wake_up()
             # An engine that died since the last broadcast would make this one fail for the others.
             await supervisor.check()
-            supervisor.version = version
+            supervisor.expect(version)
             await self._broadcast(fleet, supervisor.loaded())
         try:
             async with asyncio.timeout(fleet.config.start_timeout_s):

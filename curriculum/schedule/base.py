@@ -211,8 +211,13 @@ class Schedule(ABC):
             if idle is not None:
                 self._rests.report(visit.problem_id, idle)
             self._update(progress, task, passed / attempts)
-        if programs and self._config.prefixes_from == "policy":
+        if programs and self.adopts_programs:
             self._adopt(task, programs)
+
+    @property
+    def adopts_programs(self) -> bool:
+        """Whether `observe` has a use for the programs that passed."""
+        return self._config.prefixes_from == "policy"
 
     def stages(self) -> dict[str, int]:
         """The present stage of every problem, by id."""

@@ -21,8 +21,10 @@ from sandbox import SandboxError
 from sandbox.backends.docker_client import connect
 from sandbox.backends.owner import RUN_LABEL
 
-KINDS = ("rollout", "engine", "sandbox", "container", "learner", "node", "driver")
-"""What can be killed: an actor's process of three kinds, a vLLM engine's process, a sandbox
+KINDS = (
+    "rollout", "engine", "collector", "sandbox", "container", "learner", "node", "driver",
+)  # fmt: skip
+"""What can be killed: an actor's process of four kinds, a vLLM engine's process, a sandbox
 container, a whole node, the driver."""
 NODE_DOWN_S = 3.0
 """Time after which a killed node is started again [seconds]."""
@@ -156,6 +158,7 @@ class Monkey:
         processes = {
             "rollout": lambda: self._cluster.actors("RolloutWorker"),
             "engine": self._cluster.engines,
+            "collector": lambda: self._cluster.actors("CollectorWorker"),
             "sandbox": lambda: self._cluster.actors("SandboxWorker"),
             "learner": lambda: self._cluster.actors("LearnerWorker"),
         }[kind]()

@@ -34,7 +34,7 @@ LAST_LINES = 15
 """Lines of the driver's output that the message of a failed run shows."""
 SAME_FIGURES = (
     "name", "runs_dir", "placement.", "pool.", "weights.", "rollout.workers",
-    "loop.checkpoint_every", "loop.keep_checkpoints",
+    "rollout.engines_per_collector", "loop.checkpoint_every", "loop.keep_checkpoints",
 )  # fmt: skip
 """Keys in which a reference run may differ: they do not change a run's figures."""
 

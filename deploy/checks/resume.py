@@ -16,7 +16,8 @@ from learner.config import FREE_SETTINGS, RATE_SETTINGS
 
 FREE = (
     *("loop.", "placement.", "pool.", "weights.", "runs_dir"),
-    *("rollout.workers", "rollout.tensor_parallel", "rollout.threads", "rollout.max_num_seqs"),
+    *("rollout.workers", "rollout.engines_per_collector", "rollout.tensor_parallel"),
+    *("rollout.threads", "rollout.max_num_seqs"),
     *("rollout.gpu_memory_utilization", "rollout.kv_cache_mib", "rollout.retries"),
     *("rollout.start_timeout_s", "rollout.heartbeat_s", "rollout.hang_timeout_s"),
     *("sandbox.container_", "sandbox.recycle_after", "sandbox.image_source"),

@@ -7,11 +7,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 
 from actors.cluster.connect import connect
-from actors.cluster.placement import reserve
+from actors.cluster.placement import Placement, reserve
+from actors.collectors.collector import Reading
+from actors.collectors.group import CollectorGroup
 from actors.rollout.fleet import RolloutFleet
 from actors.runs.logs import collect_logs
 from actors.sandboxes.pool import SandboxPool
@@ -25,10 +28,19 @@ class EvaluationActors:
     """Engines and sandboxes, each only where it is needed."""
 
     def __init__(
-        self, fleet: RolloutFleet | None, pool: SandboxPool | None, weights_backend: str
+        self,
+        config: RunConfig,
+        fleet: RolloutFleet | None,
+        pool: SandboxPool | None,
+        places: Placement,
+        weights_backend: str,
     ) -> None:
         self.fleet = fleet
         self.pool = pool
+        self.collectors: CollectorGroup | None = None
+        """Made by `start`, where a model generates."""
+        self._config = config
+        self._places = places
         self.isolation: str | None = None
         """Of the sandboxes: `docker` or `process`."""
         self.dtype: str | None = None
@@ -37,17 +49,24 @@ class EvaluationActors:
         """Of packages in the engines."""
         self._weights_backend = weights_backend
 
-    async def start(self, model_dir: Path | None, deadline_s: float) -> None:
-        """Load engines and warm sandboxes, together.
+    async def start(self, model_dir: Path | None, tokenizer: Any, deadline_s: float) -> None:
+        """Load engines, warm sandboxes and start collectors, together.
+
+        Args:
+            model_dir: what the engines load; None where no model generates.
+            tokenizer: its tokenizer.
+            deadline_s: longest wait for the sandboxes [seconds].
 
         Raises:
             RunFailed: a part could not start; the message names it.
             TimeoutError: a part did not start in time.
         """
-        await asyncio.gather(self._load(model_dir), self._warm(deadline_s))
+        await asyncio.gather(self._load(model_dir), self._start_judging(tokenizer, deadline_s))
 
     async def stop(self) -> None:
-        """End the actors; sandboxes first, so that no container outlives the evaluation."""
+        """End the actors; sandboxes before engines, so that no container outlives them."""
+        if self.collectors is not None:
+            self.collectors.stop()
         if self.pool is not None:
             await self.pool.stop()
         if self.fleet is not None:
@@ -60,6 +79,23 @@ class EvaluationActors:
             self.dtype = report.pop("dtype", None)
             self.versions |= report
         logger.info("engines: %d, %s", len(self.fleet.engines), self.dtype)
+
+    async def _start_judging(self, tokenizer: Any, deadline_s: float) -> None:
+        await self._warm(deadline_s)
+        if self.fleet is None:
+            return
+        config = self._config
+        self.collectors = CollectorGroup.create(
+            self.fleet,
+            self.pool,
+            config.rollout,
+            config.seed,
+            tokenizer,
+            Reading(config.sandbox.limits, config.prompt, config.answer, config.reward),
+            self._places.rollout_nodes(len(self.fleet.engines)),
+            self._places.rollout,
+        )
+        await self.collectors.start()
 
     async def _warm(self, deadline_s: float) -> None:
         if self.pool is None:
@@ -98,7 +134,8 @@ def evaluation_actors(
                     fleet = RolloutFleet.create(rollout, cluster.gpu, places.rollout)
                 if judges:
                     pool = SandboxPool.create(config.sandbox, sandboxes, "eval", places.sandbox)
-                yield EvaluationActors(fleet, pool, "nccl" if cluster.gpu else "gloo")
+                backend = "nccl" if cluster.gpu else "gloo"
+                yield EvaluationActors(config, fleet, pool, places, backend)
         finally:
             places.release()
     finally:

@@ -112,16 +112,16 @@ class _Work:
         self._log = log
         self._config = config
         self._model_dir = subject.folder
+        self._tokenizer = tokenizer
         self._tasks: list[Task] = []
-        self._token_bytes: list[bytes] = []
         self._total = len(log.samples)
         self.prompts: dict[str, SuitePrompts] = {}
         """By suite."""
         self.prompts_without_room = 0
         """Prompts that leave no room for a completion."""
         if sampling is not None:
-            self._token_bytes = token_bytes(tokenizer)
-            encoder = PromptEncoder(tokenizer, self._token_bytes, config.prompt, config.answer)
+            table = token_bytes(tokenizer)
+            encoder = PromptEncoder(tokenizer, table, config.prompt, config.answer)
             self._tasks = list(_tasks(suites, encoder))
             self._total = len(self._tasks) * sampling.samples
             self.prompts = {
@@ -156,7 +156,8 @@ class _Work:
     async def _run(self, actors: EvaluationActors, provenance: Provenance) -> None:
         started = time.monotonic()
         try:
-            await actors.start(self._model_dir, self._config.rollout.start_timeout_s)
+            deadline_s = self._config.rollout.start_timeout_s
+            await actors.start(self._model_dir, self._tokenizer, deadline_s)
             provenance.add_process(actors.dtype, actors.versions)
             provenance.seconds["start"] = time.monotonic() - started
             began = time.monotonic()
@@ -166,7 +167,7 @@ class _Work:
             await actors.stop()
 
     async def _evaluate(self, actors: EvaluationActors) -> Generation:
-        fleet, pool, config = actors.fleet, actors.pool, self._config
+        collectors, pool, config = actors.collectors, actors.pool, self._config
         done = len(self._log.verdicts) if pool else len(self._log.samples)
         if done:
             logger.info("%d of %d samples were done before", done, self._total)
@@ -186,14 +187,13 @@ class _Work:
             evaluator = Evaluator(
                 self._log, self._problems, config.sandbox.limits, on_sample, config.answer
             )
-            if fleet is not None:
+            if actors.fleet is not None and collectors is not None:
                 assert self._sampling is not None
-                async with fleet.heartbeat():
+                async with actors.fleet.heartbeat(), collectors.heartbeat():
                     await evaluator.generate(
                         self._tasks,
                         self._sampling,
-                        fleet,
-                        self._token_bytes,
+                        collectors,
                         config.rollout.max_model_len,
                         pool,
                     )

@@ -17,6 +17,7 @@ from actors.cluster.connect import start_private_cluster
 from actors.cluster.placement import Placement, reserve
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig, WeightsConfig
 from actors.learners.group import LearnerGroup
+from actors.rollout.dispatcher import Dispatcher
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Request
 from actors.training.weight_sync import WeightSync
@@ -26,6 +27,7 @@ from deploy.machine.random_model import random_groups, random_model
 from learner.agreement import logprob_difference
 from learner.config import LearnerConfig, OptimizerConfig
 from learner.models.source import ModelSource
+from learner.trajectory import pack
 
 _DEADLINE_S = 300.0
 _BROADCASTS = 3
@@ -128,7 +130,7 @@ async def _parity(
     for turn in range(_BROADCASTS):
         if turn:
             await fleet.sleep()
-            await learner.update(groups)
+            await learner.update([pack(group) for group in groups])
         await sync.push(fleet, turn + 1)
         seconds.append(sync.seconds)
         expected = await learner.token_logprobs(sequences)
@@ -197,8 +199,8 @@ async def _speed(fleet: RolloutFleet, large: bool) -> list[Figure]:
 
     async def through_ray(first: int) -> float:
         started, count = time.perf_counter(), 0
-        completions: Any = fleet.generate(groups(first))
-        async for completion in completions:
+        dispatcher = Dispatcher(fleet.supervisor, fleet.config)
+        async for completion in dispatcher.generate(groups(first)):
             count += len(completion.token_ids)
         return count / (time.perf_counter() - started)
 

@@ -16,6 +16,9 @@ ENGINE_PROCESS = int(1.8 * _GIB)
 of the smoke run, of which the model, its cache and a forward pass are 0.17."""
 CUDA_PROCESS = 3 * _GIB
 """What CUDA's libraries and pinned buffers add. An assumption: it was not measured."""
+COLLECTOR_PROCESS = int(0.3 * _GIB)
+"""A collector, with a vocabulary of 150,000; 0.24 GiB before its first sample (27 November 2026).
+Counted with every engine, because a node's only engine has a collector too."""
 SANDBOX_PROCESS = int(0.15 * _GIB)
 """A sandbox worker, without the programs; 0.14 GiB in the smoke run."""
 DRIVER = 4 * _GIB
@@ -39,6 +42,7 @@ def host_parts(
         learner = {**memory.learner, "allowance": LEARNER_PROCESS}
         cache = {"KV cache of one sequence": 0, "KV cache": config.rollout.kv_cache_mib << 20}
         engine = {**memory.engine, **cache, "allowance": ENGINE_PROCESS}
+    engine["collector"] = COLLECTOR_PROCESS
     containers = config.pool.slots_per_worker * (config.sandbox.container_memory_mib << 20)
     return {
         "learner rank": learner,

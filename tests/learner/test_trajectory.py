@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from learner.trajectory import Trajectory, TrajectoryGroup
+from learner.trajectory import Trajectory, TrajectoryGroup, pack, unpack
+from tests.learner.samples import grouped, random_trajectories
 
 GOOD = Trajectory(
     sample_id=7,
@@ -20,6 +21,33 @@ GOOD = Trajectory(
     finish_reason="stop",
     cut_mask=(False, False, True),
 )
+
+
+def test_a_packed_group_comes_back_equal_and_is_small() -> None:
+    empty = replace(
+        GOOD, response_ids=(), rollout_logprobs=(), executed_mask=(), cut_mask=(), sample_id=8
+    )
+    parts = replace(
+        GOOD, reward_parts={"outcome": 1.0, "length": -0.1}, rollout_logprobs=(-0.1,) * 3
+    )
+    groups = [
+        TrajectoryGroup((GOOD, empty, parts, replace(GOOD, blamed_mask=(True, False, True)))),
+        TrajectoryGroup((empty,)),
+        *grouped(random_trajectories(16)),
+    ]
+    for group in groups:
+        again = unpack(pack(group))
+        assert again == group
+        assert all(type(token) is int for t in again.trajectories for token in t.response_ids)
+    tokens = 4000
+    long = replace(
+        GOOD,
+        response_ids=tuple(range(tokens)),
+        rollout_logprobs=(-0.5,) * tokens,
+        executed_mask=(True,) * tokens,
+        cut_mask=(False,) * tokens,
+    )
+    assert len(pack(TrajectoryGroup((long,)))) < 13 * tokens + 1500
 
 
 def test_token_ids_are_prompt_and_response() -> None:

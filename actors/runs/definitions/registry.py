@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+
 from actors.runs.definitions import learning, running
 from actors.runs.definitions.metric import Metric
 
@@ -24,7 +27,8 @@ METRICS = tuple(metric for metrics in SECTIONS.values() for metric in metrics)
 BY_NAME = {metric.name: metric for metric in METRICS}
 
 
-def find_metric(name: str) -> tuple[Metric, dict[str, str]] | None:
+@cache
+def find_metric(name: str) -> tuple[Metric, Mapping[str, str]] | None:
     """The definition and labels of a figure of a row; None where nothing defines it."""
     for metric in METRICS:
         if metric.in_rows and (labels := metric.match(name)) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,22 +17,29 @@ from typing import Any
 
 import numpy as np
 
+from actors.collectors.collector import Collector, Reading
+from actors.collectors.group import CollectorGroup
+from actors.collectors.handle import CollectorHandle
 from actors.config import LoopConfig, RolloutConfig
 from actors.errors import ActorLost
 from actors.rewards.scorer import Scorer
-from actors.rollout.collector import Collector
+from actors.rollout.engine_handle import EngineHandle
+from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
+from actors.rollout.supervisor import Supervisor
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
+from actors.sandboxes.pool import Loss, SandboxPool
 from actors.training.evaluate import HELDOUT
 from actors.training.trainer import Trainer
 from curriculum.config import CurriculumConfig
+from curriculum.problem import Problem
 from curriculum.schedule.make import make_schedule
 from curriculum.synthetic.problems import synthetic_problems
 from learner.algorithm.token_values import TokenValues
 from learner.config import RewardConfig
 from learner.tokenizer import train_tokenizer
-from learner.trajectory import TrajectoryGroup
+from learner.trajectory import unpack
 from sandbox import Job, Limits, Outcome, Statement, Verdict
 
 COMPLETION_TOKENS = 100
@@ -42,15 +50,25 @@ class SteadyFleet:
     """Generates one round after the other in `seconds` each, its completions evenly spread."""
 
     seconds: float
-    version: int = 0
     restarts: int = 0
-    outstanding: int = 0
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        engine = EngineHandle("rollout-0", None, loaded=True)
+        self.engines = (engine,)
+        self.supervisor = Supervisor([engine], RolloutConfig(), colocated=False)
+
+    @property
+    def version(self) -> int:
+        """Version of the weights."""
+        return self.supervisor.version
 
     async def sleep(self) -> None:
         """Do nothing: no GPU is shared with the learner."""
 
-    async def generate(self, groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
+    async def generate(
+        self, groups: Sequence[Sequence[Request]], _attempts: Counter[int] | None = None
+    ) -> AsyncIterator[Completion]:
         """Yield a completion of fixed length for each request."""
         requests = [request for group in groups for request in group]
         async with self._busy:
@@ -58,15 +76,25 @@ class SteadyFleet:
             for i, request in enumerate(requests):
                 due = started + self.seconds * (i + 1) / len(requests)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                ids = tuple(5 + (request.sample_id + k) % 90 for k in range(COMPLETION_TOKENS))
-                logprobs = (-0.5,) * len(ids)
-                yield Completion(request.sample_id, ids, logprobs, "stop", version)
+                yield steady_completion(request, version)
+
+
+def steady_completion(request: Request, version: int) -> Completion:
+    """A completion of fixed length."""
+    ids = tuple(5 + (request.sample_id + k) % 90 for k in range(COMPLETION_TOKENS))
+    return Completion(request.sample_id, ids, (-0.5,) * len(ids), "stop", version)
 
 
 class SteadyPool:
     """Judges without delay; every second program passes."""
 
-    losses = 0
+    def __init__(self) -> None:
+        self.lost: set[Loss] = set()
+
+    @property
+    def losses(self) -> int:
+        """No worker is ever lost."""
+        return len(self.lost)
 
     async def run(self, job: Job) -> Verdict:
         """A verdict with half of the program executed."""
@@ -81,27 +109,32 @@ class SteadyLearner:
     """Takes `seconds` for an update; its state is the number of updates."""
 
     seconds: float
+    reads: bool = True
+    """Whether it looks at what it learns from: a learner does so in processes of its own."""
     updates: int = 0
     trained: list[list[int]] = field(default_factory=list)
     """Sample ids by update."""
+    cpu_s: list[float] = field(default_factory=list)
+    """Processor time of this process at the start of each update [seconds]."""
     lose_at: list[int] = field(default_factory=list)
     """Updates at which it is lost, once each."""
     restarts: int = 0
 
     async def update(
-        self, groups: Sequence[TrajectoryGroup], record: Collection[int] = ()
+        self, packed: Sequence[bytes], record: Collection[int] = ()
     ) -> tuple[dict[str, float], dict[int, TokenValues]]:
         """Count the update."""
+        self.cpu_s.append(time.process_time())
         await asyncio.sleep(self.seconds)
         if self.updates in self.lose_at:
             self.lose_at.remove(self.updates)
             raise ActorLost("learner: update: the actor died")
         self.updates += 1
-        self.trained.append([t.sample_id for group in groups for t in group.trajectories])
+        members = [t for each in packed for t in unpack(each).trajectories] if self.reads else []
+        self.trained.append([t.sample_id for t in members])
         values = {
             t.sample_id: _steady_values(len(t.response_ids))
-            for group in groups
-            for t in group.trajectories
+            for t in members
             if t.sample_id in record
         }
         return {"masked_share": 0.5, "kl": 0.0}, values
@@ -154,9 +187,11 @@ class SteadySync:
 
     bytes: int = 0
 
-    async def push(self, fleet: SteadyFleet, version: int) -> None:
+    async def push(self, fleet: SteadyFleet | RolloutFleet, version: int) -> None:
         """Set the version."""
-        fleet.version = version
+        fleet.supervisor.expect(version)
+        for engine in fleet.engines:
+            fleet.supervisor.mark_current(engine, version)
 
 
 class NoParityCheck:
@@ -171,21 +206,47 @@ class NoParityCheck:
         return 0.0
 
 
+def local_collectors(
+    fleet: Any, pool: Any, tokenizer: Any, config: RolloutConfig, reading: Reading, seed: int
+) -> CollectorGroup:
+    """One collector, in this process, over a stand-in that generates."""
+    client = Collector(fleet, pool, tokenizer, config, reading)
+    handle = CollectorHandle("collector-0", client, tuple(fleet.engines), loaded=True)
+    return CollectorGroup([handle], fleet, pool, config, seed)
+
+
 def steady_trainer(
     folder: Path, loop: LoopConfig, samples_per_prompt: int, generate_s: float, learn_s: float
 ) -> Trainer:
-    """A real Trainer, schedule, collector, ledger and metrics log around the stand-ins."""
-    problems = synthetic_problems(seed=4, per_tier=max(4, loop.prompts_per_step))
+    """A real Trainer, schedule, collector, ledger and metrics log around the stand-ins.
+
+    The collector is one of this process.
+    """
+    fleet: Any = SteadyFleet(generate_s)
+    pool: Any = SteadyPool()
+    config = RolloutConfig(max_model_len=4096, max_new_tokens=COMPLETION_TOKENS)
+    tokenizer = bench_tokenizer(loop)
+    collectors = local_collectors(fleet, pool, tokenizer, config, Reading(Limits()), seed=1)
+    learner = SteadyLearner(learn_s)
+    return trainer_over(folder, loop, samples_per_prompt, learner, fleet, pool, collectors)
+
+
+def trainer_over(
+    folder: Path,
+    loop: LoopConfig,
+    samples_per_prompt: int,
+    learner: SteadyLearner,
+    fleet: RolloutFleet,
+    pool: SandboxPool,
+    collectors: CollectorGroup,
+) -> Trainer:
+    """A real Trainer, schedule, ledger and metrics log over these parts."""
+    problems = _problems(loop)
     heldout = synthetic_problems(seed=5, per_tier=1)
-    texts = (f"{p.question}\n{p.solution}" for p in problems)
-    fleet = SteadyFleet(generate_s)
     made = RunFolder(folder)
     made.clear()
-    config = RolloutConfig(max_model_len=4096, max_new_tokens=COMPLETION_TOKENS)
-    actors: dict[str, Any] = {"fleet": fleet, "pool": SteadyPool()}
-    tokenizer = train_tokenizer(texts, 400)
     stand_ins: dict[str, Any] = {
-        "learner": SteadyLearner(learn_s),
+        "learner": learner,
         "sync": SteadySync(),
         "parity": NoParityCheck(),
     }
@@ -195,9 +256,19 @@ def steady_trainer(
         samples_per_prompt=samples_per_prompt,
         schedule=make_schedule(problems, CurriculumConfig(), seed=1),
         suites={HELDOUT: heldout},
-        collector=Collector(**actors, tokenizer=tokenizer, config=config, limits=Limits(), seed=1),
+        collectors=collectors,
+        fleet=fleet,
+        pool=pool,
         folder=made,
         log=MetricsLog(made, folder.name),
-        **actors,
         **stand_ins,
     )
+
+
+def bench_tokenizer(loop: LoopConfig) -> Any:
+    """A tokenizer for the problems that a bench's loop asks."""
+    return train_tokenizer((f"{p.question}\n{p.solution}" for p in _problems(loop)), 400)
+
+
+def _problems(loop: LoopConfig) -> list[Problem]:
+    return synthetic_problems(seed=4, per_tier=max(4, loop.prompts_per_step))

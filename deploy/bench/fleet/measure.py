@@ -7,6 +7,7 @@
 | `broadcast_tiny_ms` | |
 | `step_vs_slowest_stage` | the slower of two equal stages that overlap |
 | `trainer_overhead` | the step's length |
+| `driver_cpu_us_per_sample_at_<n>` | |
 
 Both sides of a ratio are measured in turn in one run, so that a busy machine slows both.
 """
@@ -27,19 +28,34 @@ from typing import Any
 
 import ray
 
+from actors.collectors.collector import Reading
+from actors.collectors.group import CollectorGroup
+from actors.collectors.messages import GroupOrder, Sampling
 from actors.config import LoopConfig, PlacementConfig, RolloutConfig, WeightsConfig
 from actors.learners.group import LearnerGroup
 from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Request
 from actors.training.weight_sync import WeightSync
+from curriculum.config import PromptConfig
+from curriculum.prompts.encode import PromptEncoder
+from curriculum.subtask import FULL_TASK, Subtask, cut
 from curriculum.synthetic.problems import synthetic_problems
-from deploy.bench.fleet.fake_actors import steady_trainer
+from deploy.bench.fleet.fake_actors import COMPLETION_TOKENS, steady_trainer
+from deploy.bench.fleet.steady_actors import (
+    GENERATE_S,
+    LEARN_S,
+    PROMPTS_PER_ENGINE,
+    SAMPLES,
+    driver_load,
+)
 from deploy.bench.fleet.vllm_worker import BenchWorker
 from deploy.bench.record import Figure
 from deploy.cluster.simulated import simulated_cluster
 from learner.config import LearnerConfig, ModelConfig
 from learner.models.source import ModelSource
+from learner.tokenizer import token_bytes
+from sandbox import Limits
 
 SEQUENCES, TOKENS = 96, 128
 HUNDRED_MILLION = ModelConfig(hidden_size=768, layers=13, heads=12, intermediate_size=2048)
@@ -54,20 +70,25 @@ class Fleet:
 
     learner: LearnerGroup
     fleet: RolloutFleet
+    collectors: CollectorGroup
     sync: WeightSync
     loop: asyncio.Runner
+    subtasks: list[Subtask]
     prompts: list[tuple[int, ...]]
+    """The prompt of each subtask."""
 
     async def start(self, model: Path) -> None:
-        """Load learner and engines together."""
+        """Load learner, engines and collectors together."""
         source = ModelSource(str(model))
         await asyncio.gather(
             self.fleet.start(source, "gloo"),
             self.learner.start(source, 1.0, model.parent / "faults"),
+            self.collectors.start(),
         )
 
     async def stop(self) -> None:
         """End every actor."""
+        self.collectors.stop()
         await self.fleet.stop()
         await self.learner.stop()
 
@@ -76,12 +97,21 @@ class Fleet:
         self.loop.run(self.sync.push(self.fleet, self.fleet.version + 1))
         return self.sync.seconds
 
-    def groups(self) -> list[list[Request]]:
+    def orders(self) -> list[GroupOrder]:
         """The load: `SEQUENCES` completions of at most `TOKENS` tokens, by prompt."""
+        step = len(self.subtasks)
+        return [
+            GroupOrder(first, subtask, {i: i for i in range(first, SEQUENCES, step)})
+            for first, subtask in enumerate(self.subtasks)
+        ]
+
+    def requests(self) -> list[Request]:
+        """The same load as an engine gets it."""
         step = len(self.prompts)
         return [
-            [Request(i, prompt, i, TOKENS, 1.0) for i in range(first, SEQUENCES, step)]
+            Request(i, prompt, i, TOKENS, 1.0)
             for first, prompt in enumerate(self.prompts)
+            for i in range(first, SEQUENCES, step)
         ]
 
 
@@ -105,9 +135,12 @@ def measure(
         on_stage("a model of 100 million parameters")
         with simulated_nodes(1), started_fleet(large, 1) as fleet:
             yield broadcast_against_reload(fleet, rounds)
+    for count in workers:
+        on_stage(f"the driver of {count} engine(s) that generate in a set time")
+        with simulated_nodes(count):
+            yield from driver(count)
     on_stage("the loop on stages of a set length")
     yield overlap()
-    yield from overhead()
 
 
 # ----------------------------------------------------------------------------- the loop
@@ -115,7 +148,7 @@ def measure(
 
 def overlap() -> Figure:
     """Length of a step at `max_staleness: 1` where generating and learning take the same time."""
-    rows, _ = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16, max_staleness=1))
+    rows = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16, max_staleness=1))
     steps = [row["seconds/step"] for row in rows[1:]]
     ratio = statistics.median(steps) / STAGE_S
     samples = tuple(step / STAGE_S for step in steps)
@@ -125,33 +158,33 @@ def overlap() -> Figure:
     )  # fmt: skip
 
 
-def overhead() -> Iterator[Figure]:
-    """Share of an on-policy step outside its stages: sampling, masks, ledger, metrics."""
-    rows, cpu_s = run_loop(LoopConfig(steps=STEPS, prompts_per_step=16))
+def driver(count: int) -> Iterator[Figure]:
+    """The driver's processor time for a sample, messages included; at one engine also the share of
+    an on-policy step outside its stages: sampling, ledger, metrics."""
+    load = asyncio.run(driver_load(count))
+    cpu_us = statistics.median(load.cpu_us_per_sample)
+    yield Figure(
+        f"driver_cpu_us_per_sample_at_{count}", cpu_us, "us",
+        f"{count} collector(s), {COMPLETION_TOKENS} tokens a sample", 100, None, cpu_us <= 100,
+        load.cpu_us_per_sample,
+    )  # fmt: skip
+    if count > 1:
+        return
     stages = ("seconds/wait", "seconds/learn", "seconds/broadcast")
-    shares = [1 - sum(row[name] for name in stages) / row["seconds/step"] for row in rows[1:]]
+    shares = [1 - sum(row[name] for name in stages) / row["seconds/step"] for row in load.rows[1:]]
     share = statistics.median(shares)
     yield Figure(
-        "trainer_overhead", share, "", f"steps of {2 * STAGE_S:g} s, 128 samples", 0.02, None,
-        share <= 0.02, tuple(shares),
-    )  # fmt: skip
-    samples = sum(row["ledger/trained"] for row in rows)
-    yield Figure(
-        "driver_cpu_us_per_sample", 1e6 * cpu_s / samples, "us", "100 tokens a sample", None, None,
-        True,
+        "trainer_overhead", share, "", f"steps of {GENERATE_S + LEARN_S:g} s, "
+        f"{PROMPTS_PER_ENGINE * SAMPLES} samples", 0.01, None, share <= 0.01, tuple(shares),
     )  # fmt: skip
 
 
-def run_loop(loop: LoopConfig) -> tuple[list[dict[str, float]], float]:
-    """Run the real Trainer over stand-in stages; its metrics by step, and its processor seconds."""
-
+def run_loop(loop: LoopConfig) -> list[dict[str, float]]:
+    """Run the real Trainer over stand-in stages; its metrics by step."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = steady_trainer(Path(folder) / "bench", loop, 8, STAGE_S, STAGE_S)
-        before = time.process_time()
         asyncio.run(trainer.run())
-        seconds = time.process_time() - before
-        rows = trainer.folder.step_rows()
-    return rows, seconds
+        return trainer.folder.step_rows()
 
 
 # ----------------------------------------------------------------------------- real engines
@@ -196,7 +229,9 @@ def started_fleet(model: Path, count: int) -> Iterator[Fleet]:
     )
     tokenizer = AutoTokenizer.from_pretrained(model)
     problems = synthetic_problems(seed=2, per_tier=4)
-    prompts = [tuple(tokenizer.encode(p.question)) for p in problems]
+    subtasks = [cut(problem, FULL_TASK, frozenset()) for problem in problems]
+    encoder = PromptEncoder(tokenizer, token_bytes(tokenizer), PromptConfig())
+    prompts = [encoder.encode(subtask).ids for subtask in subtasks]
     learner = LearnerGroup.create(
         LearnerConfig(critic_layers=1), PlacementConfig(), gpu=False, deadline_s=DEADLINE_S
     )
@@ -204,8 +239,9 @@ def started_fleet(model: Path, count: int) -> Iterator[Fleet]:
     fleet = RolloutFleet.create(
         config, gpu=False, worker=BenchWorker, on_engine_loaded=sync.update_engine
     )
+    collectors = CollectorGroup.create(fleet, None, config, 1, tokenizer, Reading(Limits()))
     with asyncio.Runner() as loop:
-        parts = Fleet(learner, fleet, sync, loop, prompts)
+        parts = Fleet(learner, fleet, collectors, sync, loop, subtasks, prompts)
         try:
             loop.run(parts.start(model))
             parts.push()
@@ -217,18 +253,14 @@ def started_fleet(model: Path, count: int) -> Iterator[Fleet]:
 def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
     """The figures that depend on the number of workers; at one worker, those with a target too."""
     broadcasts = [1e3 * fleet.push() for _ in range(3 * rounds)]
-    rates, ratios, dispatch = [], [], []
+    rates, ratios = [], []
     # A turn takes a second, and a busy machine moves one turn's ratio by a quarter.
     for _ in range(3 * rounds if count == 1 else rounds):
-        cpu_s = time.process_time()
         rate = fleet.loop.run(through_ray(fleet))
-        dispatch.append(1e6 * (time.process_time() - cpu_s) / SEQUENCES)
         rates.append(rate)
         if count == 1:
             bare: Any = ray.get(
-                fleet.fleet.engines[0].actor.bare_rate.remote(
-                    [request for group in fleet.groups() for request in group]
-                ),
+                fleet.fleet.engines[0].actor.bare_rate.remote(fleet.requests()),
                 timeout=DEADLINE_S,
             )
             ratios.append(rate / bare)
@@ -247,21 +279,19 @@ def grown(fleet: Fleet, count: int, rounds: int) -> Iterator[Figure]:
         f"{os.cpu_count()} cores", None, None, True, tuple(rates),
     )  # fmt: skip
     yield Figure(
-        f"dispatch_cpu_us_per_sample_at_{count}", statistics.median(dispatch), "us",
-        "the driver's processor time", None, None, True, tuple(dispatch),
-    )  # fmt: skip
-    yield Figure(
         f"broadcast_ms_at_{count}", median_ms, "ms", f"{count} engine(s)", None, None, True,
         tuple(broadcasts),
     )  # fmt: skip
 
 
 async def through_ray(fleet: Fleet) -> float:
-    """Tokens per second of the load through the fleet."""
+    """Tokens per second of the load, from the order to the last delivery."""
     started_at = time.monotonic()
     tokens = 0
-    async for completion in fleet.fleet.generate(fleet.groups()):
-        tokens += len(completion.token_ids)
+    sampling = Sampling(1.0, 1.0, TOKENS)
+    async for _, delivery in fleet.collectors.stream(fleet.orders(), sampling):
+        for group in delivery.finished:
+            tokens += sum(sample.tokens for sample in group.samples)
     return tokens / (time.monotonic() - started_at)
 
 

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from actors.rewards.function import RewardFunctionError, load_reward_function
-from actors.rewards.scorer import ScoredRound, Scorer, shipped_reward
-from actors.rollout.collector import Round
+from actors.rewards.scorer import ScoredRound, Scorer
+from actors.rewards.shipped import shipped_reward
+from actors.rollout.round import JudgedGroup, JudgedSample, Round
 from actors.rollout.samples import Completion, RolloutGroup, Sample
 from curriculum import FULL_TASK, cut, synthetic_problems
 from curriculum.program import Cut, Program
 from curriculum.prompt import Prompt
 from learner.config import RewardConfig
 from learner.reward import Reward
+from learner.trajectory import unpack
 from sandbox import Outcome, TestOutcome, TestResult, Verdict
 
 PROBLEM = synthetic_problems(seed=4, per_tier=1)[0]
@@ -46,7 +48,9 @@ def judged(
 
 def one_round(*samples: Sample) -> Round:
     prompt = Prompt(ids=(1, 2), prefix="", in_code_fence=False)
-    group = RolloutGroup(cut(PROBLEM, FULL_TASK, frozenset()), prompt, samples)
+    detail = RolloutGroup(cut(PROBLEM, FULL_TASK, frozenset()), prompt, samples)
+    figures = tuple(JudgedSample.of(sample, None) for sample in samples)
+    group = JudgedGroup(detail.subtask, len(prompt.ids), figures, detail=detail)
     return Round((group,), rollout_s=1.0, sandbox_s=0.0, peak_judging=1)
 
 
@@ -57,7 +61,14 @@ def scored(finished: Round, function: Any = None, **settings: Any) -> ScoredRoun
 
 
 def values(made: ScoredRound) -> dict[int, float]:
-    return {t.sample_id: t.reward for _, group in made.groups for t in group.trajectories}
+    packed = {
+        t.sample_id: t.reward
+        for group in made.groups
+        for t in unpack(group.trajectories).trajectories
+    }
+    figures = [s for group in made.round.groups for s in group.rewarded]
+    assert packed == {s.sample_id: s.reward.value for s in figures if s.reward}
+    return packed
 
 
 def test_the_outcome_is_the_whole_reward_by_default() -> None:
@@ -89,7 +100,7 @@ def test_a_function_is_added_to_the_outcome_with_its_named_parts() -> None:
 
     made = scored(one_round(judged(0), judged(1, Outcome.failed)), function)
     assert values(made) == {0: 1.25, 1: pytest.approx(-0.05)}
-    trajectory = made.groups[0][1].trajectories[0]
+    trajectory = unpack(made.groups[0].trajectories).trajectories[0]
     assert trajectory.reward_parts == {"outcome": 1.0, "function": 0.25, "function/calls": 2.0}
     assert made.failed == ()
     assert made.seconds > 0

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from actors.config import RolloutConfig
+from actors.rollout.dispatcher import Dispatcher
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
 from actors.rollout.worker import RolloutWorker
@@ -42,7 +43,7 @@ class ClockWorker(RolloutWorker):
         return 0
 
     async def generate(
-        self, requests: Sequence[Request], version: int
+        self, requests: Sequence[Request], version: int, caller: str
     ) -> AsyncIterator[tuple[Completion, ...]]:
         for request in requests:
             await self._thawed.wait()
@@ -82,7 +83,8 @@ def groups(first: int, count: int) -> list[list[Request]]:
 
 async def sample_ids(fleet: RolloutFleet, requests: Sequence[Sequence[Request]]) -> list[int]:
     """The ids of the completions of a round, in the order in which they end."""
-    return [completion.sample_id async for completion in fleet.generate(requests)]
+    dispatcher = Dispatcher(fleet.supervisor, fleet.config)
+    return [completion.sample_id async for completion in dispatcher.generate(requests)]
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = 120) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from transformers import AutoTokenizer
 
 from actors.config import PlacementConfig, RolloutConfig, WeightsConfig
 from actors.learners.group import LearnerGroup
+from actors.rollout.dispatcher import Dispatcher
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
 from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from learner.config import CriticOptimizerConfig, LearnerConfig, OptimizerConfig
 from learner.models.source import ModelSource
-from learner.trajectory import Trajectory, TrajectoryGroup
+from learner.trajectory import Trajectory, TrajectoryGroup, pack
 
 DEADLINE_S = 180.0
 LEARNING = LearnerConfig(
@@ -53,13 +55,11 @@ class Parts:
 
     async def collect(self, requests: list[Request]) -> list[Completion]:
         """All completions, by id."""
-        completions = [completion async for completion in self.fleet.generate(by_prompt(requests))]
+        completions = [done async for done in self.dispatcher.generate(by_prompt(requests))]
         return sorted(completions, key=lambda c: c.sample_id)
 
-    def groups(
-        self, requests: list[Request], completions: list[Completion]
-    ) -> list[TrajectoryGroup]:
-        """The completions by prompt, with rewards that alternate."""
+    def groups(self, requests: list[Request], completions: list[Completion]) -> list[bytes]:
+        """The completions by prompt, with rewards that alternate, packed."""
         prompts = {request.sample_id: request.prompt_ids for request in requests}
         by_prompt: dict[tuple[int, ...], list[Trajectory]] = {}
         for c in completions:
@@ -78,12 +78,17 @@ class Parts:
                 cut_mask=(False,) * len(c.token_ids),
             )
             by_prompt.setdefault(trajectory.prompt_ids, []).append(trajectory)
-        return [TrajectoryGroup(tuple(group)) for group in by_prompt.values()]
+        return [pack(TrajectoryGroup(tuple(group))) for group in by_prompt.values()]
 
     async def push(self) -> int:
         """Broadcast the learner's weights under the next version; returns it."""
         await self.sync.push(self.fleet, self.fleet.version + 1)
         return self.fleet.version
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Has the engines generate, as a collector's would."""
+        return Dispatcher(self.fleet.supervisor, self.fleet.config)
 
     def stop(self) -> None:
         """End every actor and the loop."""

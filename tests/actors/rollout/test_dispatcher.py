@@ -32,7 +32,7 @@ class ScriptedActor:
         return self
 
     def remote(
-        self, requests: Sequence[Request], version: int
+        self, requests: Sequence[Request], version: int, caller: str = "driver"
     ) -> AsyncIterator[Awaitable[tuple[Completion, ...]]]:
         self.assigned.append([request.sample_id for request in requests])
         self._steps.append(asyncio.Queue())

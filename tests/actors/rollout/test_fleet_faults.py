@@ -35,7 +35,7 @@ async def generate_and_hit(
     expected = await parts.collect(requests)
     completions: list[Completion] = []
     async with parts.fleet.heartbeat():
-        async for completion in parts.fleet.generate(by_prompt(requests)):
+        async for completion in parts.dispatcher.generate(by_prompt(requests)):
             if not completions:
                 hit()
             completions.append(completion)

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+from actors.collectors.collector import Reading
 from actors.config import RolloutConfig
-from actors.rollout.collector import Collector
+from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.samples import Completion, Request, trajectory_group
+from actors.rollout.supervisor import Supervisor
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
+from deploy.bench.fleet.fake_actors import local_collectors
 from learner.algorithm.experience import Scores, make_experience, make_masks
 from learner.algorithm.objective import Tokens, policy_objective, step_scales
 from learner.config import LearnerConfig
@@ -38,8 +41,13 @@ class RamblingFleet:
 
     def __init__(self, tokenizer: Any, rambling: str) -> None:
         self.tokenizer, self.rambling = tokenizer, rambling
+        engine = EngineHandle("rollout-0", None, loaded=True)
+        self.engines = (engine,)
+        self.supervisor = Supervisor([engine], RolloutConfig(), colocated=False)
 
-    async def generate(self, groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
+    async def generate(
+        self, groups: Sequence[Sequence[Request]], _attempts: Any
+    ) -> AsyncIterator[Completion]:
         for request in groups[0]:
             right = request.sample_id == 0
             text = PROBLEM.solution + self.rambling if right else "def f(a):\n    return None"
@@ -51,6 +59,8 @@ class RamblingFleet:
 
 class ExecutingPool:
     """Sample 0 passes, the others fail; every statement is executed."""
+
+    lost: set[Any] = set()  # noqa: RUF012
 
     async def run(self, job: Job) -> Verdict:
         outcome = Outcome.passed if job.id == "0" else Outcome.failed
@@ -67,9 +77,11 @@ def gradient(rambling: str, **settings: Any) -> tuple[torch.Tensor, torch.Tensor
     fleet: Any = RamblingFleet(tokenizer, rambling)
     pool: Any = ExecutingPool()
     config = RolloutConfig(max_model_len=4096, max_new_tokens=2000)
-    collector = Collector(fleet, pool, tokenizer, config, Limits(), seed=0)
+    made_by = local_collectors(fleet, pool, tokenizer, config, Reading(Limits()), seed=0)
     subtask = cut(PROBLEM, FULL_TASK, CurriculumConfig().cut_kinds)
-    group = asyncio.run(collector.collect([subtask], 4, 0, deadline_s=20)).groups[0]
+    finished = asyncio.run(made_by.collect([subtask], 4, 0, deadline_s=20, details=[0]))
+    group = finished.groups[0].detail
+    assert group is not None
     rewards = {s.sample_id: Reward(1.0 if s.sample_id == 0 else -0.3) for s in group.samples}
     made = trajectory_group(group, rewards)
     assert made is not None

@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from actors.config import LoopConfig
 from actors.errors import RunFailed
-from actors.rewards.scorer import shipped_reward
+from actors.rewards.shipped import shipped_reward
 from actors.rollout.rollout_log import (
     RolloutLog,
     read_rollouts,
     recorded_steps,
     truncate_rollouts,
 )
+from actors.rollout.round import JudgedGroup, JudgedSample
 from actors.rollout.samples import Completion, RolloutGroup, Sample
 from actors.training.trainer import Trainer
 from curriculum.answer.assemble import assemble
@@ -49,11 +50,18 @@ def group(number: int, outcomes: Sequence[Outcome]) -> RolloutGroup:
     return RolloutGroup(cut(problem, FULL_TASK, frozenset()), prompt, tuple(samples))
 
 
+def judged(group: RolloutGroup) -> JudgedGroup:
+    """The group as the driver has it, with rewards and details."""
+    figures = (
+        JudgedSample.of(s, shipped_reward(s, RewardConfig(), longest=9) if s.judged else None)
+        for s in group.samples
+    )
+    return JudgedGroup(group.subtask, len(group.prompt.ids), tuple(figures), detail=group)
+
+
 def written(folder: Path, groups: Sequence[RolloutGroup], record: int | None = None) -> list[Any]:
     log = RolloutLog(folder, record)
-    judged = [sample for group in groups for sample in group.judged]
-    rewards = {s.sample_id: shipped_reward(s, RewardConfig(), longest=9) for s in judged}
-    asyncio.run(log.write(7, log.choose(groups), {}, rewards))
+    asyncio.run(log.write(7, log.choose([judged(each) for each in groups]), {}))
     return [row for path in recorded_steps(folder) for row in read_rollouts(path)]
 
 
@@ -74,7 +82,7 @@ def test_a_group_is_recorded_whole_also_what_could_not_be_judged(tmp_path: Path)
 
 
 def test_the_same_problems_are_chosen_in_every_step(tmp_path: Path) -> None:
-    groups = [group(number, [Outcome.passed]) for number in range(8)]
+    groups = [judged(group(number, [Outcome.passed])) for number in range(8)]
     log = RolloutLog(tmp_path, 3)
     chosen = log.choose(groups)
     assert len(chosen) == 3

@@ -11,6 +11,7 @@ import pytest
 
 from actors.config import WeightsConfig
 from actors.errors import ActorLost, RunFailed
+from actors.rollout.dispatcher import Dispatcher
 from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.fleet import RolloutFleet
 from actors.training.weight_sync import WeightSync
@@ -94,8 +95,10 @@ def test_rounds_are_served_oldest_first_and_completely(
 ) -> None:
     order: deque[int] = deque()
 
+    dispatcher = Dispatcher(fleet.supervisor, fleet.config)
+
     async def collect(first: int) -> None:
-        async for completion in fleet.generate(groups(first, 40)):
+        async for completion in dispatcher.generate(groups(first, 40)):
             order.append(completion.sample_id)
 
     async def check() -> None:
@@ -122,7 +125,7 @@ def test_a_request_that_kills_every_engine_ends_the_round(
         ):
             await sample_ids(fleet, [[Request(7, DEADLY_PROMPT, 0, 8, 1.0)]])
         assert fleet.restarts == restarts + 2
-        assert fleet.outstanding == 0
+        assert sum(engine.tokens for engine in fleet.engines) == 0
 
     loop.run(check())
 

@@ -20,7 +20,7 @@ from actors.learners.group import LearnerGroup
 from actors.runs.logs import collect_logs, counts, forward_logs
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
-from learner.trajectory import Trajectory, TrajectoryGroup
+from learner.trajectory import Trajectory, TrajectoryGroup, pack
 
 
 class Speaker:
@@ -134,7 +134,7 @@ def test_the_logprob_alarm_of_a_real_learner_reaches_console_and_file(
         learner = LearnerGroup.create(config, PlacementConfig(), gpu=False, deadline_s=120)
         try:
             await learner.start(ModelSource(str(tiny_model)), 1.0, tmp_path / "faults")
-            await learner.update([TrajectoryGroup((sampled,))])
+            await learner.update([pack(TrajectoryGroup((sampled,)))])
         finally:
             await learner.stop()
 

@@ -17,7 +17,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.config import SandboxPoolConfig
 from actors.sandboxes.pool import SandboxPool
-from actors.sandboxes.worker import SandboxWorker
+from actors.sandboxes.worker import Isolation, SandboxWorker
 from curriculum.problem import Test
 from sandbox import (
     Job,
@@ -139,7 +139,7 @@ class Scripted:
         self.outcome = outcome
         self.run = self
 
-    async def remote(self, given: Job, _number: int, _backend: str | None) -> Verdict:
+    async def remote(self, given: Job, _ticket: Any, _backend: str | None) -> Verdict:
         self.asked += 1
         return Verdict(given.id, self.outcome, tests=())
 
@@ -162,7 +162,7 @@ def test_a_permanent_infrastructure_fault_is_the_verdict() -> None:
 
 
 def test_a_checker_that_failed_is_not_asked_again() -> None:
-    async def fail(given: Job, _number: int, _backend: str | None) -> Verdict:
+    async def fail(given: Job, _ticket: Any, _backend: str | None) -> Verdict:
         tests = (TestResult(TestOutcome.checker_failed, "the checker failed: x"),)
         worker.asked += 1
         return Verdict(given.id, Outcome.infra_error, tests=tests)
@@ -209,9 +209,9 @@ class Mortal:
         self.asked = self.started = 0
         self.run = SimpleNamespace(remote=self._run)
         self.start = SimpleNamespace(remote=self._start)
-        self.cancel = SimpleNamespace(remote=lambda _number: None)
+        self.cancel = SimpleNamespace(remote=lambda _ticket: None)
 
-    async def _run(self, given: Job, _number: int, _backend: str | None) -> Verdict:
+    async def _run(self, given: Job, _ticket: Any, _backend: str | None) -> Verdict:
         self.asked += 1
         if self.asked == 1 and self.fault == "dies":
             raise RayActorError
@@ -221,9 +221,10 @@ class Mortal:
             await asyncio.sleep(60)
         return Verdict(given.id, Outcome.passed, tests=())
 
-    async def _start(self, _backend: str | None) -> None:
+    async def _start(self, _backend: str | None) -> Isolation:
         await self.back.wait()
         self.started += 1
+        return Isolation("process", "", f"life {self.started}")
 
 
 @pytest.mark.parametrize("fault", ["dies", "is silent", "lost its engine"])
@@ -279,7 +280,7 @@ def test_one_lost_worker_counts_once_however_many_jobs_it_had() -> None:
         assert {verdict.outcome for verdict in verdicts} == {Outcome.infra_error}
         assert pool.losses == 1
 
-    async def fail(given: Job, _number: int, _backend: str | None) -> Verdict:
+    async def fail(given: Job, _ticket: Any, _backend: str | None) -> Verdict:
         await asyncio.sleep(0.01)
         raise RayActorError
 
@@ -293,7 +294,7 @@ def test_a_restarted_worker_never_isolates_less_than_before(
     remote = ray.remote(SandboxWorker).options(max_concurrency=4, num_cpus=0)
     worker: Any = remote.remote(SandboxConfig(backend="auto"), 1, "weaker", 0)
     pool = SandboxPool([worker], SandboxPoolConfig(workers=1, job_timeout_s=8))
-    pool._backends = ["docker"]
+    pool._isolations = [Isolation("docker", "", "before")]
 
     async def run() -> None:
         await worker.__ray_call__.remote(lambda _: os.environ.update(DOCKER_HOST="tcp://0.0.0.0:1"))

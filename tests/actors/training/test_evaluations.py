@@ -78,16 +78,16 @@ def test_evaluations_change_nothing_that_is_learned(tmp_path: Path) -> None:
 def test_an_evaluation_that_was_cut_off_is_made_again_on_resuming(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", eval_every=2)
     cut = trainer(tmp_path / "cut", eval_every=2)
-    collect, asked = cut.collector.collect, []
+    collect, asked = cut.collectors.collect, []
 
     async def fail(*arguments: Any, **options: Any) -> Any:
-        if options:  # only evaluations say how to sample
+        if "top_p" in options:  # only evaluations say how to sample
             asked.append(cut.state.step)
             if asked.count(2) == 2:  # the second suite, after a checkpoint
                 raise OSError("the disk is full")
         return await collect(*arguments, **options)
 
-    cut.collector.collect = fail  # type: ignore[method-assign]
+    cut.collectors.collect = fail  # type: ignore[method-assign]
     with pytest.raises(OSError, match="full"):
         asyncio.run(cut.run())
     assert evaluations(cut)[-1] == (2, "heldout")

@@ -19,7 +19,6 @@ from curriculum.schedule.make import SCHEDULES, make_schedule
 from curriculum.subtask import Subtask
 from deploy.bench.fleet.fake_actors import SteadyLearner, steady_trainer
 from learner.config import RewardConfig
-from learner.trajectory import TrajectoryGroup
 from sandbox import Job, Outcome, Verdict
 
 PROMPTS, SAMPLES, STEPS = 2, 2, 9
@@ -159,7 +158,7 @@ def test_a_lost_learner_returns_to_the_last_checkpoint_and_no_sample_is_unaccoun
     learner(interrupted).lose_at = [1, 5]
     interrupted.state.restarts = {"rollout": 3}  # of a process before
     asyncio.run(interrupted.run())
-    assert interrupted.restarts() == {"rollout": 3, "learner": 2, "sandbox": 0}
+    assert interrupted.restarts() == {"rollout": 3, "collector": 0, "learner": 2, "sandbox": 0}
     latest = interrupted.folder.latest()
     assert latest is not None
     saved = json.loads((latest / "trainer.json").read_text())["state"]
@@ -228,7 +227,7 @@ def test_a_lost_learner_without_a_whole_checkpoint_ends_the_run(tmp_path: Path) 
     interrupted = learner(made)
     update = interrupted.update
 
-    async def spoil(groups: list[TrajectoryGroup], **options: Any) -> Any:
+    async def spoil(groups: list[bytes], **options: Any) -> Any:
         if interrupted.updates == 3:
             for state in made.folder.checkpoints.glob("*/trainer.json"):
                 state.write_text("{}")

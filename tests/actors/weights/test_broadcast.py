@@ -131,7 +131,7 @@ def test_completions_under_way_at_a_broadcast_continue_with_the_new_weights(
         requests = parts.requests(32, first=3000, max_tokens=300)
         completions: list[Completion] = []
         updated = 0
-        async for completion in parts.fleet.generate(by_prompt(requests)):
+        async for completion in parts.dispatcher.generate(by_prompt(requests)):
             if not completions:
                 await parts.push()
                 updated = len(parts.fleet.supervisor.ready())

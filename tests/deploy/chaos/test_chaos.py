@@ -45,8 +45,8 @@ def test_a_run_whose_parts_are_killed_repeats_the_undisturbed_run(
     (tmp_path / "cache").symlink_to(undisturbed.parent / "cache")  # the same warm start
     process = stepcoder(
         "chaos", "--config", str(SMALL), "--reference", str(undisturbed),
-        "--every", "1", "--kills", "5", "--kill-seed", "3",
-        "--kinds", "rollout,engine,sandbox,container,learner,node", "--limit", "600",
+        "--every", "1", "--kills", "5", "--kill-seed", "7",
+        "--kinds", "rollout,engine,collector,sandbox,container,learner,node", "--limit", "600",
         "--runs_dir", str(tmp_path), "--weights.timeout_s", "30",
         "--rollout.workers", "2", "--pool.workers", "2", "--pool.slots_per_worker", "1",
     )  # fmt: skip
@@ -55,6 +55,7 @@ def test_a_run_whose_parts_are_killed_repeats_the_undisturbed_run(
     record = json.loads((tmp_path / "small-chaos" / "chaos.json").read_text())
     assert record["failures"] == []
     assert sum(record["kills"].values()) >= 3
+    assert record["kills"]["collector"] >= 1
     assert record["repeatable"]
     assert record["equal_steps"] == STEPS
     assert record["samples"]["trained"] + record["samples"]["dropped"] == STEPS * 16

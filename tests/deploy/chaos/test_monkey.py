@@ -96,6 +96,7 @@ def test_nothing_is_killed_before_the_run_is_ready_and_one_interval_is_over() ->
     [
         ("rollout", "RolloutWorker"),
         ("engine", "engine"),
+        ("collector", "CollectorWorker"),
         ("sandbox", "SandboxWorker"),
         ("learner", "LearnerWorker"),
     ],

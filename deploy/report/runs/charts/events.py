@@ -10,7 +10,7 @@ from deploy.report.runs.charts.chart import Mark
 from deploy.report.runs.groups import RunGroup
 from deploy.report.runs.history import RunHistory
 
-ROLES = ("rollout", "learner", "sandbox")
+ROLES = ("rollout", "collector", "learner", "sandbox")
 _DROPPED = "ledger/dropped"
 
 

@@ -6,31 +6,31 @@ Fleet and pool are stand-ins; the collector between them is real.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from actors.collectors.collector import Reading
+from actors.collectors.group import CollectorGroup
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
-from actors.rewards.scorer import shipped_reward
-from actors.rollout.collector import Collector, rollout_figures
+from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.ledger import Ledger
-from actors.rollout.samples import (
-    Completion,
-    Request,
-    missing_libraries,
-    outcome_mix,
-    trajectory,
-    trajectory_group,
-)
+from actors.rollout.round import JudgedSample, missing_libraries, outcome_mix, rollout_figures
+from actors.rollout.samples import Completion, Request, trajectory
+from actors.rollout.supervisor import Supervisor
+from actors.sandboxes.pool import Loss
 from actors.training.console import missing_line
 from actors.training.evaluate import evaluate
 from curriculum import FULL_TASK, CurriculumConfig, cut, synthetic_problems
+from deploy.bench.fleet.fake_actors import local_collectors
 from learner.config import RewardConfig
-from learner.reward import Reward
+from learner.reward import Reward, outcome_reward
 from learner.tokenizer import train_tokenizer
+from learner.trajectory import unpack
 from sandbox import Job, Limits, Outcome, Statement, TestOutcome, TestResult, Verdict
 
 PROBLEMS = synthetic_problems(seed=4, per_tier=1)
@@ -45,8 +45,13 @@ class Fleet:
         self.delay_s = delay_s
         self.remainders: dict[tuple[int, ...], str] = {}
         self.asked: list[Request] = []
+        engine = EngineHandle("rollout-0", None, loaded=True)
+        self.engines = (engine,)
+        self.supervisor = Supervisor([engine], RolloutConfig(), colocated=False)
 
-    async def generate(self, groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
+    async def generate(
+        self, groups: Sequence[Sequence[Request]], _attempts: Counter[int] | None = None
+    ) -> AsyncIterator[Completion]:
         self.asked = [request for group in groups for request in group]
         for request in reversed(self.asked):
             await asyncio.sleep(self.delay_s)
@@ -68,6 +73,7 @@ class Pool:
         self.faults = faults
         self.delay_s = delay_s
         self.jobs: list[Job] = []
+        self.lost: set[Loss] = set()
 
     async def run(self, job: Job) -> Verdict:
         self.jobs.append(job)
@@ -86,9 +92,9 @@ def tokenizer() -> Any:
     return train_tokenizer((f"{p.question}\n{p.solution}" for p in PROBLEMS), 400)
 
 
-def collector(tokenizer: Any, fleet: Fleet, pool: Pool, **rollout: Any) -> Collector:
+def collector(tokenizer: Any, fleet: Fleet, pool: Pool, **rollout: Any) -> CollectorGroup:
     config = RolloutConfig(**{"max_model_len": 2048, "max_new_tokens": 900, **rollout})
-    made = Collector(fleet, pool, tokenizer, config, Limits(), seed=3)  # type: ignore[arg-type]
+    made = local_collectors(fleet, pool, tokenizer, config, Reading(Limits()), seed=3)
     for problem in PROBLEMS:
         for stage in (FULL_TASK, 0):
             subtask = cut(problem, stage, KINDS)
@@ -101,12 +107,16 @@ def test_every_group_comes_back_whole_in_order_with_its_programs(tokenizer: Any)
     fleet, pool = Fleet(tokenizer), Pool()
     subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS), cut(PROBLEMS[1], 0, KINDS)]
     made = collector(tokenizer, fleet, pool)
-    finished = asyncio.run(made.collect(subtasks, 3, first_id=40, deadline_s=20))
+    finished = asyncio.run(made.collect(subtasks, 3, 40, deadline_s=20, details=range(2)))
     assert [group.subtask for group in finished.groups] == subtasks
     ids = [[sample.sample_id for sample in group.samples] for group in finished.groups]
     assert ids == [[40, 41, 42], [43, 44, 45]]
     for group in finished.groups:
-        for sample in group.samples:
+        assert group.detail is not None
+        assert [sample.sample_id for sample in group.detail.samples] == [
+            trajectory.sample_id for trajectory in unpack(group.trajectories).trajectories
+        ]
+        for sample in group.detail.samples:
             assert sample.program.source == group.subtask.problem.solution
             assert sample.verdict.outcome is Outcome.passed
             written = len(sample.program.source.encode()) - sample.program.completion_start
@@ -115,11 +125,24 @@ def test_every_group_comes_back_whole_in_order_with_its_programs(tokenizer: Any)
     assert outcome_mix(finished.samples)["passed"] == 1.0
 
 
+def test_programs_come_where_they_are_asked_for_and_fit_into_a_prompt(tokenizer: Any) -> None:
+    subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)]
+    for room, expected in ((1, (PROBLEMS[0].solution,) * 2), (50, ())):
+        made = collector(tokenizer, Fleet(tokenizer), Pool(), max_model_len=64, min_new_tokens=room)
+        [group] = asyncio.run(made.collect(subtasks, 2, 0, 20, programs=True)).groups
+        assert group.programs == expected
+        [group] = asyncio.run(made.collect(subtasks, 2, 0, 20)).groups
+        assert group.programs == ()
+
+
 def test_two_groups_of_one_prompt_stay_apart(tokenizer: Any) -> None:
     made = collector(tokenizer, Fleet(tokenizer), Pool())
     subtasks = [cut(PROBLEMS[0], FULL_TASK, KINDS)] * 2
-    groups = asyncio.run(made.collect(subtasks, 2, first_id=0, deadline_s=20)).groups
-    assert groups[0].prompt == groups[1].prompt
+    groups = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=20, details=[0, 1])).groups
+    first, second = (group.detail for group in groups)
+    assert first is not None
+    assert second is not None
+    assert first.prompt == second.prompt
     assert [[s.sample_id for s in group.samples] for group in groups] == [[0, 1], [2, 3]]
 
 
@@ -133,20 +156,22 @@ def test_infrastructure_faults_leave_a_group_without_its_other_samples_changing(
     assert [s.sample_id for s in first.judged] == [s.sample_id for s in finished.judged] == [0]
     assert [s.sample_id for s in finished.faults] == [1, 2, 3]
     assert (first.passed, second.passed) == (1, 0)
-    kept = trajectory_group(first, {0: Reward(1.0)})
-    assert kept is not None
-    assert [t.sample_id for t in kept.trajectories] == [0]
+    assert [t.sample_id for t in unpack(first.trajectories).trajectories] == [0]
+    assert [s.sample_id for s in first.rewarded] == [0]
     assert second.judged == ()
     assert second.weight_version == 7
-    assert trajectory_group(second, {}) is None
+    assert second.trajectories == b""
 
 
 def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     made = collector(tokenizer, Fleet(tokenizer), Pool())
     subtasks = [cut(PROBLEMS[2], FULL_TASK, KINDS)]
-    group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).groups[0]
-    sample = group.samples[0]
-    made_of = trajectory(group, sample, Reward(1.0))
+    group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20, details=[0])).groups[0]
+    assert group.detail is not None
+    sample = group.detail.samples[0]
+    made_of = trajectory(group.detail, sample, Reward(1.0, {"outcome": 1.0}))
+    if sample.verdict.outcome is Outcome.passed:
+        assert unpack(group.trajectories).trajectories == (made_of,)
     assert made_of.reward == 1.0
     assert made_of.weight_version == 7
     assert len(made_of.executed_mask) == len(sample.completion.token_ids)
@@ -163,11 +188,12 @@ def test_text_before_the_program_is_learned_and_text_behind_it_is_not(tokenizer:
     prompt = tuple(tokenizer.encode(f"{problem.question}\n"))
     fleet.remainders[prompt] = f"{before}{problem.solution}{after}"
     subtasks = [cut(problem, FULL_TASK, KINDS)]
-    group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20)).groups[0]
-    sample = group.samples[0]
+    group = asyncio.run(made.collect(subtasks, 1, 0, deadline_s=20, details=[0])).groups[0]
+    assert group.detail is not None
+    sample = group.detail.samples[0]
     assert sample.program.source == problem.solution + "\n"
     assert sample.text == f"{before}{problem.solution}{after}"
-    made_of = trajectory(group, sample, Reward(1.0))
+    [made_of] = unpack(group.trajectories).trajectories
     assert made_of.finish_reason == "stop"
     end = len(f"{before}{problem.solution}\n".encode())
     half, at = len(sample.program.source.encode()) // 2, 0
@@ -206,7 +232,9 @@ def test_a_prompt_that_the_engine_refuses_costs_its_samples_alone(
     fleet, pool = Fleet(tokenizer), Pool()
     made = collector(tokenizer, fleet, pool)
 
-    async def refuse_the_first(groups: Sequence[Sequence[Request]]) -> AsyncIterator[Completion]:
+    async def refuse_the_first(
+        groups: Sequence[Sequence[Request]], _attempts: Any = None
+    ) -> AsyncIterator[Completion]:
         first, *others = groups
         for request in first:
             yield Completion(request.sample_id, (), (), "refused", 7, refusal="too long")
@@ -219,7 +247,7 @@ def test_a_prompt_that_the_engine_refuses_costs_its_samples_alone(
     subtasks = [cut(problem, FULL_TASK, KINDS) for problem in PROBLEMS[:2]]
     finished = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=20, ledger=ledger))
     assert [sample.sample_id for sample in finished.faults] == [0, 1]
-    assert [sample.verdict.outcome for sample in finished.judged] == [Outcome.passed] * 2
+    assert [sample.outcome for sample in finished.judged] == [Outcome.passed] * 2
     counts = ledger.close([2, 3], {0: "infra_error", 1: "infra_error"})
     assert (counts["trained"], counts["dropped"]) == (2, 2)
     assert f"problem {PROBLEMS[0].id}, sample 0: the engine refused the prompt" in caplog.text
@@ -232,7 +260,7 @@ def test_a_sample_that_the_sandbox_could_not_judge_has_no_reward(tokenizer: Any)
     finished = asyncio.run(made.collect(subtasks, 2, 0, deadline_s=5))
     assert (len(finished.judged), len(finished.faults)) == (0, 2)
     with pytest.raises(ValueError, match="infra"):
-        shipped_reward(finished.faults[0], RewardConfig(), longest=900)
+        outcome_reward(finished.faults[0].outcome.value, RewardConfig())
     with pytest.raises(RuntimeError, match="judged none of 3 completions"):
         asyncio.run(evaluate(made, "heldout", PROBLEMS, 1, deadline_s=5))
 
@@ -258,7 +286,7 @@ def test_an_evaluation_samples_as_it_is_told(tokenizer: Any) -> None:
         asyncio.run(evaluate(made, "heldout", PROBLEMS, 1, 20, temperature, top_p))
         assert {(r.temperature, r.top_p) for r in fleet.asked} == {(temperature, top_p)}
     asyncio.run(evaluate(made, "heldout", PROBLEMS, 1, 20))
-    assert {(r.temperature, r.top_p) for r in fleet.asked} == {(made._config.temperature, 1.0)}
+    assert {(r.temperature, r.top_p) for r in fleet.asked} == {(RolloutConfig().temperature, 1.0)}
 
 
 def test_missing_libraries_and_failed_checkers_are_counted(tokenizer: Any) -> None:
@@ -275,13 +303,14 @@ def test_missing_libraries_and_failed_checkers_are_counted(tokenizer: Any) -> No
     ]
     made = collector(tokenizer, Fleet(tokenizer), Pool())
     subtask = cut(PROBLEMS[0], FULL_TASK, KINDS)
-    finished = asyncio.run(made.collect([subtask], 8, first_id=0, deadline_s=20))
+    finished = asyncio.run(made.collect([subtask], 8, 0, deadline_s=20, details=[0]))
     [group] = finished.groups
+    assert group.detail is not None
     judged = [
-        replace(sample, verdict=verdict)
-        for sample, verdict in zip(group.samples, verdicts, strict=True)
+        JudgedSample.of(replace(sample, verdict=verdict), None)
+        for sample, verdict in zip(group.detail.samples, verdicts, strict=True)
     ]
-    finished = replace(finished, groups=[replace(group, samples=judged)])
+    finished = replace(finished, groups=(replace(group, samples=tuple(judged)),))
     figures = rollout_figures(finished)
     assert figures["sandbox/missing_library"] == 2 / 8
     assert figures["sandbox/checker_failed"] == 1

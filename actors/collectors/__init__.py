@@ -1,0 +1,1 @@
+"""The collectors: prompts in, groups of judged samples out, without the driver."""

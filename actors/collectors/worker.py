@@ -1,0 +1,110 @@
+"""CollectorWorker: a collector in a Ray actor, near its engines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from actors.collectors.collector import Collector, Reading
+from actors.collectors.engines import EngineBoard
+from actors.collectors.messages import Delivery, EnginesView, Order, Progress
+from actors.config import RolloutConfig
+from actors.rollout.dispatcher import Dispatcher
+from actors.rollout.engine_handle import EngineHandle
+from actors.runs.logs import forward_logs
+from actors.sandboxes.pool import PoolPart, SandboxPool
+from actors.weights.environment import NO_GPU
+
+COLLECTOR_ENV = {
+    **NO_GPU,
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+}
+"""Environment variables of a collector's actor."""
+
+
+class NotStarted(RuntimeError):
+    """Ray restarted the collector's process, and nobody has started it since."""
+
+
+@dataclass(frozen=True)
+class CollectorSetup:
+    """What a collector works with."""
+
+    engines: tuple[tuple[str, Any], ...]
+    """Name and actor of each of its engines."""
+    rollout: RolloutConfig
+    """Window, retries, length of the context and of responses."""
+    pool: PoolPart | None
+    """Its part of the sandboxes; None only generates."""
+    reading: Reading
+    """Prompts, answers, rewards."""
+    caller: str
+    """Names this incarnation of the collector to engines and sandboxes."""
+
+
+class CollectorWorker:
+    """One collector: orders in, deliveries out. It holds no weights and no state of the run.
+
+    Lifecycle: `start()` says what it works with; `collect()` streams the deliveries of an order.
+    What a process that died had under way is asked again of the one that Ray starts in its place,
+    or of another collector.
+    """
+
+    def __init__(self, name: str) -> None:
+        forward_logs(name)
+        self.name = name
+        self._loaded: Collector | None = None
+
+    def __repr__(self) -> str:
+        """What Ray's dashboard shows; it asks once, after `__init__`."""
+        return self.name
+
+    async def start(self, setup: CollectorSetup, tokenizer: Any) -> None:
+        """Begin with this setup, and the policy's tokenizer.
+
+        The driver has loaded it: that imports torch, which a collector needs for nothing else.
+        """
+        engines = [EngineHandle(name, actor) for name, actor in setup.engines]
+        board = EngineBoard(engines)
+        dispatcher = Dispatcher(board, setup.rollout, setup.caller)
+        pool = SandboxPool.join(setup.pool) if setup.pool else None
+        self._loaded = await asyncio.to_thread(
+            Collector, dispatcher, pool, tokenizer, setup.rollout, setup.reading, board
+        )
+
+    @property
+    def _collector(self) -> Collector:
+        """What `start` loaded.
+
+        Raises:
+            NotStarted: Ray restarted this process since.
+        """
+        if self._loaded is None:
+            raise NotStarted(f"{self.name} was restarted and is not started yet")
+        return self._loaded
+
+    async def collect(self, order: Order) -> AsyncIterator[Delivery]:
+        """Yield what the order came to, as `Collector.collect` does."""
+        async for delivery in self._collector.collect(order):
+            yield delivery
+
+    async def cancel(self, number: int) -> None:
+        """End an order, as `Collector.cancel` does."""
+        await self._collector.cancel(number)
+
+    async def update(self, view: EnginesView) -> None:
+        """Take the state of the engines."""
+        self._collector.update(view)
+
+    async def progress(self, round_number: int) -> Progress:
+        """How far a round came here, as `Collector.progress` says."""
+        return await self._collector.progress(round_number)
+
+    async def heartbeat(self) -> int:
+        """The process id, answered by the event loop."""
+        return os.getpid()
