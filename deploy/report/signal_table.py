@@ -10,12 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from actors.runs.folder import POLICY
 from curriculum.files import write_atomic
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
 from deploy.gradient_signal import MASKS, gradient_grams, recorded_groups
 from learner.algorithm.gradient_signal import Estimate, compare_signals
 from learner.errors import LearnerError
+from learner.models.networks import PolicyModel
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,30 @@ def signals_at(
             f"{len(groups)} groups that were learned from: a variance needs more; record more "
             "(loop.record) or raise --steps and --groups"
         )
-    from learner.zero.consolidated import read_policy
-
-    try:
-        policy = read_policy(checkpoint / "learner", config.model.trust_remote_code).policy
-    except LearnerError as error:
-        raise ConfigError(f"{checkpoint}: {error}") from error
+    policy = _policy(checkpoint, config.model.trust_remote_code)
     grams = gradient_grams(
         policy.float(), groups, config.learner, masks, config.rollout.temperature
     )
     ratios, differences = compare_signals(grams, masks[-1], seed=seed)
     samples = sum(len(group.trajectories) for group in groups)
     return Signals(len(groups), samples, masks[-1], ratios, differences)
+
+
+def _policy(checkpoint: Path, trust_remote_code: bool) -> PolicyModel:
+    """The policy of a checkpoint: its model folder where it has one, or out of its partitions."""
+    import torch
+
+    from learner.models.pretrained import load_policy
+    from learner.zero.consolidated import read_policy
+
+    try:
+        if (checkpoint / POLICY / "config.json").is_file():
+            return load_policy(
+                checkpoint / POLICY, torch.float32, trust_remote_code=trust_remote_code
+            )
+        return read_policy(checkpoint / "learner", trust_remote_code).policy
+    except LearnerError as error:
+        raise ConfigError(f"{checkpoint}: {error}") from error
 
 
 def print_signals(found: Signals, checkpoint: str, file: Path | None) -> None:
