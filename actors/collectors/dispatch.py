@@ -308,7 +308,8 @@ class OrderDispatcher:
 
     def _tell(self) -> None:
         self._change_due = False
-        for handle in self._collectors.loaded():
+        at_work = {order.handle for each in self._rounds for order in each.orders}
+        for handle in at_work:  # the others are told with their next order
             told, version = self._told.get(handle.caller), self._engines.version
             view = handle.view(0, version)
             if told is None or (told.version, told.states) != (version, view.states):
