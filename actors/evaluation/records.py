@@ -108,7 +108,10 @@ class SampleVerdict:
     @property
     def error_type(self) -> str | None:
         """The type of the exception that a program with a runtime error raised, if it is known."""
-        if self.outcome is not Outcome.runtime_error:
-            return None
-        match = _ERROR_TYPE.match(self.error or "")
-        return match[0] if match else None
+        return error_type(self.error) if self.outcome is Outcome.runtime_error else None
+
+
+def error_type(error: str | None) -> str | None:
+    """The type that the message of a runtime error begins with, if it does."""
+    match = _ERROR_TYPE.match(error or "")
+    return match[0] if match else None

@@ -52,8 +52,25 @@ def read_evaluation(root: Path) -> tuple[Source, Iterator[Group]]:
                 tokens, prompt = made[0].prompt_tokens, task.pop("prompt")
                 yield Group(task, shown, prompt=prompt, prompt_tokens=tokens, suite=name[0])
 
-    made = Source("evaluation", root.absolute().name, _facts(folder), figures=_figures(folder))
+    settings = _settings(folder)
+    made = Source(
+        "evaluation",
+        root.absolute().name,
+        _facts(settings),
+        _notice(folder, settings, len(tasks), len(samples), len(verdicts)),
+        figures=_figures(folder),
+    )
     return made, groups()
+
+
+def _notice(
+    folder: EvaluationFolder, settings: dict[str, Any], tasks: int, samples: int, judged: int
+) -> str:
+    if folder.result.exists():
+        return ""
+    sampling = settings["sampling"]
+    planned = tasks * sampling["samples"] if sampling else samples
+    return f"Not finished: {samples:,} of {planned:,} samples written, {judged:,} judged."
 
 
 def _figures(folder: EvaluationFolder) -> list[dict[str, Any]]:
@@ -132,14 +149,20 @@ def _sample(sample: GeneratedSample, verdict: SampleVerdict | None) -> dict[str,
     }
 
 
-def _facts(folder: EvaluationFolder) -> dict[str, str]:
+def _settings(folder: EvaluationFolder) -> dict[str, Any]:
+    """Model, suites and sampling of the settings."""
     try:
         settings = json.loads(folder.settings.read_text(encoding="utf-8"))
-        sampling = settings["sampling"] or {}
-        facts = {"model": settings["model"], "suites": ", ".join(settings["suites"])}
-        facts |= {name: sampling[name] for name in ("samples", "temperature") if name in sampling}
+        sampling = settings["sampling"]
+        if sampling is not None:
+            sampling = {name: sampling[name] for name in ("samples", "temperature")}
+        return {"model": settings["model"], "suites": [*settings["suites"]], "sampling": sampling}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{folder.settings}: not the settings of an evaluation: {error!r}"
         ) from None
-    return {name: str(value) for name, value in facts.items()}
+
+
+def _facts(settings: dict[str, Any]) -> dict[str, str]:
+    facts = {"model": settings["model"], "suites": ", ".join(settings["suites"])}
+    return {name: str(value) for name, value in (facts | (settings["sampling"] or {})).items()}

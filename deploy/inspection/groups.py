@@ -35,6 +35,8 @@ class Source:
     name: str
     facts: dict[str, str]
     """What the page says of it, in order."""
+    notice: str = ""
+    """That it is not the whole: not finished yet, or some groups recorded only."""
     seconds: dict[int, dict[str, float]] = field(default_factory=dict)
     """Wall time of each step by stage [seconds]."""
     figures: list[dict[str, Any]] = field(default_factory=list)

@@ -24,7 +24,7 @@ _PROBLEM = ("problem", "tier", "published", "question", "solution", "setup", "te
 _VERDICT = ("outcome", "error", "error_line", "results", "wall_seconds", "cpu_seconds")
 _TRUST = ("coverage_tampered", "trusted_tests", "isolation")
 _KEYS = ("learner.mask", "learner.advantage", "learner.loss", "rollout.samples_per_prompt",
-         "curriculum.mode", "seed")  # fmt: skip
+         "curriculum.mode", "loop.record", "seed")  # fmt: skip
 """Configuration keys that the page names."""
 
 
@@ -47,7 +47,10 @@ def read_run(root: Path) -> tuple[Source, Iterator[Group]]:
             f"{root}: the run recorded no rollouts (loop.record none, no step finished yet, or an "
             "older version); train with `--loop.record all` or `--loop.record 'groups 2'`"
         )
-    source = Source("run", root.absolute().name, _facts(folder), _seconds(folder))
+    facts = _facts(folder)
+    source = Source(
+        "run", root.absolute().name, facts, _notice(folder, facts), seconds=_seconds(folder)
+    )
     return source, chain.from_iterable(_groups(path) for path in files)
 
 
@@ -144,6 +147,15 @@ def _facts(folder: RunFolder) -> dict[str, str]:
         if value is not None:
             facts[key] = str(value)
     return facts
+
+
+def _notice(folder: RunFolder, facts: Mapping[str, str]) -> str:
+    """What the rollouts lack of the run."""
+    recorded = facts.get("loop.record", "all")
+    parts = [] if recorded == "all" else [f"Recorded of each step: {recorded}, not every rollout."]
+    if not folder.result.exists():
+        parts.append("The run has not finished.")
+    return " ".join(parts)
 
 
 def _seconds(folder: RunFolder) -> dict[int, dict[str, float]]:

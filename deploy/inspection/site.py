@@ -14,26 +14,32 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from actors.evaluation.figures import quarter_of
+from actors.evaluation.records import error_type
 from deploy.errors import ConfigError
 from deploy.evaluation.folder import is_evaluation
 from deploy.inspection.evaluation_source import read_evaluation
 from deploy.inspection.groups import Group, Source
 from deploy.inspection.run_source import is_run, read_run
+from sandbox import Outcome
 
 PAGE = Path(__file__).with_name("page")
 MARKER = "data/index.js"
-SCHEMA = 1
+SCHEMA = 2
 """Version of the data, which the page checks."""
 PIECE_CHARS = 1 << 19
 """Length from which a piece of details ends with the group that it holds."""
 TEXT_CHARS = 1 << 21
 PREVIEW_CHARS = 90
+ERROR_TYPES = 12
+"""Exceptions with a filter of their own."""
+NO_EXCEPTION = "no exception"
 
 
 def open_source(path: Path) -> tuple[Source, Iterator[Group]]:
@@ -63,6 +69,8 @@ class _Columns:
     problems: dict[tuple[str, str], int] = field(default_factory=dict)
     tiers: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    """What ended the completions."""
     quarters: list[str | None] = field(default_factory=list)
     """When each problem became public, in the order of `problems`."""
     groups: dict[str, list[Any]] = field(
@@ -75,7 +83,7 @@ class _Columns:
         default_factory=lambda: {
             name: []
             for name in ("number", "outcome", "reward", "advantage", "tokens", "passed", "tests",
-                         "version", "cut")
+                         "version", "error", "end")
         }
     )  # fmt: skip
 
@@ -107,7 +115,8 @@ class _Columns:
                 "passed": sum(result[0] == "passed" for result in results),
                 "tests": len(results),
                 "version": sample["weight_version"],
-                "cut": int(sample["finish_reason"] == "length"),
+                "error": _error_type(sample),
+                "end": self.ends.setdefault(sample["finish_reason"] or "unknown", len(self.ends)),
             }
             for name, value in columns.items():
                 self.samples[name].append(value)
@@ -207,11 +216,13 @@ def _write_data(
     details.close()
     texts.close()
     count = len(previews)
+    errors, columns.samples["error"] = _coded(columns.samples["error"])
     index = {
         "schema": SCHEMA,
         "kind": source.kind,
         "name": source.name,
         "facts": source.facts,
+        "notice": source.notice,
         "seconds": source.seconds,
         "figures": source.figures,
         "samples_count": count,
@@ -220,6 +231,8 @@ def _write_data(
         "quarters": columns.quarters,
         "tiers": list(columns.tiers),
         "outcomes": list(columns.outcomes),
+        "errors": errors,
+        "ends": list(columns.ends),
         "groups": columns.groups,
         "samples": columns.samples,
     }
@@ -240,6 +253,23 @@ def _detail(group: Group) -> dict[str, Any]:
         "prompt_tokens": group.prompt_tokens,
         "samples": list(group.samples),
     }
+
+
+def _error_type(sample: Mapping[str, Any]) -> str:
+    """The type of the exception that ended a program."""
+    raised = sample["outcome"] == Outcome.runtime_error.value
+    return (raised and error_type(sample["error"])) or NO_EXCEPTION
+
+
+def _coded(names: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Exceptions by their codes, the most frequent first, and the code of each sample's."""
+    raised = Counter(name for name in names if name != NO_EXCEPTION)
+    kept = [name for name, _ in raised.most_common(ERROR_TYPES)]
+    kept += [NO_EXCEPTION] if NO_EXCEPTION in names else []
+    codes = {name: code for code, name in enumerate(kept)}
+    rest = len(kept)
+    coded = [codes.get(name, rest) for name in names]
+    return [*kept, "others"] if rest in coded else kept, coded
 
 
 def _preview(text: str) -> str:

@@ -17,6 +17,7 @@ PROBLEMS = 160
 TIERS = ("introductory", "interview", "competition")
 REWARDS = {"passed": 1.0, "failed": -0.3, "runtime_error": -0.6, "timeout": -0.6,
            "compile_error": -1.0}  # fmt: skip
+ERRORS = {"passed": None, "runtime_error": "NameError: name 'best' is not defined"}
 NAMES = ("values", "total", "left", "right", "best", "count", "number", "items")
 
 
@@ -24,7 +25,7 @@ def seeded_source(steps: int) -> Source:
     """A run of so many steps."""
     facts = {"learner.mask": "fgo", "learner.advantage": "gae", "seed": "7"}
     seconds = {step: {"rollout": 2.5, "learn": 1.25} for step in range(1, steps + 1)}
-    return Source("run", "seeded", facts, seconds)
+    return Source("run", "seeded", facts, seconds=seconds)
 
 
 def seeded_groups(samples: int, seed: int = 7, groups_per_step: int = 16) -> Iterator[Group]:
@@ -103,7 +104,7 @@ def _sample(
     ]
     return {
         "outcome": outcome,
-        "error": None if outcome == "passed" else "expected 6, got 3",
+        "error": ERRORS.get(outcome, "expected 6, got 3"),
         "error_line": None,
         "results": results,
         "wall_seconds": 0.004,

@@ -59,6 +59,35 @@ def test_filters_and_sorting_select_samples(browser: Browser, site: Path) -> Non
         assert 0 < selected(page) < SAMPLES
 
 
+def test_names_with_commas_suites_and_groups_by_pass_rate(browser: Browser, tmp_path: Path) -> None:
+    names = {"a,b": "50%, odd", "c&d#?": "plain"}
+    groups = [
+        replace(group, suite=suite, problem={**group.problem, "tier": names[suite]})
+        for group, suite in zip(seeded_groups(32), [*names] * 2, strict=True)
+    ]
+    source = replace(seeded_source(1), kind="evaluation", notice="Not finished: 1 of 2.")
+    build_site(source, groups, tmp_path / "pages")
+    with opened(browser, tmp_path / "pages" / "index.html") as page:
+        expect(page.locator(".notice")).to_have_text("Not finished: 1 of 2.")
+        expect(page.get_by_role("columnheader", name="Sample")).to_be_visible()
+        for name in ("a,b", "50%, odd", "NameError", "the policy"):
+            page.get_by_role("checkbox", name=re.compile(f"^{name}")).check()
+        expect(page).to_have_url(re.compile("ended=stop.*suite="))
+        chosen = selected(page)
+        assert 0 < chosen < 16
+        page.reload()
+        expect(page.locator(".rows .row").first).to_be_visible()
+        assert (selected(page), page.locator(":checked").count()) == (chosen, 4)
+        page.get_by_role("button", name="Clear filters").click()
+        page.get_by_role("link", name=re.compile("Problems")).click()
+        page.get_by_role("button", name="Passed").click()
+        page.get_by_role("button", name="Passed").click()
+        expect(page.locator("[aria-sort=descending]")).to_have_text(re.compile("Passed"))
+        counts = [row.split("/") for row in page.locator(".rows .number").all_text_contents()]
+        passed = [int(of) for of, _ in counts]
+        assert passed == sorted(passed, reverse=True)
+
+
 def test_an_address_opens_the_same_view_again(browser: Browser, site: Path) -> None:
     with opened(browser, site / "index.html", "#samples?outcome=failed&sort=-tokens") as page:
         expect(page.locator(".rows .row").first).to_be_visible()

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import urllib.request
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,36 @@ def test_details_are_in_pieces_and_the_index_says_where(tmp_path: Path) -> None:
         assert len(detail["samples"]) == groups["size"][number]
     assert len(made["previews"]) == sum(groups["size"]) == 500
     assert made["index"]["text_pieces"] == 1
+
+
+def test_the_index_tells_exceptions_ends_and_the_rare_ones_together(tmp_path: Path) -> None:
+    [group] = seeded_groups(8)
+    raised = [f"E{at}: m" for at in (0, 0, *range(14))]
+    samples = [
+        {**group.samples[0], "outcome": "runtime_error", "error": error, "finish_reason": "length"}
+        for error in raised
+    ]
+    samples[-1] |= {"outcome": "timeout", "finish_reason": None}
+    build_site(seeded_source(1), [replace(group, samples=tuple(samples))], tmp_path / "pages")
+    index = pieces(tmp_path / "pages")["index"]
+    assert index["errors"] == [*(f"E{at}" for at in range(12)), "no exception", "others"]
+    assert index["samples"]["error"] == [0, 0, 0, *range(1, 12), 13, 12]
+    assert index["ends"] == ["length", "unknown"]
+    assert index["samples"]["end"] == [0] * 15 + [1]
+
+
+def test_the_page_says_what_it_lacks(tmp_path: Path) -> None:
+    root = a_run(tmp_path / "run")
+    assert open_source(root)[0].notice == "The run has not finished."
+    (root / "config.yaml").write_text("loop: {record: groups 2}\n")
+    (root / "result.json").write_text("{}")
+    assert open_source(root)[0].notice == "Recorded of each step: groups 2, not every rollout."
+    root = an_evaluation(tmp_path / "evaluation")
+    sampling = {"samples": 3, "temperature": 0.8}
+    (root / "settings.json").write_text(
+        json.dumps({"model": "m", "suites": {"s": "x"}, "sampling": sampling})
+    )
+    assert open_source(root)[0].notice == "Not finished: 2 of 6 samples written, 1 judged."
 
 
 def test_a_huge_completion_is_kept_whole(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ stepcoder.loadScript = (path) =>
 stepcoder.makeIndex = () => {
   const raw = stepcoder.pieces.get("index");
   if (!raw) throw new Error("data/index.js cannot be read: copy the whole folder");
-  if (raw.schema !== 1) throw new Error(`data of schema ${raw.schema}; this page reads 1: run stepcoder inspect again`);
+  if (raw.schema !== 2) throw new Error(`data of schema ${raw.schema}; this page reads 2: run stepcoder inspect again`);
   const count = raw.samples_count;
   const numbers = (column) => Float64Array.from(column, (value) => (value === null ? NaN : value));
   const columns = {};
@@ -47,7 +47,9 @@ stepcoder.makeIndex = () => {
   });
   first[groups.size.length] = at;
   const isRun = raw.kind === "run";
-  return { ...raw, count, samples: columns, groups, groupOf, first, isRun, groupCount: groups.size.length };
+  const suites = [...new Set(raw.problems.map(([suite]) => suite))];
+  const largest = groups.size.reduce((most, size) => Math.max(most, size), 0);
+  return { ...raw, suites, largest, count, samples: columns, groups, groupOf, first, isRun, groupCount: groups.size.length };
 };
 
 /** The details of a group. */

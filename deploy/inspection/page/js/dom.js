@@ -42,6 +42,7 @@ const text = {
   },
   seconds: (value) => (value < 1 ? `${(1000 * value).toFixed(value < 0.1 ? 1 : 0)} ms` : `${value.toFixed(2)} s`),
   outcome: (outcome) => OUTCOME_NAMES[outcome] || outcome,
+  end: (reason) => ({ stop: "the policy", length: "the token limit", abort: "the engine", refused: "a refusal of the prompt" })[reason] || reason,
   stage: (stage, stages) => (stage < 0 ? "full task" : `${stage + 1} of ${stages}`),
   plural: (number, noun) => `${text.count(number)} ${noun}${number === 1 ? "" : "s"}`,
   /** What a token writes, with its white space visible. */

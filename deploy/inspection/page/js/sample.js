@@ -63,7 +63,7 @@ sampleView.aside = (index, group, sample, row, state) => {
       ["generation", sample.generation_seconds === null ? null : text.seconds(sample.generation_seconds)],
       ["run time", `${text.seconds(sample.wall_seconds)} (${text.seconds(sample.cpu_seconds)} CPU)`],
       ["isolation", sample.isolation],
-      ["ended by", { stop: "the policy", length: "the token limit", abort: "the engine", refused: "a refusal of the prompt" }[sample.finish_reason]],
+      ["ended by", sample.finish_reason && text.end(sample.finish_reason)],
     ])),
   ];
   if (index.isRun) {

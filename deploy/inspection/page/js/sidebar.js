@@ -2,6 +2,8 @@
 "use strict";
 
 const sidebar = {};
+/** As `deploy/inspection/site.py` calls a sample without one. */
+const NO_EXCEPTION = "no exception";
 
 /** Draw the form once; `change(changes)` is told what someone chose. */
 sidebar.build = (element, index, change) => {
@@ -13,7 +15,7 @@ sidebar.build = (element, index, change) => {
   const perSample = (column) => Array.from(index.groupOf, (group) => column[group]);
   const order = [...Object.keys(OUTCOME_NAMES), "introductory", "interview", "competition"];
   const choice = (title, key, names, counts, label = (name) => name) =>
-    h("fieldset", {}, h("legend", {}, title), names.map((name, code) => [name, code]).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)).map(([name, code]) =>
+    h("fieldset", {}, h("legend", {}, title), names.map((name, code) => [name, code]).filter(([name]) => name !== NO_EXCEPTION).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)).map(([name, code]) =>
       h("label.check", {}, h("input", {
         type: "checkbox", "data-key": key, value: name,
         onchange: () => change({ [key]: new Set([...element.querySelectorAll(`[data-key=${key}]:checked`)].map((box) => box.value)) }),
@@ -33,18 +35,20 @@ sidebar.build = (element, index, change) => {
     });
     return h("fieldset", {}, h("legend", {}, title), h("div.range", {}, end(0, "from"), h("span", { "aria-hidden": "true" }, "–"), end(1, "to")));
   };
-  const suites = [...new Set(index.problems.map(([suite]) => suite))];
-  const suiteOf = index.problems.map(([suite]) => suites.indexOf(suite));
+  const suites = index.suites, suiteOf = filters.suiteRank(index);
   const quarters = index.quarters.some(Boolean) ? [...new Set(index.quarters.map((quarter) => quarter || "no date"))].sort() : [];
   const quarterOf = index.quarters.map((quarter) => quarters.indexOf(quarter || "no date"));
   const stages = [...new Set(index.groups.stage)].sort((a, b) => a - b);
   const stageCode = new Map(stages.map((stage, code) => [stage, code]));
   element.replaceChildren(...[
+    index.notice && h("p.notice", {}, index.notice),
     ...sidebar.figures(index.figures),
     field("Text of a completion", "search", "press / to search", "text"),
     h("p.searching", { role: "status" }),
     field("Problem", "problem", "part of its name", "problem"),
     choice("Outcome", "outcomes", index.outcomes, count(index.samples.outcome, index.outcomes.length), outcomeBadge),
+    index.errors.length > 1 && choice("Exception", "errors", index.errors, count(index.samples.error, index.errors.length)),
+    index.ends.length > 1 && choice("Ended by", "ends", index.ends, count(index.samples.end, index.ends.length), text.end),
     index.tiers.length > 1 && choice("Tier", "tiers", index.tiers, count(perSample(index.groups.tier), index.tiers.length)),
     suites.length > 1 && choice("Suite", "suites", suites, count(perSample(index.groups.problem).map((problem) => suiteOf[problem]), suites.length)),
     quarters.length > 1 && choice("Published", "quarters", quarters, count(perSample(index.groups.problem).map((problem) => quarterOf[problem]), quarters.length)),
@@ -52,7 +56,7 @@ sidebar.build = (element, index, change) => {
     index.isRun && range("Reward", "rewards", "any"),
     index.isRun && stages.length > 1 && choice("Stage", "stages", stages.map(String), count(perSample(index.groups.stage).map((stage) => stageCode.get(stage)), stages.length),
       (stage) => (stage === "-1" ? "full task" : `stage ${Number(stage) + 1}`)),
-    h("button.clear", { type: "button", onclick: () => change({ tiers: new Set(), outcomes: new Set(), suites: new Set(), quarters: new Set(), stages: new Set(), steps: [-Infinity, Infinity], rewards: [-Infinity, Infinity], problem: "", text: "" }) }, "Clear filters"),
+    h("button.clear", { type: "button", onclick: () => change({ ...Object.fromEntries(Object.values(filters.LISTS).map((key) => [key, new Set()])), steps: [-Infinity, Infinity], rewards: [-Infinity, Infinity], problem: "", text: "" }) }, "Clear filters"),
   ].filter(Boolean));
 };
 
