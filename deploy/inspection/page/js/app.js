@@ -106,7 +106,7 @@
 
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
-    const typing = event.target.matches("input, select, textarea");
+    const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
     if (event.key === "Escape" && typing) return event.target.blur();
     if (typing || (event.key === "Enter" && event.target.matches("a, button, summary"))) return;
     const act = {

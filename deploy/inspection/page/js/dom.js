@@ -45,6 +45,8 @@ const text = {
   end: (reason) => ({ stop: "the policy", length: "the token limit", abort: "the engine", refused: "a refusal of the prompt" })[reason] || reason,
   stage: (stage, stages) => (stage < 0 ? "full task" : `${stage + 1} of ${stages}`),
   plural: (number, noun) => `${text.count(number)} ${noun}${number === 1 ? "" : "s"}`,
+  /** Where something stands among what the filters select. */
+  place: (place, total) => (place < 0 ? `not among the ${text.count(total)} of the list` : `number ${text.count(place + 1)} of the ${text.count(total)} in the list`),
   /** What a token writes, with its white space visible. */
   visible: (token) =>
     token.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll("\r", "␍").replaceAll("\0", "␀"),

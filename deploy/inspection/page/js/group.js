@@ -18,7 +18,7 @@ groupView.draw = async (element, index, state, context) => {
   const example = { states: [...states].join(""), left_out: group.samples.some((sample) => (sample.left_out || []).some(([reason]) => reason)) ? [["masked", 1]] : null };
   element.replaceChildren(
     h("div.crumbs", {}, h("a", { href: filters.address(state, { view: context.back, id: null }) }, `← ${context.back === "samples" ? "Samples" : "Groups"}`),
-      h("span.muted", {}, `${text.count(context.place + 1)} of ${text.count(context.total)} selected`),
+      h("span.muted.place", {}, text.place(context.place, context.total)),
       h("span.steps", {},
         context.previous === null ? null : h("a.step", { href: filters.address(state, { id: context.previous }), "aria-label": "previous group" }, "k ↑"),
         context.next === null ? null : h("a.step", { href: filters.address(state, { id: context.next }), "aria-label": "next group" }, "j ↓"))),

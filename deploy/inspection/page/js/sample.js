@@ -25,7 +25,7 @@ sampleView.draw = async (element, index, state, context) => {
     h("div.crumbs", {},
       h("a", { href: filters.address(state, { view: context.back, id: null }) }, `← ${context.back === "groups" ? "Groups" : "Samples"}`),
       h("a", { href: filters.address(state, { view: "group", id: groupId }) }, `Group of ${index.groups.size[groupId]}`),
-      h("span.muted", {}, `${text.count(context.place + 1)} of ${text.count(context.total)} selected`),
+      h("span.muted.place", {}, text.place(context.place, context.total)),
       h("span.steps", {},
         context.previous === null ? null : h("a.step", { href: filters.address(state, { id: context.previous }), "aria-label": "previous sample" }, "k ↑"),
         context.next === null ? null : h("a.step", { href: filters.address(state, { id: context.next }), "aria-label": "next sample" }, "j ↓"))),
