@@ -20,6 +20,9 @@ from deploy.report.runs.groups import RunGroup, group_differences, group_runs
 from deploy.report.runs.history import NAMES, RunHistory
 from learner.config import flat_settings
 
+QUIET_S = 30 * 60
+"""Seconds without a new row after which a run is not called running (as `StepCoderNoProgress`)."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -58,10 +61,12 @@ def report_content(runs: Sequence[RunHistory]) -> Content:
     ]
     sections = [section for section in sections if section.charts]
     title = ", ".join(group.label for group in groups)
-    live = any(run.result is None and run.step < run.planned_steps for run in runs)
+    unfinished = [run for run in runs if run.result is None and run.step < run.planned_steps]
+    live = bool(unfinished)
     data = {
         "title": title,
         "live": live,
+        "stalled": _stalled(unfinished),
         "written": time.strftime("%d %B %Y, %H:%M"),
         "written_at": time.time(),
         "groups": [_group(group, number) for number, group in enumerate(groups)],
@@ -93,6 +98,15 @@ def _rounded(line: dict[str, Any]) -> dict[str, Any]:
         if line[name] is not None:
             line[name] = [float(f"{value:.5g}") for value in line[name]]
     return line
+
+
+def _stalled(unfinished: Sequence[RunHistory]) -> str:
+    """When the last row was written, where that is so long ago that the runs were stopped."""
+    times = [row["time"] for run in unfinished for row in run.steps + run.evaluations
+             if "time" in row]  # fmt: skip
+    if not times or time.time() - max(times) < QUIET_S:
+        return ""
+    return time.strftime("%d %B %Y, %H:%M", time.localtime(max(times)))
 
 
 def _group(group: RunGroup, number: int) -> dict[str, Any]:

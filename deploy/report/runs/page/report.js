@@ -70,12 +70,14 @@ function percent(value) { return `${(100 * value).toFixed(1)} %`; }
 function heading() {
   const [group] = data.groups;
   const facts = element("p", { class: "facts" });
-  if (data.live) facts.append(element("span", { class: "live" }, "running"));
+  if (data.stalled) facts.append(element("span", { class: "down" }, `not finished, last written ${data.stalled}`));
+  else if (data.live) facts.append(element("span", { class: "live" }, "running"));
   if (data.groups.length === 1) {
     const done = group.runs.map((run) => run.step), planned = group.runs[0].steps;
     const seeds = group.runs.map((run) => run.seed);
-    facts.append(element("span", {}, `${Math.max(...done)} of ${planned} steps`),
-      element("span", {}, clock(group.runs.reduce((sum, run) => sum + run.seconds, 0))),
+    const least = Math.min(...done), most = Math.max(...done), several = group.runs.length > 1;
+    facts.append(element("span", {}, `${least === most ? most : `${least} to ${most}`} of ${planned} steps`),
+      element("span", {}, `${clock(group.runs.reduce((sum, run) => sum + run.seconds, 0))}${several ? " in all" : ""}`),
       element("span", {}, `${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}`),
       element("span", {}, `${group.samples.toLocaleString("en")} samples`));
     if (group.facts.isolation) facts.append(element("span", {}, `isolation: ${group.facts.isolation}`));

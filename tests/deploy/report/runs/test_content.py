@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from actors.runs.folder import append_jsonl
+from deploy.report.runs import content
 from deploy.report.runs.charts.chart import MOST_POINTS, Line, Panel, segments, thinned
 from deploy.report.runs.charts.events import marks
 from deploy.report.runs.charts.palette import PALETTE
 from deploy.report.runs.charts.stages import MOST_COLUMNS, MOST_ROWS, stage_heat
-from deploy.report.runs.content import report_content
+from deploy.report.runs.content import QUIET_S, report_content
 from deploy.report.runs.groups import group_runs
 from deploy.report.runs.history import RunHistory
 from tests.deploy.report.runs.made_runs import write_run
@@ -48,10 +51,10 @@ def test_one_run_has_every_chart_and_several_are_overlaid(tmp_path: Path) -> Non
     assert [line.name for line in by_tier.panels[0].lines] == ["a, 2 seeds", "b"]
     assert several.data["configuration"]["rows"] == [["learner.mask", "fgo", "none"]]
     assert not several.live
-    for content in (single, several):
-        used = {line.colour for c in content.charts for p in c.panels for line in p.lines}
+    for made in (single, several):
+        used = {line.colour for c in made.charts for p in c.panels for line in p.lines}
         assert used <= PALETTE.keys()
-        assert json.dumps(content.data)
+        assert json.dumps(made.data)
 
 
 def test_restarts_and_drops_are_marks_at_their_steps(tmp_path: Path) -> None:
@@ -60,6 +63,16 @@ def test_restarts_and_drops_are_marks_at_their_steps(tmp_path: Path) -> None:
         (10, "restart", "rollout started again"),
         (20, "drop", "3 samples dropped"),
     ]
+
+
+def test_a_run_that_was_stopped_is_not_called_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunHistory.read(write_run(tmp_path / "run", steps=6, finished=False))
+    for ago, stalled in ((60, False), (QUIET_S + 60, True)):
+        monkeypatch.setattr(content.time, "time", lambda ago=ago: run.steps[-1]["time"] + ago)
+        data = report_content([run]).data
+        assert (data["live"], bool(data["stalled"])) == (True, stalled)
 
 
 def test_the_heat_map_follows_each_problem_to_the_full_task(tmp_path: Path) -> None:
