@@ -152,7 +152,8 @@ def _facts(folder: RunFolder) -> dict[str, str]:
 def _notice(folder: RunFolder, facts: Mapping[str, str]) -> str:
     """What the rollouts lack of the run."""
     recorded = facts.get("loop.record", "all")
-    parts = [] if recorded == "all" else [f"Recorded of each step: {recorded}, not every rollout."]
+    groups = recorded.removeprefix("groups ")
+    parts = [] if recorded == "all" else [f"Recorded groups of each step: {groups}, not all."]
     if not folder.result.exists():
         parts.append("The run has not finished.")
     return " ".join(parts)

@@ -157,7 +157,7 @@ def test_the_page_says_what_it_lacks(tmp_path: Path) -> None:
     assert open_source(root)[0].notice == "The run has not finished."
     (root / "config.yaml").write_text("loop: {record: groups 2}\n")
     (root / "result.json").write_text("{}")
-    assert open_source(root)[0].notice == "Recorded of each step: groups 2, not every rollout."
+    assert open_source(root)[0].notice == "Recorded groups of each step: 2, not all."
     root = an_evaluation(tmp_path / "evaluation")
     sampling = {"samples": 3, "temperature": 0.8}
     (root / "settings.json").write_text(

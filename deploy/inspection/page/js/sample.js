@@ -30,7 +30,7 @@ sampleView.draw = async (element, index, state, context) => {
         context.previous === null ? null : h("a.step", { href: filters.address(state, { id: context.previous }), "aria-label": "previous sample" }, "k ↑"),
         context.next === null ? null : h("a.step", { href: filters.address(state, { id: context.next }), "aria-label": "next sample" }, "j ↓"))),
     h("div.title", {}, h("h1", {}, group.problem), outcomeBadge(sample.outcome), badge(group.tier), group.suite && badge(group.suite), group.published && badge(`published ${group.published}`),
-      index.isRun && badge(`step ${group.step}`), index.isRun && badge(group.stage < 0 ? "full task" : `stage ${text.stage(group.stage, group.stages)}`), badge(`sample ${sample.number}`)),
+      index.isRun && badge(`step ${group.step}`), index.isRun && badge(group.stage < 0 ? "full task" : `stage ${text.stage(group.stage, group.stages)}`), badge(index.isRun ? `sample ${sample.number}` : `sample ${sample.number + 1} of ${index.groups.size[groupId]}`)),
     h("div.columns", {},
       h("div.primary", {},
         panel("Question", h("div.question", {}, group.question), sampleView.prompt(group)),
