@@ -64,3 +64,20 @@ def logprob_difference(differences: Sequence[float]) -> LogprobDifference:
     ordered = sorted(differences)
     rank = math.ceil(0.99 * len(ordered)) - 1
     return LogprobDifference(ordered[-1], ordered[rank], math.fsum(ordered) / len(ordered))
+
+
+def compare_logprobs(
+    expected: Sequence[Sequence[float]], actual: Sequence[Sequence[float]]
+) -> LogprobDifference:
+    """How two sets of the log-probabilities of the same tokens differ, sequence by sequence [nats].
+
+    Raises:
+        ValueError: they are not of the same tokens.
+    """
+    return logprob_difference(
+        [
+            abs(a - b)
+            for wanted, given in zip(expected, actual, strict=True)
+            for a, b in zip(wanted, given, strict=True)
+        ]
+    )

@@ -6,13 +6,12 @@ Checksums of the weights would not do: on CPUs, vLLM computes with packed copies
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.errors import RunFailed
 from actors.learners.group import LearnerGroup
 from actors.rollout.fleet import RolloutFleet
-from learner.agreement import logprob_difference
+from learner.agreement import compare_logprobs
 
 _CHECKED_WAKE_UPS = 3
 """Broadcasts to colocated engines, which sleep before each, that are followed by a check."""
@@ -57,8 +56,7 @@ class WeightParityCheck:
         expected = await self.learner.token_logprobs(self.sequences)
         by_engine = await self.fleet.prompt_logprobs(self.sequences, self.deadline_s)
         differences = {
-            name: logprob_difference(_absolute(expected, logprobs))
-            for name, logprobs in by_engine.items()
+            name: compare_logprobs(expected, logprobs) for name, logprobs in by_engine.items()
         }
         for name, difference in differences.items():
             if violation := difference.violation(self.exact, self.tolerance):
@@ -72,14 +70,3 @@ class WeightParityCheck:
         largest = max(difference.largest for difference in differences.values())
         self.largest = max(self.largest, largest)
         return largest
-
-
-def _absolute(
-    expected: Sequence[Sequence[float]], actual: Sequence[Sequence[float]]
-) -> list[float]:
-    """Absolute differences of two sets of per-token log-probabilities [nats]."""
-    return [
-        abs(a - b)
-        for wanted, given in zip(expected, actual, strict=True)
-        for a, b in zip(wanted, given, strict=True)
-    ]

@@ -24,7 +24,7 @@ from actors.training.weight_sync import WeightSync
 from deploy.bench.fleet.vllm_worker import BenchWorker
 from deploy.machine.part import Figure, NotHere, Scale
 from deploy.machine.random_model import random_groups, random_model
-from learner.agreement import logprob_difference
+from learner.agreement import EXACT_LIMIT, ROUNDED_LIMIT, compare_logprobs
 from learner.config import LearnerConfig, OptimizerConfig
 from learner.models.source import ModelSource
 from learner.trajectory import pack
@@ -135,21 +135,16 @@ async def _parity(
         seconds.append(sync.seconds)
         expected = await learner.token_logprobs(sequences)
         [given] = (await fleet.prompt_logprobs(sequences, _DEADLINE_S)).values()
-        difference = logprob_difference(
-            [
-                abs(a - b)
-                for wanted, got in zip(expected, given, strict=True)
-                for a, b in zip(wanted, got, strict=True)
-            ]
-        )
+        difference = compare_logprobs(expected, given)
         violation = difference.violation(exact, None)
+        limit = f"{EXACT_LIMIT:g}" if exact else f"99th percentile {ROUNDED_LIMIT:g}"
         name = f"log-prob difference after broadcast {turn + 1}"
         figures += [
             Figure(f"{name}, mean", difference.mean, "nats"),
             Figure(f"{name}, 99th percentile", difference.p99, "nats"),
             Figure(
                 f"{name}, maximum", difference.largest, "nats",
-                "1e-4" if exact else "99th percentile 0.5", not violation, _UNLIKE,
+                limit, not violation, _UNLIKE,
             ),
         ]  # fmt: skip
     figures.append(Figure("broadcast by", sync.backend))
