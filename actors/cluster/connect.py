@@ -70,21 +70,30 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
 
 
 def _join(address: str, **settings: Any) -> None:
+    listens = False
     try:
-        _check_port(address)
+        listens = _check_port(address)
         ray.init(**settings)
-    except AuthenticationError as error:
-        raise RunFailed(
-            f"the Ray cluster at RAY_ADDRESS={address} does not take this process's token: copy "
-            f"~/.ray/auth_token of its head to this node (`ray get-auth-token` prints it there) "
-            f"or set RAY_AUTH_TOKEN, with RAY_AUTH_MODE=token. On a cluster without tokens set "
-            f"RAY_AUTH_MODE=disabled"
-        ) from error
     except Exception as error:  # Ray raises a bare Exception where a node does not answer in time
+        # Without a token Ray says so. One that is not the cluster's is in the log of its C++ code
+        # alone: its Python code tries for 20 seconds, and then could not connect.
+        refused = listens and isinstance(error, ConnectionError)
+        if refused or isinstance(error, AuthenticationError):
+            raise RunFailed(
+                f"the Ray cluster at RAY_ADDRESS={address} does not take this process's token, or "
+                f"what listens there is no Ray head ({_first_line(error)}): copy "
+                f"~/.ray/auth_token of its head to this node (`ray get-auth-token` prints it "
+                f"there) or set RAY_AUTH_TOKEN, with RAY_AUTH_MODE=token. On a cluster without "
+                f"tokens set RAY_AUTH_MODE=disabled"
+            ) from error
         raise RunFailed(
             f"no Ray cluster answers at RAY_ADDRESS={address} ({error}); start one with "
             f"`make local-cluster`, or unset RAY_ADDRESS to run without one"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 @contextmanager
@@ -116,11 +125,17 @@ def start_private_cluster(**settings: Any) -> None:
         ) from error
 
 
-def _check_port(address: str) -> None:
-    """Raise `OSError` where nothing listens at `address`; Ray itself would try for two minutes."""
+def _check_port(address: str) -> bool:
+    """Raise `OSError` where nothing listens at `address`; Ray itself would try for two minutes.
+
+    Returns:
+        Whether something listens there; False where the address has no port.
+    """
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_PORT_S).close()
+    if not (host and port.isdigit()):
+        return False
+    socket.create_connection((host, int(port)), timeout=_PORT_S).close()
+    return True
 
 
 def _cpus(placement: PlacementConfig, rollout: RolloutConfig) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 from ray.exceptions import AuthenticationError
@@ -92,17 +93,28 @@ def test_a_ray_node_that_times_out_at_startup_is_one_message_with_the_remedy(
         connect(placement, RolloutConfig(), SandboxPoolConfig())
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        # What `ray.init` of 2.60 raises with another cluster's token, and with none.
+        ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379"),
+        AuthenticationError("Token authentication is enabled but no token was found\nRead more"),
+    ],
+)
 def test_a_token_that_the_cluster_does_not_take_is_one_message_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def refuse(**_settings: object) -> None:
-        raise AuthenticationError("InvalidAuthToken: Authentication token is invalid")
+        raise error
 
     monkeypatch.setattr("ray.init", refuse)
-    monkeypatch.setenv("RAY_ADDRESS", "auto")
     placement = PlacementConfig(min_free_memory_gib=0)
-    with pytest.raises(RunFailed, match=r"does not take .* token: copy ~/.ray/auth_token .*"):
-        connect(placement, RolloutConfig(), SandboxPoolConfig())
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{head.getsockname()[1]}")
+        with pytest.raises(RunFailed, match=r"does not take .* token.*: copy ~/.ray/auth_token .*"):
+            connect(placement, RolloutConfig(), SandboxPoolConfig())
 
 
 def test_joining_ray_keeps_the_handler_for_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
