@@ -101,6 +101,7 @@ class Run:
             placement.rollout,
             colocated=bool(config.placement.colocate),
             on_engine_loaded=self._sync.update_engine,
+            run=config.name,
         )
         self._collectors = CollectorGroup.create(
             self._fleet,

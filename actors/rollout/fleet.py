@@ -14,9 +14,10 @@ from actors.cluster.memory import MemoryWatch
 from actors.cluster.ray_calls import gather, no_options
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
+from actors.rollout.engine_env import engine_env
 from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.supervisor import Supervisor
-from actors.rollout.worker import RolloutWorker, engine_env
+from actors.rollout.worker import RolloutWorker
 from learner.models.source import ModelSource
 
 
@@ -72,6 +73,7 @@ class RolloutFleet:
         worker: type[RolloutWorker] = RolloutWorker,
         colocated: bool = False,
         on_engine_loaded: Callable[[RolloutFleet, EngineHandle], Awaitable[None]] | None = None,
+        run: str = "",
     ) -> RolloutFleet:
         """Create the actors (named `rollout-0`, ...); they load the model on `start()`.
 
@@ -82,6 +84,8 @@ class RolloutFleet:
             worker: class of the actors.
             colocated: as for `__init__`.
             on_engine_loaded: as for `__init__`.
+            run: the run's name, under which engines export their own figures; without it they keep
+                none.
         """
         actor = ray.remote(worker)
         env = engine_env(config, gpu, colocated)
@@ -97,7 +101,7 @@ class RolloutFleet:
                 "max_concurrency": 4096,
                 "runtime_env": {"env_vars": env},
             } | options(i)
-            engines.append(EngineHandle(name, actor.options(**settings).remote(config, name)))
+            engines.append(EngineHandle(name, actor.options(**settings).remote(config, name, run)))
         return cls(engines, config, gpu, colocated, on_engine_loaded, MemoryWatch())
 
     async def start(self, model: ModelSource, weights_backend: str) -> list[dict[str, str]]:

@@ -24,25 +24,11 @@ from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.models.fetch import model_folder
 from actors.rollout.dtype import engine_dtype
+from actors.rollout.engine_metrics import EngineMetrics
 from actors.rollout.samples import Completion, Request
 from actors.runs.logs import forward_logs
-from actors.weights.environment import NO_GPU, nccl_env
 from learner.models.source import ModelSource
 
-ENGINE_ENV = {
-    # Without it the engine core gets one more process, and every output one more copy.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "HF_HUB_OFFLINE": "1",
-}
-CPU_ENV = {
-    # Spinning OpenMP threads on a shared core slow each other down twentyfold.
-    "OMP_WAIT_POLICY": "passive",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    # The first compilation costs more than a smoke run's whole generation.
-    "TORCHDYNAMO_DISABLE": "1",
-}
 _CPU_BLOCK = 32
 """KV block [tokens]. The CPU default of 128 is longer than most prompts, and the prefix cache holds
 whole blocks only: it would never be hit."""
@@ -51,34 +37,21 @@ _CPU_BATCHED_TOKENS = 4096
 """Upper bound of one forward pass [tokens]; whole prompts, as many as fit."""
 
 
-def engine_env(config: RolloutConfig, gpu: bool, colocated: bool) -> dict[str, str]:
-    """Environment variables of a rollout actor, set before vLLM is imported.
-
-    Called on the driver, whose NCCL variables every process with a GPU gets.
-    """
-    if not gpu:
-        return {**ENGINE_ENV, **CPU_ENV, **NO_GPU, "OMP_NUM_THREADS": str(config.threads)}
-    env = {**ENGINE_ENV, **nccl_env(os.environ), "OMP_NUM_THREADS": str(config.threads)}
-    if colocated:
-        # The ipc transport sends handles of GPU memory as pickles, which vLLM refuses by default.
-        # The engine takes messages from its own actor only.
-        env["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
-    return env
-
-
 class RolloutWorker:
     """One vLLM engine: prompts in as token ids, completions out as each one ends."""
 
-    def __init__(self, config: RolloutConfig, name: str) -> None:
+    def __init__(self, config: RolloutConfig, name: str, run: str = "") -> None:
         forward_logs(name)
         self.config = config
         self.name = name
+        self.run = run
         self.weight_version = 0
         self._request_ids = itertools.count()
         self._under_way: dict[str, set[asyncio.Task[Completion]]] = defaultdict(set)
         """Completions by the caller that asked for them."""
         self._gpu = False
         self._engine: Any = None
+        self._exporting: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         """What Ray's dashboard shows; it asks once, after `__init__`."""
@@ -119,6 +92,7 @@ class RolloutWorker:
                     trust_remote_code=model.trust_remote_code,
                     dtype=dtype,
                     **engine_arguments(self.config, weights_backend, gpu, colocated),
+                    disable_log_stats=not self.run,
                 )
             )
         except Exception as error:
@@ -126,6 +100,10 @@ class RolloutWorker:
                 f"{self.name}: vLLM could not load {model.path}: {type(error).__name__}: {error}"
             ) from error
         await self._engine.update_weight_version(str(self.weight_version))
+        if self.run:
+            self._exporting = asyncio.create_task(
+                EngineMetrics(self.run, self.name).export_forever()
+            )
         return {"vllm": vllm.__version__, "torch": torch.__version__, "dtype": dtype}
 
     def _check_platform(self, gpu: bool) -> None:
@@ -314,6 +292,8 @@ class RolloutWorker:
 
     def stop(self) -> None:
         """Shut the engine down."""
+        if self._exporting is not None:
+            self._exporting.cancel()
         if self._engine is not None:
             self._engine.shutdown()
             self._engine = None
@@ -361,7 +341,6 @@ def engine_arguments(
         "logprobs_mode": "processed_logprobs",
         "weight_transfer_config": WeightTransferConfig(backend=backend),
         "worker_extension_cls": EXTENSION,
-        "disable_log_stats": True,
         **(_gpu_arguments(config, colocated) if gpu else _cpu_arguments(config)),
     }
 

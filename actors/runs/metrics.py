@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ray.util.metrics import Counter, Gauge
+from ray.util.metrics import Counter
 
 from actors.runs.definitions.metric import Metric
 from actors.runs.definitions.registry import BY_NAME, find_metric
 from actors.runs.folder import RunFolder, append_jsonl
+from actors.runs.gauges import ray_gauge
 from actors.runs.sinks.base import SinkRun
 from actors.runs.sinks.registry import open_sinks
 
@@ -47,7 +48,7 @@ class MetricsLog:
         self._folder = folder
         self._tags = {"run": run}
         self._sinks = open_sinks(sinks, SinkRun(run, folder.root, config or {}))
-        self._gauges: dict[str, Gauge] = {}
+        self._gauges: dict[str, Any] = {}
         self._undefined: set[str] = set()
         samples = BY_NAME["samples"]
         self._samples = Counter(samples.ray_name, samples.help, tag_keys=("run", "fate"))
@@ -125,9 +126,7 @@ class MetricsLog:
 
     def _gauge(self, metric: Metric) -> Any:
         if metric.ray_name not in self._gauges:
-            about = f"{metric.help} [{metric.unit}]" if metric.unit else metric.help
-            keys = ("run", *metric.labels)
-            self._gauges[metric.ray_name] = Gauge(metric.ray_name, about, tag_keys=keys)
+            self._gauges[metric.ray_name] = ray_gauge(metric)
         return self._gauges[metric.ray_name]
 
     def close(self) -> None:

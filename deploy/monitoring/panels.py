@@ -32,6 +32,10 @@ class PanelSpec:
         return " ".join(shown)
 
 
+def _rate(name: str) -> str:
+    return f"rate({figure(name)}[$__rate_interval])"
+
+
 SHARE = "percentunit"
 ROWS: dict[str, tuple[PanelSpec, ...]] = {
     "Progress": (
@@ -62,6 +66,15 @@ ROWS: dict[str, tuple[PanelSpec, ...]] = {
                    run_query("length/completion/p90", "90 %"),
                    run_query("length/completion/max", "longest"))),
         PanelSpec("Cut off at their limit", (run_query("rollout/cut_short"),), SHARE),
+        PanelSpec("Sequences in the engines",
+                  (run_query("engine/running/{engine}", "{{engine}} running"),
+                   run_query("engine/waiting/{engine}", "{{engine}} waiting"))),
+        PanelSpec("KV cache in use", (run_query("engine/kv_cache/{engine}", "{{engine}}"),), SHARE),
+        PanelSpec("Prompt tokens from the prefix cache",
+                  (Query(f"{_rate('engine/cache_hits/{engine}')} / "
+                         f"{_rate('engine/cache_queries/{engine}')}", "{{engine}}"),), SHARE),
+        PanelSpec("Preemptions a second",
+                  (Query(_rate("engine/preemptions/{engine}"), "{{engine}}"),)),
     ),
     "Sandbox": (
         PanelSpec("Outcomes", (run_query("outcome/{outcome}", "{{outcome}}"),), SHARE, True),

@@ -14,6 +14,7 @@ SECTIONS: dict[str, tuple[Metric, ...]] = {
     "Rewards and pass rates": learning.REWARDS,
     "Curriculum": learning.CURRICULUM,
     "Rollout": running.ROLLOUT,
+    "Engines": running.ENGINE,
     "Sandbox": running.SANDBOX,
     "Learner": learning.LEARNER,
     "Weights, restarts, disk": running.CLUSTER,

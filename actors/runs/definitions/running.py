@@ -44,6 +44,23 @@ ROLLOUT = (
     Metric("length/completion/max", "tokens", "Length of the longest completion."),
 )  # fmt: skip
 
+ENGINE = (
+    Metric("engine/kv_cache/{engine}", "share", "KV cache of an engine that is in use.",
+           in_rows=False),
+    Metric("engine/running/{engine}", "samples", "Sequences that an engine generates at a time.",
+           in_rows=False),
+    Metric("engine/waiting/{engine}", "samples",
+           "Sequences that wait for room in an engine's batch or KV cache.", in_rows=False),
+    Metric("engine/cache_queries/{engine}", "tokens",
+           "Prompt tokens that an engine looked up in its prefix cache, since it was loaded.",
+           in_rows=False),
+    Metric("engine/cache_hits/{engine}", "tokens",
+           "Those of them that it found there and did not compute again.", in_rows=False),
+    Metric("engine/preemptions/{engine}", "",
+           "Sequences that an engine interrupted for want of KV cache and computed again, since it "
+           "was loaded.", in_rows=False),
+)  # fmt: skip
+
 SANDBOX = (
     Metric("sandbox/program_ms", "milliseconds", "Mean time of a program in the sandbox."),
     Metric("sandbox/missing_library", "share",

@@ -16,7 +16,7 @@ from actors.cluster.placement import reserve
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
 from actors.learners.worker import learner_env
-from actors.rollout.worker import engine_env
+from actors.rollout.engine_env import engine_env
 
 
 class Seer:

@@ -24,8 +24,8 @@ DEADLY_PROMPT = (666,)
 class ClockWorker(RolloutWorker):
     """Generates one completion after the other."""
 
-    def __init__(self, config: RolloutConfig, name: str) -> None:
-        super().__init__(config, name)
+    def __init__(self, config: RolloutConfig, name: str, run: str) -> None:
+        super().__init__(config, name, run)
         self._thawed = asyncio.Event()
         self._thawed.set()
 

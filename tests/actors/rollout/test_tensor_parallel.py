@@ -15,7 +15,8 @@ import ray
 from actors.cluster.placement import reserve
 from actors.cluster.ray_calls import gather
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
-from actors.rollout.worker import RolloutWorker, engine_env
+from actors.rollout.engine_env import engine_env
+from actors.rollout.worker import RolloutWorker
 from learner.config import ModelConfig
 from learner.models.networks import create_llama
 from learner.models.published import load_tokenizer

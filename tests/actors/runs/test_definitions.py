@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.runs import metrics as metrics_module
+from actors.runs import gauges as gauges_module
 from actors.runs.definitions.registry import BY_NAME, METRICS, find_metric
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
@@ -36,7 +36,7 @@ class RecordedGauge:
 def gauges(monkeypatch: pytest.MonkeyPatch) -> dict[str, RecordedGauge]:
     made: dict[str, RecordedGauge] = {}
     monkeypatch.setattr(RecordedGauge, "made", made, raising=False)
-    monkeypatch.setattr(metrics_module, "Gauge", RecordedGauge)
+    monkeypatch.setattr(gauges_module, "Gauge", RecordedGauge)
     return made
 
 

@@ -13,8 +13,9 @@ import ray
 from actors.cluster.ray_calls import gather
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
+from actors.rollout.engine_env import CPU_ENV, ENGINE_ENV, engine_env
 from actors.rollout.samples import Completion, Request
-from actors.rollout.worker import CPU_ENV, ENGINE_ENV, RolloutWorker, engine_env
+from actors.rollout.worker import RolloutWorker
 from learner.models.source import ModelSource
 from tests.actors.rollout.fleet_parts import Parts, by_prompt
 

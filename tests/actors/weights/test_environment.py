@@ -7,7 +7,7 @@ import pytest
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.learners.worker import learner_env
-from actors.rollout.worker import engine_env
+from actors.rollout.engine_env import engine_env
 from actors.weights.environment import check_allocator, nccl_env
 
 

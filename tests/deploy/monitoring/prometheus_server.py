@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from actors.cluster.ports import free_port
+from deploy.monitoring.alerts import rules_yaml
 
 REMEDY = "no Prometheus here: apt-get install prometheus"
 
@@ -31,13 +32,24 @@ def promtool(*arguments: str) -> str:
 
 
 class PrometheusServer:
-    """Scrapes every node that Ray's discovery file lists, each second."""
+    """Scrapes every node that Ray's discovery file lists, and looks at our rules, each second.
+
+    An alert fires as soon as its condition holds: the rules' waits are of minutes.
+    """
 
     def __init__(self, folder: Path, discovery: Path) -> None:
         folder.mkdir(parents=True)
         config = folder / "prometheus.yaml"
         scrape = {"job_name": "ray", "file_sd_configs": [{"files": [str(discovery)]}]}
-        tree = {"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}
+        rules = yaml.safe_load(rules_yaml())
+        for rule in rules["groups"][0]["rules"]:
+            del rule["for"]
+        (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
+        tree = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": ["rules.yaml"],
+            "scrape_configs": [scrape],
+        }
         config.write_text(yaml.safe_dump(tree))
         port = free_port("127.0.0.1")
         self._url = f"http://127.0.0.1:{port}"
@@ -65,6 +77,11 @@ class PrometheusServer:
                 return json.load(reply)["data"]["result"]
         except urllib.request.HTTPError as error:
             raise AssertionError(f"{expr}: {error.read().decode()}") from error
+
+    def firing(self, run: str, time_s: float) -> set[str]:
+        """The alerts of a run that fire, by name."""
+        found = self.query(f'ALERTS{{run="{run}",alertstate="firing"}}', time_s)
+        return {series["metric"]["alertname"].removeprefix("StepCoder") for series in found}
 
     def stop(self) -> None:
         self._process.terminate()

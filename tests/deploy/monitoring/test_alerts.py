@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from actors.runs.definitions.registry import METRICS
 from deploy.monitoring.alerts import ALERTS, rules_yaml
 from deploy.monitoring.queries import metric_names
 from deploy.monitoring.write import FILES, FOLDER
+from tests.deploy.local_run import Cluster
 from tests.deploy.monitoring.prometheus_server import REMEDY, promtool
 
 RULES = FOLDER / "prometheus" / "rules.yaml"
@@ -130,3 +133,32 @@ def test_a_share_of_no_samples_has_a_value_and_raises_no_alert(name: str, tmp_pa
     }
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump({"tests": [case]}))
     promtool("test", "rules", str(tmp_path / "tests.yaml"))
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(900)
+def test_an_alert_fires_in_a_live_run_that_fails_and_not_in_one_that_does_not(
+    local_cluster: Cluster,
+) -> None:
+    assert local_cluster.status == 0, local_cluster.output
+    prometheus = local_cluster.prometheus
+    if prometheus is None:
+        pytest.skip(REMEDY)
+    expected = {"DroppedSamples"}
+    assert not expected & prometheus.firing("small", local_cluster.watched_at)
+    function = "tests.deploy.monitoring.failing_reward:on_even_samples"
+    process = local_cluster.up(
+        "--name", "failing", "--loop.steps", "200", "--loop.checkpoint_every", "0",
+        "--loop.eval_samples", "1", "--rollout.max_new_tokens", "24",
+        "--reward.function", function, "--reward.function_errors", "drop",
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if expected <= prometheus.firing("failing", time.time()):
+                return
+            time.sleep(1)
+        raise AssertionError(f"no alert fired; status {process.poll()}")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
