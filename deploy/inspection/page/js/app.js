@@ -31,7 +31,7 @@
   const drawTop = () => {
     const tab = (name, title, count) => h("a.tab", { href: filters.address(state, { view: name, id: null }), "aria-current": state.view.startsWith(name.slice(0, -1)) ? "page" : null }, title, h("span.count", {}, text.count(count)));
     document.getElementById("top").replaceChildren(
-      h("div.brand", {}, h("span.logo", { "aria-hidden": "true" }), h("strong", {}, index.name), h("span.muted", {}, index.isRun ? "training run" : "evaluation")),
+      h("div.brand", {}, h("span.logo", { "aria-hidden": "true" }), h("strong", { title: index.name }, index.name), h("span.muted", {}, index.isRun ? "training run" : "evaluation")),
       h("nav.tabs", { "aria-label": "Lists" }, tab("samples", "Samples", rows.length), tab("groups", index.isRun ? "Groups" : "Problems", groups.length)),
       h("div.run-facts", {}, Object.entries(index.facts).map(([name, value]) => h("span.fact", {}, h("span.muted", {}, name.split(".").at(-1).replaceAll("_", " ")), ` ${value}`))),
       h("button.icon", { type: "button", onclick: toggleTheme, "aria-label": "light or dark" }, "◐"),

@@ -17,7 +17,7 @@ groupView.draw = async (element, index, state, context) => {
   const states = new Set(group.samples.flatMap((sample) => [...sample.states]));
   const example = { states: [...states].join(""), left_out: group.samples.some((sample) => (sample.left_out || []).some(([reason]) => reason)) ? [["masked", 1]] : null };
   element.replaceChildren(
-    h("div.crumbs", {}, h("a", { href: filters.address(state, { view: context.back, id: null }) }, `← ${context.back === "samples" ? "Samples" : "Groups"}`),
+    h("div.crumbs", {}, h("a", { href: filters.address(state, { view: context.back, id: null }) }, `← ${context.back === "samples" ? "Samples" : index.isRun ? "Groups" : "Problems"}`),
       h("span.muted.place", {}, text.place(context.place, context.total)),
       h("span.steps", {},
         context.previous === null ? null : h("a.step", { href: filters.address(state, { id: context.previous }), "aria-label": "previous group" }, "k ↑"),

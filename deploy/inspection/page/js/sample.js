@@ -23,7 +23,7 @@ sampleView.draw = async (element, index, state, context) => {
   const badge = (value) => h("span.badge", {}, value);
   element.replaceChildren(
     h("div.crumbs", {},
-      h("a", { href: filters.address(state, { view: context.back, id: null }) }, `← ${context.back === "groups" ? "Groups" : "Samples"}`),
+      h("a", { href: filters.address(state, { view: context.back, id: null }) }, `← ${context.back !== "groups" ? "Samples" : index.isRun ? "Groups" : "Problems"}`),
       h("a", { href: filters.address(state, { view: "group", id: groupId }) }, `Group of ${index.groups.size[groupId]}`),
       h("span.muted.place", {}, text.place(context.place, context.total)),
       h("span.steps", {},
