@@ -62,7 +62,12 @@ def test_filters_and_sorting_select_samples(browser: Browser, site: Path) -> Non
 def test_names_with_commas_suites_and_groups_by_pass_rate(browser: Browser, tmp_path: Path) -> None:
     names = {"a,b": "50%, odd", "c&d#?": "plain"}
     groups = [
-        replace(group, suite=suite, problem={**group.problem, "tier": names[suite]})
+        replace(
+            group,
+            suite=suite,
+            problem={**group.problem, "tier": names[suite]},
+            samples=({**group.samples[0], "finish_reason": "length"}, *group.samples[1:]),
+        )
         for group, suite in zip(seeded_groups(32), [*names] * 2, strict=True)
     ]
     source = replace(seeded_source(1), kind="evaluation", notice="Not finished: 1 of 2.")

@@ -13,6 +13,8 @@ from deploy.config import RunConfig
 
 TIERS = ("introductory", "interview", "competition")
 OUTCOMES = ("passed", "failed", "runtime_error", "compile_error", "timeout")
+LATER = 4e9
+"""Time of the first step, later than any clock: a run that has not finished is running."""
 HARDNESS = {"introductory": 0.6, "interview": 1.2, "competition": 3.0}
 
 
@@ -73,7 +75,7 @@ def level(step: int, steps: int, speed: float, tier: str) -> float:
 def evaluation(step: int, steps: int, speed: float, draw: random.Random) -> dict[str, Any]:
     rates = {tier: level(step, steps, speed, tier) * draw.uniform(0.92, 1.05) for tier in TIERS}
     rates["overall"] = sum(rates.values()) / 3
-    row: dict[str, Any] = {"step": step, "time": 1.8e9 + 8 * step, "suite": "heldout"}
+    row: dict[str, Any] = {"step": step, "time": LATER + 8 * step, "suite": "heldout"}
     for tier, rate in rates.items():
         row[f"eval/heldout/pass_at_1/{tier}"] = rate
         row[f"eval/heldout/low/{tier}"] = max(0.0, rate - 0.06)
@@ -103,7 +105,7 @@ def step_row(
     )
     row: dict[str, float] = {
         "step": step,
-        "time": 1.8e9 + 8 * step,
+        "time": LATER + 8 * step,
         "reward": 1.5 * passed - 0.5,
         "pass_rate": passed,
         "pass_rate/full_task": rates["interview"] * 0.7,
@@ -160,4 +162,4 @@ def counts(step: int, steps: int, speed: float, draw: random.Random) -> dict[str
         passed = sum(draw.random() < level(step, steps, speed, tier) for _ in range(4))
         counted = {"tier": tier, "digest": f"{number:016x}", "samples": 4, "judged": 4}
         problems[f"held/{number}"] = counted | {"passed": passed}
-    return {"step": step, "time": 1.8e9, "suite": "heldout", "problems": problems}
+    return {"step": step, "time": LATER, "suite": "heldout", "problems": problems}
