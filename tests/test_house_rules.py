@@ -25,6 +25,7 @@ MAY_IMPORT = {
 }
 ACTORS_MAY_IMPORT = {
     "training": {
+        "collectors",
         "learners",
         "evaluation",
         "rewards",
@@ -35,7 +36,8 @@ ACTORS_MAY_IMPORT = {
         "cluster",
     },
     "rewards": {"rollout"},
-    "evaluation": {"rollout", "sandboxes", "runs", "cluster"},
+    "evaluation": {"collectors", "rollout", "sandboxes", "runs", "cluster"},
+    "collectors": {"rewards", "rollout", "sandboxes", "weights", "runs", "cluster"},
     "rollout": {"sandboxes", "weights", "models", "runs", "cluster"},
     "learners": {"weights", "models", "runs", "cluster"},
     "sandboxes": {"runs", "cluster"},
