@@ -23,10 +23,12 @@ def step_line(report: StepReport, steps: int) -> str:
     width = len(str(steps))
     left = clock(report.total_s * (steps - report.step))
     curriculum, learner = report.curriculum, report.learner
+    # Without a reference (`learner.kl_coefficient 0`) there is no KL to it.
+    kl = f"kl {learner['kl']:+.3f}  " if "kl" in learner else ""
     return (
         f"step {report.step:>{width}}/{steps}  reward {report.reward:+.2f}  "
         f"pass {report.pass_rate:4.0%}  stages left {curriculum['mean_stages_left']:.2f}  "
-        f"masked {learner['masked_share']:5.1%}  kl {learner['kl']:+.3f}  "
+        f"masked {learner['masked_share']:5.1%}  {kl}"
         f"rollout {report.round.rollout_s:.1f}s  sandbox {report.round.sandbox_s:.1f}s  "
         f"learn {report.learn_s:.1f}s  sync {report.broadcast_s:.2f}s  left {left}"
         f"{missing_line(report.missing_libraries)}"

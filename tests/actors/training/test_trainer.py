@@ -100,6 +100,23 @@ def test_samples_that_the_reward_function_fails_on_are_dropped_and_counted(tmp_p
     assert first["reward"] == pytest.approx(first["reward/function"] + first["reward/outcome"])
 
 
+def test_a_step_of_a_run_without_a_reference_is_told_without_its_kl(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = trainer(tmp_path / "run", steps=1)
+    update = made.learner.update
+
+    async def without_kl(*arguments: Any, **options: Any) -> Any:
+        metrics, values = await update(*arguments, **options)
+        return {name: value for name, value in metrics.items() if name != "kl"}, values
+
+    made.learner.update = without_kl  # type: ignore[method-assign]
+    with caplog.at_level("INFO"):
+        asyncio.run(made.run())
+    [line] = [text for text in caplog.messages if text.startswith("step 1/1")]
+    assert "masked 50.0%  rollout" in line
+
+
 def test_each_checkpoint_holds_its_policy_by_choice(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", steps=2, checkpoint_every=1, checkpoint_policy=True)
     written: list[Path] = []
