@@ -140,9 +140,12 @@ class _Work:
         }
 
     @property
-    def prompt_texts(self) -> dict[tuple[str, str], str]:
-        """By suite and problem; none where no model generates."""
-        return {(task.suite, task.problem.id): task.prompt.text for task in self._tasks}
+    def prompt_texts(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """Text and prefix by suite and problem; none where no model generates."""
+        return {
+            (task.suite, task.problem.id): (task.prompt.text, task.prompt.prefix)
+            for task in self._tasks
+        }
 
     def run(self, folder: EvaluationFolder, provenance: Provenance) -> None:
         """Generate and judge what is missing; nothing is started where nothing is."""

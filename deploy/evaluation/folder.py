@@ -23,7 +23,6 @@ from typing import Any
 from actors.evaluation.figures import ProblemCounts
 from actors.runs.records import problem_record
 from curriculum.files import write_atomic
-from curriculum.subtask import starter_prefix
 from deploy.errors import ConfigError
 from deploy.evaluation.suites import Suite
 
@@ -60,18 +59,26 @@ class EvaluationFolder:
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
 
-    def write_tasks(self, suites: Sequence[Suite], prompts: Mapping[tuple[str, str], str]) -> None:
+    def write_tasks(
+        self, suites: Sequence[Suite], prompts: Mapping[tuple[str, str], tuple[str, str]]
+    ) -> None:
         """Write what was asked, for `stepcoder inspect`.
 
         Args:
             suites: all of them.
-            prompts: texts by suite and problem; empty where programs were given.
+            prompts: by suite and problem, the text and the code at its end that the completion
+                continues, which a chat may not have; empty where programs were given.
         """
         rows = (
             {
                 "suite": suite.name,
-                "prefix": starter_prefix(problem),
-                "prompt": prompts.get((suite.name, problem.id)),
+                **dict(
+                    zip(
+                        ("prompt", "prefix"),
+                        prompts.get((suite.name, problem.id), (None, "")),
+                        strict=True,
+                    )
+                ),
                 **problem_record(problem),
             }
             for suite in suites

@@ -249,7 +249,7 @@ def test_an_evaluation_and_a_run_without_learner_open(browser: Browser, tmp_path
         page.locator(".rows .row a").click()
         expect(page.locator(".title")).to_contain_text("published 2024-05-01")
         page.get_by_text("Prompt as the model read it, 5 tokens").click()
-        expect(page.get_by_role("region", name="Prompt")).to_have_text("Solve this.")
+        expect(page.get_by_role("region", name="Prompt")).to_have_text("Solve this. def")
 
 
 @pytest.mark.parametrize(("scheme", "rules"), [("light", ()), ("dark", ("color-contrast",))])

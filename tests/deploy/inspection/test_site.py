@@ -65,7 +65,7 @@ def an_evaluation(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     folder.settings.write_text('{"model": "m", "suites": {"s": "x"}, "sampling": null}')
     folder.write_tasks(
-        [Suite("s", tuple(problems), {}, {})], {("s", problems[0].id): "Solve this."}
+        [Suite("s", tuple(problems), {}, {})], {("s", problems[0].id): ("Solve this. def", "def")}
     )
     log = SampleLog(root)
     for number, problem in enumerate(problems):
@@ -196,7 +196,8 @@ def test_an_evaluation_is_shown_also_before_it_has_ended(tmp_path: Path) -> None
     _, groups = open_source(root / "samples.jsonl")
     first, second = list(groups)
     assert [g.samples[0]["outcome"] for g in (first, second)] == ["failed", "not_judged"]
-    assert (first.prompt, second.prompt) == ("Solve this.", None)
+    assert (first.prompt, second.prompt) == ("Solve this. def", None)
+    assert (first.problem["prefix"], second.problem["prefix"]) == ("def", "")
     sample = first.samples[0]
     assert sample["states"] == "cxnc"
     assert sample["tokens"][0] == "```python\n"
