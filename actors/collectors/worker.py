@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -88,9 +89,15 @@ class CollectorWorker:
             raise NotStarted(f"{self.name} was restarted and is not started yet")
         return self._loaded
 
-    async def collect(self, order: Order) -> AsyncIterator[Delivery]:
-        """Yield what the order came to, as `Collector.collect` does."""
-        async for delivery in self._collector.collect(order):
+    async def collect(self, packed: bytes) -> AsyncIterator[Delivery]:
+        """Yield what an order came to, as `Collector.collect` does.
+
+        Args:
+            packed: the pickled `Order`.
+        """
+        collector = self._collector
+        order: Order = await asyncio.to_thread(pickle.loads, packed)
+        async for delivery in collector.collect(order):
             yield delivery
 
     async def cancel(self, number: int) -> None:
