@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from deploy.cluster.authentication import use_token_authentication
+from deploy.commands.simulation_options import SimulationOptions
 from deploy.errors import ConfigError, DeployError
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ app = App(
 Examples:
   stepcoder bench sandbox --quick           make bench-sandbox ARGS=--quick
   stepcoder bench fleet --workers 1,2
+  stepcoder bench fleet --simulate 512 --slots 10000
   stepcoder bench learner --rounds 5        `make bench-learner` installs TRL
 
 The exit status is 0 if every figure reached its target, else 1.""",
@@ -28,6 +30,7 @@ The exit status is 0 if every figure reached its target, else 1.""",
 
 Out = Annotated[Path, Parameter(help="Folder of the results.")]
 RESULTS = Path("runs/bench")
+NO_SIMULATION = SimulationOptions()
 Rounds = Annotated[int, Parameter(help="Rounds of each comparison.")]
 
 
@@ -83,8 +86,16 @@ def fleet(
     rounds: Rounds = 5,
     workers: Annotated[str, Parameter(help="Fleet sizes, separated by commas.")] = "1,2,4,8",
     out: Out = RESULTS,
+    simulation: SimulationOptions = NO_SIMULATION,
 ) -> int:
-    """Measure rollouts against bare vLLM, weight broadcasts and the training loop."""
+    """Measure rollouts against bare vLLM, weight broadcasts and the training loop.
+
+    With --simulate nothing is measured: a fleet that this machine cannot hold is simulated by
+    measured costs (no GPU, no Ray; minutes for thousands of engines).
+    """
+    if simulation.simulate is not None:
+        return _simulate(simulation, out)
+    simulation.check_unused()
     try:
         sizes = [int(size) for size in workers.split(",")]
     except ValueError:
@@ -96,6 +107,18 @@ def fleet(
     from deploy.bench.record import run_benchmark
 
     return run_benchmark("fleet", measure(rounds, sizes, _log_stage), out)
+
+
+def _simulate(simulation: SimulationOptions, out: Path) -> int:
+    given, sizes, measured = (
+        simulation.assumptions(), simulation.sizes(), simulation.measurements(),
+    )  # fmt: skip
+    from deploy.bench.fleet.simulator.table import simulate
+
+    try:
+        return simulate(given, sizes, measured, out)
+    except TimeoutError as error:
+        raise DeployError(f"bench fleet --simulate: {error}") from error
 
 
 @app.command

@@ -1,0 +1,149 @@
+"""The options of `stepcoder bench fleet --simulate`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+from pydantic import ValidationError
+
+from actors.errors import RunFailed
+from curriculum.errors import first_fault
+from deploy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from deploy.bench.fleet.simulator.assumptions import Assumptions
+
+_GROUP = Group("Simulation")
+_LARGER = (2, 8)
+"""Sizes of larger fleets, as multiples."""
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True)
+class SimulationOptions:
+    """A fleet that is simulated; None: as in actors/SCALING.md."""
+
+    simulate: Annotated[
+        int | None,
+        Parameter(help="Measure nothing: simulate so many engines by measured costs."),
+    ] = None
+    sweep: Annotated[
+        str | None, Parameter(help="Larger fleets, separated by commas; twice and 8 times as many.")
+    ] = None
+    slots: Annotated[int | None, Parameter(help="Sandbox slots; 10000.")] = None
+    engines_per_collector: Annotated[
+        int | None, Parameter(help="As rollout.engines_per_collector; 8.")
+    ] = None
+    engines_per_node: Annotated[int | None, Parameter(help="Engines of a node; 8.")] = None
+    tokens_per_s: Annotated[
+        float | None, Parameter(help="Most tokens of an engine in a second; 2500.")
+    ] = None
+    tokens: Annotated[float | None, Parameter(help="Mean length of a completion; 400.")] = None
+    tokens_spread: Annotated[
+        float | None, Parameter(help="Standard deviation of the length's logarithm; 0.6.")
+    ] = None
+    max_tokens: Annotated[int | None, Parameter(help="Longest completion; 2048.")] = None
+    program_s: Annotated[float | None, Parameter(help="Mean time of a program [seconds]; 0.1.")] = (
+        None
+    )
+    prompts: Annotated[int | None, Parameter(help="Prompts of a step; 2 for each engine.")] = None
+    samples: Annotated[int | None, Parameter(help="Samples of a prompt; 8.")] = None
+    max_staleness: Annotated[int | None, Parameter(help="As loop.max_staleness; 1.")] = None
+    learner_s: Annotated[float | None, Parameter(help="Time of an update [seconds]; 1.")] = None
+    steps: Annotated[int | None, Parameter(help="Steps that are measured; 3.")] = None
+    seed: Annotated[int | None, Parameter(help="Of lengths and times; 1.")] = None
+    run: Annotated[
+        Path | None,
+        Parameter(help="Draw lengths and program times from the recorded rollouts of this run."),
+    ] = None
+    costs: Annotated[
+        Path | None,
+        Parameter(help="Costs of messages: JSON of deploy.bench.fleet.message_costs."),
+    ] = None
+    measured: Annotated[
+        Path | None,
+        Parameter(help="A fleet.json of this benchmark that predictions are held against."),
+    ] = None
+
+    def check_unused(self) -> None:
+        """Refuse what only a simulation reads.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        for name, value in dataclasses.asdict(self).items():
+            if value is not None:
+                raise ConfigError(f"--{name.replace('_', '-')} needs --simulate")
+
+    def assumptions(self) -> Assumptions:
+        """The fleet.
+
+        Raises:
+            ConfigError: a value or a file that cannot be used; names the option.
+        """
+        from deploy.bench.fleet.simulator.assumptions import Assumptions, read_costs, recorded
+
+        assert self.simulate is not None
+        given: dict[str, Any] = {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
+        for name in ("simulate", "sweep", "run", "costs", "measured"):
+            given.pop(name, None)
+        given["engines"] = self.simulate
+        given.setdefault("prompts", 2 * self.simulate)
+        try:
+            if self.costs is not None:
+                given["costs"] = read_costs(self.costs)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"--costs {self.costs}: {_first(error)}") from None
+        try:
+            if self.run is not None:
+                given |= recorded(self.run)
+        except (OSError, RunFailed) as error:
+            raise ConfigError(f"--run {error}") from None
+        try:
+            return Assumptions.model_validate(given)
+        except ValidationError as error:
+            key, why = first_fault(error)
+            option = "simulate" if key == "engines" else key.replace("_", "-")
+            raise ConfigError(f"--{option}: {why}") from None
+
+    def sizes(self) -> list[int]:
+        """Numbers of engines of the larger fleets.
+
+        Raises:
+            ConfigError: they are no numbers above `--simulate`.
+        """
+        assert self.simulate is not None
+        if self.sweep is None:
+            return [self.simulate * factor for factor in _LARGER]
+        try:
+            sizes = sorted({int(size) for size in self.sweep.split(",") if size.strip()})
+        except ValueError:
+            raise ConfigError(f"--sweep {self.sweep}: expected numbers and commas") from None
+        if sizes and sizes[0] <= self.simulate:
+            raise ConfigError(f"--sweep {self.sweep}: every size must be above --simulate")
+        return sizes
+
+    def measurements(self) -> dict[int, float]:
+        """What predictions are held against.
+
+        Raises:
+            ConfigError: the file is no record of `bench fleet`.
+        """
+        from deploy.bench.fleet.simulator.prediction import MEASURED, measurements
+
+        if self.measured is None:
+            return MEASURED
+        try:
+            return measurements(self.measured)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"--measured {self.measured}: {error}") from None
+
+
+def _first(error: Exception) -> str:
+    return ": ".join(first_fault(error)) if isinstance(error, ValidationError) else str(error)
