@@ -22,8 +22,10 @@ Share = Annotated[float, Field(ge=0)]
 class Costs(BaseModel):
     """Processor time of the real code, measured on 2 cores (AMD EPYC) on 2026-11-27.
 
-    The driver's: `make bench-fleet` and its profile (actors/SCALING.md, "The driver"). Calls,
-    completions, reading and placing: `python -m deploy.bench.fleet.message_costs`.
+    The driver's: `make bench-fleet` and its profile (actors/SCALING.md, "The driver"), where a
+    collector in a round costs 7 ms: an order of 16 groups, a delivery, its heartbeats. The others:
+    `python -m deploy.bench.fleet.message_costs`. Both were measured at a few messages a second; in
+    a busier process a message costs less, so that a large fleet is predicted too dear.
     """
 
     model_config = _STRICT
@@ -32,7 +34,7 @@ class Costs(BaseModel):
     """Driver, a step: figures, recorded rollouts, TensorBoard."""
     sample_us: Positive = 20
     """Driver, a sample: taken from its delivery, in ledger and metrics."""
-    order_us: Positive = 4600
+    order_us: Positive = 4800
     """Driver, an order: the stream that it opens, and its end."""
     group_us: Positive = 18
     """Driver, a group in an order: pickled."""
@@ -42,13 +44,13 @@ class Costs(BaseModel):
     """Driver, a group assigned, for each collector that is compared."""
     idle_share: Share = 0.0022
     """Driver, Ray's threads: share of a core where nothing happens."""
-    call_us: Positive = 460
+    call_us: Positive = 223
     """Driver or collector, a call of another actor and its answer."""
-    completion_us: Positive = 930
+    completion_us: Positive = 614
     """Collector, a completion that arrives in an engine's stream."""
-    reading_us: Positive = 630
+    reading_us: Positive = 577
     """Collector, a sample of 400 tokens: program, reward, trajectory."""
-    placing_ns: Positive = 58
+    placing_ns: Positive = 64
     """Collector, a program sent to a sandbox, for each worker that is compared."""
 
 

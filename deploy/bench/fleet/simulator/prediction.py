@@ -71,7 +71,7 @@ def predict(given: Assumptions) -> Prediction:
         part: [(b - a) / seconds for a, b in zip(before.used_s[part], spent, strict=True)]
         for part, spent in after.used_s.items()
     }
-    used[DRIVER] = [share + given.costs.idle_share for share in used[DRIVER]]
+    used[DRIVER] = [min(1.0, share + given.costs.idle_share) for share in used[DRIVER]]
     engines = (after.tokens - before.tokens) / (seconds * given.engines * given.tokens_per_s)
     collectors = simulation.collectors.values()
     samples = given.steps * given.round_samples
