@@ -142,8 +142,10 @@ class SimulationOptions:
         try:
             return measurements(self.measured)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"--measured {self.measured}: {error}") from None
+            raise ConfigError(f"--measured {self.measured}: {_first(error)}") from None
 
 
 def _first(error: Exception) -> str:
-    return ": ".join(first_fault(error)) if isinstance(error, ValidationError) else str(error)
+    if isinstance(error, ValidationError):
+        return ": ".join(first_fault(error))
+    return (isinstance(error, OSError) and error.strerror) or str(error)

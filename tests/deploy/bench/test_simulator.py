@@ -199,9 +199,10 @@ def test_few_engines_are_predicted_as_they_were_measured() -> None:
     figures = list(held_against(MEASURED, Costs()))
     assert [figure.name[-1] for figure in figures] == ["1", "2", "4", "8"]
     for figure in figures:
-        predicted, measured = figure.samples
-        assert abs(predicted / measured - 1) <= NEAR
+        assert abs(figure.value / MEASURED[int(figure.name[-1])] - 1) <= NEAR
         assert figure.ok
+    (far,) = held_against({1: 1000.0}, Costs())
+    assert not far.ok
 
 
 # ----------------------------------------------------------------------------- inputs, output
@@ -231,6 +232,9 @@ def test_measurements_come_from_a_record(tmp_path: Path) -> None:
     path = tmp_path / "fleet.json"
     path.write_text(json.dumps({"figures": [figure, {"name": "x", "value": 1, "samples": []}]}))
     assert measurements(path) == {2: 6}
+    path.write_text('{"figures": []}')
+    with pytest.raises(ValueError, match="no figure"):
+        measurements(path)
     path.write_text("{}")
     with pytest.raises(ValueError, match="no record"):
         measurements(path)
