@@ -110,7 +110,8 @@ class Assumptions(BaseModel):
     store_gb_s: Positive = 2
     """Copying into the object store of the driver's node, one thread."""
     steps: int = Field(default=3, ge=1)
-    """Steps that are measured, after the first `max_staleness` + 1."""
+    """Steps that are measured, after the first `max_staleness` + 1. Rounds under way together may
+    end together: a multiple of that number averages over them."""
     seed: int = 1
     costs: Costs = Costs()
     recorded_tokens: tuple[int, ...] = ()
