@@ -106,7 +106,7 @@ class Evaluator:
     ) -> None:
         """Generate the samples that the log lacks, and judge those without a verdict.
 
-        A group of samples is written to the log when all of them are generated and judged.
+        A sample is written to the log when it is generated and judged.
 
         Args:
             tasks: all problems, whether or not the log has some of their samples.
@@ -172,15 +172,16 @@ class Evaluator:
     def _orders(
         self, tasks: Sequence[Task], sampling: Sampling, context_len: int, judged: bool
     ) -> tuple[list[GroupOrder], dict[int, tuple[Task, int]]]:
-        """The missing samples, grouped by prompt, and what each is for, by sample id.
+        """The missing samples, each an order of its own, and what each is for, by sample id.
 
-        A prompt that leaves no room for a completion is answered by nothing, and counts as
-        truncated.
+        So a sample that has ended is not lost with others of its prompt, which engines compute once
+        all the same, by their prefix caches. A prompt that leaves no room for a completion is
+        answered by nothing, and counts as truncated.
         """
         orders: list[GroupOrder] = []
         task_of: dict[int, tuple[Task, int]] = {}
         for task in tasks:
-            seeds: dict[int, int] = {}
+            subtask = cut(task.problem, FULL_TASK, frozenset())
             room = context_len - len(task.prompt.ids)
             for number in range(sampling.samples):
                 key = SampleKey(task.suite, task.problem.id, number)
@@ -193,9 +194,7 @@ class Evaluator:
                     continue
                 sample_id = len(task_of)
                 task_of[sample_id] = task, number
-                seeds[sample_id] = sample_seed(sampling.seed, key)
-            if seeds:
-                subtask = cut(task.problem, FULL_TASK, frozenset())
+                seeds = {sample_id: sample_seed(sampling.seed, key)}
                 orders.append(GroupOrder(len(orders), subtask, seeds, detail=True))
         return orders, task_of
 

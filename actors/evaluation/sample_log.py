@@ -3,8 +3,8 @@
 samples.jsonl    programs, with `task_id` and `solution` as EvalPlus reads them
 verdicts.jsonl   verdicts, by suite, problem and number of the sample
 
-The lines of a problem are written when all its samples are generated and judged, so that an
-evaluation that is killed continues at the problem.
+A line is written as soon as its sample is generated and judged, so that an evaluation that is
+killed continues at the sample.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def model() -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
+    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
     return LlamaForCausalLM(
         LlamaConfig(vocab_size=12, num_attention_heads=2, tie_word_embeddings=False, **sizes)
     ).eval()
