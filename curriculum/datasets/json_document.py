@@ -131,7 +131,7 @@ class _Reader:
 
         Doubling keeps the work on one long record linear: each attempt to decode it begins anew.
         """
-        where = f"record {self.index}"
+        where = f"record {self.index + 1}"
         if len(self.text) - self.at > MAX_RECORD_BYTES:
             raise too_long(self.path, where)
         try:
@@ -145,4 +145,4 @@ class _Reader:
         return bool(more)
 
     def _error(self, reason: str) -> BadRecord:
-        return BadRecord(self.path, f"record {self.index}", "json", reason)
+        return BadRecord(self.path, f"record {self.index + 1}", "json", reason)

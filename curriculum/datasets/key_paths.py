@@ -12,7 +12,7 @@ def at_paths(record: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]
 
     A path is keys and positions joined by dots, such as `prompt.text` or `solutions.0`; JSON text
     on the way is decoded. A key that was moved as a whole is not kept. A path that leads nowhere
-    gives no field.
+    gives no field, also where the record has a key of the field's name.
 
     Example:
         >>> at_paths({"prompt": {"text": "Add."}, "id": 1}, {"question": "prompt.text"})
@@ -21,8 +21,8 @@ def at_paths(record: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]
     if not paths:
         return record
     values = {field: _value(record, path) for field, path in paths.items()}
-    moved = set(paths.values()) - paths.keys()
-    kept = {key: value for key, value in record.items() if key not in moved}
+    replaced = {*paths.values(), *paths}
+    kept = {key: value for key, value in record.items() if key not in replaced}
     return kept | {field: value for field, value in values.items() if value is not ABSENT}
 
 

@@ -15,6 +15,11 @@ from curriculum.errors import BadRecord, first_fault
 from curriculum.files import write_atomic
 from curriculum.problem import Problem, Test
 
+OTHER_TESTS = (
+    "asserts and other shapes of tests are read by `stepcoder data convert` with --map tests=tests"
+)
+"""What a user can do whose tests are not in our own form."""
+
 
 def read_problems(path: Path | str) -> list[Problem]:
     """Read the problems of a file in our own form, in file order.
@@ -108,10 +113,15 @@ def problem_of(record: dict[str, Any], path: Path | str, where: str) -> Problem:
             if isinstance(record[name], str):
                 record[name] = json.loads(record[name])
         except ValueError as error:
-            raise BadRecord(path, where, name, f"text that is not JSON: {error}") from None
+            remedy = f"; {OTHER_TESTS}" if name == "tests" else ""
+            raise BadRecord(path, where, name, f"text that is not JSON: {error}{remedy}") from None
     tests = record.get("tests")
     if not isinstance(tests, list):
+        if isinstance(tests, dict):
+            raise BadRecord(path, where, "tests", f"must be a list, not dict; {OTHER_TESTS}")
         return parse_problem(record, path, where)
+    if tests and all(isinstance(test, str) for test in cast(list[Any], tests)):
+        raise BadRecord(path, where, "tests", f"a list of texts; {OTHER_TESTS}")
     restored: list[Any] = []
     for index, test in enumerate(cast(list[Any], tests)):
         if isinstance(test, dict):

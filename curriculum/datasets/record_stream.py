@@ -23,9 +23,10 @@ class Record:
     """One record of a file."""
 
     where: str
-    """Its place for error messages: `line 3` of JSONL, `record 2` of a document, `row 2`."""
+    """Its place for error messages, counted from 1: `line 3` of JSONL, `record 2` of a document,
+    `row 2` of parquet."""
     index: int
-    """Its number, from 0."""
+    """Its number, from 0: a record without an id is named by it."""
     fields: dict[str, Any] | BadRecord
     """Its values by key; the error where the place holds no record."""
     key: str | None = None
@@ -89,7 +90,7 @@ def _lines(path: Path) -> Iterator[Record]:
 
 def _document(path: Path) -> Iterator[Record]:
     for index, (key, value) in enumerate(json_document(path)):
-        where = f"record {index}"
+        where = f"record {index + 1}"
         try:
             yield Record(where, index, _as_object(path, where, value), key)
         except BadRecord as error:
@@ -108,7 +109,7 @@ def _parquet_rows(path: Path) -> Iterator[Record]:
         index = 0
         for batch in batches:
             for row in batch.to_pylist():
-                yield Record(f"row {index}", index, row)
+                yield Record(f"row {index + 1}", index, row)
                 index += 1
     except ValueError as error:  # pyarrow.ArrowInvalid is one
         raise BadRecord(path, "file", "parquet", " ".join(str(error).split())) from None

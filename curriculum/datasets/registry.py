@@ -23,10 +23,11 @@ from curriculum.datasets.formats import (
 )
 from curriculum.datasets.key_paths import at_paths, has_path
 from curriculum.datasets.reading.format import Format, ReadOptions
+from curriculum.datasets.reading.map_use import MapUse
 from curriculum.datasets.reading.record import RecordReader
 from curriculum.datasets.record_stream import Record, read_records
 from curriculum.errors import BadRecord, UnusableData
-from curriculum.problem import Problem, Test, Tier
+from curriculum.problem import Problem, Tier
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,11 @@ under the usual names."""
 MAPPED_FIRST = ("question", "solution", "tests")
 """What must be there for a record of no known form to be read."""
 EXAMPLES_KEPT = 3
+MAPPABLE = ("stepcoder", "apps_plus")
+"""The forms that are read in one way where a user says where fields stand."""
+JUDGED_BY = ("assertions", "checker", "comparison", "result_argument", "time_limit")
+"""Fields of our own form that change verdicts: a form that lacks one does not read a record that
+has it, where a user says where fields stand."""
 RECORDS_LOOKED_AT = 20
 """Records of a file among which the first that some form recognises gives the file's form."""
 ENDINGS = (".jsonl", ".json", ".parquet", ".jsonl.gz", ".json.gz")
@@ -106,8 +112,9 @@ def read_source(
     path, options = Path(path), options or ReadOptions()
     _check_keys(options.keys)
     format = format or detect(path, options)
+    if options.keys and format.name in MAPPABLE:
+        format = apps_plus.MAPPED
     refuse_options(path, format, options)
-    _warn_of_paths_to_nowhere(path, options)
     seen: set[str] = set()
     for item in _reading(path, format, options):
         if isinstance(item, Problem) and item.id in seen:
@@ -147,29 +154,12 @@ def refuse_options(path: Path, format: Format, options: ReadOptions) -> None:
 
 def _check_keys(keys: Mapping[str, str]) -> None:
     """Refuse to map a field that no form has."""
-    known: set[str] = set()
-    for format in FORMATS.values():
-        known |= format.more_keys
-        for key in format.keys:
-            known |= {key} if isinstance(key, str) else set(key)
+    known = {key for format in FORMATS.values() for key in format.known}
     for name in keys:
         if apps_plus.plain_key(name) not in known and name not in known:
             near = difflib.get_close_matches(name, known, 1)
             said = f"did you mean {near[0]}?" if near else f"such as {', '.join(MAPPED_FIRST)}"
             raise UnusableData(f"--map {name}={keys[name]}: no form has a field {name!r}; {said}")
-
-
-def _warn_of_paths_to_nowhere(path: Path, options: ReadOptions) -> None:
-    """Say which of the user's paths lead nowhere in every record that is looked at."""
-    if not options.keys:
-        return
-    nowhere = dict(options.keys)
-    for record in islice(read_records(data_files(path, options.split)[0]), RECORDS_LOOKED_AT):
-        if not isinstance(record.fields, BadRecord):
-            fields = record.fields
-            nowhere = {name: at for name, at in nowhere.items() if not has_path(fields, at)}
-    for name, at in nowhere.items():
-        logger.warning("--map %s=%s: leads nowhere in the first records", name, at)
 
 
 def detect(path: Path | str, options: ReadOptions | None = None) -> Format:
@@ -194,8 +184,8 @@ def detect(path: Path | str, options: ReadOptions | None = None) -> Format:
                 fault = fault or record.fields
                 continue
             fields = at_paths(record.fields, options.keys)
-            for format in (*FORMATS.values(), *([apps_plus.MAPPED] if options.keys else [])):
-                if format.recognises(fields) and _is_own(format, fields, options):
+            for format in _candidates(fields, options.keys):
+                if format.recognises(fields):
                     _log_names(format, file, fields, options.keys)
                     return format
             first = first or (file, record)
@@ -210,28 +200,30 @@ def detect(path: Path | str, options: ReadOptions | None = None) -> Format:
     raise _unknown_form(*first, options.keys)
 
 
-def _is_own(format: Format, fields: Mapping[str, Any], options: ReadOptions) -> bool:
-    """With `--map`, a record with other fields or tests than ours is not of our own form."""
-    if format is not stepcoder.FORMAT or not options.keys:
-        return True
-    tests: Any = fields.get("tests", [])
-    objects = isinstance(tests, list) and all(
-        isinstance(test, dict) and "output" in test and test.keys() <= Test.model_fields.keys()
-        for test in cast(list[Any], tests)
-    )
-    return objects and fields.keys() <= format.more_keys
+def _candidates(fields: Mapping[str, Any], mapped: Mapping[str, str]) -> Iterator[Format]:
+    """The forms that a record may have, best first.
+
+    With a map, a published form must have every field that is mapped and every field of our own
+    form that the record holds; everything else is read in one way, our own form included.
+    """
+    if not mapped:
+        yield from FORMATS.values()
+        return
+    wanted = {*mapped, *(key for key in JUDGED_BY if fields.get(key) is not None)}
+    for format in FORMATS.values():
+        if format.name not in MAPPABLE and wanted <= format.known:
+            yield format
+    yield apps_plus.MAPPED
 
 
 def _log_names(
     format: Format, file: Path, fields: Mapping[str, Any], mapped: Mapping[str, str]
 ) -> None:
-    if format.name == apps_plus.FORMAT.name:
-        names = apps_plus.names_of(fields)
-        used = ", ".join(f"{name} from {mapped.get(key, key)!r}" for name, key in names.items())
-        taken = {*names.values(), *(path.partition(".")[0] for path in mapped.values())}
-        unread = ", ".join(repr(key) for key in fields if key not in taken) or "none"
-        if unread != "none" or mapped or any(name != key for name, key in names.items()):
-            logger.info("%s: %s; keys not read: %s", file, used, unread)
+    if format in (apps_plus.FORMAT, apps_plus.MAPPED):
+        names = apps_plus.names_of(fields, mapped)
+        if mapped or any(name != key for name, key in names.items()):
+            used = ", ".join(f"{name} from {mapped.get(key, key)!r}" for name, key in names.items())
+            logger.info("%s: %s", file, used)
 
 
 def _unknown_form(file: Path, record: Record, mapped: Mapping[str, str]) -> UnusableData:
@@ -299,28 +291,43 @@ def _of_split(file: Path, split: str) -> bool:
 
 def _reading(path: Path, format: Format, options: ReadOptions) -> Iterator[Problem | BadRecord]:
     left_out = 0
+    use = MapUse(path, options, format.name)
     for file, record in _records(path, format, options):
         try:
             if isinstance(record.fields, BadRecord):
                 raise record.fields
+            fields = _with_id(record, record.fields)
+            placed = use.place(fields)
             reader = RecordReader(
                 file,
                 record.where,
-                _named(record, options),
+                placed,
                 index=record.index,
-                levels=options.levels,
+                levels=use.levels,
+                mapped=options.keys,
             )
             if format.chosen is None or format.chosen(reader, options):
-                yield format.to_problem(reader)
+                problem = format.to_problem(reader)
+                if options.keys or format is apps_plus.FORMAT:
+                    use.count(fields, placed)
+                yield problem
             else:
                 left_out += 1
         except BadRecord as error:
-            if error.reason.startswith("missing"):
-                reason = f"{error.reason}; read as {format.name}"
-                error = BadRecord(error.path, error.record, error.field, reason)
-            yield error
+            yield _explained(error, format, options.keys)
     if left_out:
         logger.info("%s: left out %d records outside the dates", path, left_out)
+    use.report()
+
+
+def _explained(error: BadRecord, format: Format, mapped: Mapping[str, str]) -> BadRecord:
+    """An error about a missing field, with how the record is read."""
+    if not error.reason.startswith("missing"):
+        return error
+    reason = f"{error.reason}; read as {format.name}"
+    if error.field in mapped:
+        reason = f"missing; --map {error.field}={mapped[error.field]} leads nowhere in this record"
+    return BadRecord(error.path, error.record, error.field, reason)
 
 
 def _records(path: Path, format: Format, options: ReadOptions) -> Iterator[tuple[Path, Record]]:
@@ -337,7 +344,6 @@ def _records(path: Path, format: Format, options: ReadOptions) -> Iterator[tuple
             yield file, record
 
 
-def _named(record: Record, options: ReadOptions) -> dict[str, Any]:
-    assert not isinstance(record.fields, BadRecord)
-    fields = at_paths(record.fields, options.keys)
+def _with_id(record: Record, fields: dict[str, Any]) -> dict[str, Any]:
+    """A record's fields, with the id that its document gives it."""
     return fields if record.key is None or "id" in fields else {"id": record.key, **fields}

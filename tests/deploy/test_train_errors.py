@@ -32,7 +32,7 @@ def only_message(capsys: pytest.CaptureFixture[str]) -> str:
     ("content", "message"),
     [
         (None, "data.train_path {path}: No such file or directory; expected a file of problems"),
-        ('{"id": "p0", "question": "q"\n', "{path}: record 0: json: "),
+        ('{"id": "p0", "question": "q"\n', "{path}: record 1: json: "),
         ('{"id": "p0", "question": "q"}\n', "{path}: "),
     ],
 )

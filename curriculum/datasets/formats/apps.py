@@ -13,7 +13,6 @@ input and output of a stdin program may be lists of lines; an expected `[x]` als
 solution in a class `Solution` runs behind `PREAMBLE`, as on the site it was written for.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -62,7 +61,7 @@ def taco_problem(record: RecordReader) -> Problem:
         record,
         id=f"taco/{record.path.name.partition('.')[0]}/{record.index}",
         difficulty=record.tier("difficulty", TACO_LEVELS, default="interview"),
-        time_limit=_seconds(record),
+        time_limit=record.seconds("time_limit"),
         source="taco",
     )
 
@@ -146,17 +145,6 @@ def _read_folder(path: Path, where: str, folder: Path) -> dict[str, Any]:
         raise metadata.wrong_kind("metadata.json", "a JSON object", decoded)
     difficulty = cast(dict[str, Any], decoded or {}).get("difficulty")
     return record | {"problem_id": where, "difficulty": difficulty}
-
-
-def _seconds(record: RecordReader) -> float | None:
-    """TACO's time limit, such as `2.0 seconds` or `500 ms`; None where it gives none."""
-    text = record.text("time_limit", "").strip()
-    if text.lower() in ("", "none", "null"):
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|secs?|seconds?|ms|milliseconds?)\.?", text, re.I)
-    if match is None or not float(match[1]):
-        raise record.error("time_limit", f"{text!r} is no number of seconds")
-    return float(match[1]) / (1000 if match[2].lower().startswith("m") else 1)
 
 
 APPS = Format(

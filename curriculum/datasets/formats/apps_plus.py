@@ -15,6 +15,9 @@ Everything that no other form recognises is read in this way too, also what `--m
 - The solution may be a list, or one as a JSON string; the first that is Python 3 is taken.
 - The tabs of a solution's indentation become four columns each.
 - A record without an id gets `<file name>/<index>`, one without a source the file's name.
+- Every other field of our own form is read under its own name. A checker may be its source alone,
+  a time limit a text such as `2 seconds` or `500 ms`.
+- A field that `--map` places is read from there and from nowhere else.
 """
 
 import ast
@@ -46,12 +49,19 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "outputs": ("outputs",),
     "input_output": ("input_output",),
     "tests": ("tests", "test_cases", "test_list", "test"),
+    "assertions": ("assertions",),
     "comparison": ("comparison",),
+    "checker": ("checker",),
+    "time_limit": ("time_limit",),
+    "result_argument": ("result_argument",),
     "difficulty": ("difficulty", "level"),
     "source": ("source",),
     "published": ("published",),
 }
 """Accepted keys of each field, best first. Case, spaces and hyphens do not matter."""
+_COLUMNS = ("inputs", "outputs")
+_TESTS = (*_COLUMNS, "input_output", "tests", "assertions")
+"""The fields that hold tests, in any shape."""
 
 
 def apps_plus_problem(record: RecordReader) -> Problem:
@@ -72,9 +82,10 @@ def apps_plus_problem(record: RecordReader) -> Problem:
         preamble=preamble if not preamble or preamble.endswith("\n") else f"{preamble}\n",
         solution=solution,
         difficulty=fields.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0]),
-        source=fields.get("source") or record.path.stem,
+        source=record.path.stem if fields.get("source") is None else fields.get("source"),
         published=fields.get("published") or None,
         **_tests(fields, solution, fn_name),
+        **_judging(fields),
     )
 
 
@@ -84,26 +95,47 @@ def _normalised(record: RecordReader) -> RecordReader:
     Raises:
         BadRecord: a field that is needed is missing, or given twice with different values.
     """
-    if len({plain_key(key) for key in record.fields}) < len(record.fields):
-        names = ", ".join(record.fields)
+    unplaced = [key for key in record.fields if key not in record.mapped]
+    if len({plain_key(key) for key in unplaced}) < len(unplaced):
+        names = ", ".join(unplaced)
         raise record.error("record", f"two keys differ only in spelling: {names}")
-    names = names_of(record.fields)
+    names = names_of(dict(record.fields), record.mapped)  # a copy: to look is not to read
+    tests_key = names.pop("tests", None)
     fields: dict[str, Any] = {field: record.fields[key] for field, key in names.items()}
     normalised = record.within(fields)
     if "input_output" in fields:
         _unpack_tests(normalised)
-    tests = ("tests",) if "tests" in fields else ("inputs", "outputs")
+    if tests_key is not None and not {"inputs", "outputs"} <= fields.keys():
+        fields["tests"] = record.fields[tests_key]
+    tests = next(((name,) for name in ("tests", "assertions") if name in fields), _COLUMNS[:2])
     for field in ("question", "solution", *tests):
         if field not in fields:
             raise record.error(field, f"missing (accepted: {', '.join(ALIASES[field])})")
     return normalised
 
 
-def names_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """Which key of a record holds which field."""
-    keys = {plain_key(key): key for key in record}
-    aliases = {field: [name for name in ALIASES[field] if name in keys] for field in ALIASES}
-    return {field: keys[names[0]] for field, names in aliases.items() if names}
+def names_of(record: Mapping[str, Any], mapped: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Which key of a record holds which field.
+
+    Of several keys of a field, one of `mapped` counts, else the best that is not null. Where tests
+    stand in several fields, the mapped ones count, else those that are not null.
+    """
+    mapped = mapped or {}
+    placed = {plain_key(key) for key in mapped}
+    keys = {plain_key(key): key for key in sorted(record, key=mapped.__contains__)}
+    names: dict[str, str] = {}
+    for field, aliases in ALIASES.items():
+        present = [keys[name] for name in aliases if name in keys]
+        if placed.intersection(aliases):
+            present = [key for key in present if key in mapped]
+        if present:
+            names[field] = next((key for key in present if record[key] is not None), present[0])
+    held = [field for field in _TESTS if field in names]
+    chosen = [field for field in held if names[field] in mapped]
+    chosen = chosen or [field for field in held if record[names[field]] is not None]
+    if "tests" in chosen and not {*_COLUMNS} <= {*chosen} and "input_output" not in chosen:
+        chosen = [field for field in chosen if field not in _COLUMNS]
+    return {f: key for f, key in names.items() if f not in held or not chosen or f in chosen}
 
 
 def _unpack_tests(record: RecordReader) -> None:
@@ -121,15 +153,30 @@ def _unpack_tests(record: RecordReader) -> None:
 
 
 def _tests(fields: RecordReader, solution: str, fn_name: str | None) -> dict[str, Any]:
-    if "inputs" not in fields.fields:
-        tests = any_tests(fields, "tests", solution, fn_name, pytest_assertions)
-        given = fields.get("comparison")
-        return tests if given is None else tests | {"comparison": given}
+    given = fields.get("comparison")
+    chosen = {} if given is None else {"comparison": given}
+    if fields.get("assertions") is not None:
+        if fields.get("tests"):
+            raise fields.error("tests", "must be left out beside assertions")
+        return {"fn_name": fn_name, "assertions": fields.decoded("assertions"), **chosen}
+    if "tests" in fields.fields:
+        return any_tests(fields, "tests", solution, fn_name, pytest_assertions) | chosen
     tests = fields.tests("inputs", "outputs", call_based=fn_name is not None)
     if not tests:
         raise fields.error("inputs", "no test in it: at least 1 test is needed")
-    comparison = fields.get("comparison") or "apps"
-    return {"fn_name": fn_name, "tests": tests, "comparison": comparison}
+    return {"fn_name": fn_name, "tests": tests, "comparison": given or "apps"}
+
+
+def _judging(fields: RecordReader) -> dict[str, Any]:
+    """The fields that say how a problem is judged, of those that are given."""
+    judging = {"time_limit": fields.seconds("time_limit")}
+    judging["result_argument"] = fields.get("result_argument")
+    checker = fields.get("checker")
+    if isinstance(checker, str) and not checker.lstrip().startswith("{"):
+        checker = {"source": fields.code("checker")} if checker.strip() else None
+    elif checker is not None:
+        checker = fields.decoded("checker") or None
+    return judging | {"checker": checker}
 
 
 def _solution(fields: RecordReader) -> str:
@@ -143,9 +190,9 @@ def _solution(fields: RecordReader) -> str:
         texts = fields.within({"solution": value}).texts("solution")
         return fields.first_python("solution", texts)
     text = unfenced(fields.within({"solution": value}).text("solution"))
-    if not text.strip():
+    if not text.strip() and not fields.mapped:
         raise fields.error("solution", "empty")
-    return text
+    return text if text.strip() else ""
 
 
 def _is_stdin_program(fields: RecordReader, fn_name: Any, solution: str) -> bool:
@@ -182,5 +229,10 @@ FORMAT = Format(
     to_problem=apps_plus_problem,
     spelling=plain_key,
 )
-MAPPED = replace(FORMAT, keys=(*FORMAT.keys[:2], ("inputs", "input_output", *ALIASES["tests"])))
-"""The same for a record whose keys a user has given names: its tests may have any shape."""
+MAPPED = replace(
+    FORMAT,
+    name="mapped",
+    keys=(*FORMAT.keys[:2], ("inputs", "input_output", *ALIASES["tests"], "assertions")),
+)
+"""The same for every record of which a user says where its fields stand, our own form's too: its
+tests may have any shape, and its solution may be empty."""

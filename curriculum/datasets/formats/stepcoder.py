@@ -3,12 +3,13 @@
 from curriculum.datasets.problem_file import problem_of
 from curriculum.datasets.reading.format import Format
 from curriculum.datasets.reading.record import RecordReader
-from curriculum.problem import Problem
+from curriculum.problem import TIERS, Problem
 
 
 def own_problem(record: RecordReader) -> Problem:
-    """The record holds the fields of `Problem`."""
-    return problem_of(record.fields, record.path, record.where)
+    """The record holds the fields of `Problem`; its difficulty may be a level of the user's own."""
+    tier = record.tier("difficulty", {tier: tier for tier in TIERS}, default=TIERS[0])
+    return problem_of(record.fields | {"difficulty": tier}, record.path, record.where)
 
 
 FORMAT = Format(

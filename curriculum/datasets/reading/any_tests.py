@@ -29,6 +29,8 @@ from curriculum.syntax import parse
 
 _FUNCTION_TYPES = {"function_call", "functional"}
 _OUTPUTS = ("output", "expected_output", "expected")
+TEST_KEYS = frozenset({"input", *_OUTPUTS, "kwargs", "fn_name", "type", "testtype", "metadata"})
+"""What is read of a test that is an object."""
 
 
 def any_tests(

@@ -58,6 +58,11 @@ class Format:
     files_of_release: Callable[[list[Path], str], list[Path]] | None = None
     """The files of a release."""
 
+    @property
+    def known(self) -> frozenset[str]:
+        """Every key that such records may have."""
+        return self.more_keys.union(*(_alternatives(key) for key in self.keys))
+
     def missing(self, record: Mapping[str, Any]) -> list[str]:
         """The keys that a record lacks."""
         present = {self.spelling(key) if self.spelling else key for key in record}
@@ -73,9 +78,13 @@ class Format:
         return share, sum(key in self.more_keys for key in record)
 
 
+def _alternatives(key: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (key,) if isinstance(key, str) else key
+
+
 def _has(present: set[str], key: str | tuple[str, ...]) -> bool:
-    return key in present if isinstance(key, str) else any(one in present for one in key)
+    return any(one in present for one in _alternatives(key))
 
 
 def _shown(key: str | tuple[str, ...]) -> str:
-    return key if isinstance(key, str) else " or ".join(key)
+    return " or ".join(_alternatives(key))

@@ -19,6 +19,10 @@ T = TypeVar("T")
 TAB_COLUMNS = 4
 _FENCED = re.compile(r"```[\w.+-]*[ ]*\n(?P<code>(?:(?!```).*\n)*)```")
 
+_SECONDS = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?)\s*(?:(?P<milli>ms|milliseconds?)|s|secs?|seconds?)?\.?", re.I
+)
+
 
 class RecordReader:
     r"""Reads the fields of one record and makes its problem.
@@ -29,6 +33,7 @@ class RecordReader:
         fields: its values by field name.
         index: the record's number in the file, from 0.
         levels: tiers by the data set's own levels, in lower case, where the user gives them.
+        mapped: where the user says that fields stand, by field (`--map`).
 
     Example:
         >>> record = RecordReader(Path("a.jsonl"), "record 0", {"text": "Add.\r\n"})
@@ -44,13 +49,22 @@ class RecordReader:
         *,
         index: int = 0,
         levels: Mapping[str, Tier] | None = None,
+        mapped: Mapping[str, str] | None = None,
     ):
         self.path, self.where, self.fields, self.index = path, where, fields, index
+        self.mapped = mapped or {}
         self._levels = levels
 
     def within(self, fields: dict[str, Any]) -> "RecordReader":
         """A reader of other fields of the same record."""
-        return RecordReader(self.path, self.where, fields, index=self.index, levels=self._levels)
+        return RecordReader(
+            self.path,
+            self.where,
+            fields,
+            index=self.index,
+            levels=self._levels,
+            mapped=self.mapped,
+        )
 
     def get(self, name: str) -> Any:
         """A field's value as it is; None where it is missing."""
@@ -122,6 +136,25 @@ class RecordReader:
             remedy = f"say which tier it means, such as --tiers {shown}=interview"
             raise self.error(name, f"{reason}; {remedy} (of {', '.join(TIERS)})")
         return levels[level]
+
+    def seconds(self, name: str) -> Any:
+        """A field that is a number of seconds, perhaps with its unit: `2.0 seconds`, `500 ms`.
+
+        None where it is missing or says `none`. A number is given back as it is.
+
+        Raises:
+            BadRecord: another text.
+        """
+        value = self.fields.get(name)
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        if text.lower() in ("", "none", "null"):
+            return None
+        match = _SECONDS.fullmatch(text)
+        if match is None or not float(match["number"]):
+            raise self.error(name, f"{text!r} is no number of seconds")
+        return float(match["number"]) / (1000 if match["milli"] else 1)
 
     def python(self, name: str, source: str) -> str:
         """A field's source again; raises `BadRecord` where it is not Python 3."""

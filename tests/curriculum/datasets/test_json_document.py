@@ -86,7 +86,7 @@ def test_a_huge_record_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 10)
     path = tmp_path / "d.json"
     path.write_text(json.dumps([{"a": 1}, {"a": "x" * 5_000}]))
-    with pytest.raises(BadRecord, match=r"d\.json: record 1: record: longer than"):
+    with pytest.raises(BadRecord, match=r"d\.json: record 2: record: longer than"):
         list(json_document(path))
 
 
@@ -97,5 +97,5 @@ def test_a_damaged_gzip_and_bytes_that_are_not_utf8_are_named(tmp_path):
         list(json_document(packed))
     path = tmp_path / "d.json"
     path.write_bytes(b'[{"a": "\xff"}]')
-    with pytest.raises(BadRecord, match="record 0 or later: text: "):
+    with pytest.raises(BadRecord, match="record 1 or later: text: "):
         list(json_document(path))

@@ -5,6 +5,7 @@ import pytest
 from curriculum.datasets.problem_file import write_problems
 from curriculum.datasets.reading.format import ReadOptions
 from curriculum.datasets.registry import FORMATS, Skipped, detect, read_source
+from curriculum.datasets.template import TEMPLATE
 from curriculum.errors import BadRecord, UnusableData
 from curriculum.problem import Test
 from tests.curriculum.datasets.formats.test_mbpp import MBPP
@@ -28,7 +29,7 @@ UNKNOWN = {f"key {number}": "x" for number in range(30)}
 @pytest.mark.parametrize("records", [[UNKNOWN], [UNKNOWN, UNKNOWN], ["[", UNKNOWN, "]"]])
 def test_an_error_about_an_unrecognised_file_names_its_keys_and_the_remedy(write_records, records):
     message = (
-        r"(line 1|record 0): no form has the keys \['key 0', .*'key 5', \.\.\.\]; "
+        r"(line 1|record 1): no form has the keys \['key 0', .*'key 5', \.\.\.\]; "
         r"say which keys hold question, solution, tests: "
         r"--map question=KEY solution=KEY tests=KEY, or .*--format NAME"
     )
@@ -45,7 +46,7 @@ def test_our_own_form_with_a_key_missing_is_named_in_any_file(tmp_path, pretty, 
     record = {k: v for k, v in GOOD["stepcoder"].items() if k != missing} | change
     path = tmp_path / "own.json"
     path.write_text(json.dumps([record], indent=2 if pretty else None))
-    with pytest.raises(UnusableData, match=f"record 0: {missing}: missing; looks like stepcoder"):
+    with pytest.raises(UnusableData, match=f"record 1: {missing}: missing; looks like stepcoder"):
         list(read_source(path))
 
 
@@ -87,6 +88,109 @@ def test_a_map_gives_our_own_form_its_key(write_records):
     path = write_records(record | {"tests": [{"input": [value], "output": value}]})
     [problem] = read_source(path, options=ReadOptions(keys={"question": "query"}))
     assert problem.tests == (Test(input=[(1,)], output=(1,)),)
+
+
+@pytest.mark.parametrize("template", TEMPLATE, ids=lambda record: record["id"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_map_reads_every_field_of_our_own_form_as_it_is_read_without_one(
+    write_records, template, nested
+):
+    record = template | {"source": "mine", "time_limit": 2.5}
+    [expected] = read_source(write_records(record))
+    if nested:
+        record = record | {"question": None, "prompt": {"text": record["question"]}}
+    keys = {"question": "prompt.text" if nested else "question"}
+    assert list(read_source(write_records(record), options=ReadOptions(keys=keys))) == [expected]
+
+
+CHECKED = {
+    "id": "a", "prompt": {"text": "Print a number."}, "solution": "print(2)\n",
+    "tests": [{"input": "", "output": "1\n"}],
+}  # fmt: skip
+CHECKER = "print('yes')\n"
+
+
+@pytest.mark.parametrize(
+    "checker", [CHECKER, {"source": CHECKER}, '{"source": "print(\'yes\')\\n"}']
+)
+@pytest.mark.parametrize("key", ["checker", "Checker", "judge"])
+def test_a_checker_is_read_under_its_own_name_and_by_map(write_records, checker, key):
+    keys = {"question": "prompt.text"} | ({"checker": "judge"} if key == "judge" else {})
+    path = write_records(CHECKED | {key: checker, "time_limit": "500 ms"})
+    [problem] = read_source(path, options=ReadOptions(keys=keys))
+    assert problem.checker is not None
+    assert (problem.checker.source, problem.time_limit) == (CHECKER, 0.5)
+
+
+def test_a_published_form_that_has_no_checker_gives_way_to_the_one_that_reads_it(write_records):
+    record = GOOD["apps"] | {"judge": CHECKER}
+    path = write_records(record)
+    [problem] = read_source(path, options=ReadOptions(keys={"checker": "judge"}))
+    assert problem.checker is not None
+    with pytest.raises(UnusableData, match="checker=judge: has no effect: read as apps, nothing"):
+        list(read_source(path, FORMATS["apps"], options=ReadOptions(keys={"checker": "judge"})))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"tags": "id"}, "--map tags=id: has no effect: read as mapped, nothing uses a field"),
+        (
+            {"fn_name": "meta.f"},
+            r"--map fn_name=meta.f: leads nowhere in each of 2 records; .*'id'",
+        ),
+        ({"inputs": "n", "tests": "tests"}, "--map inputs=n: has no effect"),
+    ],
+)
+def test_a_map_without_effect_is_refused(write_records, keys, message):
+    path = write_records(CHECKED | {"n": [1]}, CHECKED | {"id": "b", "n": [1]})
+    with pytest.raises(UnusableData, match=message):
+        list(read_source(path, options=ReadOptions(keys={"question": "prompt.text"} | keys)))
+
+
+def test_a_field_that_a_map_places_is_not_read_from_elsewhere(write_records, caplog):
+    level = {"meta": {"level": "competition"}}
+    records = [CHECKED | level, CHECKED | {"id": "b", "difficulty": "interview"}]
+    keys = {"question": "prompt.text", "difficulty": "meta.level"}
+    with caplog.at_level("INFO"):
+        problems = list(read_source(write_records(*records), options=ReadOptions(keys=keys)))
+    assert [problem.difficulty for problem in problems] == ["competition", "introductory"]
+    assert "difficulty=meta.level: leads nowhere in 1 of 2 records" in caplog.text
+    assert "keys not read: 'difficulty' (1 of 2 records)" in caplog.text
+    path = write_records(CHECKED, CHECKED | {"id": "b", "prompt": "Print."})
+    with pytest.raises(BadRecord, match=r"question=prompt\.text leads nowhere in this record"):
+        list(read_source(path, options=ReadOptions(keys={"question": "prompt.text"})))
+
+
+def test_what_stands_in_a_test_and_is_not_read_is_counted(write_records, caplog):
+    tests = [{"input": "", "output": "1\n", "kwarg": {}}]
+    with caplog.at_level("INFO"):
+        options = ReadOptions(keys={"question": "prompt.text"})
+        assert list(read_source(write_records(CHECKED | {"tests": tests}), options=options))
+    assert "keys not read: 'tests[].kwarg' (1 of 1 records)" in caplog.text
+
+
+@pytest.mark.parametrize("keys", [{}, {"question": "question"}, {"difficulty": "level"}])
+def test_levels_count_in_our_own_form_with_and_without_a_map(write_records, keys):
+    record = GOOD["stepcoder"] | {"level" if "difficulty" in keys else "difficulty": "EASY"}
+    if "difficulty" in keys:
+        record.pop("difficulty", None)
+    options = ReadOptions(keys=keys, levels={"easy": "competition"})
+    [problem] = read_source(write_records(record), options=options)
+    assert problem.difficulty == "competition"
+
+
+def test_levels_that_no_record_has_are_refused(write_records):
+    options = ReadOptions(keys={"question": "prompt.text"}, levels={"easy": "competition"})
+    with pytest.raises(UnusableData, match="--tiers easy=competition: has no effect: no record"):
+        list(read_source(write_records(CHECKED), options=options))
+
+
+@pytest.mark.parametrize("tests", ["assert f(1) == 2", ["assert f(1) == 2"], {"inputs": [[1]]}])
+def test_tests_of_another_shape_in_our_own_form_are_refused_with_the_remedy(write_records, tests):
+    path = write_records(GOOD["stepcoder"] | {"tests": tests})
+    with pytest.raises(BadRecord, match=r"tests: .*data convert` with --map tests=tests"):
+        list(read_source(path))
 
 
 TESTS = {

@@ -288,17 +288,21 @@ def test_an_incomplete_map_is_answered_with_what_it_lacks(
     assert message in capsys.readouterr().err
 
 
-def test_what_a_map_reads_is_said_and_a_path_to_nowhere_too(
+def test_what_a_map_reads_and_does_not_read_is_said_with_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = source(tmp_path, OTHER | {"checks": ["assert f(1) == 2"]})
-    options = ["question=prompt.text", "tests=checks", "solution=answer", "fn_name=call"]
+    record = OTHER | {"checks": ["assert f(1) == 2"]}
+    others = [{"note": "x"}, {"prompt": {"text": "Add one.", "lang": "en"}, "nr": None}]
+    path = source(tmp_path, record, *(record | other for other in others))
+    options = ["question=prompt.text", "tests=checks", "solution=answer"]
     command = ["data", "convert", str(path), "-o", str(tmp_path / "out.jsonl")]
     assert main([*command, "--map", *options]) == 0
     told = capsys.readouterr().err
-    assert "question from 'prompt.text', solution from 'answer', tests from 'checks'; " in told
-    assert "keys not read: 'nr'" in told
-    assert "--map fn_name=call: leads nowhere in the first records" in told
+    assert "question from 'prompt.text', solution from 'answer', tests from 'checks'\n" in told
+    assert (
+        "keys not read: 'nr' (2 of 3 records), 'note' (1 of 3 records), "
+        "'prompt.lang' (1 of 3 records)\n"
+    ) in told
 
 
 def test_a_table_is_answered_with_what_a_data_set_is(

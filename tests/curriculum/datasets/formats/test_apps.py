@@ -104,7 +104,7 @@ def test_parquet_rows_are_read_like_folders(tmp_path):
     problem, last = read_source(path, skipped=skipped)
     assert (problem.id, problem.tests) == ("apps/12", (Test(input="1", output="1"),))
     assert last.id == "apps/14"
-    assert "row 1: input_output: empty" in skipped.examples["input_output"][0]
+    assert "row 2: input_output: empty" in skipped.examples["input_output"][0]
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and no more"])

@@ -167,13 +167,13 @@ def test_a_solution_that_begins_with_a_bracket_is_code(tmp_path):
 )
 def test_a_bad_record_is_named_by_file_index_and_field(tmp_path, change, field, reason):
     bad = CALLS | {"id": "a/2"} | change
-    with pytest.raises(BadRecord, match=rf"apps\.json: record 1: {field}: .*{reason}"):
+    with pytest.raises(BadRecord, match=rf"apps\.json: record 2: {field}: .*{reason}"):
         read(tmp_path, [CALLS, bad])
 
 
 @pytest.mark.parametrize("field", ["question", "solution", "inputs", "outputs"])
 def test_a_missing_field_is_named_with_the_accepted_keys(tmp_path, field):
-    with pytest.raises(BadRecord, match=rf"record 0: {field}: missing \(accepted: {field}"):
+    with pytest.raises(BadRecord, match=rf"record 1: {field}: missing \(accepted: {field}"):
         read(tmp_path, [without(CALLS, field)])
 
 
@@ -181,17 +181,17 @@ def test_a_missing_field_is_named_with_the_accepted_keys(tmp_path, field):
     ("text", "message"),
     [
         ("no json", "line 1: json: Expecting value"),
-        (json.dumps([CALLS])[:-1] + ",", "record 1: json: Expecting value"),
-        (json.dumps([CALLS])[:-1] + ",]", "record 1: json: Expecting value"),
-        (json.dumps([CALLS])[:-1], "record 1: json: the file ends too early"),
-        (json.dumps([CALLS])[:-9], "record 0: json: "),
-        (json.dumps([CALLS]) + "]", "record 1: json: the document has ended"),
+        (json.dumps([CALLS])[:-1] + ",", "record 2: json: Expecting value"),
+        (json.dumps([CALLS])[:-1] + ",]", "record 2: json: Expecting value"),
+        (json.dumps([CALLS])[:-1], "record 2: json: the file ends too early"),
+        (json.dumps([CALLS])[:-9], "record 1: json: "),
+        (json.dumps([CALLS]) + "]", "record 2: json: the document has ended"),
         (
             "[" + json.dumps(CALLS) + json.dumps(CALLS) + "]",
-            "record 1: json: expected a comma or ]",
+            "record 2: json: expected a comma or ]",
         ),
-        (json.dumps({"a": CALLS})[:-1] + ", 5: 1}", "record 1: json: "),
-        ("[1]", "record 0: record: must be a JSON object, not int"),
+        (json.dumps({"a": CALLS})[:-1] + ", 5: 1}", "record 2: json: "),
+        ("[1]", "record 1: record: must be a JSON object, not int"),
         (json.dumps(CALLS) + '\n{"id": ', "line 2: json: Expecting value"),
     ],
 )
