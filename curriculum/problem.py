@@ -136,6 +136,11 @@ class Problem(BaseModel):
         """The solution behind its preamble: a program that passes the tests."""
         return behind_preamble(self.preamble, self.solution)
 
+    def program_of(self, code: str) -> str:
+        """The program that is run of somebody's code: behind the preamble, unless it has it."""
+        has_it = code.startswith(self.preamble)
+        return code if has_it else behind_preamble(self.preamble, code)
+
     @field_validator("id", mode="before")
     @classmethod
     def _as_text(cls, id: Any) -> Any:

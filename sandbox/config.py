@@ -2,7 +2,8 @@
 
 import math
 import re
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -54,8 +55,8 @@ class SandboxConfig(BaseModel):
     """What a missing default image is built from: `debian` packages (as root on Debian) or the
     official Python image of a `registry`; `auto`: packages where they can be installed."""
     packages: Literal["standard", "contest"] | tuple[str, ...] = "standard"
-    """What programs can import beyond Python itself: names of PyPI packages, each perhaps with
-    `==version`, or a set: `standard` (nothing), `contest` (numpy, sortedcontainers, networkx,
+    """What programs can import beyond Python itself: a PyPI package or a list of them, each perhaps
+    with `==version`, or a set: `standard` (nothing), `contest` (numpy, sortedcontainers, networkx,
     sympy). They are installed into the default image; any other image, and the interpreter of the
     `process` backend, must have them already."""
     runtime: str | None = None
@@ -84,13 +85,29 @@ class SandboxConfig(BaseModel):
         names = PACKAGE_SETS[self.packages] if isinstance(self.packages, str) else self.packages
         return tuple(sorted(set(names)))
 
+    @field_validator("packages", mode="before")
+    @classmethod
+    def _one_or_several(cls, packages: Any) -> Any:
+        if isinstance(packages, str):
+            return packages if packages in PACKAGE_SETS else (packages,)
+        if not isinstance(packages, (list, tuple)) or not all(
+            isinstance(name, str) for name in cast(Sequence[Any], packages)
+        ):
+            raise ValueError(
+                f"must be a set ({', '.join(PACKAGE_SETS)}), the name of a package, or a list of "
+                "names: [numpy, sortedcontainers]"
+            )
+        return tuple(cast(Sequence[str], packages))
+
     @field_validator("packages")
     @classmethod
     def _are_names(cls, packages: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for name in () if isinstance(packages, str) else packages:
+            if name in PACKAGE_SETS:
+                raise ValueError(f"{name} is a set and stands alone: leave out the other packages")
             if not _REQUIREMENT.fullmatch(name):
                 raise ValueError(
-                    f"{name!r} is no package: give its name on PyPI, or NAME==VERSION; the sets "
-                    f"are {', '.join(PACKAGE_SETS)}"
+                    f"{name!r} is no package: give its name on PyPI, or NAME==VERSION, and several "
+                    f"as a list, [numpy, sortedcontainers]; the sets are {', '.join(PACKAGE_SETS)}"
                 )
         return packages

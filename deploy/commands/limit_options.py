@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from curriculum.errors import first_fault
 from deploy.errors import ConfigError
-from sandbox.config import PACKAGE_SETS, Limits, SandboxConfig
+from sandbox.config import Limits, SandboxConfig
 
 
 @Parameter(name="*")
@@ -41,7 +41,7 @@ class LimitOptions:
             ConfigError: a value that no sandbox takes; names the option.
         """
         chosen = self.packages
-        packages = chosen[0] if len(chosen) == 1 and chosen[0] in PACKAGE_SETS else chosen
+        packages = chosen[0] if len(chosen) == 1 else chosen
         try:
             return SandboxConfig.model_validate(
                 {"backend": backend, "limits": self.limits(), "packages": packages or "standard"}

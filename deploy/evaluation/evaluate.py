@@ -16,6 +16,7 @@ from typing import Any
 from actors.evaluation.evaluator import Evaluator, Generation, Sampling, Task
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
+from curriculum.config import AnswerConfig
 from curriculum.files import write_atomic
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK, cut
@@ -65,7 +66,7 @@ def evaluate(
             logger.warning("%s: left out %d for %s: %s", suite.name, count, field, example)
     settings = _settings(options, subject, config, suites)
     folder = EvaluationFolder(options.out or _default_out(config, subject, options, suites))
-    existing = _existing_samples(options, subject, suites)
+    existing = _existing_samples(options, subject, suites, config.answer)
     if settings.sampling is None:
         _require_enough(existing, max(options.ks))
     if options.resume:
@@ -225,7 +226,7 @@ def _settings(
         sampling=sampling if generates else None,
         dtype=config.rollout.dtype if generates else None,
         prompt=sections["prompt"] if generates else None,
-        answer=sections["answer"] if generates else None,
+        answer=sections["answer"] if generates or options.judge else None,
         sandbox={key: sections["sandbox"][key] for key in ("limits", "packages", "image")},
     )
 
@@ -244,11 +245,11 @@ def _default_out(
 
 
 def _existing_samples(
-    options: Options, subject: Subject, suites: Sequence[Suite]
+    options: Options, subject: Subject, suites: Sequence[Suite], answer: AnswerConfig
 ) -> list[GeneratedSample]:
     """The samples that need no model: canonical solutions, or those of a file."""
     if options.judge is not None:
-        return read_samples(options.judge, suites, limited=options.limit is not None)
+        return read_samples(options.judge, suites, options.limit is not None, answer)
     if subject.name != CANONICAL or subject.folder is not None:
         return []
     for suite in suites:

@@ -11,9 +11,12 @@ from typing import Any
 
 from actors.evaluation.records import GeneratedSample, SampleKey
 from actors.evaluation.sample_log import sample_of_row
+from curriculum.answer.assemble import assemble
+from curriculum.config import AnswerConfig
 from curriculum.datasets.jsonl import decode_line, nonblank_lines
 from curriculum.errors import BadRecord
-from curriculum.problem import Problem, behind_preamble
+from curriculum.problem import Problem
+from curriculum.prompt import Prompt
 from deploy.errors import ConfigError
 from deploy.evaluation.suites import Suite, task_id
 
@@ -21,12 +24,16 @@ logger = logging.getLogger(__name__)
 
 
 def read_samples(
-    path: Path, suites: Sequence[Suite], limited: bool = False
+    path: Path,
+    suites: Sequence[Suite],
+    limited: bool = False,
+    answer: AnswerConfig | None = None,
 ) -> list[GeneratedSample]:
     """The samples of a file for the problems of `suites`, in the file's order; plain or `.gz`.
 
-    A line holds `task_id` and `solution` (a whole program), or `completion` in place of it for a
-    problem whose starter code is continued (HumanEval). Lines of one problem are its samples. Case
+    A line holds `task_id` and `solution` (a whole program), or in place of it `completion`, what a
+    model wrote: the program in it is found as in an answer that continues the problem's starter
+    code, or gives the whole program anew. Lines of one problem are its samples. Case
     does not matter in a `task_id`: EvalPlus writes `Mbpp/2`. A solution that does not begin with
     its problem's preamble gets it. Where several suites hold a problem, such as HumanEval and
     HumanEval+, its samples are for each.
@@ -36,8 +43,10 @@ def read_samples(
         suites: whose problems the samples are for.
         limited: whether `suites` hold some of their problems only; samples of others are then left
             out, and their number is logged.
+        answer: how the program in a `completion` is found.
 
-    Of our own lines the completion and its counts are kept as well; of others the program only.
+    Of our own lines the completion and its counts are kept as well, of others the program only, or
+    the completion that it was found in and what was cut.
 
     Raises:
         ConfigError: a `task_id` is none of the suites', a line lacks what it needs, or a problem
@@ -72,11 +81,8 @@ def read_samples(
             key = SampleKey(suite.name, problem.id, counts[suite.name, problem.id])
             counts[suite.name, problem.id] += 1
             name = task_id(problem)
-            if (own := _own(row)) is not None:
-                samples.append(replace(own, key=key, task_id=name))
-            else:
-                program = _program(row, problem, f"{path}: {where}")
-                samples.append(GeneratedSample(key=key, task_id=name, solution=program))
+            read = _own(row) or _foreign(row, problem, f"{path}: {where}", answer)
+            samples.append(replace(read, key=key, task_id=name))
     _refuse_missing(path, suites, counts)
     if left_out:
         logger.info("%s: %d samples of other problems left out (--limit)", path, left_out)
@@ -106,16 +112,28 @@ def _fits(sample: GeneratedSample) -> bool:
     return sample.solution.encode(errors="surrogatepass").endswith(kept)
 
 
-def _program(row: dict[str, Any], problem: Problem, where: str) -> str:
-    solution = row.get("solution")
-    if not isinstance(solution, str):
-        completion = row.get("completion")
-        if not isinstance(completion, str) or not problem.starter_code:
-            raise ConfigError(f"{where}: no `solution`, the whole program as text")
-        solution = problem.starter_code + completion
-    if solution.startswith(problem.preamble):
-        return solution
-    return behind_preamble(problem.preamble, solution)
+def _foreign(
+    row: dict[str, Any], problem: Problem, where: str, answer: AnswerConfig | None
+) -> GeneratedSample:
+    """The sample of a line of another tool, its key and `task_id` left to the caller."""
+    key = SampleKey("", problem.id, 0)
+    solution, completion = row.get("solution"), row.get("completion")
+    if isinstance(solution, str):
+        return GeneratedSample(key, "", problem.program_of(solution))
+    if not isinstance(completion, str):
+        raise ConfigError(
+            f"{where}: no `solution`, the whole program as text, and no `completion`, the text "
+            f"that a model wrote"
+        )
+    program = assemble(problem, Prompt((), problem.starter_code, False), completion, answer)
+    return GeneratedSample(
+        key,
+        "",
+        program.source,
+        completion=completion,
+        program_bytes=(program.begin, program.end),
+        cuts=tuple((cut.begin, cut.end, cut.rule) for cut in program.cuts),
+    )
 
 
 def _refuse_missing(path: Path, suites: Sequence[Suite], counts: Counter[tuple[str, str]]) -> None:

@@ -46,7 +46,7 @@ class EvaluationSettings(BaseModel):
     prompt: dict[str, Any] | None
     """The section `prompt` of the configuration."""
     answer: dict[str, Any] | None
-    """The section `answer`."""
+    """The section `answer`; None where no program is found in an answer."""
     sandbox: dict[str, Any]
     """The keys of the section `sandbox` that decide verdicts: `limits`, `packages`, `image`."""
 

@@ -90,6 +90,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "docs" / "results").mkdir(parents=True)
     config_folder(folder / "models" / "qwen", "Qwen/Qwen2.5-Coder-7B-Instruct")
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
+    (folder / "add.py").write_text("def add(a):\n    return a + 1\n")
+    (folder / "answer.txt").write_text("```python\ndef add(a):\n    return a + 1\n```\n")
     (folder / "completion.txt").write_text("```python\ndef two_max(a, b):\n    return a\n```\n")
     (folder / "tests.json").write_text('[{"input": [3], "output": 6}]')
     return folder
@@ -120,7 +122,7 @@ def stepcoder(folder: Path, *arguments: str) -> str:
     return finished.stdout
 
 
-STARTS_OTHERS = ("sft", "verify", "run")
+STARTS_OTHERS = ("sft", "verify", "run", "judge")
 """Commands that start DeepSpeed or a sandbox."""
 
 

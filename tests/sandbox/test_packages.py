@@ -136,6 +136,26 @@ def test_what_is_no_packages_name_is_refused(name):
         SandboxConfig(packages=(name,))
 
 
+def test_one_package_needs_no_list():
+    assert SandboxConfig(packages="numpy") == SandboxConfig(packages=("numpy",))
+    assert SandboxConfig(packages="contest").packages == "contest"
+
+
+@pytest.mark.parametrize(
+    ("packages", "message"),
+    [
+        ("numpy,pandas", r"'numpy,pandas' is no package: .* as a list, \[numpy, sortedcontain"),
+        ({"numpy": 1}, "must be a set .*, the name of a package, or a list of names"),
+        ([1], "must be a set"),
+        (["contest", "pandas"], "contest is a set and stands alone"),
+    ],
+)
+def test_packages_that_cannot_be_are_refused(packages, message):
+    with pytest.raises(ValidationError, match=message) as refused:
+        SandboxConfig(packages=packages)
+    assert len(refused.value.errors()) == 1
+
+
 def test_the_image_is_named_by_its_packages():
     plain = image_name(SandboxConfig())
     named = {

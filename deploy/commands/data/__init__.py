@@ -12,6 +12,7 @@ Examples:
   stepcoder data split problems.jsonl --heldout 0.1 --by tier
   stepcoder data stats problems.jsonl --plot problems.png
   stepcoder data prompt problems.jsonl mbpp/1 --stage 0
+  stepcoder data judge problems.jsonl mbpp/1 answer.txt
   stepcoder data verify problems.jsonl -o kept.jsonl --report report.json""",
 )
 _COMMANDS = {
@@ -20,6 +21,7 @@ _COMMANDS = {
     "show": "Print one problem with its cut points.",
     "prompt": "Print what the model will see of one problem, its tokens counted.",
     "answer": "Print the program found in a completion.",
+    "judge": "Find the program in an answer to a problem, run its tests.",
     "split": "Divide problems into a training and a held-out file.",
     "template": "Write an example of each kind of problem, to start from.",
     "synth": "Write problems of the bundled generator.",

@@ -59,8 +59,8 @@ def answer(
     ] = False,
 ) -> int:
     """Print the program that is found in a completion, and what is cut by which rule."""
-    text = _read(completion)
-    prefix = _read(given) if given else ""
+    text = read_text(completion)
+    prefix = read_text(given) if given else ""
     try:
         fn = function_name(fn) if fn is not None else None
     except ValueError as error:
@@ -71,7 +71,7 @@ def answer(
     program = assemble(problem, prompt, text, configuration.load().answer)
     lacks = fn is not None and not defines_function(program.source, fn)
     if json_output:
-        found = {**_as_json(program, text), "defines_function": not lacks if fn else None}
+        found = {**program_record(program, text), "defines_function": not lacks if fn else None}
         print(json.dumps(found, ensure_ascii=False))
         return 0
     _print(program, text)
@@ -80,7 +80,12 @@ def answer(
     return 0
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file, or of stdin for `-`.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
     try:
         data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
         return data.decode()
@@ -90,7 +95,8 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from None
 
 
-def _as_json(program: Program, text: str) -> dict[str, object]:
+def program_record(program: Program, text: str) -> dict[str, object]:
+    """The program found in a completion, and each cut with its text, as plain data for JSON."""
     data = text.encode()
     return {
         "program": program.source,
@@ -107,10 +113,19 @@ def _as_json(program: Program, text: str) -> dict[str, object]:
 
 
 def _print(program: Program, text: str) -> None:
-    data = text.encode()
-    size = f"{program.begin} to {program.end} of {len(data)}"
-    print(f"{MARK} program: bytes {size} of the completion")
+    print(f"{MARK} program: {stretch(program, text)}")
     print(program.source, end="" if program.source.endswith("\n") else "\n")
+    print_cuts(program, text)
+
+
+def stretch(program: Program, text: str) -> str:
+    """Which part of the completion is in the program, for a person."""
+    return f"bytes {program.begin} to {program.end} of {len(text.encode())} of the completion"
+
+
+def print_cuts(program: Program, text: str) -> None:
+    """Print what of the completion is not in the program, and by which rule."""
+    data = text.encode()
     print(f"{MARK} cut: begin, end, rule, text" if program.cuts else f"{MARK} nothing is cut")
     for cut in program.cuts:
         shown = data[cut.begin : cut.end].decode()

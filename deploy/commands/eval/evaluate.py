@@ -55,7 +55,9 @@ def evaluate(
     ] = False,
     judge: Annotated[
         Path | None,
-        Parameter(help="JSONL of `task_id` and `solution` (EvalPlus) to judge instead."),
+        Parameter(
+            help="JSONL of `task_id` and `solution` (EvalPlus), or `completion`, to judge instead."
+        ),
     ] = None,
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sandbox import Outcome, TestOutcome, Verdict
+from curriculum.problem import Test
+from sandbox import Outcome, TestOutcome, TestResult, Verdict
+from sandbox.judging.comparison import shortened, shown
 from sandbox.judging.coverage import line_marks
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 """The lines that Python counts; `str.splitlines` breaks at more characters."""
+_SHOWN = 400
+"""Characters of an input or output that are printed."""
 _MARK_STYLES = {"+": "green", "~": "yellow", "-": "red", " ": "dim"}
 _STYLES = {
     TestOutcome.passed: "green",
@@ -29,8 +34,16 @@ def as_record(verdict: Verdict) -> dict[str, Any]:
     return record
 
 
-def print_verdict(verdict: Verdict, source: str, console: Console) -> None:
-    """The source with a mark per line, a line per test, the outcome and the times."""
+def print_verdict(
+    verdict: Verdict,
+    source: str,
+    console: Console,
+    cases: Sequence[Test] | Sequence[str] = (),
+) -> None:
+    """The source with a mark per line, a line per test, the outcome and the times.
+
+    With the job's `cases` each test also shows its input, what is expected and what came.
+    """
     if verdict.statements:
         console.print(_marked(verdict, source), soft_wrap=True)
         console.print("+ executed   - not executed   ~ in part", style="dim")
@@ -39,6 +52,8 @@ def print_verdict(verdict: Verdict, source: str, console: Console) -> None:
         where = f" (line {test.line})" if test.line else ""
         outcome = Text(test.outcome.value, style=_STYLES.get(test.outcome, "red"))
         table.add_row(f"test {index}", outcome, Text(_printable(test.message) + where))
+        for name, value in _compared(test, cases[index - 1]) if cases else ():
+            table.add_row("", name, Text(_printable(value)))
     console.print(table)
     passed = sum(test.outcome is TestOutcome.passed for test in verdict.tests)
     good = verdict.outcome is Outcome.passed
@@ -61,6 +76,20 @@ def print_verdict(verdict: Verdict, source: str, console: Console) -> None:
         console.print(
             "the program tampered with the tracer: its marks may be wrong", style="yellow"
         )
+
+
+def _compared(test: TestResult, case: Test | str) -> Iterator[tuple[str, str]]:
+    """What was given, expected and got in one test; of an assertion its text."""
+    if isinstance(case, str):
+        yield "assertion", shown(case, _SHOWN)
+        return
+    yield "input", shown(case.input, _SHOWN)
+    if case.kwargs:
+        yield "kwargs", shown(case.kwargs, _SHOWN)
+    yield "expected", shown(case.output, _SHOWN)
+    if test.output is not None:
+        printed = isinstance(case.input, str)
+        yield "got", shown(test.output, _SHOWN) if printed else shortened(test.output, _SHOWN)
 
 
 def _marked(verdict: Verdict, source: str) -> Text:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from curriculum.problem import Test
+from curriculum.problem import Problem, Test
 from deploy.cli import main
 from deploy.commands.sandbox.tests_file import read_tests
 from deploy.commands.sandbox.verdict_view import print_verdict
-from sandbox import Job, Sandbox, SandboxConfig
+from sandbox import Job, Outcome, Sandbox, SandboxConfig, Verdict
 
 SOURCE = "def f(x):\n    if x > 3:\n        return 2 * x\n    # never\n    y = 0; return y\n"
 PROCESS = ["--backend", "process"]
@@ -157,6 +157,106 @@ def test_bad_tests_are_one_message_and_status_2(write, capsys, tests, message) -
     assert "tests.json" in printed
     assert message in printed
     assert "Traceback" not in printed
+
+
+CHECKER = (
+    "import sys\ngiven, _, printed = (open(path).read() for path in sys.argv[1:])\n"
+    "print('yes' if sum(map(int, printed.split())) == int(given) else 'no')\n"
+)
+TUPLE = {"input": [5], "output": {"$tuple": [1, 2]}}
+OF_A_PROBLEM = {
+    "exact": ({"fn_name": "f", "comparison": "exact", "tests": [{"input": [5], "output": [1, 2]}]},
+              "def f(x): return 1, 2"),
+    "tuple": ({"fn_name": "f", "comparison": "exact", "tests": [TUPLE]}, "def f(x): return [1, 2]"),
+    "in place": ({"fn_name": "f", "result_argument": 0,
+                  "tests": [{"input": [[1, 2]], "output": [2, 1]}]},
+                 "def f(xs): return xs[::-1]"),
+    "checker": ({"tests": [{"input": "5", "output": "2 3"}], "checker": {"source": CHECKER}},
+                "print(5, 3)"),
+}  # fmt: skip
+"""By what a problem says of its tests: such a problem, and a program that fails only for that."""
+
+
+@pytest.mark.parametrize("name", OF_A_PROBLEM)
+def test_what_a_problem_says_of_its_tests_decides(write, capsys, name) -> None:
+    fields, source = OF_A_PROBLEM[name]
+    assert main(write(fields, source)) == 1
+    whole = {"id": "p", "question": "q", "solution": "", **fields}
+    assert main([*write(whole, source), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["outcome"] == "failed"
+
+
+def test_the_job_of_a_problem_is_that_of_training(write, monkeypatch) -> None:
+    jobs: list[Job] = []
+
+    def run(_: Sandbox, job: Job) -> Verdict:
+        jobs.append(job)
+        return Verdict("", Outcome.passed, ())
+
+    monkeypatch.setattr(Sandbox, "run", run)
+    fields = {
+        "preamble": "import math\n",
+        "time_limit": 0.5,
+        "tests": [{"input": "", "output": ""}],
+    }
+    arguments = write(fields, "print()")
+    assert main(arguments) == 0
+    problem = Problem(id="p", question="", solution="", **fields)
+    assert jobs == [Job.for_program(problem, "import math\nprint()", id=arguments[2])]
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({"fn_name": "f", "comparison": "exact", "tests": [TUPLE]}, "def f(x): return 1, 2"),
+        ({"comparison": "exact", "tests": [TUPLE]}, "def f(x): return 1, 2"),
+        ({"fn_name": "f", "tests": [TUPLE]}, "def f(x): return 1, 2"),
+        ({"fn_name": "f", "preamble": "import math\n", "tests": [{"input": [4], "output": 2}]},
+         "def f(x): return math.isqrt(x)"),
+        ({"tests": [{"input": "5", "output": "2 3"}], "checker": {"source": CHECKER}},
+         "print(1, 4)"),
+        ({"fn_name": "f", "comparison": "unordered", "tests": [{"input": [], "output": [1, 2]}]},
+         "def f(): return [2, 1]"),
+        ({"task_id": 3, "text": "q", "code": "def f(x): return x, x", "test_list":
+          ["assert f(1) == (1, 1)"]}, "def f(x): return x, x"),
+    ],
+)  # fmt: skip
+def test_a_problem_is_judged_as_it_says(write, capsys, fields, source) -> None:
+    named = [] if "fn_name" in fields or "checker" in fields or "code" in fields else ["--fn", "f"]
+    assert main([*write(fields, source), *named]) == 0, capsys.readouterr().out
+
+
+def test_of_several_problems_one_is_named(write, capsys) -> None:
+    problems = [
+        {"id": f"mine/{n}", "question": "q", "solution": "", "fn_name": "f",
+         "tests": [{"input": [5], "output": n}]} for n in (10, 11)
+    ]  # fmt: skip
+    for text in (json.dumps(problems), "".join(f"{json.dumps(p)}\n" for p in problems)):
+        arguments = write(text)
+        assert main(arguments) == 2
+        said = "tests.json: holds several problems; name one by its id, such as --problem mine/10"
+        assert said in capsys.readouterr().err
+        assert main([*arguments, "--problem", "mine/10"]) == 0
+        assert main([*arguments, "--problem", "mine/11"]) == 1
+        assert main([*arguments, "--problem", "mini/10"]) == 2
+        assert "no problem 'mini/10' in it; its ids are like 'mine/10'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fields", "arguments", "message"),
+    [
+        ({"fn_name": "f", "compare": "exact"}, [], "compare: unknown field; did you mean"),
+        ({"fn_name": "f", "result_argument": "x"}, [], "result_argument: must be a whole number"),
+        ({"fn_name": "f", "tests": [{"input": [], "output": {"$list": [1]}}]}, [],
+         "$list is unknown"),
+        ({"tests": [{"input": "", "output": ""}], "checker": {"source": "x"}},
+         ["--compare", "exact"], "the problem has a checker, which decides instead"),
+    ],
+)  # fmt: skip
+def test_a_problem_that_is_wrong_is_refused(write, capsys, fields, arguments, message) -> None:
+    tests = {"tests": [{"input": [5], "output": 10}], **fields}
+    assert main([*write(tests), *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(write, capsys, tmp_path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from actors.evaluation.records import GeneratedSample, SampleKey
 from actors.evaluation.sample_log import SampleLog
+from curriculum.config import AnswerConfig
 from curriculum.errors import BadRecord
 from curriculum.problem import Problem, Test
 from deploy.errors import ConfigError
@@ -55,6 +56,25 @@ def test_evalplus_samples_are_numbered_by_problem_and_run_behind_the_preamble(
         ("Mbpp/3", 0, "def f(x):\n    return x\n"),
         ("Mbpp/2", 1, "import math\nb = 1\n"),
     ]
+
+
+def test_the_program_of_a_completion_is_found_as_in_an_answer(tmp_path: Path) -> None:
+    whole = "So:\n```python\ndef f(x):\n    return x\n```\n"
+    first = "```\na = 1\n```\n```\ndef f(x):\n    return 2\n```\n"
+    path = write(
+        tmp_path / "s.jsonl",
+        {"task_id": "Mbpp/2", "completion": whole},
+        {"task_id": "Mbpp/3", "completion": whole},
+        {"task_id": "Mbpp/3", "completion": f"{whole}{first}"},
+    )
+    in_block, anew, last = read_samples(path, [SUITE])
+    assert in_block.solution == "import math\ndef f(x):\n    return x\n"
+    assert anew.solution == "def f(x):\n    return x\n"
+    assert last.solution == "def f(x):\n    return 2\n"
+    assert (anew.completion, anew.program_bytes) == (whole, (14, 37))
+    assert anew.cuts == ((0, 4, "prose"), (4, 14, "fence"), (37, 41, "fence"))
+    first_block = read_samples(path, [SUITE], answer=AnswerConfig(block="first"))[2]
+    assert first_block.solution == "def f(x):\n    return x\n"
 
 
 def test_our_own_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -113,7 +133,7 @@ def test_samples_are_for_every_suite_that_holds_their_problem(tmp_path: Path) ->
             "line 1: task_id 'HumanEval/0' is no problem",
         ),
         ([{"task_id": "Mbpp/2", "code": "x"}], "line 1: no `solution`"),
-        ([{"task_id": "Mbpp/2", "completion": "x"}], "line 1: no `solution`"),
+        ([{"task_id": "Mbpp/2", "completion": 3}], "line 1: no `solution`.*no `completion`"),
         (
             [{"task_id": "Mbpp/2", "solution": ""}],
             "1 of 2 problems of mbpp have no sample, such as",
