@@ -69,6 +69,15 @@ class RolloutConfig(BaseModel):
         """Most tokens that a prompt may have."""
         return self.max_model_len - min(self.min_new_tokens, self.max_new_tokens)
 
+    @property
+    def said_longest_prompt(self) -> str:
+        """How `longest_prompt` comes about, for messages."""
+        reserve = min(("min_new_tokens", "max_new_tokens"), key=lambda name: getattr(self, name))
+        return (
+            f"rollout.max_model_len {self.max_model_len} less rollout.{reserve} "
+            f"{getattr(self, reserve)}"
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _training_is_not_truncated(cls, given: Any) -> Any:

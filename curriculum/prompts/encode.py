@@ -67,6 +67,11 @@ class PromptEncoder:
         the answer to a whole task, and not what it writes in front of a given answer."""
         self.renderer = PromptRenderer(config)
 
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the tokenizer has a chat template, whatever the prompts' style."""
+        return bool(self._tokenizer.chat_template)
+
     def encode(self, subtask: Subtask) -> Prompt:
         """The prompt of a subtask.
 

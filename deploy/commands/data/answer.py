@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,13 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from curriculum.answer.assemble import assemble
-from curriculum.answer.python.roles import defines_function
+from curriculum.answer.python.grammar import is_python
+from curriculum.answer.python.roles import defined_names, defines_function
+from curriculum.answer.python.statements import split
 from curriculum.problem import Problem, Test, function_name
 from curriculum.program import Program
 from curriculum.prompt import Prompt
+from curriculum.syntax import UNPARSABLE, parse, syntax_fault
 from deploy.commands.configuration import Configuration, takes_configuration
 from deploy.errors import ConfigError
 
@@ -28,6 +32,7 @@ Examples:
 )
 
 MARK = "-----8<-----"
+_HEADER = re.compile(r"^(?:@.*\n)*(?:async[ ]+)?(?:def|class)[ ]+\w", re.MULTILINE)
 _SHOWN = 60
 """Characters of a cut that are printed."""
 
@@ -70,14 +75,54 @@ def answer(
     prompt = Prompt((), prefix, in_fence, in_reasoning)
     program = assemble(problem, prompt, text, configuration.load().answer)
     lacks = fn is not None and not defines_function(program.source, fn)
+    fault = find_fault(program, text, in_fence)
     if json_output:
-        found = {**program_record(program, text), "defines_function": not lacks if fn else None}
-        print(json.dumps(found, ensure_ascii=False))
+        said = {"defines_function": not lacks if fn else None, "fault": fault}
+        print(json.dumps(program_record(program, text) | said, ensure_ascii=False))
         return 0
     _print(program, text)
-    if lacks:
+    if fault is not None:
+        print(f"{MARK} {fault}")
+    elif lacks:
         print(f"{MARK} the program defines no function {fn!r}: no call of it can succeed")
     return 0
+
+
+def find_fault(program: Program, text: str, in_fence: bool = False) -> str | None:
+    """Why there is no program in an answer, or why it cannot run; None where it parses.
+
+    Args:
+        program: as found in the answer.
+        text: the answer.
+        in_fence: whether the prompt left a code fence open.
+    """
+    rules = {cut.rule for cut in program.cuts}
+    fenced = in_fence or "fence" in rules
+    if not program.source.strip():
+        if not text.strip():
+            return "the answer is empty"
+        if "other language" in rules:
+            return "the answer has no Python block: its code is in another language"
+        if rules == {"reasoning"}:
+            return "the answer has no Python block: it ends within the reasoning"
+        return "the answer has no Python block" if not fenced else "the answer's block is empty"
+    try:
+        parse(program.source)
+        return None
+    except UNPARSABLE as error:
+        reason = syntax_fault(error)
+    *_, last = split(program.source)
+    if not fenced and not program.completion_start and not _HEADER.search(program.source):
+        return f"the answer has no Python block, and its text is no program: {reason}"
+    if last.closed:
+        # A more lenient grammar, which also knows what is newer than this interpreter.
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        by = f" by Python {version}, which runs this command" * is_python(program.source)
+        return f"the program does not parse{by}: {reason}"
+    line = program.source.rstrip().count("\n") + 1
+    names = defined_names(program.source, last) if _HEADER.match(program.source, last.begin) else []
+    inside = f", within {names[0]!r}" if names else ""
+    return f"the program breaks off in line {line}{inside}: {reason}"
 
 
 def read_text(path: Path) -> str:

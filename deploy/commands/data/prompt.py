@@ -135,10 +135,14 @@ def view(
     else:
         from deploy.checks.prompts import load_encoder
 
-        encoded = load_encoder(config, folder).encode(subtask)
+        encoder = load_encoder(config, folder)
+        encoded = encoder.encode(subtask)
         text, given, tokens = encoded.text, encoded.prefix, len(encoded.ids)
         seen |= {"in_reasoning": encoded.in_reasoning, "ids": encoded.ids}
-        seen["fits"] = tokens <= config.rollout.longest_prompt
+        seen["has_chat_template"] = encoder.has_chat_template
+        longest = config.rollout.longest_prompt
+        seen |= {"fits": tokens <= longest, "longest_prompt": longest}
+        seen["limit"] = f"{longest} fit: {config.rollout.said_longest_prompt}"
     return seen | {
         "tokens": tokens,
         "text": text,
@@ -153,11 +157,17 @@ def print_view(seen: dict[str, Any]) -> None:
     counted = "tokens: give --tokenizer" if seen["tokens"] is None else f"{seen['tokens']} tokens"
     said = [f"{asked} of {seen['stages']} stages", f"style {seen['style']}"]
     said += [f"template {seen['template']}", counted]
-    said += ["does not fit (rollout.max_model_len)"] * (seen.get("fits") is False)
+    if seen.get("fits") is False:
+        said[-1] = f"does not fit ({counted}, {seen['limit']})"
     said += ["leaves a code fence open"] * seen["in_code_fence"]
     said += ["leaves reasoning open"] * bool(seen.get("in_reasoning"))
     said += ["names no function"] * (not seen["names_function"])
     print(f"{seen['id']}: {', '.join(said)}")
+    if seen.get("has_chat_template") and seen["style"] == "base":
+        print(
+            "this tokenizer has a chat template: eval asks in style chat, train in style base "
+            "unless --prompt.style chat"
+        )
     text, start = seen["text"], seen["given_start"]
     print(f"{MARK} prompt")
     print(text[:start], end="" if not text[:start] or text[:start].endswith("\n") else "\n")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from curriculum.datasets.problem_file import write_problems
-from curriculum.datasets.registry import Skipped
+from curriculum.datasets.registry import ENDINGS, Skipped
 from curriculum.files import require_folder_of
 from deploy.commands.data.source import Selection, SourcePath, report_skipped
 from deploy.errors import ConfigError
@@ -19,9 +19,16 @@ app = App(
 Examples:
   stepcoder data split problems.jsonl --heldout 0.1 --by tier
 
-writes problems.train.jsonl and problems.heldout.jsonl. Problems with the same question are in the
-same file, and the same seed gives the same files. --overwrite replaces files that exist.""",
+writes problems.train.jsonl and problems.heldout.jsonl: only the ending that says the form, such as
+.jsonl or .jsonl.gz, is left out of the name. Problems with the same question are in the same
+file, and the same seed gives the same files. --overwrite replaces files that exist.""",
 )
+
+
+def without_ending(name: str) -> str:
+    """The name of a data file without what says its form: `he.10.jsonl.gz` is `he.10`."""
+    ending = max((end for end in ENDINGS if name.endswith(end)), key=len, default="")
+    return name.removesuffix(ending) or name
 
 
 @app.default
@@ -46,7 +53,8 @@ def split(
 
     if not 0 < heldout < 1:
         raise ConfigError(f"--heldout {heldout:g}: a share lies between 0 and 1")
-    stem = output or source.with_name(source.name.partition(".")[0])
+    named = output or source
+    stem = named.with_name(without_ending(named.name))
     paths = [stem.with_name(f"{stem.name}.{part}.jsonl") for part in ("train", "heldout")]
     for path in paths:
         require_folder_of(path)

@@ -15,6 +15,7 @@ import pytest
 from curriculum.datasets.problem_file import read_problems
 from curriculum.problem import TIERS, Problem
 from deploy.cli import main
+from deploy.commands.data.split import without_ending
 from tests.curriculum.datasets.published import GOOD
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -215,6 +216,27 @@ def test_a_split_replaces_a_file_only_where_it_is_told_to(
     assert f"{kept}: exists; replace it with --overwrite" in capsys.readouterr().err
     assert kept.read_text() == "a person's own\n"
     assert not (tmp_path / "source.train.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("he.10.kept.jsonl", "he.10.kept"),
+        ("he.10.jsonl.gz", "he.10"),
+        ("v1.5.json", "v1.5"),
+        ("he.10", "he.10"),
+    ],
+)
+def test_only_the_ending_is_left_out_of_the_name_of_a_data_file(name: str, stem: str) -> None:
+    assert without_ending(name) == stem
+
+
+def test_the_files_of_a_split_keep_the_dots_of_their_source_s_name(tmp_path: Path) -> None:
+    records = [RECORD | {"id": f"p{n}", "question": f"{n}"} for n in (1, 2)]
+    path = source(tmp_path, *records).rename(tmp_path / "he.10.kept.jsonl")
+    assert main(["data", "split", str(path), "--heldout", "0.5"]) == 0
+    names = [f"he.10.kept.{part}jsonl" for part in ("", "heldout.", "train.")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 def test_problems_with_one_question_are_split_together(tmp_path: Path) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from curriculum.answer.assemble import assemble
+from curriculum.config import AnswerConfig
+from curriculum.problem import Problem, Test
+from curriculum.prompt import Prompt
 from deploy.cli import main
+from deploy.commands.data.answer import find_fault
 
 COMPLETION = "Zuerst:\n```python\ndef f(x):\n    return x + 1\n\nprint(f(1))\n```\nDanach: ü\n"
 
@@ -80,6 +86,57 @@ def test_every_way_to_define_a_function_counts(
 ) -> None:
     (tmp_path / "answer.py").write_text(code)
     assert "defines no" not in printed(capsys, str(tmp_path / "answer.py"), "--fn", "f")
+
+
+BEGUN = "def f(a, b):\n    return "
+FAULTS = {
+    f"Here:\n```python\n{BEGUN}max(a,": (
+        "the program breaks off in line 2, within 'f': '(' was never closed (line 2)"
+    ),
+    f"{BEGUN}[a,": "the program breaks off in line 2, within 'f': '[' was never closed (line 2)",
+    "```python\nimport os\n\n@once\ndef f(a, b):\n": (
+        "the program breaks off in line 4, within 'f': "
+        "expected an indented block after function definition on line 4 (line 4)"
+    ),
+    "```python\ndef f(a, b)\n    return a\n```\n": (
+        "the program does not parse: expected ':' (line 1)"
+    ),
+    f"```python\n{BEGUN}a +* b\n```\n": (
+        f"the program does not parse by Python {sys.version_info[0]}.{sys.version_info[1]}, "
+        "which runs this command: invalid syntax (line 2)"
+    ),
+    "The larger of the two is right.\n": (
+        "the answer has no Python block, and its text is no program: invalid syntax (line 1)"
+    ),
+    "Sure:\n```java\nint f() { return 1; }\n```\n": (
+        "the answer has no Python block: its code is in another language"
+    ),
+    "<think>def f(a, b):": "the answer has no Python block: it ends within the reasoning",
+    "```python\n```\n": "the answer's block is empty",
+    " \n": "the answer is empty",
+}
+
+
+@pytest.mark.parametrize("text", FAULTS)
+@pytest.mark.parametrize("fn_name", ["f", None])
+def test_an_answer_whose_program_does_not_parse_is_said_to_break_off_where(
+    text: str, fn_name: str | None
+) -> None:
+    test = Test(input=[], output=None) if fn_name else Test(input="", output="")
+    problem = Problem(id="a", question="", solution="pass", fn_name=fn_name, tests=(test,))
+    program = assemble(problem, Prompt((), "", False), text, AnswerConfig())
+    assert find_fault(program, text) == FAULTS[text]
+
+
+def test_a_function_that_breaks_off_is_not_said_to_be_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "completion.txt"
+    path.write_text(text := next(iter(FAULTS)))
+    said = printed(capsys, str(path), "--fn", "f")
+    assert said.splitlines()[-1] == f"-----8<----- {FAULTS[text]}"
+    assert "defines no function" not in said
+    assert json.loads(printed(capsys, str(path), "--fn", "f", "--json"))["fault"] == FAULTS[text]
 
 
 def test_given_code_stands_in_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

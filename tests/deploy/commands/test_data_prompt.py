@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,27 @@ def test_its_tokens_are_counted_with_a_tokenizer(
     assert seen["text"][seen["given_start"] :] == seen["given"] == "def two_max(a, b):"
     assert (seen["stage"], seen["stages"], seen["fits"]) == (0, 1, True)
     assert f"template plain, {seen['tokens']} tokens\n" in printed(capsys, *arguments)
-    assert "does not fit" in printed(capsys, *arguments, "--rollout.max_model_len", "70")
+    short = printed(capsys, *arguments, "--rollout.max_model_len", "70")
+    room = "6 fit: rollout.max_model_len 70 less rollout.min_new_tokens 64"
+    assert f"does not fit ({seen['tokens']} tokens, {room})\n" in short
+    shorter = ("--rollout.max_model_len", "30", "--rollout.max_new_tokens", "8")
+    assert "22 fit: rollout.max_model_len 30 less rollout.max_new_tokens 8)" in printed(
+        capsys, *arguments, *shorter
+    )
+
+
+def test_a_tokenizer_with_a_chat_template_is_said_to_have_one(
+    source: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "chat"
+    shutil.copytree(tiny_model, folder)
+    template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template)
+    said = "this tokenizer has a chat template: eval asks in style chat, train in style base"
+    arguments = (source, "own/1", "--tokenizer")
+    assert f"\n{said} unless --prompt.style chat\n" in printed(capsys, *arguments, str(folder))
+    assert said not in printed(capsys, *arguments, str(tiny_model))
+    assert said not in printed(capsys, *arguments, str(folder), "--prompt.style", "chat")
 
 
 @pytest.mark.parametrize(
