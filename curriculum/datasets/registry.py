@@ -296,7 +296,7 @@ def _reading(path: Path, format: Format, options: ReadOptions) -> Iterator[Probl
         try:
             if isinstance(record.fields, BadRecord):
                 raise record.fields
-            fields = _with_id(record, record.fields)
+            fields = _with_id(record, record.fields, options.keys)
             placed = use.place(fields)
             reader = RecordReader(
                 file,
@@ -344,6 +344,8 @@ def _records(path: Path, format: Format, options: ReadOptions) -> Iterator[tuple
             yield file, record
 
 
-def _with_id(record: Record, fields: dict[str, Any]) -> dict[str, Any]:
-    """A record's fields, with the id that its document gives it."""
-    return fields if record.key is None or "id" in fields else {"id": record.key, **fields}
+def _with_id(record: Record, fields: dict[str, Any], mapped: Mapping[str, str]) -> dict[str, Any]:
+    """A record's fields, with the id that its document gives it and nothing else does."""
+    if record.key is None or "id" in fields or "id" in mapped:
+        return fields
+    return {"id": record.key, **fields}

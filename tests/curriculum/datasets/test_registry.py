@@ -122,6 +122,24 @@ def test_a_checker_is_read_under_its_own_name_and_by_map(write_records, checker,
     assert (problem.checker.source, problem.time_limit) == (CHECKER, 0.5)
 
 
+def test_a_checker_is_read_beside_the_usual_names_without_a_map(write_records):
+    record = {"question": "q", "solution": "print(2)", "inputs": [""], "outputs": ["1"]}
+    [problem] = read_source(write_records(record | {"checker": CHECKER, "time_limit": 3}))
+    assert problem.checker is not None
+    assert (problem.checker.source, problem.time_limit) == (CHECKER, 3)
+
+
+def test_a_mapped_id_counts_before_the_id_that_the_document_gives(tmp_path, caplog):
+    path = tmp_path / "mine.json"
+    record = {key: value for key, value in CHECKED.items() if key != "id"}
+    path.write_text(json.dumps({"k1": record | {"uid": 7}, "k2": record | {"uid": 8}}))
+    for keys, ids in (({}, ["k1", "k2"]), ({"id": "uid"}, ["7", "8"])):
+        options = ReadOptions(keys={"question": "prompt.text"} | keys)
+        with caplog.at_level("INFO"):
+            assert [problem.id for problem in read_source(path, options=options)] == ids
+    assert caplog.messages[-1].endswith("keys not read: none")
+
+
 def test_a_published_form_that_has_no_checker_gives_way_to_the_one_that_reads_it(write_records):
     record = GOOD["apps"] | {"judge": CHECKER}
     path = write_records(record)
