@@ -94,7 +94,7 @@ def test_after_each_broadcast_every_engine_equals_a_freshly_loaded_one(
 
 async def greedy(actor: Any, parts: Parts, version: int) -> list[Any]:
     requests = [Request(i, prompt, i, 16, 0.0) for i, prompt in enumerate(parts.prompts)]
-    stream = actor.generate.options(num_returns="streaming").remote(requests, version)
+    stream = actor.generate.options(num_returns="streaming").remote(requests, version, "test")
     completions = [completion async for reference in stream for completion in await reference]
     assert {completion.weight_version for completion in completions} == {version}
     completions.sort(key=lambda completion: completion.sample_id)
