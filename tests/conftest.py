@@ -120,11 +120,14 @@ def engines_here() -> set[str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A unit test fails if it, or a fixture it is the first to use, brought up an engine."""
+    """A unit test fails if it, or a fixture it is the first to use, brought up an engine, or ended
+    one that other tests of this process use."""
     result = yield
     if item.get_closest_marker("integration") is None:
-        started = engines_here() - item.stash[ENGINES]
-        assert not started, f"starts {', '.join(started)}: mark it with pytest.mark.integration"
+        before, now = item.stash[ENGINES], engines_here()
+        started, ended = ", ".join(now - before), ", ".join(before - now)
+        assert not started, f"starts {started}: mark it with pytest.mark.integration"
+        assert not ended, f"ends the {ended} of other tests: have it leave that alone"
     return result
 
 

@@ -21,6 +21,17 @@ def start(tmp_path: Path, *arguments: str) -> int:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here starts Ray. Other tests of this process may be connected to one: it stays."""
+
+    def init(**_: object) -> None:
+        raise AssertionError("Ray is started")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+
+
 def only_message(capsys: pytest.CaptureFixture[str]) -> str:
     error = capsys.readouterr().err
     assert "Traceback" not in error
@@ -52,7 +63,6 @@ def test_a_wrong_path_or_a_broken_file_is_named_before_ray_starts(
     )  # fmt: skip
     assert status == 2
     assert message.format(path=path) in only_message(capsys)
-    assert not ray.is_initialized()
     assert not (tmp_path / "runs").exists()
 
 
@@ -84,7 +94,6 @@ def test_a_tokenizer_that_cannot_be_read_is_named_before_ray_starts(
     (model / "tokenizer.json").write_text("{}")
     assert start(tmp_path, "--model.path", str(model)) == 2
     assert f"{model}: its tokenizer cannot be read: " in only_message(capsys)
-    assert not ray.is_initialized()
     assert not (tmp_path / "runs").exists()
 
 
