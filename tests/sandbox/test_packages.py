@@ -137,7 +137,7 @@ def test_what_is_no_packages_name_is_refused(name):
 
 
 def test_one_package_needs_no_list():
-    assert SandboxConfig(packages="numpy") == SandboxConfig(packages=("numpy",))
+    assert SandboxConfig.model_validate({"packages": "numpy"}) == SandboxConfig(packages=("numpy",))
     assert SandboxConfig(packages="contest").packages == "contest"
 
 
