@@ -35,22 +35,39 @@ def left_since(before: dict[int, psutil.Process], within_s: float = 10.0) -> lis
     Children of a Ray that ran before do not count: it starts idle workers whenever it likes. Nor do
     those of pytest-xdist's other worker, which starts commands of its own.
     """
+    others = _siblings()
     deadline = time.monotonic() + within_s
     while True:
         stay = []
-        for pid, process in ray_processes().items():
+        for process in ray_processes().values():
             with contextlib.suppress(psutil.NoSuchProcess):
-                line = {pid, *(parent.pid for parent in process.parents())}
-                if line.isdisjoint(before) and not _of_another_worker(process):
+                line = [process, *process.parents()]
+                if before.keys().isdisjoint(each.pid for each in line) and not any(
+                    each.pid in others or _of_another_worker(each) for each in line
+                ):
                     stay.append(f"{process} of {process.ppid()}")
         if not stay or time.monotonic() > deadline:
             return stay
         time.sleep(0.2)
 
 
+def _siblings() -> set[int]:
+    """Process ids of the other workers of pytest-xdist."""
+    parent = psutil.Process().parent()
+    if parent is None or WORKER not in os.environ:
+        return set()
+    return {child.pid for child in parent.children()} - {os.getpid()}
+
+
 def _of_another_worker(process: psutil.Process) -> bool:
-    """Whether another worker of pytest-xdist started it; children inherit the worker's name."""
-    worker = process.environ().get(WORKER)
+    """Whether the process has the name of another worker of pytest-xdist, as children inherit it.
+
+    Of those that set their title nothing can be read: the title lies where the variables were.
+    """
+    try:
+        worker = process.environ().get(WORKER)
+    except psutil.AccessDenied:  # an init that is not ours
+        return False
     return worker is not None and worker != os.environ.get(WORKER)
 
 
