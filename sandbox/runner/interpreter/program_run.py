@@ -15,6 +15,8 @@ from .streams import open_standard_streams
 
 PATH = "/program.py"
 """`__file__`. There is no such file."""
+_SWITCH_S = 0.005
+"""How long a thread may keep the GIL that another one waits for [s]: CPython's default."""
 FLUSH_FAILED = 120
 """Exit status of an interpreter that could not flush its standard streams."""
 
@@ -93,7 +95,9 @@ def _shut_down(status: int) -> int:
         _quietly(threading._shutdown)
     _quietly(_run_exit_functions)
     if threading is not None:
-        sys.setswitchinterval(1e6)  # daemon threads do not go on behind the interpreter's end
+        # Daemon threads stay until the process ends. This thread, which leaves the GIL to them
+        # whenever it writes, gets it back even if they are busy and the program has set another.
+        sys.setswitchinterval(_SWITCH_S)
     flushed = _flush()
     # The program's own objects end: `__del__` and the callbacks of weak references may print.
     for name in ("stdin", "stdout", "stderr"):
