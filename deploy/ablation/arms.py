@@ -45,6 +45,8 @@ ARMS = {
         _arm("unguided", "FGO, a prefix only where every program failed", "unguided", "fgo"),
         _arm("fade", "CCCS that fades to none by 60 % of the run, FGO", "cccs", "fgo",
              curriculum__fade_by=0.6),
+        _arm("rest", "CCCS, problems that are always solved rest, FGO", "cccs", "fgo",
+             curriculum__longest_rest=8),
         _arm("own-prefixes", "CCCS with prefixes of the policy's own programs, FGO", "cccs", "fgo",
              curriculum__prefixes_from="policy"),
         _arm("error-mask", "CCCS, the blame of a crash on what raised and led to it",

@@ -48,6 +48,7 @@ CLAIMS = (
     Claim("Prefixes only after failure beat CCCS on the hardest tier by 0.05", "unguided", "full",
           HARDEST, 0.05),
     Claim("Prefixes that fade to none help CCCS on the hardest tier", "fade", "full", HARDEST),
+    Claim("Rests of solved problems help CCCS on the hardest tier", "rest", "full", HARDEST),
     Claim("Prefixes of the policy's own programs help CCCS on the hardest tier", "own-prefixes",
           "full", HARDEST),
     Claim("Blaming what raised beats FGO overall", "error-mask", "full", OVERALL),
