@@ -13,14 +13,15 @@ from sandbox import Job, Outcome, Verdict
 
 
 class Cause(StrEnum):
-    """Why a problem is kept or left out. The first two are kept."""
+    """Why a problem is kept or left out, in the words of outcomes; the first two are kept."""
 
     passed = "passed"
     repaired = "repaired"
     """It passes with the standard imports that its solution relies on."""
-    syntax_error = "syntax_error"
+    compile_error = "compile_error"
     missing_library = "missing_library"
-    wrong_output = "wrong_output"
+    failed = "failed"
+    """Some output is wrong."""
     runtime_error = "runtime_error"
     timeout = "timeout"
     out_of_memory = "out_of_memory"
@@ -37,9 +38,9 @@ class Cause(StrEnum):
 KEPT = frozenset({Cause.passed, Cause.repaired})
 _CAUSES = {
     Outcome.passed: Cause.passed,
-    Outcome.failed: Cause.wrong_output,
+    Outcome.failed: Cause.failed,
     Outcome.runtime_error: Cause.runtime_error,
-    Outcome.compile_error: Cause.syntax_error,
+    Outcome.compile_error: Cause.compile_error,
     Outcome.timeout: Cause.timeout,
     Outcome.out_of_memory: Cause.out_of_memory,
     Outcome.infra_error: Cause.infra_error,

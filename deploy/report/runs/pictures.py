@@ -155,17 +155,19 @@ def _bars(axes: Any, panel: Panel) -> None:
 
 
 def _heat(axes: Any, panel: Panel) -> None:
+    import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
     heat = panel.heat
     assert heat is not None
     colours = LinearSegmentedColormap.from_list("stages", list(HEAT[0]))
     extent = (heat.columns[0] - 0.5, heat.columns[-1] + 0.5, len(heat.rows), 0)
-    image = axes.imshow(heat.values, aspect="auto", cmap=colours, vmin=0, vmax=1, extent=extent,
+    values = np.array(heat.values, dtype=float)  # None is NaN, which is not drawn
+    image = axes.imshow(values, aspect="auto", cmap=colours, vmin=0, vmax=1, extent=extent,
                         interpolation="nearest")  # fmt: skip
     scale = axes.figure.colorbar(image, ax=axes, orientation="horizontal", ticks=[0, 1],
                                  shrink=0.3, aspect=28, anchor=(1, 0))  # fmt: skip
-    scale.ax.set_xticklabels(["longest prefix", "full task"], fontsize=8, color=_SOFT)
+    scale.ax.set_xticklabels(heat.ends, fontsize=8, color=_SOFT)
     scale.ax.tick_params(length=0)
     scale.outline.set_visible(False)
     ends = [0]

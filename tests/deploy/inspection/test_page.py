@@ -96,7 +96,7 @@ def test_names_with_commas_suites_and_groups_by_pass_rate(browser: Browser, tmp_
 def test_an_address_opens_the_same_view_again(browser: Browser, site: Path) -> None:
     with opened(browser, site / "index.html", "#samples?outcome=failed&sort=-tokens") as page:
         expect(page.locator(".rows .row").first).to_be_visible()
-        assert set(page.locator(".rows .outcome").all_text_contents()) == {"wrong output"}
+        assert set(page.locator(".rows .outcome").all_text_contents()) == {"failed"}
         page.locator(".rows .row a").nth(2).click()
         expect(page.locator(".completion")).to_be_visible()
         address = page.url

@@ -36,11 +36,11 @@ CAUSES: dict[str, dict[str, int]] = {
     "mbpp-first-record-cut.jsonl": {"passed": 2},
     "mbpp-byte-order-mark.jsonl": {"passed": 1},
     "own-byte-order-mark.jsonl": {"passed": 1},
-    "mbpp-tuple.jsonl": {"wrong_output": 3},
+    "mbpp-tuple.jsonl": {"failed": 3},
     "leetcode-future-import.jsonl": {"passed": 1},
     "leetcode-in-place.jsonl": {"passed": 1},
     "leetcode-linked-list.jsonl": {"passed": 1},
-    "python2-solution.jsonl": {"syntax_error": 1},
+    "python2-solution.jsonl": {"compile_error": 1},
     "humaneval-plus.jsonl": {"missing_library": 1},
 }
 """File to what its canonical solutions are found to be."""

@@ -58,10 +58,10 @@ NAME = (Outcome.runtime_error, "NameError: name 'List' is not defined")
     ("outcomes", "cause", "runs"),
     [
         ([PASSED] * 3, Cause.passed, 3),
-        ([FAILED] * 2, Cause.wrong_output, 2),
+        ([FAILED] * 2, Cause.failed, 2),
         ([PASSED, FAILED, PASSED], Cause.flaky, 3),
         ([FAILED, PASSED, PASSED], Cause.flaky, 3),
-        ([(Outcome.compile_error, "SyntaxError: x")] * 2, Cause.syntax_error, 2),
+        ([(Outcome.compile_error, "SyntaxError: x")] * 2, Cause.compile_error, 2),
         ([(Outcome.timeout, None)] * 2, Cause.timeout, 2),
         ([(Outcome.out_of_memory, None)] * 2, Cause.out_of_memory, 2),
         ([(Outcome.runtime_error, "KeyError: 1")] * 2, Cause.runtime_error, 2),
@@ -162,11 +162,11 @@ def test_a_file_is_verified_in_real_sandboxes(
     assert written["causes"] == {
         "passed": 2,
         "repaired": 1,
-        "syntax_error": 1,
+        "compile_error": 1,
         "missing_library": 1,
-        "wrong_output": 1,
+        "failed": 1,
     }
-    assert written["examples"]["wrong_output"] == [{"id": "wrong", "detail": "expected 4, got 2"}]
+    assert written["examples"]["failed"] == [{"id": "wrong", "detail": "expected 4, got 2"}]
     printed = capsys.readouterr()
     assert "3 of 6 problems kept" in printed.out
     assert "verifying: 6 of 6, 0 s left" in caplog.messages

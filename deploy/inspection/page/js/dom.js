@@ -25,8 +25,8 @@ const svg = (name, attributes = {}, ...children) => {
 };
 
 const OUTCOME_NAMES = {
-  passed: "passed", failed: "wrong output", runtime_error: "runtime error", compile_error: "compile error",
-  timeout: "timeout", out_of_memory: "out of memory", infra_error: "not judgeable", not_judged: "not judged",
+  passed: "passed", failed: "failed", runtime_error: "runtime error", compile_error: "compile error",
+  timeout: "timeout", out_of_memory: "out of memory", infra_error: "infra error", not_judged: "not judged",
   not_run: "not run", checker_failed: "checker failed",
 };
 

@@ -38,16 +38,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Heat:
-    """A matrix of values from 0 to 1, rows from top to bottom."""
+    """A matrix of shares, rows from top to bottom."""
 
     columns: Sequence[int]
     """The step at which each column ends."""
     rows: Sequence[str]
     """Label of each row."""
-    values: Sequence[Sequence[float]]
-    """By row."""
+    values: Sequence[Sequence[float | None]]
+    """By row, from 0 to 1; None where there is no value yet."""
     bands: Sequence[tuple[str, int]]
     """Names of consecutive bands of rows, and the number of rows in each."""
+    ends: tuple[str, str]
+    """What 0 and 1 mean, for the scale."""
+    meaning: str
+    """What a value is a share of, behind its number."""
 
 
 @dataclass(frozen=True)

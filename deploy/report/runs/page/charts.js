@@ -229,7 +229,8 @@ function cellRuns(values) {
     const runs = [];
     row.forEach((v, x) => {
       const last = runs[runs.length - 1];
-      if (last && last[3] === v) last[1] = x;
+      if (v === null) return; // nothing yet
+      if (last && last[1] === x - 1 && last[3] === v) last[1] = x;
       else runs.push([x, x, y, v]);
     });
     return runs;
@@ -237,7 +238,7 @@ function cellRuns(values) {
 }
 
 function heatOption(chart, panel, look) {
-  const { columns, rows, values, bands } = panel.heat;
+  const { columns, rows, values, bands, meaning } = panel.heat;
   let start = 0;
   const edges = bands.map(([name, count]) => { const edge = { name, first: start, count }; start += count; return edge; });
   const ramp = look.heat[look.dark ? 1 : 0];
@@ -249,7 +250,7 @@ function heatOption(chart, panel, look) {
         formatter: (_v, i) => edges.find((e) => i >= e.first && i < e.first + e.count)?.name ?? "" } },
     tooltip: { ...base(look).tooltip, trigger: "item", formatter: ({ value: [first, last, y, v] }) => {
       const steps = first === last ? `step ${columns[first]}` : `steps ${columns[first]} to ${columns[last]}`;
-      return `<div class="tip"><b>${escaped(rows[y])}</b><br>${steps}: ${FORMATS.share(v)} of the way to the full task</div>`;
+      return `<div class="tip"><b>${escaped(rows[y])}</b><br>${steps}: ${FORMATS.share(v)} ${escaped(meaning)}</div>`;
     } },
     series: [
       { type: "custom", data: cellRuns(values), encode: { x: [0, 1], y: 2 }, renderItem: (_params, api) => {

@@ -204,7 +204,8 @@ function legend(chart, redraw) {
     const ramp = `linear-gradient(90deg, ${data.heat[isDark() ? 1 : 0].join(", ")})`;
     const bar = element("i");
     bar.style.setProperty("--ramp", ramp);
-    return element("div", { class: "ramp" }, "longest prefix", bar, "full task");
+    const [from, to] = chart.panels[0].heat.ends;
+    return element("div", { class: "ramp" }, from, bar, to);
   }
   const lines = new Map(chart.panels.flatMap((p) => p.lines.map((l) => [l.name, l])));
   if (lines.size < 2) return null;

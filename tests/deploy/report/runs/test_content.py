@@ -12,10 +12,11 @@ from deploy.report.runs import content
 from deploy.report.runs.charts.chart import MOST_POINTS, Line, Panel, segments, thinned
 from deploy.report.runs.charts.events import marks
 from deploy.report.runs.charts.palette import PALETTE
-from deploy.report.runs.charts.stages import MOST_COLUMNS, MOST_ROWS, stage_heat
+from deploy.report.runs.charts.stages import MOST_COLUMNS, MOST_ROWS, pass_heat, stage_heat
 from deploy.report.runs.content import QUIET_S, report_content
 from deploy.report.runs.groups import group_runs
 from deploy.report.runs.history import RunHistory
+from deploy.report.runs.pictures import write_pictures
 from tests.deploy.report.runs.made_runs import write_run
 
 ONE = {
@@ -98,6 +99,29 @@ def test_the_heat_map_follows_each_problem_to_the_full_task(tmp_path: Path) -> N
         "i/0": [0.5, 0.5, 1.0, 1.0], "i/1": [0.0, 1.0, 1.0, 1.0], "c": [1.0, 1.0, 1.0, 0.5],
     }  # fmt: skip
     assert list(heat.bands) == [("introductory", 2), ("competition", 1)]
+
+
+def test_a_run_without_a_curriculum_shows_the_pass_rate_of_every_problem(tmp_path: Path) -> None:
+    root = write_run(tmp_path / "run", steps=12)
+    (root / "curriculum.jsonl").unlink()
+    problems = {"i/0": ["introductory", 0, -1], "i/1": ["introductory", 0, -1]}
+    rows = [
+        {"step": 0, "problems": problems},
+        {"step": 1, "asked": [["i/1", -1, 2, 8], ["i/0", -1, 0, 0]], "stages": {}},
+        {"step": 2, "asked": [["i/0", -1, 8, 8]], "stages": {}},
+    ]
+    append_jsonl(root / "curriculum.jsonl", rows)
+    run = RunHistory.read(root)
+    assert stage_heat(run) is None
+    heat = pass_heat(run)
+    assert heat is not None
+    rates = dict(zip(heat.rows, heat.values, strict=True))
+    assert rates == {"i/0": [None, 1.0], "i/1": [0.25, 0.25]}
+    assert list(rates) == ["i/0", "i/1"]
+    content = report_content([run])
+    curriculum = next(section for section in content.sections if section.id == "curriculum")
+    assert [chart.id for chart in curriculum.charts] == ["problem-pass-rate"]
+    assert write_pictures(curriculum.charts, tmp_path)[0].is_file()
 
 
 def test_a_large_run_is_averaged_to_what_a_screen_shows(tmp_path: Path) -> None:
