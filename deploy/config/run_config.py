@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from actors.config import (
     LoopConfig,
@@ -30,7 +31,8 @@ class RunConfig(BaseModel):
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the run, of its folder below `runs_dir`, and of its label in the dashboards."""
     runs_dir: Path = Path("runs")
-    """Folder of the run folders and of the cache of warm-started models."""
+    """Folder of the run folders and of the cache of warm-started models, on a local disk or one
+    that the nodes share."""
     seed: int = Field(default=0, ge=0, lt=2**30)
     """Seed of the schedule, the sampling and the learner (which adds its own `learner.seed`). The
     warm start has `sft.seed`, so that runs of several seeds share one."""
@@ -62,6 +64,18 @@ class RunConfig(BaseModel):
     """Steps, evaluation and checkpoints."""
     placement: PlacementConfig = PlacementConfig()
     """Assignment of the roles to the cluster's resources."""
+
+    @field_validator("runs_dir", mode="before")
+    @classmethod
+    def _runs_lie_in_a_file_system(cls, value: object) -> object:
+        # As a path, `s3://bucket` would be the folder `s3:` of the working directory.
+        if (scheme := re.match(r"([A-Za-z][\w+.-]*)://", str(value))) is not None:
+            raise ValueError(
+                f"{value} is a URL, and a run needs a file system that appends and renames: name a "
+                f"folder, and copy what is whole to {scheme[1]} while the run goes on "
+                "(docs/runs.md#object-stores)"
+            )
+        return value
 
     @model_validator(mode="after")
     def _chat_needs_a_chat_model(self) -> RunConfig:
