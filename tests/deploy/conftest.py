@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from deploy.cluster.local import running_cluster
-from tests.deploy.leftovers import ray_processes
 from tests.deploy.local_run import SMALL, Cluster
 
 
@@ -26,7 +25,7 @@ def local_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
     folder = tmp_path_factory.mktemp("local-cluster")
     profile = folder / "small.yaml"
     profile.write_text(f"{SMALL.read_text()}runs_dir: {folder / 'runs'}\n")
-    cluster = Cluster(folder / "runs", profile, before=ray_processes())
+    cluster = Cluster(folder / "runs", profile)
     cluster.interrupted = cluster.interrupt()
     process = cluster.up()
     try:

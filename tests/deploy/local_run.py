@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from actors.runs.folder import RunFolder
 from deploy.cluster.local import STATE, LocalCluster, Ports
-from tests.deploy.leftovers import left_since
+from tests.deploy.leftovers import Leftovers
 from tests.deploy.monitoring.prometheus_server import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,13 +69,13 @@ class Cluster:
     """When the dashboard last showed the run's metrics [seconds since 1970]."""
     interrupted: Interrupted | None = None
     """The attempt before it."""
-    before: dict[int, psutil.Process] = field(default_factory=dict)
-    """Ray's processes before it was started."""
+    leftovers: Leftovers = field(default_factory=Leftovers)
+    """Tells the processes that come from its commands."""
 
     def up(self, *arguments: str) -> subprocess.Popen[str]:
         """`stepcoder local-cluster up` on the small profile."""
         return stepcoder("local-cluster", "up", "--config", str(self.profile), *PORT_OPTIONS,
-                         *arguments)  # fmt: skip
+                         *arguments, **self.leftovers.environment)  # fmt: skip
 
     def interrupt(self) -> Interrupted:
         """Start it, and press Ctrl-C while the warm start runs."""
@@ -88,9 +86,10 @@ class Cluster:
             lines.append(line)
             if line.startswith(("warm start: step", "ready")):
                 break
+        self.leftovers.note()
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=180)
-        left = left_since(self.before)
+        left = self.leftovers.left()
         left += [str(path) for path in self.runs.rglob("*.partial")]
         left += [
             str(path) for path in (STATE, self.runs / "small" / "result.json") if path.exists()
@@ -99,11 +98,13 @@ class Cluster:
 
     def down(self) -> list[str]:
         """`stepcoder local-cluster down`; returns the processes and files that it left."""
-        stepcoder("local-cluster", "down").communicate(timeout=120)
-        return left_since(self.before) + ([str(STATE)] if STATE.exists() else [])
+        self.leftovers.note()
+        stepcoder("local-cluster", "down", **self.leftovers.environment).communicate(timeout=120)
+        return self.leftovers.left() + ([str(STATE)] if STATE.exists() else [])
 
     def watch(self, cluster: LocalCluster) -> None:
-        """Note what dashboard and Prometheus show now."""
+        """Note what runs, and what dashboard and Prometheus show now."""
+        self.leftovers.note()
         if listed := cluster.get("/api/v0/actors?detail=1"):
             rows = listed["data"]["result"]["result"]
             alive = {row["name"]: row["repr_name"] for row in rows if row["state"] == "ALIVE"}

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.ablation.stored import read_stored
 from deploy.cli import main
-from tests.deploy.leftovers import left_since, ray_processes
+from tests.deploy.leftovers import Leftovers
 from tests.deploy.local_run import SMALL, stepcoder
 
 TINY = ("--loop.steps=2", "--loop.checkpoint_every=1", "--sft.steps=5", "--data.corpus_size=100",
@@ -23,16 +23,17 @@ TINY = ("--loop.steps=2", "--loop.checkpoint_every=1", "--sft.steps=5", "--data.
 
 @pytest.mark.integration
 def test_a_grid_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
-    before = ray_processes()
+    leftovers = Leftovers()
     out = tmp_path / "grid"
     arguments = ("ablate", "--profile", str(SMALL), "--arms", "full,ppo", "--seeds", "1",
                  "--jobs", "1", "--out", str(out), *TINY)  # fmt: skip
     first, second = (out / "results" / f"{name}.json" for name in ("full-1", "ppo-1"))
-    process = stepcoder(*arguments)
+    process = stepcoder(*arguments, **leftovers.environment)
     try:
         deadline = time.monotonic() + 240
         while not first.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
+            leftovers.note()
+            time.sleep(0.5)
     finally:
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=120)
@@ -41,7 +42,7 @@ def test_a_grid_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     assert f"stepcoder ablate --profile {SMALL}" in output
     assert first.exists()
     assert not second.exists()
-    assert left_since(before) == []
+    assert leftovers.left() == []
 
     written = first.read_bytes()
     process = stepcoder(*arguments)

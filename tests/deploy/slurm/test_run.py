@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.leftovers import left_since, ray_processes
+from tests.deploy.leftovers import Leftovers
 
 SCRIPT = Path(__file__).resolve().parents[3] / "deploy" / "slurm" / "run.sh"
 SLURM = {
@@ -165,7 +165,7 @@ def test_mistakes_are_told_before_anything_is_started(
 
 @pytest.mark.integration
 def test_real_nodes_join_with_their_resources_and_leave(job: Job) -> None:
-    before = ray_processes()
+    leftovers = Leftovers()
     bin_folder = job.checkout / ".venv" / "bin"
     look = job.checkout / "look.py"
     look.write_text(
@@ -178,10 +178,10 @@ def test_real_nodes_join_with_their_resources_and_leave(job: Job) -> None:
     executable(bin_folder / "ray", f'exec {Path(sys.executable).with_name("ray")} "$@"')
     executable(bin_folder / "python", f'exec {sys.executable} "$@"')
     executable(bin_folder / "stepcoder", f"exec {sys.executable} {shlex.quote(str(look))}")
-    done = job.run("a b", "profile.yaml", SANDBOX_UNITS="3")
+    done = job.run("a b", "profile.yaml", SANDBOX_UNITS="3", **leftovers.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     resources = json.loads(done.stdout.splitlines()[-1])
     assert {"CPU": 2.0} in resources
     assert {"sandbox": 3.0} in resources
     assert len(resources) == 2
-    assert left_since(before) == []
+    assert leftovers.left() == []
