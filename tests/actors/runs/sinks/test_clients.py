@@ -129,7 +129,7 @@ def test_mlflow_files_hold_figures_configuration_samples_and_policy(
     assert [(metric.step, metric.value) for metric in history] == [
         (1, 0.5), (2, 1.0), (3, 1.5), (4, 2.0),
     ]  # fmt: skip
-    assert run.data.metrics["eval/humaneval_/pass_at_1"] == 0.25
+    assert run.data.metrics["eval/humaneval_/pass_at_1/overall"] == 0.25
     names = {artefact.path for artefact in client.list_artifacts(run.info.run_id)}
     assert names == {"samples", "policy"}
 
