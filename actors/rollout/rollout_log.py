@@ -130,6 +130,8 @@ def read_rollouts(path: Path) -> Iterator[dict[str, Any]]:
         RunFailed: the file is damaged, or another version wrote it.
     """
     try:
+        if not path.stat().st_size:  # gzip takes it for a step without groups
+            raise EOFError("it is empty")
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 group = json.loads(line)

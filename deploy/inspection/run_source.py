@@ -56,18 +56,24 @@ def read_run(root: Path) -> tuple[Source, Iterator[Group]]:
 
 def _groups(path: Path) -> Iterator[Group]:
     for number, record in enumerate(read_rollouts(path), 1):
-        fields = Fields(record, f"{path}: line {number}", _REMEDY)
         where = f"{path}: line {number}"
-        samples = (Fields(sample, where, _REMEDY) for sample in fields["samples"])
-        yield Group(
-            problem=fields.all(*_PROBLEM),
-            samples=tuple(_sample(sample) for sample in samples),
-            step=fields["step"],
-            stage=fields["stage"],
-            stages=fields["stages"],
-            prompt=fields["prompt"],
-            prompt_tokens=fields["prompt_tokens"],
-        )
+        try:
+            yield _group(Fields(record, where, _REMEDY), where)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            raise ConfigError(f"{where}: not a group as this version records it: {error}") from None
+
+
+def _group(fields: Fields, where: str) -> Group:
+    samples = (Fields(sample, where, _REMEDY) for sample in fields["samples"])
+    return Group(
+        problem=fields.all(*_PROBLEM),
+        samples=tuple(_sample(sample) for sample in samples),
+        step=fields["step"],
+        stage=fields["stage"],
+        stages=fields["stages"],
+        prompt=fields["prompt"],
+        prompt_tokens=fields["prompt_tokens"],
+    )
 
 
 def _sample(fields: Fields) -> dict[str, Any]:
@@ -138,7 +144,8 @@ def _facts(folder: RunFolder) -> dict[str, str]:
     try:
         tree = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{folder.config}: not the configuration of a run: {error}") from None
+        what = " ".join(str(error).split())
+        raise ConfigError(f"{folder.config}: not the configuration of a run: {what}") from None
     facts: dict[str, str] = {}
     for key in _KEYS:
         value = tree
@@ -171,4 +178,4 @@ def _seconds(folder: RunFolder) -> dict[int, dict[str, float]]:
             for row in folder.step_rows()
         }
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{folder.metrics}: not the metrics of a run: {error!r}") from None
+        raise ConfigError(f"{folder.metrics}: not the metrics of a run: {error}") from None

@@ -57,7 +57,7 @@ def open_source(path: Path) -> tuple[Source, Iterator[Group]]:
     if is_run(root):
         return read_run(root)
     raise ConfigError(
-        f"{root}: neither the folder of a run (config.yaml, rollouts/) nor of an evaluation "
+        f"{path}: neither the folder of a run (config.yaml, rollouts/) nor of an evaluation "
         "(settings.json, samples.jsonl)"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from actors.runs.folder import RunFolder, read_jsonl
 from deploy.errors import ConfigError
 from deploy.evaluation.folder import is_evaluation
+from deploy.report.runs.rows import check_evaluations, check_metrics, check_stages
 from learner.config import flat_settings
 
 SEEDS = frozenset({"seed", "learner.seed", "sft.seed"})
@@ -55,14 +57,14 @@ class RunHistory:
         if not files.config.is_file():
             raise ConfigError(f"{root}: no run there (no config.yaml); give the folder of a run")
         config = _read(files.config, _flat_yaml)
-        rows = _read(files.metrics, read_jsonl)
+        rows = _read(files.metrics, _rows(check_metrics))
         return cls(
             folder=root,
             config=config,
             steps=[row for row in rows if "suite" not in row],
             evaluations=[row for row in rows if "suite" in row],
-            problems=_read(files.evaluations, read_jsonl),
-            curriculum=_read(files.curriculum, read_jsonl),
+            problems=_read(files.evaluations, _rows(check_evaluations)),
+            curriculum=_read(files.curriculum, _rows(check_stages)),
             result=_read(files.result, _result) if files.result.is_file() else None,
         )
 
@@ -108,6 +110,13 @@ class RunHistory:
         steps = sum(row.get("seconds/step", 0.0) for row in self.steps)
         return steps + sum(row.get(f"eval/{row['suite']}/seconds", 0) for row in self.evaluations)
 
+    @cached_property
+    def asks_prefixes(self) -> bool:
+        """Whether any problem has had a stage before the full task."""
+        first = self.curriculum[0]["problems"] if self.curriculum else {}
+        later = (row.get("counts", {}).values() for row in self.curriculum[1:])
+        return any(count for _, count, _ in first.values()) or any(map(any, later))
+
     def digest(self, without: frozenset[str] = NAMES | SEEDS) -> str:
         """What tells its configuration from others, without some keys."""
         return json.dumps({k: v for k, v in self.config.items() if k not in without}, default=str)
@@ -117,19 +126,34 @@ def _flat_yaml(path: Path) -> dict[str, Any]:
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(tree, dict):
         raise ValueError("not a configuration")
-    return flat_settings(tree)
+    config = flat_settings(tree)
+    if type(config.get("loop.steps", 0)) is not int:
+        raise ValueError(f"loop.steps is {config['loop.steps']!r}")
+    return config
 
 
 def _result(path: Path) -> dict[str, Any]:
     result = json.loads(path.read_text(encoding="utf-8"))
     try:
         float(result["seconds"]["total"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"no seconds.total: {error!r}") from None
+    except (KeyError, TypeError, ValueError):
+        raise ValueError("no number seconds.total") from None
+    for name, kind in (("git_commit", str), ("isolation", str), ("versions", dict)):
+        if not isinstance(result.get(name), kind | None):
+            raise ValueError(f"{name} is {result[name]!r}")
     return result
 
 
-def _read(path: Path, reader: Any) -> Any:
+def _rows(check: Callable[[list[dict[str, Any]]], None]) -> Callable[[Path], list[dict[str, Any]]]:
+    def read(path: Path) -> list[dict[str, Any]]:
+        rows = read_jsonl(path)
+        check(rows)
+        return rows
+
+    return read
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(path)
     except (ValueError, yaml.YAMLError, RecursionError) as error:

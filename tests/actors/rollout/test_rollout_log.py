@@ -100,13 +100,13 @@ def test_equal_rollouts_give_equal_bytes(tmp_path: Path) -> None:
     assert files[0] == files[1]
 
 
-@pytest.mark.parametrize("damage", ["torn", "old"])
+@pytest.mark.parametrize("damage", ["torn", "empty", "old"])
 def test_a_file_that_is_not_this_versions_is_refused_by_name(tmp_path: Path, damage: str) -> None:
     written(tmp_path, [group(1, [Outcome.failed])])
     [path] = recorded_steps(tmp_path)
     content = path.read_bytes()
     old = gzip.compress(json.dumps({"step": 1}).encode() + b"\n")
-    path.write_bytes(content[: len(content) // 2] if damage == "torn" else old)
+    path.write_bytes({"torn": content[: len(content) // 2], "empty": b"", "old": old}[damage])
     with pytest.raises(RunFailed, match=r"step-000007\.jsonl\.gz: "):
         list(read_rollouts(path))
 

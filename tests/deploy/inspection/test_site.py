@@ -216,6 +216,17 @@ def test_a_field_that_an_older_version_did_not_write_is_named(tmp_path: Path, fi
         list(groups)
 
 
+@pytest.mark.parametrize(("field", "value"), [("samples", 5), ("samples", [7])])
+def test_a_damaged_group_is_named(tmp_path: Path, field: str, value: Any) -> None:
+    root = a_run(tmp_path / "run")
+    path = step_file(root / "rollouts", 7)
+    record = json.loads(gzip.decompress(path.read_bytes())) | {field: value}
+    path.write_bytes(gzip.compress(json.dumps(record).encode()))
+    source, groups = open_source(root)
+    with pytest.raises(ConfigError, match=r"step-000007.*line 1: "):
+        build_site(source, groups, tmp_path / "pages")
+
+
 def test_an_evaluation_of_an_older_version_is_refused_by_name(tmp_path: Path) -> None:
     root = an_evaluation(tmp_path / "evaluation")
     rows = [json.loads(line) for line in (root / "verdicts.jsonl").read_text().splitlines()]

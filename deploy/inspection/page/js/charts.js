@@ -44,14 +44,14 @@ charts.history = (index, problem, current, address) => {
   groups.sort((a, b) => index.groups.step[a] - index.groups.step[b] || a - b);
   const steps = groups.map((group) => index.groups.step[group]);
   const first = Math.min(...steps), last = Math.max(...steps);
-  const width = 320, height = 132, left = 44, right = 10, top = 10, bottom = 26;
+  const width = 320, height = 132, left = 52, right = 10, top = 10, bottom = 26;
   const x = (step) => (first === last ? (width + left - right) / 2 : left + ((step - first) / (last - first)) * (width - left - right));
   const y = (share) => top + (1 - share) * (height - top - bottom);
   const passed = groups.map((group) => passedIn(index, group) / index.groups.size[group]);
   const revealed = groups.map((group) => (index.groups.stage[group] + 1) / Math.max(1, index.groups.stages[group]));
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "history", role: "group", "aria-label": "Pass rate of this problem by step" });
   for (const [share, label] of [[0, "0"], [0.5, "50 %"], [1, "100 %"]]) {
-    const tick = svg("text", { x: left - 5, y: y(share) + 4, class: "tick", "text-anchor": "end" });
+    const tick = svg("text", { x: left - 11, y: y(share) + 4, class: "tick", "text-anchor": "end" });
     tick.textContent = label;
     chart.append(svg("line", { x1: left, x2: width - right, y1: y(share), y2: y(share), class: "grid" }), tick);
   }

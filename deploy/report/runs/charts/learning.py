@@ -24,18 +24,21 @@ def learning_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
     suites = dict.fromkeys(suite for group in groups for run in group.runs for suite in run.suites)
     for suite in suites:
         yield _evaluation(groups, suite)
+    prefixes = any(run.asks_prefixes for group in groups for run in group.runs)
     yield by_tier(
         groups, "training-pass-rate", "Pass rate in training",
-        "Share of each step's programs that passed all tests, with the prefix that the curriculum "
-        "gives. It falls where prefixes become shorter.",
+        "Share of each step's programs that passed all tests"
+        + (", with the prefix that the curriculum gives. It falls where prefixes become shorter."
+           if prefixes else "."),
         lambda tier: _column("pass_rate" if tier == OVERALL else f"pass_rate/tier/{tier}"),
     )  # fmt: skip
-    yield by_tier(
-        groups, "full-task-pass-rate", "Pass rate on full tasks",
-        "The same for the subtasks of training that give no prefix.",
-        lambda tier: _column("pass_rate/full_task" + ("" if tier == OVERALL else f"/{tier}")),
-    )  # fmt: skip
-    yield by_stages_left(groups)
+    if prefixes:  # else they show the same again
+        yield by_tier(
+            groups, "full-task-pass-rate", "Pass rate on full tasks",
+            "The same for the subtasks of training that give no prefix.",
+            lambda tier: _column("pass_rate/full_task" + ("" if tier == OVERALL else f"/{tier}")),
+        )  # fmt: skip
+        yield by_stages_left(groups)
     yield overlay(
         groups, "reward", "Reward", "Mean of a step's samples; +1 for a program that passes.",
         "number", [("reward", "first", "reward")],

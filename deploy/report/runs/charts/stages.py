@@ -32,7 +32,7 @@ def curriculum_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
         "last asked, blank until it is.",
         "heat", "share", _heat_panels(groups, pass_heat), wide=True,
     )  # fmt: skip
-    if not any(asks_prefixes(run) for group in groups for run in group.runs):
+    if not any(run.asks_prefixes for group in groups for run in group.runs):
         return
     yield overlay(
         groups, "revealed", "Revealed share",
@@ -48,20 +48,13 @@ def curriculum_charts(groups: Sequence[RunGroup]) -> Iterator[Chart]:
     )  # fmt: skip
 
 
-def asks_prefixes(run: RunHistory) -> bool:
-    """Whether any problem of a run has a stage before the full task."""
-    first = run.curriculum[0].get("problems", {}) if run.curriculum else {}
-    later = (row.get("counts", {}).values() for row in run.curriculum[1:])
-    return any(count for _, count, _ in first.values()) or any(map(any, later))
-
-
 def stage_heat(run: RunHistory) -> Heat | None:
     """How far each problem has come after each step: 0 at its first stage, 1 at the full task.
 
     Rows are sorted by tier, then by when a problem reaches the full task. None of a run without
     records, or without a curriculum.
     """
-    if not asks_prefixes(run):
+    if not run.asks_prefixes:
         return None
     problems: dict[str, list] = run.curriculum[0]["problems"]
     counts = {key: count for key, (_, count, _) in problems.items()}
@@ -82,7 +75,7 @@ def pass_heat(run: RunHistory) -> Heat | None:
     Rows are sorted by tier, then by their mean. None of a run without records, or with a
     curriculum: there a share belongs to the stage at which a problem was asked.
     """
-    if not run.curriculum or "problems" not in run.curriculum[0] or asks_prefixes(run):
+    if not run.curriculum or run.asks_prefixes:
         return None
     rates: dict[str, list[float | None]] = {key: [] for key in run.curriculum[0]["problems"]}
     last: dict[str, float | None] = dict.fromkeys(rates)

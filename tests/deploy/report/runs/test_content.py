@@ -121,6 +121,7 @@ def test_a_run_without_a_curriculum_shows_the_pass_rate_of_every_problem(tmp_pat
     content = report_content([run])
     curriculum = next(section for section in content.sections if section.id == "curriculum")
     assert [chart.id for chart in curriculum.charts] == ["problem-pass-rate"]
+    assert "pass-rate-by-stage" not in {chart.id for chart in content.charts}
     assert write_pictures(curriculum.charts, tmp_path)[0].is_file()
 
 

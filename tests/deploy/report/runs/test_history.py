@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,14 +62,39 @@ def test_a_folder_without_a_run_and_a_broken_file_are_refused_by_name(tmp_path: 
         ('{"step": 1, "learner/kl": NaN}', "line 1: NaN is not a finite number"),
         ('{"step": 1}\n[1]', "line 2: not an object with a step"),
         ('{"step": 1}\n{"step": 2, "re\n{"step": 3}', "line 2: "),
+        ('{"step": 1, "reward": "high"}', "step 1: reward is 'high'"),
+        ('{"step": 1, "reward": 1e999}', "step 1: reward is inf"),
     ):
-        (root / "metrics.jsonl").write_text(f"{line}\n")
-        with pytest.raises(ConfigError, match=rf"metrics\.jsonl: not written by a run: {reason}"):
-            RunHistory.read(root)
-    (root / "metrics.jsonl").unlink()
-    (root / "result.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"result\.json: not written by a run: no seconds\.total"):
-        RunHistory.read(root)
+        _refused(root, "metrics.jsonl", f"{line}\n", reason)
+    for text, reason in (
+        ("{}", "no number seconds.total"),
+        ('{"seconds": {"total": 3}, "git_commit": 5}', "git_commit is 5"),
+    ):
+        _refused(root, "result.json", text, reason)
+    _refused(root, "config.yaml", "loop: {steps: many}", "loop.steps is 'many'")
+    counted = '{"step": 1, "suite": "heldout", "problems": {"a": 3}}\n'
+    _refused(root, "evaluations.jsonl", counted, "line 1: problems.a: ")
+    first = '{"step": 0, "problems": {"a": ["interview", 2, 1]}}\n'
+    for line, reason in (
+        ('{"step": 1, "stages": {}, "asked": []}', "line 1: problems: Field required"),
+        (first + '{"step": 1, "stages": {"b": 0}}', "line 2: no problem b in line 1"),
+        (first + first.strip(), "line 2: stages: Field required"),
+        (first + '{"step": 1, "stages": {"a": "0"}}', "line 2: stages.a: "),
+    ):
+        _refused(root, "curriculum.jsonl", f"{line}\n", reason)
     (root / "settings.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"of an evaluation, not of a run; `stepcoder inspect`"):
         RunHistory.read(root)
+
+
+def _refused(root: Path, name: str, text: str, reason: str) -> None:
+    """The run with another content of one of its files."""
+    path = root / name
+    before = path.read_text() if path.exists() else None
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{name}: not written by a run: {reason}")):
+        RunHistory.read(root)
+    if before is None:
+        path.unlink()
+    else:
+        path.write_text(before)
