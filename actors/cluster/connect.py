@@ -16,9 +16,11 @@ import psutil
 import ray
 from ray.exceptions import AuthenticationError
 
-from actors.cluster.placement import SANDBOX_RESOURCE
+from actors.cluster.placement import SANDBOX_RESOURCE, check_placement, required_cpus
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
+
+logger = logging.getLogger(__name__)
 
 _PORT_S = 5.0
 """Longest wait for the cluster's port to answer [seconds]."""
@@ -43,17 +45,18 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     RAY_ADDRESS; any other starts a private cluster that ends with it.
 
     Raises:
-        RunFailed: RAY_ADDRESS names no cluster that answers, Ray does not start, the cluster lacks
-            what the configuration requires, or memory is short.
+        RunFailed: RAY_ADDRESS names no cluster that answers, Ray does not start, a cluster of its
+            own lacks what the configuration requires, or memory is short. What another cluster
+            lacks is a warning: its nodes may still be starting, and `reserve` waits for them.
     """
     check_memory(placement.min_free_memory_gib)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _sigterm_handler_kept():
-        if address := os.environ.get("RAY_ADDRESS"):
+        if address := os.environ.get("RAY_ADDRESS", ""):
             _join(address, **quiet)
         else:
             start_private_cluster(
-                num_cpus=max(os.cpu_count() or 1, _cpus(placement, rollout)),
+                num_cpus=max(os.cpu_count() or 1, required_cpus(placement, rollout)),
                 resources={SANDBOX_RESOURCE: float(pool.workers)},
                 object_store_memory=300 << 20,
                 **quiet,
@@ -65,7 +68,16 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
     if placement.colocate is None:
         shares = gpu and resources.get("GPU", 0) == 1 and placement.learner_ranks == 1
         placement = placement.model_copy(update={"colocate": shares})
-    check_placement(resources, placement, rollout, pool, gpu)
+    try:
+        check_placement(resources, placement, rollout, pool, gpu)
+    except RunFailed as shortage:
+        if not address:
+            raise
+        logger.warning(
+            "%s\nwaiting up to %g s for nodes that join (placement.timeout_s)",
+            shortage,
+            placement.timeout_s,
+        )
     return Cluster(gpu=gpu, resources=resources, placement=placement)
 
 
@@ -136,51 +148,6 @@ def _check_port(address: str) -> bool:
         return False
     socket.create_connection((host, int(port)), timeout=_PORT_S).close()
     return True
-
-
-def _cpus(placement: PlacementConfig, rollout: RolloutConfig) -> int:
-    return rollout.workers * rollout.threads + placement.learner_ranks
-
-
-def check_placement(
-    resources: Mapping[str, float],
-    placement: PlacementConfig,
-    rollout: RolloutConfig,
-    pool: SandboxPoolConfig,
-    gpu: bool,
-) -> None:
-    """Compare what the roles require with what the cluster has.
-
-    Raises:
-        RunFailed: names each resource that is short, the setting that requires it, and the remedy.
-    """
-    required = {
-        "CPU": (
-            _cpus(placement, rollout),
-            "rollout.workers x rollout.threads + placement.learner_ranks",
-        ),
-        SANDBOX_RESOURCE: (
-            pool.workers,
-            "pool.workers; start execution nodes with "
-            f"`ray start --resources '{{\"{SANDBOX_RESOURCE}\": N}}'`",
-        ),
-    }
-    if gpu:
-        required["GPU"] = (
-            placement.learner_ranks
-            + (0 if placement.colocate else rollout.workers * rollout.tensor_parallel),
-            "placement.learner_ranks"
-            + ("" if placement.colocate else " + rollout.workers x rollout.tensor_parallel")
-            + "; start nodes where `nvidia-smi` lists them, with `ray start --num-gpus N` if Ray "
-            "does not find them itself, or set placement.accelerator cpu",
-        )
-    short = [
-        f"{name}: {amount} required ({setting}), the cluster has {resources.get(name, 0):g}"
-        for name, (amount, setting) in required.items()
-        if resources.get(name, 0) < amount
-    ]
-    if short:
-        raise RunFailed("the cluster cannot place this run:\n  " + "\n  ".join(short))
 
 
 def check_memory(needed_gib: float) -> None:

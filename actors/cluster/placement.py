@@ -6,6 +6,7 @@ what the other needs. A restarted actor keeps its bundle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,14 +100,61 @@ def roles(
     ]
 
 
+def required_cpus(placement: PlacementConfig, rollout: RolloutConfig) -> int:
+    """Processors of a run's engines and learner ranks."""
+    return rollout.workers * rollout.threads + placement.learner_ranks
+
+
+def check_placement(
+    resources: Mapping[str, float],
+    placement: PlacementConfig,
+    rollout: RolloutConfig,
+    pool: SandboxPoolConfig,
+    gpu: bool,
+) -> None:
+    """Compare what the roles require with what the cluster has.
+
+    Raises:
+        RunFailed: names each resource that is short, the setting that requires it, and the remedy.
+    """
+    required = {
+        "CPU": (
+            required_cpus(placement, rollout),
+            "rollout.workers x rollout.threads + placement.learner_ranks",
+        ),
+        SANDBOX_RESOURCE: (
+            pool.workers,
+            "pool.workers; start execution nodes with "
+            f"`ray start --resources '{{\"{SANDBOX_RESOURCE}\": N}}'`",
+        ),
+    }
+    if gpu:
+        required["GPU"] = (
+            placement.learner_ranks
+            + (0 if placement.colocate else rollout.workers * rollout.tensor_parallel),
+            "placement.learner_ranks"
+            + ("" if placement.colocate else " + rollout.workers x rollout.tensor_parallel")
+            + "; start nodes where `nvidia-smi` lists them, with `ray start --num-gpus N` if Ray "
+            "does not find them itself, or set placement.accelerator cpu",
+        )
+    short = [
+        f"{name}: {amount} required ({setting}), the cluster has {resources.get(name, 0):g}"
+        for name, (amount, setting) in required.items()
+        if resources.get(name, 0) < amount
+    ]
+    if short:
+        raise RunFailed("the cluster cannot place this run:\n  " + "\n  ".join(short))
+
+
 def reserve(
     placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoolConfig, gpu: bool
 ) -> Placement:
     """Reserve a bundle for every actor of a run; learner ranks and engines packed together.
 
     Raises:
-        RunFailed: the cluster does not grant them within `placement.timeout_s`; names the
-            bundles and what each node has. Or Ray itself does not answer.
+        RunFailed: the cluster does not grant them within `placement.timeout_s`; names what it
+            lacks or, where it has enough in sum, the bundles and what each node has. Or Ray itself
+            does not answer.
     """
     required = roles(placement, rollout, pool, gpu)
     bundles = [bundle for _, count, bundle in required for _ in range(count)]
@@ -120,6 +168,7 @@ def reserve(
         ) from error
     if not granted:
         remove_placement_group(group)
+        check_placement(ray.cluster_resources(), placement, rollout, pool, gpu)
         raise RunFailed(
             f"the cluster did not reserve this run's resources within {placement.timeout_s:g} s "
             f"(placement.timeout_s). Each bundle must fit on one node.\n  required: "

@@ -1,15 +1,18 @@
-"""A run that the cluster cannot place is refused before anything starts."""
+"""What a cluster lacks for a run is told before anything starts, as is one that does not answer."""
 
 from __future__ import annotations
 
 import signal
 import socket
+from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import AuthenticationError
 
-from actors.cluster.connect import check_memory, check_placement, connect
-from actors.cluster.placement import roles
+from actors.cluster import connect as connect_module
+from actors.cluster import placement as placement_module
+from actors.cluster.connect import check_memory, connect
+from actors.cluster.placement import check_placement, reserve, roles
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
 
@@ -55,6 +58,39 @@ def test_a_missing_resource_is_named_with_the_setting_that_requires_it(
 ) -> None:
     with pytest.raises(RunFailed, match=message):
         check(resources, gpu=gpu, workers=workers)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:6379", None])
+def test_nodes_may_still_join_a_cluster_that_is_not_the_runs_own(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str | None
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    for name in ("_join", "start_private_cluster"):
+        monkeypatch.setattr(connect_module, name, lambda *_, **__: None)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0})
+    run = PlacementConfig(min_free_memory_gib=0, timeout_s=7), RolloutConfig(), SandboxPoolConfig()
+    if address is None:
+        with pytest.raises(RunFailed, match="sandbox: 1 required"):
+            connect(*run)
+        return
+    assert not connect(*run).gpu
+    assert "sandbox: 1 required (pool.workers; start execution nodes" in caplog.text
+    assert "waiting up to 7 s for nodes that join" in caplog.text
+
+
+def test_what_has_not_joined_in_time_is_named_with_its_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    removed: list[object] = []
+    group = SimpleNamespace(wait=lambda timeout_seconds: False)
+    monkeypatch.setattr(placement_module, "placement_group", lambda *_, **__: group)
+    monkeypatch.setattr(placement_module, "remove_placement_group", removed.append)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0})
+    with pytest.raises(RunFailed, match=r"sandbox: 1 required \(pool.workers; start execution"):
+        reserve(PlacementConfig(), RolloutConfig(), SandboxPoolConfig(), gpu=False)
+    assert removed == [group]
 
 
 def test_a_run_is_refused_when_too_little_memory_is_free() -> None:

@@ -8,9 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from actors.cluster.connect import check_placement
 from actors.cluster.devices import GpuMemory
-from actors.cluster.placement import roles
+from actors.cluster.placement import check_placement, roles
 from actors.errors import RunFailed
 from deploy.config import RunConfig, load_config
 from deploy.plan.fit import MemoryPlan
