@@ -36,7 +36,7 @@ def compare(a: EvaluationFolder, b: EvaluationFolder) -> list[Comparison]:
         ConfigError: one of them is not finished, they share no suite or no k, or a problem of the
             same id differs.
     """
-    counts_a, counts_b = a.read_problems(), b.read_problems()
+    counts_a, counts_b = _counts(a), _counts(b)
     ks_a, ks_b = _ks(a), _ks(b)
     suites = [name for name in counts_a if name in counts_b]
     if not suites:
@@ -84,6 +84,21 @@ def compare_suite(
         lost=tuple(name for name, d in zip(names, differences, strict=True) if d < 0),
         unpaired=len(a) + len(b) - 2 * len(pairs),
     )
+
+
+def _counts(folder: EvaluationFolder) -> dict[str, list[ProblemCounts]]:
+    """The counts that a result is of; one problem more or less is a damaged file."""
+    counts = folder.read_problems()
+    for suite, figures in folder.read_result()["suites"].items():
+        rows = len(counts.get(suite, ()))
+        names = {row.problem for row in counts.get(suite, ())}
+        if not len(names) == rows == figures.get("problems", rows):
+            raise ConfigError(
+                f"{folder.problems}: {rows} lines with {len(names)} problems of {suite}, of which "
+                f"{folder.result.name} has {figures['problems']}; `stepcoder eval --resume` writes "
+                f"both again from the samples"
+            )
+    return counts
 
 
 def _ks(folder: EvaluationFolder) -> dict[str, set[int]]:

@@ -67,7 +67,12 @@ def _notice(
     folder: EvaluationFolder, settings: dict[str, Any], tasks: int, samples: int, judged: int
 ) -> str:
     if folder.result.exists():
-        return ""
+        if judged == samples:
+            return ""
+        return (
+            f"Verdicts are missing: {judged:,} of {samples:,} samples have one, and the result is "
+            f"of all; `stepcoder eval --resume` judges the others again."
+        )
     sampling = settings["sampling"]
     planned = tasks * sampling["samples"] if sampling else samples
     return f"Not finished: {samples:,} of {planned:,} samples written, {judged:,} judged."

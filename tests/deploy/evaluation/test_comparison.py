@@ -71,6 +71,16 @@ def test_what_cannot_be_paired_is_refused(
         compare(a, b)
 
 
+@pytest.mark.parametrize(("times", "counted"), [(2, "4 lines with 2"), (0, "0 lines with 0")])
+def test_counts_that_are_not_the_results_are_refused(
+    tmp_path: Path, times: int, counted: str
+) -> None:
+    a, b = (evaluation(tmp_path / name, {"p0": 1, "p1": 0}) for name in ("a", "b"))
+    b.problems.write_text(times * b.problems.read_text())
+    with pytest.raises(ConfigError, match=rf"{counted} problems of s, of which result.json has 2"):
+        compare(a, b)
+
+
 def test_an_evaluation_that_has_not_finished_is_refused(tmp_path: Path) -> None:
     finished = evaluation(tmp_path / "a", {"p0": 1})
     with pytest.raises(ConfigError, match="absent: no such folder"):

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page
 
 from tests.browser import launched, opened
 
-COLOURS = 200
+COLOURS = 256
 """Of a stored image: flat colours need no more, and a third of the bytes."""
 
 
@@ -37,7 +37,7 @@ def take(browser: Browser, site: Path, out: Path, stem: str) -> list[Path]:
     """Write one image per view: list, group, sample, and the card of a token."""
     group = interesting_group(site)
     views = {
-        "samples": ("#samples", "light"),
+        "samples": ("#samples?tier=interview&sort=-step", "light"),
         "group": (f"#group/{group}", "light"),
         "sample": ("", "light"),
         "sample-dark": ("", "dark"),
@@ -57,7 +57,9 @@ def take(browser: Browser, site: Path, out: Path, stem: str) -> list[Path]:
 
 def store(path: Path) -> None:
     """Write an image again with fewer colours."""
-    Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    image = Image.open(path).convert("RGB")
+    # The median cut merges rare colours: marks of two outcomes become one.
+    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def _open_a_sample(page: Page, group: int) -> None:

@@ -164,6 +164,8 @@ def test_the_page_says_what_it_lacks(tmp_path: Path) -> None:
         json.dumps({"model": "m", "suites": {"s": "x"}, "sampling": sampling})
     )
     assert open_source(root)[0].notice == "Not finished: 2 of 6 samples written, 1 judged."
+    (root / "result.json").write_text('{"suites": {}}')
+    assert open_source(root)[0].notice.startswith("Verdicts are missing: 1 of 2 samples ")
 
 
 def test_a_huge_completion_is_kept_whole(tmp_path: Path) -> None:
