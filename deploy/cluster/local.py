@@ -30,6 +30,7 @@ from actors.cluster.placement import SANDBOX_RESOURCE
 from actors.cluster.ports import free_port
 from curriculum.files import write_atomic
 from deploy.cluster.authentication import auth_token, ray_command
+from deploy.cluster.monitoring import write_monitoring
 from deploy.cluster.polling import poll
 from deploy.errors import ClusterError
 from deploy.versions import ROOT
@@ -137,6 +138,7 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
     name = f"{os.getpid():x}{int(time.time()) & 0xFFFFFF:06x}"
     temp_dir = f"/tmp/stepcoder-{name}"
     STATE.parent.mkdir(parents=True, exist_ok=True)
+    monitoring = write_monitoring(Path(temp_dir))
     log = STATE.with_name("ray.log")
     command = [
         ray_command(), "start", "--head", "--block",
@@ -159,7 +161,7 @@ def start_cluster(ports: Ports, sandbox_units: int) -> LocalCluster:
     with log.open("w") as output:
         head = subprocess.Popen(
             command,
-            env=cluster_env(name),
+            env=cluster_env(name) | monitoring,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

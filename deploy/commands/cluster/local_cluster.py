@@ -117,11 +117,15 @@ def status() -> int:
 
 
 def _print_addresses(cluster: LocalCluster) -> None:
+    from deploy.cluster.monitoring import monitoring_lines
+
     token = "its token: .venv/bin/ray get-auth-token"
-    print(f"  dashboard    {cluster.dashboard}   ({token})\n  prometheus   {cluster.metrics}")
+    print(f"  dashboard    {cluster.dashboard}   ({token})\n  metrics      {cluster.metrics}")
     programs = Path(sys.executable).parent
     print(
         f"  submit       RAY_AUTH_MODE=token {programs}/ray job submit --address "
         f"{cluster.dashboard} -- {programs}/stepcoder train --config PROFILE --runs_dir RUNS   "
         "(absolute paths)"
     )
+    for name, command in monitoring_lines(Path(cluster.temp_dir)).items():
+        print(f"  {name.removesuffix('-server'):<12} {command}")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import yaml
 
 from actors.rollout.rollout_log import read_rollouts, recorded_steps
 from actors.runs.folder import RunFolder
@@ -113,6 +114,12 @@ def test_a_run_on_the_local_cluster_shows_in_dashboard_and_prometheus(
     assert "ray_stepcoder_reward" in local_cluster.metrics
     assert "overall" in local_cluster.output
     assert "make local-cluster-down" in local_cluster.output
+    running = running_cluster()
+    assert running is not None
+    provisioned = Path(running.temp_dir) / "session_latest/metrics/grafana/provisioning"
+    (provider,) = yaml.safe_load((provisioned / "dashboards/default.yml").read_text())["providers"]
+    dashboards = {path.name for path in Path(provider["options"]["path"]).iterdir()}
+    assert dashboards > {"stepcoder.json"}, "ours beside Ray's"
 
 
 @pytest.mark.integration
