@@ -24,12 +24,13 @@ def open_server(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
     """A server of the folder on the loopback interface; port 0 takes a free one.
 
     Raises:
-        ConfigError: the port is in use.
+        ConfigError: the port is in use, or is none.
     """
     handler = functools.partial(_Quiet, directory=str(folder))
     try:
         return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        what = getattr(error, "strerror", None) or "not a port"
         raise ConfigError(
-            f"--port {port}: {error.strerror}; choose another, or 0 for any that is free"
+            f"--port {port}: {what}; choose another, or 0 for any that is free"
         ) from None

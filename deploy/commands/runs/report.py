@@ -16,7 +16,7 @@ Examples:
   stepcoder report runs/smoke
   stepcoder report runs/smoke --watch                       while it trains
   stepcoder report runs/fgo runs/no-mask --out runs/masks   overlaid
-  stepcoder report runs/fgo-1 runs/fgo-2 runs/fgo-3         seeds of one configuration: bands""",
+  stepcoder report runs/fgo-1 runs/fgo-2                    seeds: bands""",
 )
 
 

@@ -78,7 +78,8 @@ def _label(group: Sequence[RunHistory]) -> str:
     letters = zip(*(run.name for run in group), strict=False)
     common = "".join(same[0] for same in takewhile(lambda same: len(set(same)) == 1, letters))
     common = common.rstrip("-_. 0123456789").removesuffix("seed").rstrip("-_. ") or group[0].name
-    return f"{common}, {len(group)} seeds"
+    seeds = {tuple(run.config.get(key) for key in sorted(SEEDS)) for run in group}
+    return f"{common}, {len(group)} {'seeds' if len(seeds) == len(group) else 'runs'}"
 
 
 def differences(runs: Sequence[RunHistory]) -> list[tuple[str, list[Any]]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from actors.runs.folder import RunFolder
+from deploy.errors import ConfigError
 from deploy.report.runs.content import Content, report_content
 from deploy.report.runs.history import RunHistory
 from deploy.report.runs.page import write_data, write_page
@@ -24,10 +25,10 @@ def write_report(runs: Sequence[Path], folder: Path, pictures: bool = True) -> P
     """Write the page and, beside it, a picture of every chart; returns the page's path.
 
     Raises:
-        ConfigError: a folder holds no run, or something else.
+        ConfigError: a folder holds no run, or something else; one is given twice.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     content = _content(runs)
+    folder.mkdir(parents=True, exist_ok=True)
     path = write_page(content, folder)
     if pictures:
         write_pictures(content.charts, folder)
@@ -39,8 +40,8 @@ def watch_report(runs: Sequence[Path], folder: Path, every_s: float) -> Iterator
 
     Yields the page's path each time. An open page reads what is new by itself.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     content = _content(runs)
+    folder.mkdir(parents=True, exist_ok=True)
     seen = _state(runs)
     yield write_page(content, folder)
     while content.live:
@@ -56,6 +57,10 @@ def watch_report(runs: Sequence[Path], folder: Path, every_s: float) -> Iterator
 
 
 def _content(runs: Sequence[Path]) -> Content:
+    places = [run.resolve() for run in runs]
+    for run, place in zip(runs, places, strict=True):
+        if places.count(place) > 1:
+            raise ConfigError(f"{run}: given twice; a mean would count it twice")
     return report_content([RunHistory.read(run) for run in runs])
 
 

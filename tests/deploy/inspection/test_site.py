@@ -307,4 +307,6 @@ def test_the_folder_is_served(tmp_path: Path) -> None:
             assert answer.read().startswith(b"stepcoder.receive")
         with pytest.raises(ConfigError, match="--port"):
             open_server(tmp_path / "pages", server.server_port)
+        with pytest.raises(ConfigError, match="--port 99999: not a port"):
+            open_server(tmp_path / "pages", 99999)
         server.shutdown()

@@ -42,6 +42,8 @@ def test_runs_that_differ_in_their_seeds_are_one_group_with_a_band(tmp_path: Pat
     assert alone.column("learner/nothing") is None
     assert group_differences(groups) == [("learner.mask", ["fgo", "none"])]
     assert differences(runs[:2]) == [("seed", [1, 2])]
+    copy = RunHistory.read(write_run(tmp_path / "fgo-copy", seed=1, steps=6))
+    assert [group.label for group in group_runs([runs[0], copy])] == ["fgo, 2 runs"]
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:

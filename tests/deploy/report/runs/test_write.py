@@ -78,6 +78,7 @@ def test_several_runs_go_beside_the_first(tmp_path: Path) -> None:
     [
         ([], "no run given, such as runs/smoke"),
         (["nowhere"], "nowhere: no run there (no config.yaml)"),
+        (["run", "./run"], "run: given twice"),
         (["run", "--watch", "--every", "0"], "--every 0: must be above 0"),
     ],
 )
@@ -91,3 +92,4 @@ def test_what_cannot_be_reported_is_said(
     monkeypatch.chdir(tmp_path)
     assert main(["report", *arguments]) == 2
     assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
