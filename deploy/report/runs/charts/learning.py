@@ -156,11 +156,12 @@ def panel_by_group(
 
 def _evaluation(groups: Sequence[RunGroup], suite: str) -> Chart:
     heldout = suite == HELDOUT
+    several = any(len(group.runs) > 1 for group in groups)
 
     def figure(tier: str) -> Figure:
         def curve(group: RunGroup) -> Curve | None:
             made = group.curve(lambda run: run.evaluated(suite, f"pass_at_1/{tier}"))
-            if made is None or len(group.runs) > 1:
+            if made is None or several:  # bands of two kinds in one chart would mislead
                 return made
             ends = [
                 group.curve(lambda run, end=end: run.evaluated(suite, f"{end}/{tier}"))
@@ -173,7 +174,6 @@ def _evaluation(groups: Sequence[RunGroup], suite: str) -> Chart:
 
         return curve
 
-    several = any(len(group.runs) > 1 for group in groups)
     band = "lowest and highest seed" if several else "95 % interval, clustered by problem"
     return by_tier(
         groups,

@@ -50,6 +50,8 @@ def test_one_run_has_every_chart_and_several_are_overlaid(tmp_path: Path) -> Non
     by_tier = several.charts[0]
     assert [panel.title for panel in by_tier.panels] == [line.name for line in panel.lines]
     assert [line.name for line in by_tier.panels[0].lines] == ["a, 2 seeds", "b"]
+    bands = [line.low is not None for line in by_tier.panels[0].lines]
+    assert bands == [True, False], "of seeds alone: one chart has bands of one kind"
     assert several.data["configuration"]["rows"] == [["learner.mask", "fgo", "none"]]
     assert not several.live
     for made in (single, several):
