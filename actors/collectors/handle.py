@@ -88,7 +88,11 @@ class CollectorHandle:
     @property
     def caller(self) -> str:
         """What names this incarnation to engines and sandboxes."""
-        return f"{self.name}.{self.incarnation}"
+        return self.caller_of(self.incarnation)
+
+    def caller_of(self, incarnation: int) -> str:
+        """As `caller`, of another incarnation."""
+        return f"{self.name}.{incarnation}"
 
     def ready_engines(self, version: int) -> int:
         """Engines that answer calls and hold these weights."""
