@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 
 from ray.exceptions import RayError, RayTaskError
 
@@ -353,12 +354,25 @@ def assign(
         Each collector that was assigned anything, with its groups; they are counted as its load.
     """
     shares: dict[CollectorHandle, list[GroupOrder]] = {}
-    while groups:
-        able = [h for h, n in engines.items() if window is None or h.samples < window * n]
-        if not able:
-            break
-        least_loaded = min(able, key=lambda handle: handle.samples / engines[handle])
+
+    def has_room(handle: CollectorHandle) -> bool:
+        return window is None or handle.samples < window * engines[handle]
+
+    # A heap by load; of equal ones, the first in `engines`.
+    able = [
+        (handle.samples / ready, place, handle)
+        for place, (handle, ready) in enumerate(engines.items())
+        if has_room(handle)
+    ]
+    heapify(able)
+    while groups and able:
+        _, place, least_loaded = able[0]
         group = groups.popleft()
         least_loaded.add_load([group])
         shares.setdefault(least_loaded, []).append(group)
+        if has_room(least_loaded):
+            load = least_loaded.samples / engines[least_loaded]
+            heapreplace(able, (load, place, least_loaded))
+        else:
+            heappop(able)
     return list(shares.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -76,7 +77,7 @@ class ScriptedClient:
     async def deliver(self, order: int, count: int = 99, **other: Any) -> None:
         """Finish the next groups of an order; let everyone react."""
         groups = self.orders[order].groups[:count]
-        finished = (FinishedGroup(group.index, 1, (), b"", (), None) for group in groups)
+        finished = (FinishedGroup(group.index, 1, (), b"", (), b"") for group in groups)
         await self.send(order, Delivery(tuple(finished), **other))
 
     async def send(self, order: int, event: Delivery | BaseException) -> None:
@@ -167,7 +168,7 @@ def test_several_get_groups_by_their_engines_and_more_as_they_deliver() -> None:
         await small.deliver(1)
         await large.deliver(1)
         rest = large.orders[0].groups[3:]
-        finished = tuple(FinishedGroup(group.index, 1, (), b"", (), None) for group in rest)
+        finished = tuple(FinishedGroup(group.index, 1, (), b"", (), b"") for group in rest)
         await large.send(0, Delivery(finished))
         assert sorted(await round_) == list(range(12))
 
@@ -336,3 +337,30 @@ def test_what_has_to_wait_is_left_in_order() -> None:
     [(_, share)] = assign(waiting, {handle: 1}, window=4)
     assert [group.index for group in share] == [0, 1]
     assert [group.index for group in waiting] == [2, 3, 4]
+
+
+def test_each_group_goes_to_the_least_loaded_collector_with_room() -> None:
+    rng = random.Random(1)
+    for _ in range(50):
+        window = rng.choice([None, 6, 20])
+        engines = {
+            CollectorHandle(f"c{i}", ScriptedClient(), (), samples=rng.randrange(9)): rng.choice(
+                [1, 2, 8]
+            )
+            for i in range(rng.randrange(1, 9))
+        }
+        loads = {handle: handle.samples for handle in engines}
+        waiting = deque(groups(rng.randrange(40), samples=rng.choice([1, 4])))
+        expected: dict[CollectorHandle, list[int]] = {}
+        left = deque(waiting)
+        while left:
+            able = [h for h, n in engines.items() if window is None or loads[h] < window * n]
+            if not able:
+                break
+            chosen = min(able, key=lambda handle: loads[handle] / engines[handle])
+            loads[chosen] += len(left[0].seeds)
+            expected.setdefault(chosen, []).append(left.popleft().index)
+        made = assign(waiting, engines, window)
+        assert {h: [group.index for group in share] for h, share in made} == expected
+        assert waiting == left
+        assert {handle: handle.samples for handle in engines} == loads
