@@ -12,10 +12,13 @@ system may load scripts and nothing else. All text is JSON in ASCII: no characte
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,22 +172,38 @@ def build_site(
         on_group: called after each group.
 
     Raises:
-        ConfigError: `out` holds something else, or the source is not one of this version.
+        ConfigError: `out` holds something else or is being written, or the source is not one of
+            this version.
     """
     check_out(out)
     partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(PAGE, partial)
-    data = partial / "data"
-    data.mkdir()
-    try:
-        count = _write_data(source, groups, data, on_group)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    with _only_writer(partial, out):
+        try:
+            shutil.copytree(PAGE, partial, dirs_exist_ok=True)
+            (partial / "data").mkdir()
+            count = _write_data(source, groups, partial / "data", on_group)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        shutil.rmtree(out, ignore_errors=True)
+        partial.rename(out)
     return count
+
+
+@contextmanager
+def _only_writer(partial: Path, out: Path) -> Iterator[None]:
+    """An empty folder that no other process writes; one that a kill left behind is emptied."""
+    partial.mkdir(exist_ok=True)
+    folder = os.open(partial, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in partial.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield
+    except BlockingIOError:
+        raise ConfigError(f"{out}: another `stepcoder inspect` is writing it") from None
+    finally:
+        os.close(folder)
 
 
 def check_out(out: Path) -> None:

@@ -288,6 +288,20 @@ def test_a_build_that_fails_leaves_the_former_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["pages"]
 
 
+def test_two_builds_of_one_folder_do_not_mix(tmp_path: Path) -> None:
+    out = tmp_path / "pages"
+    (tmp_path / ".pages.partial" / "data").mkdir(parents=True)  # left behind by a kill
+    (tmp_path / ".pages.partial" / "data" / "groups-0099.js").touch()
+
+    def refused() -> None:
+        with pytest.raises(ConfigError, match="another `stepcoder inspect` is writing it"):
+            build_site(seeded_source(1), seeded_groups(1), out)
+
+    build_site(seeded_source(1), seeded_groups(3), out, refused)
+    assert pieces(out)["index"]["samples_count"] == 3
+    assert "groups-0099" not in pieces(out)
+
+
 def test_the_command_writes_beside_its_source(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
