@@ -71,27 +71,28 @@ def evaluate(
         _require_enough(existing, max(options.ks))
     if options.resume:
         settings.require_same(folder.settings)
-    else:
-        folder.begin(options.overwrite)
-        settings.write(folder.settings)
-        write_atomic(folder.config, config.to_yaml())
-    log = SampleLog(folder.root)
-    for sample in existing:
-        if sample.key not in log.samples:
-            log.add_sample(sample)
-    work = _Work(options, settings.sampling, suites, log, config, subject, tokenizer)
-    folder.write_tasks(suites, work.prompt_texts)
-    provenance = Provenance(
-        settings=settings,
-        chat_template=_template_text(tokenizer) if config.prompt.style == "chat" else None,
-        prompts=work.prompts,
-        prompts_without_room=work.prompts_without_room,
-        processes=folder.processes,
-    )
-    with _note_on_continuing(folder):
-        work.run(folder, provenance)
-    if not options.generate_only:
-        write_result(folder, log, suites, options.ks, provenance)
+    with folder.sole_writer():
+        if not options.resume:
+            folder.begin(options.overwrite)
+            settings.write(folder.settings)
+            write_atomic(folder.config, config.to_yaml())
+        log = SampleLog(folder.root)
+        for sample in existing:
+            if sample.key not in log.samples:
+                log.add_sample(sample)
+        work = _Work(options, settings.sampling, suites, log, config, subject, tokenizer)
+        folder.write_tasks(suites, work.prompt_texts)
+        provenance = Provenance(
+            settings=settings,
+            chat_template=_template_text(tokenizer) if config.prompt.style == "chat" else None,
+            prompts=work.prompts,
+            prompts_without_room=work.prompts_without_room,
+            processes=folder.processes,
+        )
+        with _note_on_continuing(folder):
+            work.run(folder, provenance)
+        if not options.generate_only:
+            write_result(folder, log, suites, options.ks, provenance)
     return folder
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from actors.runs.records import problem_record
 from curriculum.files import write_atomic
 from deploy.errors import ConfigError
 from deploy.evaluation.suites import Suite
+from deploy.sole_writer import sole_writer
 
 _WRITE_AGAIN = "`stepcoder eval --resume` writes it again from the samples"
 
@@ -43,8 +45,20 @@ class EvaluationFolder:
         self.result = root / "result.json"
         self.log = root / "log.txt"
 
+    def sole_writer(self) -> AbstractContextManager[None]:
+        """Be the only evaluation that writes the folder, which is made where there is none.
+
+        Raises:
+            ConfigError: another one is under way.
+        """
+        return sole_writer(
+            self.root,
+            f"another `stepcoder eval` is writing {self.root}: wait for its end or stop it, or "
+            f"choose another --out",
+        )
+
     def begin(self, overwrite: bool) -> None:
-        """Create the folder for a new evaluation.
+        """Clear the folder for a new evaluation.
 
         Raises:
             ConfigError: it holds another one, or something else.
@@ -54,10 +68,12 @@ class EvaluationFolder:
                 f"{self.root} holds another evaluation: choose another --out, continue it with "
                 f"--resume, or replace it with --overwrite"
             )
-        if self.root.exists() and not self.settings.exists() and any(self.root.iterdir()):
+        self.root.mkdir(parents=True, exist_ok=True)
+        left = [*self.root.iterdir()]
+        if left and not self.settings.exists():
             raise ConfigError(f"{self.root} holds other files; choose another --out")
-        shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir(parents=True)
+        for path in left:  # not the folder itself, which is locked
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def write_tasks(
         self, suites: Sequence[Suite], prompts: Mapping[tuple[str, str], tuple[str, str]]

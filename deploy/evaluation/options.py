@@ -65,8 +65,12 @@ def checked_options(
         raise ConfigError("--judge and --generate-only exclude each other")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other")
-    if samples < 1 or max_new_tokens < 1 or (limit is not None and limit < 1):
-        raise ConfigError("--samples, --max-new-tokens and --limit must be at least 1")
+    counts = {"samples": samples, "max-new-tokens": max_new_tokens, "limit": limit}
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ConfigError(f"--{name} {count}: must be at least 1")
+    if judge is not None and not judge.is_file():
+        raise ConfigError(f"--judge {judge}: no such file")
     if not 0 < top_p <= 1:
         raise ConfigError(f"--top-p {top_p:g}: is not above 0 and at most 1")
     if temperature is not None and not 0 <= temperature <= 2:

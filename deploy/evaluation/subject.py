@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import ConfigError
+from deploy.evaluation.folder import is_evaluation
 from learner.errors import ModelError
 from learner.models.source import ModelSource
 
@@ -54,6 +55,8 @@ def subject_of(model: str) -> Subject:
     if model == CANONICAL:
         return Subject(CANONICAL)
     folder = Path(model)
+    if is_evaluation(folder):
+        raise ConfigError(f"--model {model}: the folder of an evaluation, not of a run or a model")
     if (folder / "config.yaml").is_file():
         policy = folder / "policy"
         if not (policy / "config.json").is_file():

@@ -109,6 +109,17 @@ def load_suites(
     return suites
 
 
+def check_names(names: Sequence[str], option: str = "--suite") -> None:
+    """Refuse a name that stands for nothing, before anything is loaded.
+
+    Raises:
+        ConfigError: names it.
+    """
+    for name in names:
+        if name != SYNTHETIC:
+            _path_of(name, option)
+
+
 def _load(
     name: str, limit: int | None, synthetic: DataConfig, option: str, reading: ReadOptions
 ) -> Suite:
@@ -120,10 +131,7 @@ def _load(
         seed, per_tier = synthetic.heldout_seed, synthetic.heldout_per_tier
         source = {"format": SYNTHETIC, "seed": seed, "per_tier": per_tier, "left_out": {}}
         return _suite(name, heldout[:limit], source, option)
-    known = KNOWN.get(name)
-    path = Path(name) if known is None else _find(name, known, option)
-    if not path.exists():
-        raise ConfigError(_unknown(name, option))
+    known, path = KNOWN.get(name), _path_of(name, option)
     skipped = Skipped()
     format = detect(path)
     problems: Iterator[Problem] = read_source(path, format, options=reading, skipped=skipped)
@@ -153,6 +161,14 @@ def _chosen(reading: ReadOptions) -> dict[str, str]:
     """The release and the dates that were asked for, by the words of their options."""
     given = {"release": reading.release, "from": reading.first_day, "to": reading.last_day}
     return {word: str(value) for word, value in given.items() if value is not None}
+
+
+def _path_of(name: str, option: str) -> Path:
+    known = KNOWN.get(name)
+    path = Path(name) if known is None else _find(name, known, option)
+    if not path.exists():
+        raise ConfigError(_unknown(name, option))
+    return path
 
 
 def _find(name: str, known: KnownSuite, option: str) -> Path:

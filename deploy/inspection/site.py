@@ -12,13 +12,10 @@ system may load scripts and nothing else. All text is JSON in ASCII: no characte
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +27,7 @@ from deploy.evaluation.folder import is_evaluation
 from deploy.inspection.evaluation_source import read_evaluation
 from deploy.inspection.groups import Group, Source
 from deploy.inspection.run_source import is_run, read_run
+from deploy.sole_writer import sole_writer
 from sandbox import Outcome
 
 PAGE = Path(__file__).with_name("page")
@@ -177,8 +175,9 @@ def build_site(
     """
     check_out(out)
     partial = out.with_name(f".{out.name}.partial")
-    with _only_writer(partial, out):
+    with sole_writer(partial, f"{out}: another `stepcoder inspect` is writing it"):
         try:
+            _clear(partial)  # what a kill left behind
             shutil.copytree(PAGE, partial, dirs_exist_ok=True)
             (partial / "data").mkdir()
             count = _write_data(source, groups, partial / "data", on_group)
@@ -190,20 +189,10 @@ def build_site(
     return count
 
 
-@contextmanager
-def _only_writer(partial: Path, out: Path) -> Iterator[None]:
-    """An empty folder that no other process writes; one that a kill left behind is emptied."""
-    partial.mkdir(exist_ok=True)
-    folder = os.open(partial, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for left in partial.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-        yield
-    except BlockingIOError:
-        raise ConfigError(f"{out}: another `stepcoder inspect` is writing it") from None
-    finally:
-        os.close(folder)
+def _clear(folder: Path) -> None:
+    """Remove what lies in a folder."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def check_out(out: Path) -> None:

@@ -97,7 +97,9 @@ def evaluate(
         ),
     )
     from deploy.evaluation.subject import Subject, subject_of
+    from deploy.evaluation.suites import check_names
 
+    check_names(options.suites)
     subject = subject_of(options.model) if options.model else Subject(str(options.judge))
     from deploy.evaluation.evaluate import evaluate as evaluated
     from deploy.evaluation.result import infrastructure_errors

@@ -33,7 +33,8 @@ SUITE = ("--suite", "synthetic")
         ([*MODEL, *SUITE, "--top-p", "0"], "--top-p 0: is not above 0"),
         ([*MODEL, *SUITE, "--greedy", "--temperature", "1"], "exclude each other"),
         ([*MODEL, *SUITE, "--resume", "--overwrite"], "exclude each other"),
-        ([*MODEL, *SUITE, "--limit", "0"], "must be at least 1"),
+        ([*MODEL, *SUITE, "--limit", "0"], "--limit 0: must be at least 1"),
+        (["--judge", "absent.jsonl", *SUITE], "--judge absent.jsonl: no such file"),
         (["--model", "Qwen/Qwen2.5-Coder-0.5B", *SUITE], "the hub cannot be reached: run"),
         (["--model", "absent", *SUITE], "--model absent: no config.json there; expected a Hugging"),
         ([*MODEL, "--suite", "humaneval-x"], "humaneval-x: no such file, and no suite"),
@@ -68,6 +69,25 @@ def test_a_run_without_its_policy_is_told_from_a_model(tmp_path: Path) -> None:
     subject = subject_of(str(tmp_path))
     assert subject.folder == tmp_path / "policy"
     assert subject.context_len() == 77
+    (tmp_path / "settings.json").touch()
+    with pytest.raises(ConfigError, match="the folder of an evaluation"):
+        subject_of(str(tmp_path))
+
+
+def test_two_evaluations_of_one_folder_do_not_mix(tmp_path: Path) -> None:
+    folder = EvaluationFolder(tmp_path / "eval")
+    with folder.sole_writer():
+        folder.begin(overwrite=False)
+        folder.settings.touch()
+        with (
+            pytest.raises(ConfigError, match="another `stepcoder eval` is writing"),
+            folder.sole_writer(),
+        ):
+            raise AssertionError("two evaluations in one folder")
+    with folder.sole_writer():
+        (folder.root / "inspect").mkdir()
+        folder.begin(overwrite=True)
+        assert list(folder.root.iterdir()) == []
 
 
 def test_the_digest_of_a_model_follows_its_weights(tmp_path: Path) -> None:
