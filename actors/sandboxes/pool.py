@@ -20,6 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 from actors.cluster.placement import SANDBOX_RESOURCE
 from actors.cluster.ray_calls import gather, no_options, wait_for_all
 from actors.config import SandboxPoolConfig
+from actors.sandboxes.parcels import in_calls, pack, unpack
 from actors.sandboxes.worker import Isolation, SandboxWorker
 from sandbox import Job, Outcome, SandboxConfig, SandboxError, TestOutcome, TestResult, Verdict
 
@@ -295,14 +296,23 @@ class SandboxPool:
 
     async def _attempt(self, job: Job, index: int) -> Verdict:
         worker, ticket = self.workers[index], (self._caller, next(self._numbers))
-        answer = asyncio.ensure_future(worker.run.remote(job, ticket, self._backend(index)))
-        # The load counts until the worker is done with the job, which may be later than the end of
-        # a cancelled wait.
+        pieces, answer = pack(job), None
         self._load[index] += 1
-        answer.add_done_callback(lambda ended: self._on_answer(index, ended))
         try:
-            verdict = await asyncio.wait_for(asyncio.shield(answer), self.config.job_timeout_s)
-            assert verdict is not None, "only a call that nobody awaits any more is cancelled"
+            async with asyncio.timeout(self.config.job_timeout_s):
+                for several in in_calls(pieces):
+                    await worker.hold.remote(ticket, *several)
+                backend = self._backend(index)
+                call = worker.run.remote(len(pieces) if pieces else job, ticket, backend)
+                answer = asyncio.ensure_future(call)
+                # The load counts until the worker is done with the job, which may be later than the
+                # end of a cancelled wait.
+                answer.add_done_callback(lambda ended: self._on_answer(index, ended))
+                verdict = await asyncio.shield(answer)
+                if isinstance(verdict, int):
+                    fetched = [await worker.fetch.remote(ticket, i) for i in range(verdict)]
+                    verdict = unpack(fetched)
+            assert isinstance(verdict, Verdict), "only a call that nobody awaits is cancelled"
             return verdict
         except asyncio.CancelledError:
             worker.cancel.remote(ticket)
@@ -314,8 +324,11 @@ class SandboxPool:
             if isinstance(error, RayTaskError) and not isinstance(error.cause, SandboxError):
                 raise
             return self._on_lost(job, index, _message(error))
+        finally:
+            if answer is None:
+                self._load[index] -= 1
 
-    def _on_answer(self, index: int, answer: asyncio.Future[Verdict | None]) -> None:
+    def _on_answer(self, index: int, answer: asyncio.Future[Verdict | int | None]) -> None:
         self._load[index] -= 1
         if not answer.cancelled():
             answer.exception()  # retrieved: asyncio logs errors that nobody has looked at

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from actors.runs.logs import forward_logs
-from sandbox import Cancelled, Job, Sandbox, SandboxConfig, Verdict
+from actors.sandboxes.parcels import pack, unpack
+from sandbox import Cancelled, Job, Sandbox, SandboxConfig, SandboxError, Verdict
 from sandbox.backends.docker_client import reap_strays
 
 _CANCEL_POLL_S = 0.01
@@ -64,6 +65,8 @@ class SandboxWorker:
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="sandbox")
         self._starting = threading.Lock()
         self._calls: dict[Ticket, Call] = {}
+        self._parcels: dict[Ticket, list[bytes]] = {}
+        """Pieces of jobs that have not all come, and of verdicts that have not all been fetched."""
         self._life = uuid.uuid4().hex
 
     def __repr__(self) -> str:
@@ -100,27 +103,66 @@ class SandboxWorker:
             for sandbox in sandboxes:
                 self._free.put(sandbox)
 
-    async def run(self, job: Job, ticket: Ticket, backend: str | None) -> Verdict | None:
+    async def run(
+        self, job: Job | int, ticket: Ticket, backend: str | None
+    ) -> Verdict | int | None:
         """Run one job in the next free sandbox; None if it was cancelled.
 
         Args:
-            job: what to run.
+            job: what to run, or the number of its pieces that `hold` was given.
             ticket: names the call, for `cancel`.
             backend: as for `start`. The sandboxes are started first where this process has none.
+
+        Returns:
+            The verdict, or the number of its pieces, which are `fetch`ed.
+
+        Raises:
+            SandboxError: pieces of the job are missing, as in a worker that was restarted.
         """
+        if isinstance(job, int):
+            pieces = self._parcels.pop(ticket, [])
+            if len(pieces) != job:
+                raise SandboxError(f"{len(pieces)} of {job} pieces of a job are here")
+            job = unpack(pieces)
+            assert isinstance(job, Job)
         call = self._calls[ticket] = Call(job, backend)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
+            verdict = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._run, call
+            )
         finally:
             del self._calls[ticket]
+        if not (pieces := pack(verdict)) or call.cancelled:
+            return verdict
+        self._parcels[ticket] = pieces
+        return len(pieces)
+
+    async def hold(self, ticket: Ticket, *pieces: bytes) -> None:
+        """Take the next pieces of a large job, which `run` then names by their number."""
+        self._parcels.setdefault(ticket, []).extend(pieces)
+
+    async def fetch(self, ticket: Ticket, number: int) -> bytes:
+        """Piece `number` of a large verdict; the last one forgets them all.
+
+        Raises:
+            SandboxError: it is not here, as in a worker that was restarted.
+        """
+        pieces = self._parcels.get(ticket, [])
+        if number >= len(pieces):
+            raise SandboxError("the pieces of a verdict are gone")
+        if number == len(pieces) - 1:
+            del self._parcels[ticket]
+        return pieces[number]
 
     async def abandon(self, caller: str) -> None:
         """Cancel every call of a caller that died."""
-        tickets = [ticket for ticket in self._calls if ticket[0] == caller]
+        known = self._calls.keys() | self._parcels.keys()
+        tickets = [ticket for ticket in known if ticket[0] == caller]
         await asyncio.gather(*map(self.cancel, tickets))
 
     async def cancel(self, ticket: Ticket) -> None:
         """Kill the program of that call, or keep it from starting, so that its slot is free."""
+        self._parcels.pop(ticket, None)
         call = self._calls.get(ticket)
         if call is None:
             return
