@@ -59,6 +59,7 @@ def test_nothing_runs_as_root_and_versions_are_pinned() -> None:
     install = (ROOT / "deploy" / "install" / "install.sh").read_text()
     (uv,) = re.findall(r"uv==([\d.]+)", DOCKERFILE)
     assert f"uv_version={uv}" in install
+    assert re.search(r"--from cyclonedx-bom==[\d.]+ cyclonedx-py environment", DOCKERFILE)
 
 
 def test_what_cannot_be_built_is_skipped_with_the_reason(tmp_path: Path) -> None:
