@@ -40,10 +40,11 @@ real-model: install ## a pretrained model on MBPP: MBPP=FILE MODEL=FOLDER, by de
 	@$(VENV)/python -m deploy data convert $(MBPP) -o runs/data/mbpp.train.jsonl --numbers 601-974 --without runs/data/mbpp.test.jsonl --skip-bad
 	@exec $(VENV)/python -m deploy train --config deploy/profiles/real-model.yaml $(if $(MODEL),--model.path $(MODEL)) $(ARGS)
 
-soak: install ## what only endurance shows: chaos, 20,000 programs, large property tests (over an hour)
+soak: install ## what only endurance shows: chaos, 20,000 programs, nodes that come and go, large property tests (over an hour)
 	@HYPOTHESIS_PROFILE=soak $(VENV)/python -m pytest $(PARALLEL) -m hypothesis --timeout 3600
 	@$(VENV)/python -m deploy bench sandbox --soak 20000
 	@$(VENV)/python -m deploy chaos --config deploy/profiles/chaos.yaml
+	@STEPCODER_SOAK=1 $(VENV)/python -m pytest -q -p no:xdist tests/deploy/cluster/test_separate_nodes.py
 
 ablation: install ## does CCCS help, does FGO: five arms and SEEDS=7 seeds, an hour a seed on 2 cores (ARGS="--arms all")
 	@exec $(VENV)/python -m deploy ablate --profile deploy/profiles/ablation.yaml --seeds $(SEEDS) $(ARGS)
