@@ -210,7 +210,7 @@ def test_logs_name_the_engine_that_failed_and_its_return(
     fleet: RolloutFleet, loop: asyncio.Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def check() -> None:
-        with caplog.at_level("INFO", logger="actors.rollout.supervisor"):
+        with caplog.at_level("INFO", logger="actors.cluster.supervision"):
             engine = fleet.engines[0]
             fleet.supervisor.replace(engine, engine.incarnation, "no answer\nwith details")
             fleet.supervisor.replace(engine, engine.incarnation - 1, "reported late")
