@@ -1,4 +1,4 @@
-"""Sizes of the buffers in which GPUs hand weights over. Imports no torch."""
+"""Sizes of the buffers in which weights are handed over. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ BUFFER_BYTES = 256 << 20
 
 NCCL_BUFFERS = 2
 """Buffers at each end of an NCCL broadcast: one travels while the next one is filled."""
+
+AHEAD_BYTES = 64 << 20
+"""What an engine without a GPU receives ahead of what it loads [bytes], and at least one bucket."""
 
 
 def ipc_buffer_bytes(largest: int) -> int:
@@ -29,3 +32,13 @@ def nccl_buffer_bytes(largest: int) -> int:
         largest: bytes of the largest weight.
     """
     return NCCL_BUFFERS * (BUFFER_BYTES + largest)
+
+
+def gloo_buffer_bytes(largest: int) -> int:
+    """Most bytes of the buffers of an engine without a GPU: the bucket that it loads, and those
+    that arrive.
+
+    Args:
+        largest: bytes of the largest weight, which is a bucket of its own.
+    """
+    return AHEAD_BYTES + 2 * largest

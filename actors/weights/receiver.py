@@ -18,6 +18,7 @@ from torch.distributed import ProcessGroup, TCPStore, Work  # pyright: ignore
 from vllm.distributed.weight_transfer.base import ParamMeta, WeightTransferEngine
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 
+from actors.weights.buffers import AHEAD_BYTES
 from actors.weights.wire import (
     BACKEND,
     GlooInit,
@@ -28,9 +29,6 @@ from actors.weights.wire import (
     byte_size,
     join,
 )
-
-AHEAD_BYTES = 64 << 20
-"""What an engine receives ahead of what it loads [bytes], and at least one bucket."""
 
 
 def views(buffer: torch.Tensor, bucket: list[ParamMeta]) -> Iterator[tuple[str, torch.Tensor]]:

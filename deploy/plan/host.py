@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.weights.buffers import gloo_buffer_bytes
 from deploy.config import RunConfig
 from deploy.plan.fit import MemoryPlan
 from deploy.plan.memory import Parts
@@ -13,7 +14,7 @@ LEARNER_PROCESS = int(0.65 * _GIB)
 peak, has its model's 0.09 beside it (27 November 2026)."""
 ENGINE_PROCESS = int(1.8 * _GIB)
 """The same of vLLM's two processes, the actor and its engine core: 1.98 GiB together at the peak
-of the smoke run, of which the model, its cache and a forward pass are 0.17."""
+of the smoke run, of which the model, its cache, its buffers and a forward pass are 0.18."""
 CUDA_PROCESS = 3 * _GIB
 """What CUDA's libraries and pinned buffers add. An assumption: it was not measured."""
 COLLECTOR_PROCESS = int(0.3 * _GIB)
@@ -40,8 +41,7 @@ def host_parts(
         learner, engine = _learner_beside_gpu(config, shape), _engine_beside_gpu(config, shape)
     else:
         learner = {**memory.learner, "allowance": LEARNER_PROCESS}
-        cache = {"KV cache of one sequence": 0, "KV cache": config.rollout.kv_cache_mib << 20}
-        engine = {**memory.engine, **cache, "allowance": ENGINE_PROCESS}
+        engine = _engine_without_gpu(config, shape, memory.engine)
     engine["collector"] = COLLECTOR_PROCESS
     containers = config.pool.slots_per_worker * (config.sandbox.container_memory_mib << 20)
     return {
@@ -69,6 +69,21 @@ def _learner_beside_gpu(config: RunConfig, shape: ModelShape) -> Parts:
     if zero.offload_parameters:
         parts["parameters"] = models * width // ranks
     return parts
+
+
+def _engine_without_gpu(config: RunConfig, shape: ModelShape, engine: Parts) -> Parts:
+    width = 4 if config.learner_dtype(gpu=False) == "float32" else 2
+    received = min(gloo_buffer_bytes(shape.largest * width), shape.parameters * width)
+    # vLLM keeps a second copy of bfloat16 weights, laid out for the processor's matrix products.
+    packed = config.resolved_rollout(gpu=False).dtype == "bfloat16"
+    return {
+        **engine,
+        "weights, packed": 2 * shape.parameters if packed else 0,
+        "broadcast": received,
+        "KV cache of one sequence": 0,
+        "KV cache": config.rollout.kv_cache_mib << 20,
+        "allowance": ENGINE_PROCESS,
+    }
 
 
 def _engine_beside_gpu(config: RunConfig, shape: ModelShape) -> Parts:

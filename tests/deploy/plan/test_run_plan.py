@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,30 @@ def test_on_cpus_everything_is_in_the_memory_of_the_host() -> None:
     assert not device.fits
     wider = resolve(small.model_dump(mode="json"), "plan", device.remedies[0].overrides)
     assert make_plan(wider, QWEN, []).devices[0].fits
+
+
+SMALL = ModelShape(134_515_008, 28_311_552, 30, 3_540_096, 576, 1536, 192, 49_152)
+"""SmolLM2-135M."""
+
+
+@pytest.mark.parametrize(
+    ("profile", "shape", "overrides", "learner", "engine"),
+    [
+        ("local", None, (), 0.76, 1.84),
+        ("local", SMALL, ("learner.advantage=rloo", "learner.kl_coefficient=0"), 5.52, 2.90),
+        ("real-model", QWEN, (), 9.29, 5.56),
+    ],
+)
+def test_the_memory_of_the_host_is_what_runs_measured(
+    profile: str, shape: ModelShape | None, overrides: Sequence[str], learner: float, engine: float
+) -> None:
+    """The runs of docs/hardware.md; an engine without its collector."""
+    settings = config(*overrides, profile=profile)
+    hosts = make_plan(settings, shape or policy_shape(settings), []).hosts
+    gib = {role: sum(parts.values()) / 2**30 for role, parts in hosts.items()}
+    assert gib["learner rank"] == pytest.approx(learner, rel=0.15)
+    alone = gib["engine"] - hosts["engine"]["collector"] / 2**30
+    assert alone == pytest.approx(engine, rel=0.15)
 
 
 def test_the_bundled_models_shape_is_that_of_its_configuration() -> None:
