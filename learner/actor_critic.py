@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from learner.config import LearnerConfig
-from learner.models.batch import TokenBatch, plan_step, token_batch
+from learner.models.batch import TokenBatch, token_batch
 from learner.models.compiling import compile_blocks
 from learner.models.lora import adapters_off
 from learner.models.pretrained import check_vocabulary, load_critic, load_policy
 from learner.models.products import set_products
 from learner.models.published import load_tokenizer
+from learner.plan.epoch import plan_step
 from learner.zero.distributed import device, ensure_distributed, torch_dtype
 from learner.zero.engine import Engine
 from learner.zero.export import save_policy

@@ -7,12 +7,16 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from learner.algorithm.experience import Experience
 from learner.tokenizer import completion_text
-from learner.trajectory import Trajectory
+from learner.trajectory import Sampled
+
+SCORES = ("old_logprob", "reference_logprob", "entropy", "value")
+"""Names of the scores of a sample's tokens, in the order in which the learner computes them."""
 
 
 class FaultDump:
@@ -38,7 +42,7 @@ class FaultDump:
         figures: Tensor,
         broken: Sequence[Sequence[Tensor | None]],
         micro_batches: Sequence[Sequence[int]],
-        trajectories: Sequence[Trajectory],
+        trajectories: Sequence[Sampled],
         experience: Experience,
     ) -> str:
         """Write this rank's micro-batches whose loss or gradient is not finite. Collective.
@@ -76,14 +80,35 @@ class FaultDump:
                 f"the {quantity} is not finite in micro-batch {at} of rank {self._rank} "
                 f"(samples {names}){path}"
             )
-        by_rank: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather_object(by_rank, faults)
-        return "; ".join(fault for rank_faults in by_rank for fault in rank_faults)
+        return "; ".join(_of_all_ranks(faults))
+
+    def scores(
+        self,
+        facts: dict[str, Any],
+        own: Sequence[int],
+        trajectories: Sequence[Sampled],
+        table: Tensor,
+    ) -> str:
+        """Write this rank's samples whose scores are not finite. Collective.
+
+        Args:
+            facts: JSON-able: the fault and the update.
+            own: places of these samples in the batch.
+            trajectories: of the whole batch.
+            table: [scores, samples, response_len].
+
+        Returns:
+            The paths of the files of all ranks, to end a message with.
+        """
+        rows = list(own)
+        tables = {name: part[rows] for name, part in zip(SCORES, table, strict=False)}
+        paths = [self.write(facts, [trajectories[i] for i in rows], tables)] if rows else []
+        return "".join(_of_all_ranks(paths))
 
     def write(
         self,
         facts: dict[str, Any],
-        trajectories: Sequence[Trajectory],
+        trajectories: Sequence[Sampled],
         tables: dict[str, Tensor],
     ) -> str:
         """Write one fault.
@@ -111,14 +136,21 @@ class FaultDump:
         ]
         record = {**facts, "samples": samples}
         path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-        ids = {t.sample_id: [list(t.prompt_ids), list(t.response_ids)] for t in trajectories}
+        ids = {
+            t.sample_id: [np.asarray(part).tolist() for part in (t.prompt_ids, t.response_ids)]
+            for t in trajectories
+        }
         torch.save({"token_ids": ids, **tables}, path.with_suffix(".pt"))
         return f", written to {path}"
 
 
-def _with_broken_gradient(
-    trajectories: Sequence[Trajectory], broken: Sequence[Tensor]
-) -> list[int]:
+def _of_all_ranks(lines: list[str]) -> list[str]:
+    by_rank: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(by_rank, lines)
+    return [line for of_rank in by_rank for line in of_rank]
+
+
+def _with_broken_gradient(trajectories: Sequence[Sampled], broken: Sequence[Tensor]) -> list[int]:
     """Ids of the samples with a broken token, of those that lie end to end in a row."""
     ends = list(accumulate(len(t.token_ids) for t in trajectories))
     return [
@@ -144,18 +176,18 @@ def _tables(experience: Experience, rows: Sequence[int]) -> dict[str, Tensor]:
 
 
 def _sample(
-    trajectory: Trajectory, tables: dict[str, Tensor], token_bytes: Sequence[bytes]
+    trajectory: Sampled, tables: dict[str, Tensor], token_bytes: Sequence[bytes]
 ) -> dict[str, Any]:
     def text(token_ids: Sequence[int]) -> str:
         return completion_text(token_ids, token_bytes)
 
     tokens = [
         {
-            "id": token_id,
-            "text": text([token_id]),
-            "executed": trajectory.executed_mask[at],
-            "cut_away": trajectory.cut_mask[at],
-            "rollout_logprob": trajectory.rollout_logprobs[at],
+            "id": int(token_id),
+            "text": text([int(token_id)]),
+            "executed": bool(trajectory.executed_mask[at]),
+            "cut_away": bool(trajectory.cut_mask[at]),
+            "rollout_logprob": float(trajectory.rollout_logprobs[at]),
             **{name: _readable(row[at].item()) for name, row in tables.items()},
         }
         for at, token_id in enumerate(trajectory.response_ids)
@@ -168,8 +200,8 @@ def _sample(
         "finish_reason": trajectory.finish_reason,
         "reward": trajectory.reward,
         "weight_version": trajectory.weight_version,
-        "prompt": text(trajectory.prompt_ids),
-        "response": text(trajectory.response_ids),
+        "prompt": text(np.asarray(trajectory.prompt_ids).tolist()),
+        "response": text(np.asarray(trajectory.response_ids).tolist()),
         "tokens": tokens,
     }
 

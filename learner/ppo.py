@@ -5,9 +5,9 @@ weights.
 import logging
 import time
 from collections.abc import Collection, Sequence
-from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,10 +25,12 @@ from learner.algorithm.objective import Tokens, policy_objective, step_scales, v
 from learner.algorithm.token_values import TokenValues, token_values
 from learner.config import LearnerConfig
 from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
-from learner.models.batch import Step, TokenBatch, idle_share, plan_epoch, token_batch
+from learner.models.batch import TokenBatch, token_batch
 from learner.nonfinite import FaultDump
+from learner.plan.epoch import Step, epoch_seed, idle_share, plan_epoch
+from learner.plan.shares import Batch, whole_batch
 from learner.tokenizer import token_bytes
-from learner.trajectory import Trajectory, TrajectoryGroup
+from learner.trajectory import Sampled, TrajectoryGroup
 from learner.update_metrics import UpdateMetrics
 from learner.zero import checkpoint
 from learner.zero.distributed import max_over_ranks, sum_over_ranks
@@ -100,13 +102,21 @@ class PPOLearner(ActorCritic):
         weight_version: int | None = None,
         record: Collection[int] = (),
     ) -> dict[str, float]:
-        """Learn from one batch; every rank gets the whole batch and takes its share.
+        """Learn from one batch, which every rank is given whole. Arguments and the rest as for
+        `learn`.
+        """
+        return self.learn(whole_batch(groups), weight_version, record)
+
+    def learn(
+        self, batch: Batch, weight_version: int | None = None, record: Collection[int] = ()
+    ) -> dict[str, float]:
+        """Learn from one batch, of which this rank needs the tokens of its share.
 
         Trajectories are processed in the order of their sample ids, so their order in the batch
         changes nothing.
 
         Args:
-            groups: the batch, one group for each prompt.
+            batch: the same on every rank but for the tokens that it holds.
             weight_version: of the weights that the rollout fleet received last; samples of older
                 versions are stale. None treats every sample as fresh.
             record: ids of the samples whose `TokenValues` go to `recorded`; they are copies of
@@ -125,8 +135,9 @@ class PPOLearner(ActorCritic):
                 trainer's than the limit, and `logprob_diff_alarm` is `raise`.
         """
         started = time.perf_counter()
-        trajectories, group_numbers = self._flatten(groups)
-        lengths = [len(t.token_ids) for t in trajectories]
+        trajectories, lengths = batch.samples, batch.lengths
+        self._check_vocabulary(batch)
+        group_numbers = torch.tensor(batch.groups, device=self._device)
         first_epoch = self._plan(lengths, epoch=0)
         batches = [self._token_batches(step, trajectories) for step in first_epoch]
         masks = make_masks(trajectories, self._config, self.updates, self._device)
@@ -194,36 +205,23 @@ class PPOLearner(ActorCritic):
     def _policy_learns(self) -> bool:
         return self._critic is None or self.updates >= self._config.critic_warmup_steps
 
-    def _flatten(self, groups: Sequence[TrajectoryGroup]) -> tuple[list[Trajectory], Tensor]:
-        """All trajectories in the order of their sample ids, and the number of each one's group
-        [samples].
-        """
-        if not groups:
-            raise ValueError("an update needs at least one trajectory")
-        numbered = [(t, number) for number, group in enumerate(groups) for t in group.trajectories]
-        numbered.sort(key=lambda entry: entry[0].sample_id)
-        ordered = [trajectory for trajectory, _ in numbered]
-        for before, after in pairwise(ordered):
-            if before.sample_id == after.sample_id:
-                raise ValueError(f"sample {after.sample_id} is in the batch twice")
-        for trajectory in ordered:
-            highest = max(trajectory.token_ids)
+    def _check_vocabulary(self, batch: Batch) -> None:
+        for trajectory, highest in zip(batch.samples, batch.highest_tokens, strict=True):
             if highest >= self._vocabulary:
                 raise ModelError(
                     f"sample {trajectory.sample_id}: token {highest} is outside the model's "
                     f"vocabulary of {self._vocabulary}: the tokenizer does not fit the model; use "
                     "the tokenizer that the model was trained with"
                 )
-        return ordered, torch.tensor([number for _, number in numbered], device=self._device)
 
     def _plan(self, lengths: Sequence[int], epoch: int) -> list[Step]:
         config = self._config
-        seed = f"{config.seed}/{self.updates}/{epoch}"
+        seed = epoch_seed(config.seed, self.updates, epoch)
         return plan_epoch(
             lengths, config.minibatch_size, config.token_budget, self._rank, self._world_size, seed
         )
 
-    def _token_batches(self, step: Step, trajectories: Sequence[Trajectory]) -> list[TokenBatch]:
+    def _token_batches(self, step: Step, trajectories: Sequence[Sampled]) -> list[TokenBatch]:
         return [
             token_batch(
                 [trajectories[i].token_ids for i in samples],
@@ -237,7 +235,7 @@ class PPOLearner(ActorCritic):
         self,
         steps: Sequence[Step],
         batches: Sequence[Sequence[TokenBatch]],
-        trajectories: Sequence[Trajectory],
+        trajectories: Sequence[Sampled],
         response: Tensor,
     ) -> Scores:
         """Log-probabilities, entropies and values by the models before the update.
@@ -245,30 +243,35 @@ class PPOLearner(ActorCritic):
         Computed in the micro-batches of the first epoch, so that the ratios of its first step are
         exactly 1.
         """
-        table = torch.zeros(4, *response.shape, device=self._device)
+        table = torch.zeros(5, *response.shape, device=self._device)
         for step, micro_batches in zip(steps, batches, strict=True):
             for samples, batch in zip(step.micro_batches, micro_batches, strict=True):
                 rows = torch.tensor(samples, dtype=torch.long, device=self._device)
-                block = torch.zeros(4, len(samples), response.shape[1], device=self._device)
-                block[:, response[rows]] = self._scores(batch)
+                block = torch.zeros(5, len(samples), response.shape[1], device=self._device)
+                block[:4, response[rows]] = self._scores(batch)
+                block[4, response[rows]] = self._by_engines([trajectories[i] for i in samples])
                 table[:, rows] = block
         # Each sample was scored on one rank; on the others its row is zero.
         sum_over_ranks(table)
         bad = (~torch.isfinite(table).all(0).all(-1)).nonzero()[:, 0].tolist()
         if bad:
             fault = "log-probabilities or values are not finite"
-            samples = [trajectories[i] for i in bad]
-            names = ("old_logprob", "reference_logprob", "entropy", "value")
-            tables = {name: part[bad] for name, part in zip(names, table, strict=True)}
+            own = {i for step in steps for rows in step.micro_batches for i in rows}
             facts = {"fault": fault, "update": self.updates}
-            path = self._dump.write(facts, samples, tables) if self._rank == 0 else ""
+            paths = self._dump.scores(facts, sorted(own.intersection(bad)), trajectories, table)
             raise NonFiniteError(
                 f"update {self.updates}: {fault} for samples "
-                f"{', '.join(str(t.sample_id) for t in samples)}: the weights are broken{path}"
+                f"{', '.join(str(trajectories[i].sample_id) for i in bad)}: "
+                f"the weights are broken{paths}"
             )
         reference = table[1] if self._config.kl_coefficient else None
         values = None if self._critic is None else table[3]
-        return Scores(table[0], reference, table[2], values)
+        return Scores(table[0], reference, table[2], values, table[4])
+
+    def _by_engines(self, samples: Sequence[Sampled]) -> Tensor:
+        """Log-probabilities of the engines that sampled, one sample after the other [targets]."""
+        values = [np.asarray(t.rollout_logprobs, np.float32) for t in samples]
+        return torch.from_numpy(np.concatenate([np.zeros(0, np.float32), *values])).to(self._device)
 
     def _check_rollout_logprobs(self, differences: dict[str, float]) -> None:
         """Raise the alarm if rollout engine and trainer disagree on fresh samples."""
@@ -296,7 +299,7 @@ class PPOLearner(ActorCritic):
         step: Step,
         micro_batches: Sequence[TokenBatch],
         experience: Experience,
-        trajectories: Sequence[Trajectory],
+        trajectories: Sequence[Sampled],
         metrics: UpdateMetrics,
         lr_shares: tuple[float, float],
         policy_learns: bool,

@@ -14,12 +14,13 @@ from transformers import PreTrainedTokenizerBase
 from learner.algorithm.lr_schedule import lr_share
 from learner.config import ModelConfig, SFTConfig
 from learner.errors import LearnerError, NonFiniteError
-from learner.models.batch import TokenBatch, plan_step, token_batch
+from learner.models.batch import TokenBatch, token_batch
 from learner.models.networks import PolicyModel, create_llama
 from learner.models.pretrained import check_vocabulary, checkpoint_gradients, load_policy
 from learner.models.processor import CPU_INFO, has_bfloat16
 from learner.models.published import leading_ids, load_tokenizer
 from learner.models.source import ModelSource
+from learner.plan.epoch import plan_step
 from learner.tokenizer import train_tokenizer
 from learner.zero.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
 from learner.zero.engine import Engine, NonFiniteGradientError

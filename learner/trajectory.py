@@ -1,16 +1,25 @@
 """Trajectories: what the learner needs of a rollout, and of all rollouts of one prompt.
 
-They travel to the learner packed, as arrays in one string of bytes: a process that only passes
-groups on, as a driver does, neither reads nor builds their token lists.
+They travel packed, as arrays in strings of bytes: a process that passes groups on, as a driver
+does, neither reads nor builds their token lists (`learner.plan.shares`).
 """
 
 import math
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain, pairwise
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+Tokens = Sequence[int] | NDArray[np.int32]
+"""Token ids."""
+Flags = Sequence[bool] | NDArray[np.bool_]
+"""A mask, one flag for each token of a response."""
 
 FINISH_REASONS = ("stop", "length", "abort")
 """What can end a response."""
@@ -116,79 +125,162 @@ class TrajectoryGroup:
                 )
 
 
-def pack(group: TrajectoryGroup) -> bytes:
-    """The group as bytes; `unpack` gives back an equal one."""
+class ArrivedTrajectory(NamedTuple):
+    """A trajectory out of arrays, checked where it was packed; the fields are `Trajectory`'s."""
+
+    sample_id: int
+    problem_id: str
+    stage: int
+    prompt_ids: Tokens
+    response_ids: Tokens
+    rollout_logprobs: Sequence[float] | NDArray[np.float32]
+    executed_mask: Flags
+    reward: float
+    weight_version: int
+    outcome: str
+    finish_reason: str
+    cut_mask: Flags
+    reward_parts: dict[str, float]
+    blamed_mask: Flags | None
+
+    @property
+    def token_ids(self) -> NDArray[np.int32]:
+        """Prompt and response together."""
+        return np.concatenate([self.prompt_ids, self.response_ids], dtype=np.int32)
+
+
+Sampled = Trajectory | ArrivedTrajectory
+"""What the learner reads of a sample."""
+
+
+class PackedGroup(NamedTuple):
+    """A `TrajectoryGroup` as it travels: tokens and log-probabilities can be cut out by sample
+    without reading the rest."""
+
+    sample_ids: tuple[int, ...]
+    lengths: tuple[int, ...]
+    """Tokens of each response."""
+    prompt: bytes
+    """int32 token ids."""
+    responses: bytes
+    """int32 token ids of one response after the other."""
+    logprobs: bytes
+    """float32, one for each token of `responses`: the precision in which engines and learner
+    compute them."""
+    columns: bytes
+    """Everything else (`unpack_columns`), masks as bits."""
+
+
+class Columns(NamedTuple):
+    """What is known of each sample of a group without its tokens."""
+
+    problem_id: str
+    stage: int
+    highest_tokens: list[int]
+    """Largest token id of each sample, prompt included."""
+    executed_masks: list[NDArray[np.bool_]]
+    cut_masks: list[NDArray[np.bool_]]
+    blamed_masks: list[NDArray[np.bool_] | None]
+    facts: list[tuple[float, int, str, str, dict[str, float]]]
+    """Reward, weight version, outcome, finish reason and parts of the reward."""
+
+
+def pack(group: TrajectoryGroup) -> PackedGroup:
+    """The group as strings of bytes; `unpack` gives back an equal one, its log-probabilities
+    rounded to float32.
+    """
     members = group.trajectories
     first = members[0]
-    lengths = [len(trajectory.response_ids) for trajectory in members]
+    lengths = tuple(len(trajectory.response_ids) for trajectory in members)
+    total = sum(lengths)
+    prompt = np.array(first.prompt_ids, np.int32)
+    responses = np.fromiter(chain.from_iterable(t.response_ids for t in members), np.int32, total)
+    logprobs = np.fromiter(
+        chain.from_iterable(t.rollout_logprobs for t in members), np.float32, total
+    )
+    highest = int(prompt.max())
     columns = (
         first.problem_id,
         first.stage,
-        np.array(first.prompt_ids, np.int32),
-        np.array(lengths, np.int32),
-        np.fromiter(chain.from_iterable(t.response_ids for t in members), np.int32, sum(lengths)),
-        np.fromiter(chain.from_iterable(t.rollout_logprobs for t in members), float, sum(lengths)),
+        [int(part.max(initial=highest)) for part in _split(responses, lengths)],
         _bits(t.executed_mask for t in members),
         _bits(t.cut_mask for t in members),
+        [None if t.blamed_mask is None else _bits([t.blamed_mask]) for t in members],
+        [(t.reward, t.weight_version, t.outcome, t.finish_reason, t.reward_parts) for t in members],
+    )
+    return PackedGroup(
+        sample_ids=tuple(trajectory.sample_id for trajectory in members),
+        lengths=lengths,
+        prompt=prompt.tobytes(),
+        responses=responses.tobytes(),
+        logprobs=logprobs.tobytes(),
+        columns=pickle.dumps(columns, protocol=5),
+    )
+
+
+def unpack_columns(packed: bytes, lengths: Sequence[int]) -> Columns:
+    """What `PackedGroup.columns` holds; the masks are views of few arrays."""
+    problem_id, stage, highest, executed, cut, blamed, facts = pickle.loads(packed)
+    return Columns(
+        problem_id,
+        stage,
+        highest,
+        _split(_flags(executed, sum(lengths)), lengths),
+        _split(_flags(cut, sum(lengths)), lengths),
         [
-            (
-                t.sample_id,
-                t.reward,
-                t.weight_version,
-                t.outcome,
-                t.finish_reason,
-                t.reward_parts,
-                None if t.blamed_mask is None else _bits([t.blamed_mask]),
-            )
-            for t in members
+            None if bits is None else _flags(bits, length)
+            for bits, length in zip(blamed, lengths, strict=True)
         ],
+        facts,
     )
-    return pickle.dumps(columns, protocol=5)
 
 
-def unpack(packed: bytes) -> TrajectoryGroup:
+def unpack(packed: PackedGroup) -> TrajectoryGroup:
     """The group that `pack` was given."""
-    problem_id, stage, prompt, lengths, response, logprobs, executed, cut, rows = pickle.loads(
-        packed
-    )
-    prompt_ids, total = tuple(prompt.tolist()), len(response)
-    per_token = (
-        response.tolist(),
-        logprobs.tolist(),
-        _flags(executed, total),
-        _flags(cut, total),
-    )
+    columns = unpack_columns(packed.columns, packed.lengths)
+    prompt = tuple(np.frombuffer(packed.prompt, np.int32).tolist())
     members: list[Trajectory] = []
-    begin = 0
-    for length, (sample_id, reward, version, outcome, reason, parts, blamed) in zip(
-        lengths.tolist(), rows, strict=True
+    for sample_id, ids, logprobs, executed, cut, blamed, facts in zip(
+        packed.sample_ids,
+        _split(np.frombuffer(packed.responses, np.int32), packed.lengths),
+        _split(np.frombuffer(packed.logprobs, np.float32), packed.lengths),
+        columns.executed_masks,
+        columns.cut_masks,
+        columns.blamed_masks,
+        columns.facts,
+        strict=True,
     ):
-        ids, chosen, ran, left_out = (tuple(each[begin : begin + length]) for each in per_token)
-        begin += length
+        reward, version, outcome, reason, parts = facts
         members.append(
             Trajectory(
                 sample_id=sample_id,
-                problem_id=problem_id,
-                stage=stage,
-                prompt_ids=prompt_ids,
-                response_ids=ids,
-                rollout_logprobs=chosen,
-                executed_mask=ran,
+                problem_id=columns.problem_id,
+                stage=columns.stage,
+                prompt_ids=prompt,
+                response_ids=tuple(ids.tolist()),
+                rollout_logprobs=tuple(logprobs.tolist()),
+                executed_mask=tuple(executed.tolist()),
                 reward=reward,
                 weight_version=version,
                 outcome=outcome,
                 finish_reason=reason,
-                cut_mask=left_out,
+                cut_mask=tuple(cut.tolist()),
                 reward_parts=parts,
-                blamed_mask=None if blamed is None else _flags(blamed, length),
+                blamed_mask=None if blamed is None else tuple(blamed.tolist()),
             )
         )
     return TrajectoryGroup(tuple(members))
 
 
-def _flags(bits: np.ndarray, count: int) -> tuple[bool, ...]:
-    return tuple(np.unpackbits(bits, count=count).astype(bool).tolist())
+def _split(values: NDArray[_Kind], lengths: Sequence[int]) -> list[NDArray[_Kind]]:
+    """Views of consecutive parts of these lengths."""
+    bounds = pairwise(accumulate(lengths, initial=0))
+    return [values[begin:end] for begin, end in bounds]
 
 
-def _bits(masks: Iterable[Sequence[bool]]) -> np.ndarray:
+def _flags(bits: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
+    return np.unpackbits(bits, count=count).view(np.bool_)
+
+
+def _bits(masks: Iterable[Sequence[bool]]) -> NDArray[np.uint8]:
     return np.packbits(np.fromiter(chain.from_iterable(masks), bool))

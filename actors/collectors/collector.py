@@ -45,7 +45,7 @@ from curriculum.prompts.encode import PromptEncoder
 from learner.config import RewardConfig
 from learner.reward import Reward
 from learner.tokenizer import completion_text, text_lengths, token_bytes
-from learner.trajectory import pack
+from learner.trajectory import PackedGroup, pack
 from sandbox import Job, Limits, Outcome, Verdict
 
 logger = logging.getLogger(__name__)
@@ -327,7 +327,7 @@ class Collector:
     def _finish(self, group: _Group, trajectories: bool) -> FinishedGroup:
         samples = tuple(sorted(group.samples, key=lambda sample: sample.sample_id))
         rewards: dict[int, Reward] = {}
-        packed = b""
+        packed: PackedGroup | None = None
         whole = RolloutGroup(group.order.subtask, group.prompt, samples)
         if trajectories:
             longest, config = self._config.max_new_tokens, self._reading.reward
@@ -337,7 +337,7 @@ class Collector:
                 if sample.judged
             }
             made = trajectory_group(whole, rewards)
-            packed = pack(made) if made else b""
+            packed = pack(made) if made else None
         return FinishedGroup(
             index=group.order.index,
             prompt_tokens=len(group.prompt.ids),

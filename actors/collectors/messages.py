@@ -11,6 +11,7 @@ from actors.rollout.samples import Sample
 from actors.sandboxes.pool import Loss
 from curriculum.prompt import Prompt
 from curriculum.subtask import Subtask
+from learner.trajectory import PackedGroup
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class FinishedGroup(NamedTuple):
     """Length of the prompt [tokens]."""
     samples: tuple[JudgedSample, ...]
     """In the order of their ids."""
-    trajectories: bytes
+    trajectories: PackedGroup | None
     """As in `JudgedGroup`."""
     programs: tuple[str, ...]
     """As in `JudgedGroup`."""

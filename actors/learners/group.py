@@ -18,6 +18,8 @@ from actors.learners.worker import LearnerWorker, learner_env
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
+from learner.plan.shares import split
+from learner.trajectory import PackedGroup
 
 if TYPE_CHECKING:  # the driver imports no torch for it
     from learner.algorithm.token_values import TokenValues
@@ -52,6 +54,8 @@ class LearnerGroup:
         self.deadline_s = deadline_s
         self.checkpoint_s = checkpoint_s or deadline_s
         self._memory = MemoryWatch()
+        self._updates = 0
+        """Updates since the start of the run, as the ranks count them: the plan depends on it."""
         self._start_arguments: tuple[ModelSource, float, Path] | None = None
 
     @classmethod
@@ -104,6 +108,7 @@ class LearnerGroup:
             faults: folder for the samples of an update that became non-finite.
         """
         self._start_arguments = (model, temperature, faults)
+        self._updates = 0
         [master] = await self._wait("address", [self.workers[0].address.remote()])
         versions = await self._all("start", self.config, model, temperature, str(faults), master)
         for rank, worker in enumerate(self.workers):
@@ -135,19 +140,29 @@ class LearnerGroup:
             ray.kill(worker)
 
     async def update(
-        self, groups: Sequence[bytes], record: Collection[int] = ()
+        self, groups: Sequence[PackedGroup], record: Collection[int] = ()
     ) -> tuple[dict[str, float], dict[int, TokenValues]]:
-        """One PPO update.
+        """One PPO update. Each rank is sent the tokens that it learns from, and no others.
 
         Args:
-            groups: packed (`learner.trajectory`).
+            groups: the batch.
             record: ids of samples whose tokens' values are wanted.
 
         Returns:
             Rank 0's metrics, already reduced over ranks, and the values of the tokens of the
             samples `record`, by their ids.
         """
-        return (await self._all("update", ray.put(list(groups)), tuple(record)))[0]
+        facts, shares = await asyncio.to_thread(
+            split, groups, self.config, self._updates, len(self.workers)
+        )
+        told, record = ray.put(facts), tuple(record)
+        calls = [
+            worker.update.remote(told, ray.put(share), record)
+            for worker, share in zip(self.workers, shares, strict=True)
+        ]
+        results = await self._wait("update", calls)
+        self._updates += 1
+        return results[0]
 
     async def broadcast(self, version: int, targets: BroadcastTargets) -> int:
         """Send the policy's weights to the engines of `targets`; returns the bytes of one copy.
@@ -168,15 +183,15 @@ class LearnerGroup:
 
     async def load_checkpoint(self, folder: Path) -> None:
         """Continue every rank from `folder`."""
-        await self._file("load_checkpoint", folder)
+        self._updates = (await self._file("load_checkpoint", folder))[0]
 
     async def save_pretrained(self, folder: Path) -> None:
         """Write the policy as a Hugging Face folder."""
         await self._file("save_pretrained", folder)
 
-    async def _file(self, method: str, folder: Path) -> None:
+    async def _file(self, method: str, folder: Path) -> list[Any]:
         calls = [getattr(worker, method).remote(str(folder)) for worker in self.workers]
-        await self._wait(f"{method} (loop.checkpoint_timeout_s)", calls, self.checkpoint_s)
+        return await self._wait(f"{method} (loop.checkpoint_timeout_s)", calls, self.checkpoint_s)
 
     async def _all(self, method: str, *arguments: Any) -> list[Any]:
         calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]

@@ -17,7 +17,7 @@ from actors.weights.environment import NO_GPU, check_allocator, nccl_env
 from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
-from learner.trajectory import unpack
+from learner.plan.shares import GroupFacts, Share, read
 
 if TYPE_CHECKING:  # torch is imported when the models load
     from learner.algorithm.token_values import TokenValues
@@ -123,16 +123,16 @@ class LearnerWorker:
         return self._loaded
 
     def update(
-        self, groups: Sequence[bytes], record: Collection[int]
+        self, facts: Sequence[GroupFacts], share: Share, record: Collection[int]
     ) -> tuple[dict[str, float], dict[int, TokenValues]]:
-        """One PPO update; every rank gets the whole batch, packed, and takes its share.
+        """One PPO update, from what every rank is told of the batch and this rank's share.
 
         Returns:
             The metrics, and on rank 0 the values of the tokens of the samples `record`.
         """
         if self.hands_over:
             self._learner.take_optimizer_state()
-        metrics = self._learner.update([unpack(each) for each in groups], self._version, record)
+        metrics = self._learner.learn(read(facts, share), self._version, record)
         self._give_memory()
         return metrics, self._learner.recorded
 
@@ -188,12 +188,13 @@ class LearnerWorker:
         """Write this rank's part of a checkpoint."""
         self._learner.save_checkpoint(Path(folder))
 
-    def load_checkpoint(self, folder: str) -> None:
-        """Continue from a checkpoint."""
+    def load_checkpoint(self, folder: str) -> int:
+        """Continue from a checkpoint; returns the updates done before it."""
         if self.hands_over:
             self._learner.take_optimizer_state()
         self._learner.load_checkpoint(Path(folder))
         self._give_memory()
+        return self._learner.updates
 
     def save_pretrained(self, folder: str) -> None:
         """Write the policy as a Hugging Face folder."""

@@ -110,7 +110,7 @@ def _rewarded(groups: Sequence[JudgedGroup], rewards: dict[int, Reward]) -> tupl
     for group in groups:
         made = trajectory_group(group.detail, rewards) if group.detail else None
         samples = tuple(s._replace(reward=rewards.get(s.sample_id)) for s in group.samples)
-        scored.append(replace(group, samples=samples, trajectories=pack(made) if made else b""))
+        scored.append(replace(group, samples=samples, trajectories=pack(made) if made else None))
     return tuple(scored)
 
 

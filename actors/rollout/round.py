@@ -15,6 +15,7 @@ from typing import NamedTuple
 from actors.rollout.samples import OUTCOMES, RolloutGroup, Sample
 from curriculum.subtask import Subtask
 from learner.reward import Reward
+from learner.trajectory import PackedGroup
 from sandbox import Outcome
 
 
@@ -75,8 +76,8 @@ class JudgedGroup:
     """Length of the prompt [tokens]."""
     samples: tuple[JudgedSample, ...]
     """In the order of their ids."""
-    trajectories: bytes = b""
-    """The samples with a reward, as the learner needs them (`learner.trajectory.pack`); empty where
+    trajectories: PackedGroup | None = None
+    """The samples with a reward, as the learner needs them (`learner.trajectory.pack`); None where
     there is none, or none was asked for."""
     programs: tuple[str, ...] = ()
     """Programs that passed, for prefixes to be cut from (`own_programs`), where they were asked

@@ -160,7 +160,7 @@ class Trainer:
         await self.fleet.sleep()
         recorded = self.rollouts.choose(finished.groups)
         figures, values = await self.learner.update(
-            [group.trajectories for group in trained],
+            [group.trajectories for group in trained if group.trajectories],
             record=[sample.sample_id for group in recorded for sample in group.samples],
         )
         learn_s = time.monotonic() - learn_started

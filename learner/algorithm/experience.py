@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from learner.agreement import logprob_difference
@@ -26,7 +28,7 @@ from learner.algorithm.kl import kl_estimate
 from learner.algorithm.loss import importance_weights
 from learner.config import LearnerConfig
 from learner.reward import overlong_penalty
-from learner.trajectory import Trajectory
+from learner.trajectory import Sampled
 
 REASONS = ("not executed", "not blamed", "at random", "cut away", "truncated", "aborted")
 """Why a token is not in the policy loss; the last that applies is the one that is told."""
@@ -46,6 +48,8 @@ class Scores:
     """Entropy of the policy's distribution at each token, in nats."""
     values: Tensor | None
     """Critic's value of the state before each token; None if there is no critic."""
+    rollout_logprobs: Tensor
+    """Log-probabilities by the engines that sampled, in nats."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Experience:
 
 
 def make_masks(
-    trajectories: Sequence[Trajectory], config: LearnerConfig, update: int, device: torch.device
+    trajectories: Sequence[Sampled], config: LearnerConfig, update: int, device: torch.device
 ) -> Masks:
     """The masks of a batch, by `config.mask`, `mask_covers`, `cut_away` and `truncated`.
 
@@ -99,48 +103,46 @@ def make_masks(
         device: of the masks.
     """
     response_len = max((len(t.response_ids) for t in trajectories), default=0)
-    response = torch.zeros(len(trajectories), response_len, dtype=torch.bool)
-    kept, learned = torch.zeros_like(response), torch.zeros_like(response)
+    tables = np.zeros((3, len(trajectories), response_len), np.bool_)
     for row, trajectory in enumerate(trajectories):
         length = len(trajectory.response_ids)
-        response[row, :length] = True
-        kept[row, :length] = torch.tensor(_kept(trajectory, config, update), dtype=torch.bool)
-        learned[row, :length] = torch.tensor(_learned(trajectory, config), dtype=torch.bool)
-    response, kept, learned = response.to(device), kept.to(device), learned.to(device)
+        tables[0, row, :length] = True
+        tables[1, row, :length] = _kept(trajectory, config, update)
+        tables[2, row, :length] = _learned(trajectory, config)
+    response, kept, learned = torch.tensor(tables, device=device)
     policy, value, kl = (
         kept if term in config.mask_covers else response for term in ("policy", "value", "kl")
     )
     return Masks(response, policy & learned, value, kl)
 
 
-def _kept(trajectory: Trajectory, config: LearnerConfig, update: int) -> list[bool]:
+def _kept(trajectory: Sampled, config: LearnerConfig, update: int) -> NDArray[np.bool_]:
     """The tokens that `config.mask` keeps."""
-    kept = list(trajectory.executed_mask)
+    kept = np.array(trajectory.executed_mask, np.bool_)
     if config.mask == "none":
-        return [True] * len(kept)
+        return np.ones_like(kept)
     if config.mask in ("error", "random_error") and trajectory.blamed_mask is not None:
-        kept = list(trajectory.blamed_mask)
+        kept = np.array(trajectory.blamed_mask, np.bool_)
     if config.mask in ("random", "random_error"):
-        places = [at for at, cut in enumerate(trajectory.cut_mask) if not cut]
-        shuffled = [kept[at] for at in places]
+        places = ~np.asarray(trajectory.cut_mask, np.bool_)
+        shuffled = kept[places].tolist()
         seed = f"{config.seed}/{update}/{trajectory.sample_id:09d}"
         random.Random(seed).shuffle(shuffled)
-        for at, flag in zip(places, shuffled, strict=True):
-            kept[at] = flag
+        kept[places] = shuffled
     return kept
 
 
-def _learned(trajectory: Trajectory, config: LearnerConfig) -> list[bool]:
+def _learned(trajectory: Sampled, config: LearnerConfig) -> NDArray[np.bool_]:
     """The tokens that may be in the policy loss, whether executed or not."""
     reason, tokens = trajectory.finish_reason, len(trajectory.response_ids)
     if reason == "abort" or (reason == "length" and config.truncated == "mask"):
-        return [False] * tokens
+        return np.zeros(tokens, np.bool_)
     if config.cut_away == "learn":
-        return [True] * tokens
-    return [not cut for cut in trajectory.cut_mask]
+        return np.ones(tokens, np.bool_)
+    return ~np.asarray(trajectory.cut_mask, np.bool_)
 
 
-def left_out(trajectory: Trajectory, config: LearnerConfig, update: int) -> list[str]:
+def left_out(trajectory: Sampled, config: LearnerConfig, update: int) -> list[str]:
     """Why each token is not in the policy loss, one of `REASONS`; "" for one that is in it.
 
     Args:
@@ -168,7 +170,7 @@ def left_out(trajectory: Trajectory, config: LearnerConfig, update: int) -> list
 
 
 def make_experience(
-    trajectories: Sequence[Trajectory],
+    trajectories: Sequence[Sampled],
     groups: Tensor,
     masks: Masks,
     scores: Scores,
@@ -186,8 +188,9 @@ def make_experience(
     response = masks.response
     weights = None
     if config.importance_cap is not None:
-        rollout = _rollout_logprobs(trajectories, response)
-        weights = importance_weights(scores.logprobs, rollout, config.importance_cap)
+        weights = importance_weights(
+            scores.logprobs, scores.rollout_logprobs, config.importance_cap
+        )
     penalties = [overlong_penalty_of(t, config) for t in trajectories]
     outcomes = [t.reward - penalty for t, penalty in zip(trajectories, penalties, strict=True)]
     advantages, returns, estimator_metrics = _advantages(outcomes, groups, masks, scores, config)
@@ -200,7 +203,7 @@ def make_experience(
         "tokens": float(response.sum()),
         "truncated_share": _share(t.finish_reason == "length" for t in trajectories),
         "aborted_share": _share(t.finish_reason == "abort" for t in trajectories),
-        "cut_away_share": sum(sum(t.cut_mask) for t in trajectories) / int(tokens),
+        "cut_away_share": sum(int(np.sum(t.cut_mask)) for t in trajectories) / int(tokens),
         **estimator_metrics,
     }
     if config.mask in ("error", "random_error"):
@@ -217,7 +220,7 @@ def make_experience(
     return Experience(masks, scores, advantages, returns, weights, metrics)
 
 
-def _masked_by_outcome(trajectories: Sequence[Trajectory], masks: Masks) -> dict[str, float]:
+def _masked_by_outcome(trajectories: Sequence[Sampled], masks: Masks) -> dict[str, float]:
     """`masked_share` of the responses with each outcome that the batch has."""
     counts: Any = torch.stack((masks.response.sum(-1), masks.policy.sum(-1)))
     tokens, kept = counts.tolist()
@@ -233,13 +236,12 @@ def _masked_by_outcome(trajectories: Sequence[Trajectory], masks: Masks) -> dict
     }
 
 
-def _blame_metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
+def _blame_metrics(trajectories: Sequence[Sampled]) -> dict[str, float]:
     """How many responses have a known culprit, and how many executed tokens carry no blame."""
     culprits = [t for t in trajectories if t.blamed_mask is not None]
     spared = sum(
-        executed and not blamed
+        int(np.sum(np.asarray(t.executed_mask, np.bool_) & ~np.asarray(t.blamed_mask, np.bool_)))
         for t in culprits
-        for executed, blamed in zip(t.executed_mask, t.blamed_mask or (), strict=True)
     )
     tokens = sum(len(t.response_ids) for t in trajectories)
     return {
@@ -253,7 +255,7 @@ def _share(flags: Iterable[bool]) -> float:
     return sum(listed) / len(listed)
 
 
-def overlong_penalty_of(trajectory: Trajectory, config: LearnerConfig) -> float:
+def overlong_penalty_of(trajectory: Sampled, config: LearnerConfig) -> float:
     """What a trajectory's length takes from its reward."""
     if config.truncated != "penalise":
         return 0.0
@@ -301,7 +303,7 @@ def _advantages(
 
 
 def logprob_differences(
-    trajectories: Sequence[Trajectory],
+    trajectories: Sequence[Sampled],
     scores: Scores,
     response: Tensor,
     weight_version: int | None,
@@ -323,8 +325,7 @@ def logprob_differences(
     age = [0 if weight_version is None else weight_version - t.weight_version for t in trajectories]
     fresh = torch.tensor([not lag for lag in age], device=response.device)
     compared = response & fresh[:, None]
-    rollout = _rollout_logprobs(trajectories, response)
-    apart: Any = (rollout - scores.logprobs).abs()[compared]
+    apart: Any = (scores.rollout_logprobs - scores.logprobs).abs()[compared]
     difference = logprob_difference(apart.tolist())
     return {
         "rollout_trainer_logprob_diff": difference.largest,
@@ -332,11 +333,3 @@ def logprob_differences(
         "rollout_trainer_logprob_diff_mean": difference.mean,
         "staleness": sum(age) / len(age),
     }
-
-
-def _rollout_logprobs(trajectories: Sequence[Trajectory], response: Tensor) -> Tensor:
-    """[samples, response_len], by the engines that sampled."""
-    table = torch.zeros(response.shape, device=response.device)
-    values = [value for t in trajectories for value in t.rollout_logprobs]
-    table[response] = torch.tensor(values, device=response.device)
-    return table

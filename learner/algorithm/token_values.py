@@ -12,7 +12,7 @@ from torch import Tensor
 from learner.algorithm.experience import Experience, left_out, overlong_penalty_of
 from learner.algorithm.kl import kl_estimate
 from learner.config import LearnerConfig
-from learner.trajectory import Trajectory
+from learner.trajectory import Sampled
 
 Values = NDArray[np.float32]
 """[tokens], one number per response token."""
@@ -46,7 +46,7 @@ class TokenValues:
 
 
 def token_values(
-    trajectories: Sequence[Trajectory],
+    trajectories: Sequence[Sampled],
     experience: Experience,
     config: LearnerConfig,
     update: int,
@@ -70,7 +70,7 @@ def token_values(
 
 
 def _of_sample(
-    trajectory: Trajectory, row: int, experience: Experience, config: LearnerConfig, update: int
+    trajectory: Sampled, row: int, experience: Experience, config: LearnerConfig, update: int
 ) -> TokenValues:
     tokens = len(trajectory.response_ids)
     scores, masks = experience.scores, experience.masks
@@ -102,7 +102,7 @@ def _of_sample(
 
 
 def _reward_parts(
-    trajectory: Trajectory, row: int, experience: Experience, config: LearnerConfig
+    trajectory: Sampled, row: int, experience: Experience, config: LearnerConfig
 ) -> dict[str, float]:
     parts = {"outcome": trajectory.reward}
     if config.truncated == "penalise":

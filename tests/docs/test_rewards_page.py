@@ -13,9 +13,9 @@ from actors.rewards.scorer import Scorer
 from curriculum.program import Cut
 from deploy.config.keys import all_keys
 from learner.config import RewardConfig
-from learner.trajectory import unpack
 from sandbox import Outcome
 from tests.actors.rewards.test_scorer import LONGEST, judged, one_round
+from tests.actors.trajectories import trajectories_of
 from tests.docs.commands import ROOT, block_commands
 
 PAGE = (ROOT / "docs" / "rewards.md").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def test_the_example_rewards_samples_as_the_page_says(
     scorer = Scorer(RewardConfig(function=name), LONGEST, load_reward_function(name))
     samples = judged(0), judged(1, Outcome.failed, cuts=(Cut(6, 9, "prose"),))
     scored = asyncio.run(scorer.score(one_round(*samples)))
-    fast, wasteful = unpack(scored.groups[0].trajectories).trajectories
+    fast, wasteful = trajectories_of(scored.groups[0])
     assert fast.reward == pytest.approx(1.2)
     assert fast.reward_parts["function/speed"] == pytest.approx(0.2)
     assert wasteful.reward == pytest.approx(-0.4)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ("modules", "absent"),
     [
         (
-            "learner.config, learner.errors, learner.reward, learner.trajectory, learner.mask",
+            "learner.config, learner.errors, learner.mask, learner.plan.shares, learner.reward",
             {"torch"},
         ),
         (

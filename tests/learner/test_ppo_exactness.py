@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from learner.config import LearnerConfig
-from learner.models.batch import plan_epoch
+from learner.plan.epoch import plan_epoch
 from tests.learner.reference import ReferencePPO
 from tests.learner.runs import (
     EXPORT_BUCKET_MIB,

@@ -39,7 +39,7 @@ from curriculum.synthetic.problems import synthetic_problems
 from learner.algorithm.token_values import TokenValues
 from learner.config import RewardConfig
 from learner.tokenizer import train_tokenizer
-from learner.trajectory import unpack
+from learner.trajectory import PackedGroup, unpack
 from sandbox import Job, Limits, Outcome, Statement, Verdict
 
 COMPLETION_TOKENS = 100
@@ -121,7 +121,7 @@ class SteadyLearner:
     restarts: int = 0
 
     async def update(
-        self, packed: Sequence[bytes], record: Collection[int] = ()
+        self, packed: Sequence[PackedGroup], record: Collection[int] = ()
     ) -> tuple[dict[str, float], dict[int, TokenValues]]:
         """Count the update."""
         self.cpu_s.append(time.process_time())

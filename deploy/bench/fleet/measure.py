@@ -8,6 +8,7 @@
 | `step_vs_slowest_stage` | the slower of two equal stages that overlap |
 | `trainer_overhead` | the step's length |
 | `driver_cpu_us_per_sample_at_<n>` | |
+| `rank_reads_share_at_<n>` | the whole batch |
 
 Both sides of a ratio are measured in turn in one run, so that a busy machine slows both.
 """
@@ -41,6 +42,7 @@ from curriculum.config import PromptConfig
 from curriculum.prompts.encode import PromptEncoder
 from curriculum.subtask import FULL_TASK, Subtask, cut
 from curriculum.synthetic.problems import synthetic_problems
+from deploy.bench.fleet.data_plane import data_plane
 from deploy.bench.fleet.fake_actors import COMPLETION_TOKENS, steady_trainer
 from deploy.bench.fleet.steady_actors import (
     GENERATE_S,
@@ -139,6 +141,8 @@ def measure(
         on_stage(f"the driver of {count} engine(s) that generate in a set time")
         with simulated_nodes(count):
             yield from driver(count)
+    on_stage("trajectories on their way to the learner's ranks")
+    yield from data_plane(rounds)
     on_stage("the loop on stages of a set length")
     yield overlap()
 

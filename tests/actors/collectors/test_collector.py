@@ -30,8 +30,8 @@ from deploy.bench.fleet.fake_actors import local_collectors
 from learner.config import RewardConfig
 from learner.reward import Reward, outcome_reward
 from learner.tokenizer import train_tokenizer
-from learner.trajectory import unpack
 from sandbox import Job, Limits, Outcome, Statement, TestOutcome, TestResult, Verdict
+from tests.actors.trajectories import trajectories_of
 
 PROBLEMS = synthetic_problems(seed=4, per_tier=1)
 KINDS = CurriculumConfig().cut_kinds
@@ -114,7 +114,7 @@ def test_every_group_comes_back_whole_in_order_with_its_programs(tokenizer: Any)
     for group in finished.groups:
         assert group.detail is not None
         assert [sample.sample_id for sample in group.detail.samples] == [
-            trajectory.sample_id for trajectory in unpack(group.trajectories).trajectories
+            trajectory.sample_id for trajectory in trajectories_of(group)
         ]
         for sample in group.detail.samples:
             assert sample.program.source == group.subtask.problem.solution
@@ -156,11 +156,11 @@ def test_infrastructure_faults_leave_a_group_without_its_other_samples_changing(
     assert [s.sample_id for s in first.judged] == [s.sample_id for s in finished.judged] == [0]
     assert [s.sample_id for s in finished.faults] == [1, 2, 3]
     assert (first.passed, second.passed) == (1, 0)
-    assert [t.sample_id for t in unpack(first.trajectories).trajectories] == [0]
+    assert [t.sample_id for t in trajectories_of(first)] == [0]
     assert [s.sample_id for s in first.rewarded] == [0]
     assert second.judged == ()
     assert second.weight_version == 7
-    assert second.trajectories == b""
+    assert second.trajectories is None
 
 
 def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
@@ -171,7 +171,7 @@ def test_the_mask_of_a_trajectory_follows_the_verdict(tokenizer: Any) -> None:
     sample = group.detail.samples[0]
     made_of = trajectory(group.detail, sample, Reward(1.0, {"outcome": 1.0}))
     if sample.verdict.outcome is Outcome.passed:
-        assert unpack(group.trajectories).trajectories == (made_of,)
+        assert trajectories_of(group) == (made_of,)
     assert made_of.reward == 1.0
     assert made_of.weight_version == 7
     assert len(made_of.executed_mask) == len(sample.completion.token_ids)
@@ -193,7 +193,7 @@ def test_text_before_the_program_is_learned_and_text_behind_it_is_not(tokenizer:
     sample = group.detail.samples[0]
     assert sample.program.source == problem.solution + "\n"
     assert sample.text == f"{before}{problem.solution}{after}"
-    [made_of] = unpack(group.trajectories).trajectories
+    [made_of] = trajectories_of(group)
     assert made_of.finish_reason == "stop"
     end = len(f"{before}{problem.solution}\n".encode())
     half, at = len(sample.program.source.encode()) // 2, 0
@@ -235,7 +235,7 @@ def test_a_prompt_that_the_engine_refuses_costs_its_samples_alone(
     async def refuse_the_first(
         groups: Sequence[Sequence[Request]], _attempts: Any = None
     ) -> AsyncIterator[Completion]:
-        first, *others = groups
+        first, *others = sorted(groups, key=lambda group: group[0].sample_id)
         for request in first:
             yield Completion(request.sample_id, (), (), "refused", 7, refusal="too long")
         async for completion in Fleet.generate(fleet, others):

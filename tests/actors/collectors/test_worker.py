@@ -22,9 +22,9 @@ from actors.sandboxes.pool import SandboxPool
 from curriculum import FULL_TASK, cut, synthetic_problems
 from learner.models.source import ModelSource
 from learner.tokenizer import train_tokenizer
-from learner.trajectory import unpack
 from sandbox import Limits, SandboxConfig
 from tests.actors.rollout.clock_fleet import ClockWorker, until
+from tests.actors.trajectories import trajectories_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -102,7 +102,7 @@ def samples(finished: Round) -> dict[int, tuple[int, ...]]:
     return {
         trajectory.sample_id: trajectory.response_ids
         for group in finished.groups
-        for trajectory in unpack(group.trajectories).trajectories
+        for trajectory in trajectories_of(group)
     }
 
 

@@ -19,8 +19,8 @@ from curriculum.program import Cut, Program
 from curriculum.prompt import Prompt
 from learner.config import RewardConfig
 from learner.reward import Reward
-from learner.trajectory import unpack
 from sandbox import Outcome, TestOutcome, TestResult, Verdict
+from tests.actors.trajectories import trajectories_of
 
 PROBLEM = synthetic_problems(seed=4, per_tier=1)[0]
 LONGEST = 40
@@ -61,11 +61,7 @@ def scored(finished: Round, function: Any = None, **settings: Any) -> ScoredRoun
 
 
 def values(made: ScoredRound) -> dict[int, float]:
-    packed = {
-        t.sample_id: t.reward
-        for group in made.groups
-        for t in unpack(group.trajectories).trajectories
-    }
+    packed = {t.sample_id: t.reward for group in made.groups for t in trajectories_of(group)}
     figures = [s for group in made.round.groups for s in group.rewarded]
     assert packed == {s.sample_id: s.reward.value for s in figures if s.reward}
     return packed
@@ -100,7 +96,7 @@ def test_a_function_is_added_to_the_outcome_with_its_named_parts() -> None:
 
     made = scored(one_round(judged(0), judged(1, Outcome.failed)), function)
     assert values(made) == {0: 1.25, 1: pytest.approx(-0.05)}
-    trajectory = unpack(made.groups[0].trajectories).trajectories[0]
+    trajectory = trajectories_of(made.groups[0])[0]
     assert trajectory.reward_parts == {"outcome": 1.0, "function": 0.25, "function/calls": 2.0}
     assert made.failed == ()
     assert made.seconds > 0

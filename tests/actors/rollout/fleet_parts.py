@@ -19,7 +19,7 @@ from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
 from learner.config import CriticOptimizerConfig, LearnerConfig, OptimizerConfig
 from learner.models.source import ModelSource
-from learner.trajectory import Trajectory, TrajectoryGroup, pack
+from learner.trajectory import PackedGroup, Trajectory, TrajectoryGroup, pack
 
 DEADLINE_S = 180.0
 LEARNING = LearnerConfig(
@@ -58,7 +58,7 @@ class Parts:
         completions = [done async for done in self.dispatcher.generate(by_prompt(requests))]
         return sorted(completions, key=lambda c: c.sample_id)
 
-    def groups(self, requests: list[Request], completions: list[Completion]) -> list[bytes]:
+    def groups(self, requests: list[Request], completions: list[Completion]) -> list[PackedGroup]:
         """The completions by prompt, with rewards that alternate, packed."""
         prompts = {request.sample_id: request.prompt_ids for request in requests}
         by_prompt: dict[tuple[int, ...], list[Trajectory]] = {}

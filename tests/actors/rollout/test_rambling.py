@@ -91,7 +91,7 @@ def gradient(rambling: str, **settings: Any) -> tuple[torch.Tensor, torch.Tensor
     learner = LearnerConfig(kl_coefficient=0.0, max_response_tokens=2000, **settings)
     masks = make_masks(batch, learner, 0, CPU)
     table = torch.full(masks.response.shape, -0.5)
-    scores = Scores(table, None, table.abs(), None)
+    scores = Scores(table, None, table.abs(), None, table)
     experience = make_experience(batch, torch.zeros(4, dtype=torch.long), masks, scores, learner)
     rows = torch.arange(4)
     scales = step_scales(masks, rows, 1, learner)

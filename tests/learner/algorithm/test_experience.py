@@ -27,8 +27,10 @@ def scores(seed: int = 0, critic: bool = True) -> Scores:
     generator = torch.Generator().manual_seed(seed)
     response = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
     tables = torch.randn(4, *response.shape, generator=generator) * response
+    rollout = torch.zeros(response.shape)
+    rollout[response] = torch.tensor([value for t in BATCH for value in t.rollout_logprobs])
     return Scores(
-        -tables[0].abs(), -tables[1].abs(), tables[2].abs(), tables[3] if critic else None
+        -tables[0].abs(), -tables[1].abs(), tables[2].abs(), tables[3] if critic else None, rollout
     )
 
 
@@ -229,18 +231,12 @@ def test_importance_weights_and_their_metrics() -> None:
 def test_only_fresh_samples_are_in_the_logprob_difference() -> None:
     response = make_masks(BATCH, LearnerConfig(), 0, CPU).response
     own = scores().logprobs
-    exact = [
-        replace(t, rollout_logprobs=tuple(own[row, : len(t.response_ids)].tolist()))
-        for row, t in enumerate(BATCH)
-    ]
-    stale = replace(BATCH[1], weight_version=6)
-    batch = [
-        stale,
-        *(replace(t, weight_version=7) for t in exact if t.sample_id != stale.sample_id),
-    ]
-    batch.sort(key=lambda t: t.sample_id)
+    by_engines = own.clone()
+    by_engines[1] = scores().rollout_logprobs[1]
+    batch = [replace(t, weight_version=6 if row == 1 else 7) for row, t in enumerate(BATCH)]
+    made = replace(scores(), rollout_logprobs=by_engines)
     for version, differs, age in ((7, False, 0.1), (None, True, 0.0)):
-        actual = logprob_differences(batch, scores(), response, version)
+        actual = logprob_differences(batch, made, response, version)
         assert (actual["rollout_trainer_logprob_diff"] > 1e-3) == differs
         assert actual["staleness"] == pytest.approx(age)
 

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.models.batch import idle_share, plan_epoch, plan_step, token_batch
+from learner.models.batch import token_batch
+from learner.plan.epoch import idle_share, plan_epoch, plan_step
 
 lengths_of = st.lists(st.integers(1, 50), min_size=1, max_size=30)
 worlds = st.integers(1, 4)

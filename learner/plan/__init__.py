@@ -1,0 +1,1 @@
+"""Which rank learns from which samples, and what each rank is sent. No torch."""
