@@ -143,6 +143,9 @@ class LoopConfig(BaseModel):
     """Steps between checkpoints; 0 writes only the first and the last one."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """Number of checkpoints kept; older ones are removed."""
+    checkpoint_in_background: bool = True
+    """Whether checkpoints are written while the next steps run, from copies that take as much of
+    the host's memory as their files of the disk; else the run waits."""
     checkpoint_policy: bool = False
     """Whether each checkpoint holds the policy as a Hugging Face folder, `policy/`, too."""
     keep_optimizer: int | None = Field(default=None, ge=1)

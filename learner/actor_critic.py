@@ -1,6 +1,6 @@
 """Policy, critic and reference of one rank: scoring tokens, and exporting the policy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from learner.models.published import load_tokenizer
 from learner.plan.epoch import plan_step
 from learner.zero.distributed import device, ensure_distributed, torch_dtype
 from learner.zero.engine import Engine
-from learner.zero.export import save_policy
+from learner.zero.export import policy_writer
 from learner.zero.frozen import FrozenModel
 
 
@@ -128,7 +128,13 @@ class ActorCritic:
         """Write the policy, adapters merged in, and its tokenizer as a Hugging Face folder,
         atomically.
         """
-        save_policy(Path(folder), self._model, self.named_weights(), self._tokenizer)
+        self.begin_save_pretrained(folder)()
+
+    def begin_save_pretrained(self, folder: Path) -> Callable[[], None]:
+        """As `save_pretrained`, but what is returned writes a copy of the weights as they are now:
+        updates may go on meanwhile, in another thread.
+        """
+        return policy_writer(Path(folder), self._model, self.named_weights(), self._tokenizer)
 
     def give_optimizer_state(self) -> None:
         """Move the optimizer state of policy and critic to the host's memory."""

@@ -5,6 +5,7 @@ weights.
 import logging
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +103,7 @@ class PPOLearner(ActorCritic):
         weight_version: int | None = None,
         record: Collection[int] = (),
     ) -> dict[str, float]:
-        """Learn from one batch, which every rank is given whole. Arguments and the rest as for
-        `learn`.
-        """
+        """As `learn`, from a batch of which every rank is given all tokens."""
         return self.learn(whole_batch(groups), weight_version, record)
 
     def learn(
@@ -376,10 +375,18 @@ class PPOLearner(ActorCritic):
         """Write the engines, every rank's random state, the update counter, and what describes the
         policy (`learner.zero.consolidated`) into `folder`.
         """
-        if self._rank == 0:
-            write_description(Path(folder) / checkpoint.DESCRIPTION, self._model, self._tokenizer)
+        checkpoint.save(self.begin_checkpoint(folder, copy=False))
+
+    def begin_checkpoint(self, folder: Path, copy: bool = True) -> checkpoint.Writing:
+        """As `save_checkpoint`, but what is returned writes this rank's part, by default from a
+        copy in the host's memory: updates may go on meanwhile, in another thread.
+        """
         state = {"updates": self.updates}
-        checkpoint.save(Path(folder), self._engines(), self._config, state)
+        writing = checkpoint.begin(Path(folder), self._engines(), self._config, state, copy)
+        if self._rank == 0:
+            place = Path(folder) / checkpoint.DESCRIPTION
+            writing.add(partial(write_description, place, self._model, self._tokenizer))
+        return writing
 
     def load_checkpoint(self, folder: Path) -> None:
         """Restore what `save_checkpoint` wrote; the following updates are the same bit for bit.

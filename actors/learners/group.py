@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ if TYPE_CHECKING:  # the driver imports no torch for it
 
 _DEATH_REPORT_S = 10.0
 """Time in which Ray reports the death of a rank that made another rank fail [seconds]."""
+
+_CHECKPOINT_KEY = "(loop.checkpoint_timeout_s)"
+_LOOKS_S = (0.05, 0.5)
+"""Time between two looks at a checkpoint that is being written: at first, and at most [seconds]."""
 
 _BROADCAST_PARTS = 4
 """Parts of a broadcast with a deadline each: rendezvous, opening, sending, closing."""
@@ -177,9 +182,36 @@ class LearnerGroup:
         """The learner's log-probabilities of these sequences' tokens."""
         return (await self._all("token_logprobs", sequences))[0]
 
-    async def save_checkpoint(self, folder: Path) -> None:
-        """Write every rank's part of a checkpoint into `folder`."""
-        await self._file("save_checkpoint", folder)
+    async def begin_checkpoint(
+        self, folder: Path, policy: Path | None, background: bool = True
+    ) -> None:
+        """Have every rank begin to write its part of a checkpoint into `folder`.
+
+        Args:
+            folder: of the learner's part.
+            policy: where the policy is written as a Hugging Face folder, if anywhere.
+            background: whether the ranks write copies while they go on; else they have written when
+                this returns.
+        """
+        arguments = (str(folder), policy and str(policy), background)
+        calls = [worker.begin_checkpoint.remote(*arguments) for worker in self.workers]
+        await self._wait(f"begin_checkpoint {_CHECKPOINT_KEY}", calls, self.checkpoint_s)
+
+    async def checkpoint_written(self) -> None:
+        """Wait until the checkpoint that was begun is written."""
+        deadline = time.monotonic() + self.checkpoint_s
+        look_s, longest_s = _LOOKS_S
+        while True:
+            late = time.monotonic() > deadline  # a rank answers between two of its other calls
+            if all(await self._all("checkpoint_written")):
+                return
+            if late:
+                raise ActorLost(
+                    f"learner: the checkpoint was not written within {self.checkpoint_s:g} s "
+                    f"{_CHECKPOINT_KEY}"
+                )
+            await asyncio.sleep(look_s)
+            look_s = min(2 * look_s, longest_s)
 
     async def load_checkpoint(self, folder: Path) -> None:
         """Continue every rank from `folder`."""
@@ -191,7 +223,7 @@ class LearnerGroup:
 
     async def _file(self, method: str, folder: Path) -> list[Any]:
         calls = [getattr(worker, method).remote(str(folder)) for worker in self.workers]
-        return await self._wait(f"{method} (loop.checkpoint_timeout_s)", calls, self.checkpoint_s)
+        return await self._wait(f"{method} {_CHECKPOINT_KEY}", calls, self.checkpoint_s)
 
     async def _all(self, method: str, *arguments: Any) -> list[Any]:
         calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,9 @@ class LearnerWorker:
         self.rank = rank
         self.world_size = world_size
         self._loaded: Any = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._written: Future[None] | None = None
+        """What writes a checkpoint, until it was told how that ended."""
         self._sender: Any = None
         self._engines: tuple[tuple[str, int], ...] = ()
         self._version: int | None = None
@@ -184,9 +188,38 @@ class LearnerWorker:
         """
         return self._learner.token_logprobs(sequences)
 
-    def save_checkpoint(self, folder: str) -> None:
-        """Write this rank's part of a checkpoint."""
-        self._learner.save_checkpoint(Path(folder))
+    def begin_checkpoint(self, folder: str, policy: str | None, background: bool) -> None:
+        """Begin to write this rank's part of a checkpoint; `checkpoint_written` tells when it ends.
+
+        Args:
+            folder: of the learner's part.
+            policy: where the policy is written as a Hugging Face folder, if anywhere.
+            background: whether a copy in the host's memory is written while other calls run; else
+                it is written now.
+        """
+        if not background:
+            self._learner.save_checkpoint(Path(folder))
+            if policy:
+                self._learner.save_pretrained(Path(policy))
+            return
+        writing = self._learner.begin_checkpoint(Path(folder))
+        if policy:
+            writing.add(self._learner.begin_save_pretrained(Path(policy)))
+
+        def write() -> None:
+            writing.write()
+            writing.finish()
+
+        self._written = self._writer.submit(write)
+
+    def checkpoint_written(self) -> bool:
+        """Whether nothing of the last checkpoint is left to be written; raises what failed."""
+        if self._written is None:
+            return True
+        if self._written.done():
+            written, self._written = self._written, None
+            written.result()
+        return self._written is None
 
     def load_checkpoint(self, folder: str) -> int:
         """Continue from a checkpoint; returns the updates done before it."""

@@ -12,6 +12,7 @@ checkpoint.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -22,13 +23,14 @@ from pathlib import Path
 from actors.collectors.group import CollectorGroup
 from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
+from actors.learners.checkpoint_writer import CheckpointWriter
 from actors.learners.group import LearnerGroup
 from actors.rewards.scorer import ScoredRound, Scorer
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
 from actors.rollout.rollout_log import RolloutLog, truncate_rollouts
 from actors.rollout.round import JudgedGroup, Round
-from actors.runs.folder import POLICY, RunFolder, checkpoint_step
+from actors.runs.folder import RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
 from actors.sandboxes.pool import SandboxPool
 from actors.training.console import step_line
@@ -40,7 +42,6 @@ from actors.training.state import TrainerState
 from actors.training.step_report import StepReport
 from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
-from curriculum.files import write_atomic
 from curriculum.problem import Problem
 from curriculum.schedule.base import Schedule
 
@@ -90,6 +91,7 @@ class Trainer:
             self.rollouts,
             self.samples_per_prompt,
         )
+        self._checkpoints = CheckpointWriter(self.learner, self.folder, self.loop)
         self._stages = StageLog(self.folder, self.schedule)
         self._evaluations = Evaluations(
             self.suites, self.collectors, self.loop, self.folder, self.log
@@ -114,6 +116,12 @@ class Trainer:
                     return await self._train()
                 except ActorLost as error:
                     lost = error
+        except asyncio.CancelledError:
+            await self._checkpoints.abandon()
+            raise
+        except BaseException:
+            await self._checkpoints.conclude()
+            raise
         finally:
             await self._rounds.cancel()
 
@@ -128,7 +136,8 @@ class Trainer:
             # A checkpoint comes before the evaluation of its step.
             await self._evaluations.run(f"step {self.state.step}", self.state)
         if self.folder.latest() is None:
-            await self._checkpoint()  # a learner that dies in the first steps returns to this one
+            # A learner that dies in the first steps returns to this one.
+            await self._checkpoint(first=True)
         while self.state.step < self.loop.steps:
             report = await self._step()
             self.log.write(report.step, report.metrics(), report.counts)
@@ -142,6 +151,7 @@ class Trainer:
                 await self._evaluations.run(f"step {report.step}", self.state)
         await self.learner.save_pretrained(self.folder.policy)
         self.log.add_policy()
+        await self._checkpoints.finish()
         after = await self._evaluations.run("after RL", self.state)
         self._count_time()
         return after
@@ -152,6 +162,7 @@ class Trainer:
         scored = await self._rounds.next(state, self.ledger)
         finished = scored.round
         wait_s = time.monotonic() - started
+        await self._checkpoints.check()
 
         staleness = self._staleness(finished)
         self._observe(finished)
@@ -273,19 +284,17 @@ class Trainer:
 
     # ------------------------------------------------------------------------- checkpoints
 
-    async def _checkpoint(self) -> None:
-        """Write learner, schedule and state as one checkpoint; no sample may be under way."""
+    async def _checkpoint(self, first: bool = False) -> None:
+        """Begin to write learner, schedule and state as one checkpoint; no sample is under way.
+
+        The first update waits for the `first` of a run.
+        """
         self.ledger.check_empty()
         self.state.ledger = self.ledger.totals
         self.state.restarts = self.restarts()
         self._count_time()
-        loop, step = self.loop, self.state.step
-        with self.folder.checkpoint(step, loop.keep_checkpoints, loop.keep_optimizer) as partial:
-            await self.learner.save_checkpoint(partial / "learner")
-            if loop.checkpoint_policy:
-                await self.learner.save_pretrained(partial / POLICY)
-            content = {"state": asdict(self.state), "schedule": self.schedule.state_dict()}
-            write_atomic(partial / "trainer.json", json.dumps(content))
+        content = {"state": asdict(self.state), "schedule": self.schedule.state_dict()}
+        await self._checkpoints.begin(self.state.step, json.dumps(content), first)
 
     async def restore(self, checkpoint: Path) -> None:
         """Continue from a checkpoint: state, schedule and learner.
@@ -315,6 +324,7 @@ class Trainer:
         Raises:
             RunFailed: the learner was lost too often since one checkpoint, or there is none.
         """
+        await self._checkpoints.abandon()
         checkpoint = self.folder.latest()
         if checkpoint is None and self.state.step:
             raise RunFailed(

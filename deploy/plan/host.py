@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.weights.buffers import gloo_buffer_bytes
 from deploy.config import RunConfig
 from deploy.plan.fit import MemoryPlan
-from deploy.plan.memory import Parts
+from deploy.plan.memory import Parts, stored_bytes
 from deploy.plan.shape import ModelShape
 
 _GIB = 1 << 30
@@ -42,6 +42,8 @@ def host_parts(
     else:
         learner = {**memory.learner, "allowance": LEARNER_PROCESS}
         engine = _engine_without_gpu(config, shape, memory.engine)
+    if config.loop.checkpoint_in_background:
+        learner["checkpoint that is being written"] = _checkpoint(config, shape, gpu)
     engine["collector"] = COLLECTOR_PROCESS
     containers = config.pool.slots_per_worker * (config.sandbox.container_memory_mib << 20)
     return {
@@ -52,13 +54,29 @@ def host_parts(
     }
 
 
-def _learner_beside_gpu(config: RunConfig, shape: ModelShape) -> Parts:
+def _checkpoint(config: RunConfig, shape: ModelShape, gpu: bool) -> int:
+    """The copies that rank 0 writes a checkpoint from: below stage 3 it alone has the weights."""
+    learner, ranks = config.learner, config.placement.learner_ranks
+    width = 4 if config.learner_dtype(gpu) == "float32" else 2
+    stored, weights = stored_bytes(shape, learner, width), _models(config, shape) * width
+    if learner.zero.stage == 3:
+        copied = stored // ranks
+    else:
+        copied = weights + max(0, stored - weights) // ranks
+    return copied + (shape.parameters * width if config.loop.checkpoint_policy else 0)
+
+
+def _models(config: RunConfig, shape: ModelShape) -> int:
+    """Parameters of policy and critic."""
     learner = config.learner
-    zero, ranks = learner.zero, config.placement.learner_ranks
+    critic = shape.critic(learner.critic_layers) if learner.advantage == "gae" else 0
+    return shape.parameters + critic
+
+
+def _learner_beside_gpu(config: RunConfig, shape: ModelShape) -> Parts:
+    zero, ranks = config.learner.zero, config.placement.learner_ranks
     width = 4 if config.learner_dtype(gpu=True) == "float32" else 2
-    models = shape.parameters
-    if learner.advantage == "gae":
-        models += shape.critic(learner.critic_layers)
+    models = _models(config, shape)
     parts = {
         "process": LEARNER_PROCESS + CUDA_PROCESS,
         # One model is read at a time, and leaves the host's memory for the GPU.

@@ -10,6 +10,9 @@ import hashlib
 import json
 import pickle
 import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,42 @@ MANIFEST = "learner.json"
 DESCRIPTION = "model"
 
 
-def save(
-    folder: Path, engines: dict[str, Engine], config: LearnerConfig, state: dict[str, Any]
-) -> None:
-    """Write a checkpoint; collective. A folder without the manifest is incomplete.
+class Writing:
+    """A rank's part of a checkpoint that is still to be written. No method is collective."""
+
+    def __init__(self, parts: Iterable[Callable[[], None]], finish: Callable[[], None]) -> None:
+        """Hold what is to be written.
+
+        Args:
+            parts: each writes a file or a folder.
+            finish: marks the folder as complete, where this rank does so.
+        """
+        self._parts = deque(parts)
+        self.finish = finish
+
+    def add(self, part: Callable[[], None]) -> None:
+        """Write this too."""
+        self._parts.append(part)
+
+    def write(self) -> None:
+        """Write everything but what marks the folder as complete; memory is freed as it goes.
+
+        Raises:
+            OSError: a file could not be written.
+            RuntimeError: as torch tells it.
+        """
+        while self._parts:
+            self._parts.popleft()()
+
+
+def begin(
+    folder: Path,
+    engines: dict[str, Engine],
+    config: LearnerConfig,
+    state: dict[str, Any],
+    copy: bool,
+) -> Writing:
+    """Begin a checkpoint; collective. A folder without the manifest is incomplete.
 
     Args:
         folder: created if missing. For an atomic write, pass a temporary name and rename the
@@ -36,23 +71,39 @@ def save(
         engines: by name, each written to a folder of its own.
         config: the learner's.
         state: JSON-able state of the learner.
+        copy: whether the engines may go on before it is written, which takes as much of the host's
+            memory; else their files are written now.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, engine in engines.items():
-        engine.save(folder / name)
     rank = torch.distributed.get_rank()
-    torch.save(_random_state(), folder / f"random-{rank}.pt")
+    parts: list[Callable[[], None]] = []
+    for name, engine in engines.items():
+        if copy:
+            parts += engine.begin_save(folder / name)
+        else:
+            engine.save(folder / name)
+    parts.append(partial(torch.save, _random_state(), folder / f"random-{rank}.pt"))
+    settings = config.model_dump(mode="json")
+    manifest = {
+        **_layout(engines),
+        "config": settings,
+        "config_digest": config_digest(settings),
+        "state": state,
+        "shapes": _shapes(engines),
+    }
+
+    def finish() -> None:
+        if rank == 0:
+            (folder / MANIFEST).write_text(json.dumps(manifest) + "\n")
+
+    return Writing(parts, finish)
+
+
+def save(writing: Writing) -> None:
+    """Write a checkpoint that was begun on all ranks; collective."""
+    writing.write()
     barrier()
-    if rank == 0:
-        settings = config.model_dump(mode="json")
-        manifest = {
-            **_layout(engines),
-            "config": settings,
-            "config_digest": config_digest(settings),
-            "state": state,
-            "shapes": _shapes(engines),
-        }
-        (folder / MANIFEST).write_text(json.dumps(manifest) + "\n")
+    writing.finish()
     barrier()
 
 

@@ -1,7 +1,8 @@
 """DeepSpeed ZeRO engines: one model with its optimizer, on any number of ranks."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from learner.errors import ModelError
 from learner.zero.distributed import ensure_distributed, load_deepspeed
 from learner.zero.export import buckets, exports
 from learner.zero.parameter_groups import parameter_groups
+from learner.zero.snapshot import on_host
 
 
 class NonFiniteGradientError(ArithmeticError):
@@ -143,8 +145,25 @@ class Engine:
             self._engine.reload_states()
 
     def save(self, folder: Path) -> None:
-        """Write weights and optimizer state of all ranks into `folder`."""
+        """Write weights and optimizer state of all ranks into `folder`; collective."""
         self._engine.save_checkpoint(str(folder), tag="state", save_latest=False)
+
+    def begin_save(self, folder: Path) -> list[Callable[[], None]]:
+        """As `save`, but what is returned writes this rank's files, from copies in the host's
+        memory: the engine may go on meanwhile, in another thread.
+        """
+        writer = self._engine.checkpoint_engine
+        write, made = writer.save, list[Callable[[], None]]()
+
+        def keep(state_dict: Any, path: str) -> None:
+            made.append(partial(write, on_host(state_dict), path))
+
+        writer.save = keep
+        try:
+            self.save(folder)
+        finally:
+            del writer.save  # of the instance; the one of its class is left
+        return made
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote, with the same number of ranks and the same stage.

@@ -1,8 +1,10 @@
 """Weights as they leave the learner: full, adapters merged in, and as a Hugging Face folder."""
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from learner.models.lora import ADAPTER, adapted_layers
 from learner.models.products import products
 
 disable_progress_bar()
+
+_WRITES = threading.RLock()
+"""Held by who writes a policy or its description: the model's settings are exchanged meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,17 @@ def save_policy(
     weights: Iterable[tuple[str, Tensor]],
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Write a policy on rank 0 (`write_pretrained`); collective.
+    """Write a policy on rank 0 (`write_pretrained`); collective. Arguments of `policy_writer`."""
+    policy_writer(folder, model, weights, tokenizer)()
+
+
+def policy_writer(
+    folder: Path,
+    model: PreTrainedModel,
+    weights: Iterable[tuple[str, Tensor]],
+    tokenizer: PreTrainedTokenizerBase,
+) -> Callable[[], None]:
+    """What writes a policy as it is now, on rank 0 (`write_pretrained`); collective.
 
     Args:
         folder: replaced if it exists.
@@ -100,21 +115,22 @@ def save_policy(
     """
     if torch.distributed.get_rank() == 0:
         full = {name: weight.to("cpu", copy=True) for name, weight in weights}
-        write_pretrained(folder, model, full, tokenizer)
-    else:
-        for _ in weights:
-            pass
+        return partial(write_pretrained, folder, model, full, tokenizer)
+    for _ in weights:
+        pass
+    return lambda: None
 
 
 def write_description(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     """Write everything of a model but its weights."""
-    model.config.save_pretrained(folder)
-    settings: Any = model.generation_config
-    # As it was published: its own `save_pretrained` refuses settings that contradict each other.
-    settings.to_json_file(folder / "generation_config.json", use_diff=True)
-    tokenizer.save_pretrained(folder)
+    with _WRITES:
+        model.config.save_pretrained(folder)
+        settings: Any = model.generation_config
+        # As published: its own `save_pretrained` refuses settings that contradict each other.
+        settings.to_json_file(folder / "generation_config.json", use_diff=True)
+        tokenizer.save_pretrained(folder)
 
 
 def write_pretrained(
@@ -132,7 +148,10 @@ def write_pretrained(
         tokenizer: saved beside the weights.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+    with (
+        _WRITES,
+        tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary,
+    ):
         fresh, old = Path(temporary) / "fresh", Path(temporary) / "old"
         settings: Any = model.generation_config
         model.generation_config = GenerationConfig()

@@ -119,6 +119,8 @@ class SteadyLearner:
     lose_at: list[int] = field(default_factory=list)
     """Updates at which it is lost, once each."""
     restarts: int = 0
+    saved: tuple[Path, int] = (Path(), 0)
+    """Folder and content of the checkpoint that was begun last."""
 
     async def update(
         self, packed: Sequence[PackedGroup], record: Collection[int] = ()
@@ -144,9 +146,15 @@ class SteadyLearner:
         self.restarts += 1
         self.updates = 0
 
-    async def save_checkpoint(self, folder: Path) -> None:
-        """Write the state."""
-        await asyncio.to_thread(self._write, folder)
+    async def begin_checkpoint(
+        self, folder: Path, _policy: Path | None, _background: bool = True
+    ) -> None:
+        """Keep the state that is to be written; there is no policy."""
+        self.saved = (folder, self.updates)
+
+    async def checkpoint_written(self) -> None:
+        """Write it."""
+        await asyncio.to_thread(self._write, *self.saved)
 
     async def save_pretrained(self, folder: Path) -> None:
         """There is no policy."""
@@ -155,9 +163,9 @@ class SteadyLearner:
         """Read the state."""
         self.updates = await asyncio.to_thread(self._read, folder)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, updates: int) -> None:
         folder.mkdir()
-        (folder / "state.json").write_text(json.dumps(self.updates))
+        (folder / "state.json").write_text(json.dumps(updates))
 
     def _read(self, folder: Path) -> int:
         return json.loads((folder / "state.json").read_text())

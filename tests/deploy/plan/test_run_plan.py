@@ -13,6 +13,7 @@ from deploy.config.load import resolve
 from deploy.errors import ConfigError
 from deploy.plan.fit import MemoryPlan
 from deploy.plan.gpus import GPUS, parse_gpus, peak_flops
+from deploy.plan.memory import stored_bytes
 from deploy.plan.run_plan import RunPlan, make_plan, policy_shape
 from deploy.plan.shape import ModelShape
 from tests.deploy.plan.test_fit import LARGE, QWEN
@@ -137,6 +138,11 @@ def test_on_cpus_everything_is_in_the_memory_of_the_host() -> None:
     assert made.learner == {}
     assert made.hosts["learner rank"]["optimizer"] == 12 * made.parameters
     assert made.hosts["engine"]["KV cache"] == settings.rollout.kv_cache_mib << 20
+    copied = made.hosts["learner rank"]["checkpoint that is being written"]
+    assert copied == stored_bytes(policy_shape(settings), settings.learner, 4)
+    waits = config("loop.checkpoint_in_background=false", profile="local")
+    plain = make_plan(waits, policy_shape(waits), [])
+    assert "checkpoint that is being written" not in plain.hosts["learner rank"]
     (device,) = made.devices
     assert device.fits
     assert device.seconds is None
@@ -162,8 +168,9 @@ SMALL = ModelShape(134_515_008, 28_311_552, 30, 3_540_096, 576, 1536, 192, 49_15
 def test_the_memory_of_the_host_is_what_runs_measured(
     profile: str, shape: ModelShape | None, overrides: Sequence[str], learner: float, engine: float
 ) -> None:
-    """The runs of docs/hardware.md; an engine without its collector."""
-    settings = config(*overrides, profile=profile)
+    """The runs of docs/hardware.md; an engine without its collector. These runs waited for their
+    checkpoints."""
+    settings = config(*overrides, "loop.checkpoint_in_background=false", profile=profile)
     hosts = make_plan(settings, shape or policy_shape(settings), []).hosts
     gib = {role: sum(parts.values()) / 2**30 for role, parts in hosts.items()}
     assert gib["learner rank"] == pytest.approx(learner, rel=0.15)

@@ -103,9 +103,16 @@ def test_updates_after_loading_equal_uninterrupted_ones_bit_for_bit(
     zero = {"stage": stage}
     straight, resumed = new_learner(model_dir, zero=zero), new_learner(model_dir, zero=zero)
     straight.update(grouped(random_trajectories(1)))
-    straight.save_checkpoint(tmp_path)
+    straight.save_checkpoint(tmp_path / "now")
+    writing = straight.begin_checkpoint(tmp_path / "later")
     straight.update(grouped(random_trajectories(2)))
-    resumed.load_checkpoint(tmp_path)
+    writing.write()
+    writing.finish()
+    now, later = ({path.relative_to(tmp_path / name): path.read_bytes()
+                   for path in (tmp_path / name).rglob("*") if path.is_file()}
+                  for name in ("now", "later"))  # fmt: skip
+    assert [name for name in now if later.get(name) != now[name]] == []
+    resumed.load_checkpoint(tmp_path / "later")
     assert resumed.updates == 1
     resumed.update(grouped(random_trajectories(2)))
     assert same(weights(straight)["policy"], weights(resumed)["policy"])
