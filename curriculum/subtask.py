@@ -34,6 +34,12 @@ class Subtask:
     visit: int = -1
     """Number, from 0, of the schedule's visit that this is; -1 for a task not from a schedule."""
 
+    @property
+    def expected_length(self) -> int:
+        """Characters that an answer is expected to have, to compare subtasks by: the canonical code
+        that is left to be written, or where there is none the question."""
+        return len(self.remainder) or len(self.problem.question)
+
 
 def stage_count(e: int) -> int:
     """Number of curriculum stages, ceil(sqrt(e)), of a problem with `e` start points."""

@@ -86,6 +86,8 @@ class OrderDispatcher:
     Each call of `stream` is a round; several may be open at a time, and the oldest one is assigned
     first, as by `Dispatcher`. A lone collector gets a whole round in one order. Of several, each
     gets what keeps its engines busy, and more with its deliveries, so that a fast one does more.
+    Groups with the longest expected answers come first, so that none of them starts when the others
+    have ended; ids and seeds are those of the groups whatever their order.
 
     What a collector leaves is assigned again, with the same seeds: because it died, or because all
     its engines did while another collector has some.
@@ -124,7 +126,8 @@ class OrderDispatcher:
     ) -> AsyncIterator[tuple[str, Delivery]]:
         """Yield every group once; see `CollectorGroup.stream`."""
         number = next(self._numbers)
-        current = OpenRound(number, deque(groups), sampling, trajectories, wait_s)
+        longest_first = sorted(groups, key=lambda group: -group.subtask.expected_length)
+        current = OpenRound(number, deque(longest_first), sampling, trajectories, wait_s)
         asked = sum(len(group.seeds) for group in groups)
         due = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
         self._rounds.append(current)

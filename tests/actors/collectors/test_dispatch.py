@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ class ScriptedClient:
     async def deliver(self, order: int, count: int = 99, **other: Any) -> None:
         """Finish the next groups of an order; let everyone react."""
         groups = self.orders[order].groups[:count]
-        finished = (FinishedGroup(group.index, 1, (), b"", (), b"") for group in groups)
+        finished = (FinishedGroup(group.index, 1, (), None, (), b"") for group in groups)
         await self.send(order, Delivery(tuple(finished), **other))
 
     async def send(self, order: int, event: Delivery | BaseException) -> None:
@@ -168,7 +169,7 @@ def test_several_get_groups_by_their_engines_and_more_as_they_deliver() -> None:
         await small.deliver(1)
         await large.deliver(1)
         rest = large.orders[0].groups[3:]
-        finished = tuple(FinishedGroup(group.index, 1, (), b"", (), b"") for group in rest)
+        finished = tuple(FinishedGroup(group.index, 1, (), None, (), b"") for group in rest)
         await large.send(0, Delivery(finished))
         assert sorted(await round_) == list(range(12))
 
@@ -364,3 +365,23 @@ def test_each_group_goes_to_the_least_loaded_collector_with_room() -> None:
         assert {h: [group.index for group in share] for h, share in made} == expected
         assert waiting == left
         assert {handle: handle.samples for handle in engines} == loads
+
+
+def test_groups_with_the_longest_expected_answers_come_first() -> None:
+    scene = Scene(1)
+    problems = [SUBTASK.problem.model_copy(update={"question": "q" * 9}) for _ in range(4)]
+    lengths = (3, 0, 30, 3)  # a problem without a solution counts as long as its question
+    asked = [
+        replace(group, subtask=replace(SUBTASK, problem=problem, remainder="x" * length))
+        for group, problem, length in zip(groups(4), problems, lengths, strict=True)
+    ]
+
+    async def check() -> None:
+        task = await scene.begin(asked)
+        [client] = scene.clients
+        assert client.asked == [[2, 1, 0, 3]]
+        assert client.orders[0].groups[0].seeds == asked[2].seeds
+        await client.deliver(0)
+        assert await task == [2, 1, 0, 3]
+
+    asyncio.run(check())
