@@ -49,8 +49,12 @@ class _Copier:
         storage = self._storage(tensor.untyped_storage())
         made.set_(storage, tensor.storage_offset(), tensor.shape, tensor.stride())
         if isinstance(tensor, nn.Parameter):
-            return nn.Parameter(made, tensor.requires_grad)
-        return made.requires_grad_(tensor.requires_grad)
+            made = nn.Parameter(made, tensor.requires_grad)
+        else:
+            made.requires_grad_(tensor.requires_grad)
+        for name, value in vars(tensor).items():  # DeepSpeed's; they are written too
+            setattr(made, name, self.copy(value))
+        return made
 
     def _storage(self, storage: torch.UntypedStorage) -> torch.UntypedStorage:
         if not storage.nbytes():

@@ -15,6 +15,8 @@ def state() -> dict:
     module = nn.Linear(3, 2)
     weights = module.state_dict()
     weights["tied"] = weights["weight"]
+    named: Any = torch.zeros(2)
+    named.ds_id = 5
     return {
         "weights": weights,
         "views": [flat[2:5], flat[4:8].view(2, 2), flat[::3]],
@@ -23,6 +25,7 @@ def state() -> dict:
         "groups": [{"lr": 0.1, "params": [0, 1]}],
         "empty": OrderedDict(),
         "dtype": torch.bfloat16,
+        "named": named,
         "step": 7,
     }
 
