@@ -58,8 +58,9 @@ def take(browser: Browser, site: Path, out: Path, stem: str) -> list[Path]:
 def store(path: Path) -> None:
     """Write an image again with fewer colours."""
     image = Image.open(path).convert("RGB")
-    # The median cut merges rare colours: marks of two outcomes become one.
-    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    # The median cut merges rare colours: marks of two outcomes become one. The means restore what
+    # the other way shifts, such as the background.
+    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1).save(path, optimize=True)
 
 
 def _open_a_sample(page: Page, group: int) -> None:
