@@ -153,7 +153,8 @@ class LoopConfig(BaseModel):
     `policy/` is left, without the optimizer's state, and `checkpoint_policy` is required. Null is
     all of them."""
     checkpoint_timeout_s: float = Field(default=3600, gt=0)
-    """Longest wait for the learner to write or read a checkpoint or a policy [seconds]."""
+    """Longest wait for the learner to write or read a checkpoint or a policy, and for a step's
+    recorded rollouts to be written [seconds]."""
     verify_every: int = Field(default=0, ge=0)
     """Steps between weight parity checks (learner against every ready engine); 0 checks only the
     first and the last broadcast. `weights.verify_tolerance` is what they may differ by."""

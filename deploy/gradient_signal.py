@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from actors.errors import RunFailed
-from actors.rollout.rollout_log import read_rollouts
+from actors.recording.rollout_file import read_rollouts
 from deploy.errors import ConfigError
 from deploy.progress import StageProgress
 from learner.algorithm.experience import make_masks

@@ -14,6 +14,8 @@ from actors.cluster.placement import Placement
 from actors.collectors.collector import Reading
 from actors.collectors.group import CollectorGroup
 from actors.learners.group import LearnerGroup
+from actors.recording.rollout_log import RolloutLog
+from actors.recording.writer import WriterProcess
 from actors.rewards.function import RewardFunction
 from actors.rewards.scorer import Scorer
 from actors.rollout.fleet import RolloutFleet
@@ -146,6 +148,11 @@ class Run:
             parity=parity,
             folder=self._folder,
             log=self._log,
+            rollouts=RolloutLog(
+                WriterProcess(self._folder.rollouts),
+                config.loop.recorded_groups,
+                config.loop.checkpoint_timeout_s,
+            ),
         )
 
     async def train(self, checkpoint: Path | None, warm_start_s: float) -> dict[str, Any]:

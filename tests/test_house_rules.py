@@ -25,6 +25,7 @@ MAY_IMPORT = {
 }
 ACTORS_MAY_IMPORT = {
     "training": {
+        "recording",
         "collectors",
         "learners",
         "evaluation",
@@ -35,6 +36,7 @@ ACTORS_MAY_IMPORT = {
         "runs",
         "cluster",
     },
+    "recording": {"rollout", "runs"},
     "rewards": {"rollout"},
     "evaluation": {"collectors", "rollout", "sandboxes", "runs", "cluster"},
     "collectors": {"rewards", "rollout", "sandboxes", "weights", "runs", "cluster"},

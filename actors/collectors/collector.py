@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from actors.collectors.messages import (
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rewards.shipped import shipped_reward
-from actors.rollout.round import JudgedSample
+from actors.rollout.round import JudgedSample, pack_detail
 from actors.rollout.samples import (
     Completion,
     Request,
@@ -168,12 +168,16 @@ class Collector:
             work.task.cancel()
             await asyncio.wait({work.task})
 
+    def was_cancelled(self, number: int) -> bool:
+        """Whether an order was to be ended."""
+        return number in self._cancelled
+
     async def progress(self, round_number: int) -> Progress:
         """How far the round's orders came, without the groups that were delivered."""
         mine = [work for work in self._work.values() if work.order.round == round_number]
         return Progress(sum(work.generated for work in mine), sum(work.judged for work in mine))
 
-    async def collect(self, order: Order) -> AsyncIterator[Delivery]:
+    async def collect(self, order: Order) -> AsyncGenerator[Delivery, None]:
         """Generate and judge the groups of an order; yields those that are finished, some at once.
 
         The last delivery lacks the groups that were not finished when the order was cancelled.
@@ -185,6 +189,7 @@ class Collector:
         """
         self.update(order.engines)
         if order.number in self._cancelled:
+            yield Delivery((), last=True)
             return
         work = self._work[order.number] = _Work(order, Counter(order.attempts))
         work.told_attempts = work.attempts.total()
@@ -197,8 +202,9 @@ class Collector:
                 if due or self._has_losses():
                     yield self._delivery(work)
                     delivered = time.monotonic()
-            yield self._delivery(work)
-            if not work.task.cancelled():
+            failed = not work.task.cancelled() and work.task.exception() is not None
+            yield self._delivery(work, last=not failed)
+            if failed:
                 work.task.result()
         finally:
             work.task.cancel()
@@ -210,7 +216,7 @@ class Collector:
         failed = self._board is not None and self._board.has_failures
         return failed or (self._pool is not None and bool(self._pool.lost - self._told_losses))
 
-    def _delivery(self, work: _Work) -> Delivery:
+    def _delivery(self, work: _Work, last: bool = False) -> Delivery:
         finished, work.finished = tuple(work.finished), []
         samples = sum(len(group.samples) for group in finished)
         work.generated -= samples
@@ -221,15 +227,16 @@ class Collector:
         attempts = None
         if work.attempts.total() != work.told_attempts:
             attempts, work.told_attempts = dict(work.attempts), work.attempts.total()
-        last = work.last_completion
+        newest = work.last_completion
         return Delivery(
             finished=finished,
             failures=self._board.take_failures() if self._board else (),
             losses=losses,
             attempts=attempts,
-            completion_age_s=None if last is None else time.monotonic() - last,
+            completion_age_s=None if newest is None else time.monotonic() - newest,
             peak_judging=work.peak_judging,
             outstanding_tokens=self._board.outstanding_tokens if self._board else 0,
+            last=last,
         )
 
     async def _fill(self, work: _Work) -> None:
@@ -346,7 +353,7 @@ class Collector:
             programs=tuple(own_programs(whole, self._config.longest_prompt))
             if group.order.programs
             else (),
-            detail=(group.prompt, samples) if group.order.detail else None,
+            detail=pack_detail(group.prompt, samples) if group.order.detail else b"",
         )
 
 

@@ -23,7 +23,6 @@ from actors.config import RolloutConfig
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import GENERATED, JUDGED, Ledger
 from actors.rollout.round import JudgedGroup, Round
-from actors.rollout.samples import RolloutGroup
 from actors.sandboxes.pool import SandboxPool
 from curriculum.subtask import Subtask
 
@@ -263,15 +262,11 @@ class CollectorGroup:
 
 
 def _judged_group(finished: FinishedGroup, subtask: Subtask) -> JudgedGroup:
-    detail = None
-    if finished.detail is not None:
-        prompt, samples = finished.detail
-        detail = RolloutGroup(subtask, prompt, samples)
     return JudgedGroup(
         subtask=subtask,
         prompt_tokens=finished.prompt_tokens,
         samples=finished.samples,
         trajectories=finished.trajectories,
         programs=finished.programs,
-        detail=detail,
+        packed_detail=finished.detail,
     )

@@ -49,9 +49,11 @@ class RemoteClient:
         """What the order comes to; raises Ray's errors."""
         # Ray's own pickler calls back into Python for every object: it takes ten times as long.
         packed = pickle.dumps(order, protocol=5)
-        stream = self._actor.collect.options(num_returns="streaming").remote(packed)
-        async for reference in stream:
-            yield await reference
+        delivery = await self._actor.collect.remote(packed)
+        yield delivery
+        while not delivery.last:
+            delivery = await self._actor.more.remote(order.number)
+            yield delivery
 
     async def cancel(self, number: int) -> None:
         """End an order."""

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from actors.rollout.round import JudgedSample
-from actors.rollout.samples import Sample
 from actors.sandboxes.pool import Loss
-from curriculum.prompt import Prompt
 from curriculum.subtask import Subtask
 from learner.trajectory import PackedGroup
 
@@ -110,8 +108,8 @@ class FinishedGroup(NamedTuple):
     """As in `JudgedGroup`."""
     programs: tuple[str, ...]
     """As in `JudgedGroup`."""
-    detail: tuple[Prompt, tuple[Sample, ...]] | None
-    """The prompt and its samples, where they were asked for."""
+    detail: bytes
+    """As in `JudgedGroup`."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +130,8 @@ class Delivery:
     """Largest number of the round's completions that waited for their verdict at a time here."""
     outstanding_tokens: int = 0
     """Tokens that the collector's engines have still to read and write."""
+    last: bool = False
+    """Whether the order has ended, and nothing follows."""
 
 
 class Progress(NamedTuple):

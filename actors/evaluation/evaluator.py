@@ -17,6 +17,7 @@ from actors.collectors.group import CollectorGroup
 from actors.collectors.messages import GroupOrder
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
+from actors.rollout.round import read_detail
 from actors.rollout.samples import Completion, Sample
 from actors.sandboxes.pool import SandboxPool
 from curriculum.answer.assemble import assemble
@@ -124,8 +125,7 @@ class Evaluator:
         async with aclosing(deliveries):  # type: ignore[type-var]
             async for _, delivery in deliveries:
                 for group in delivery.finished:
-                    assert group.detail is not None, "every group is ordered with its details"
-                    for sample in group.detail[1]:
+                    for sample in read_detail(group.detail)[1]:
                         task, number = task_of[sample.sample_id]
                         self._take(task, number, sample, pool is not None)
                 if delivery.completion_age_s is not None:

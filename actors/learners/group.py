@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.exceptions import RayTaskError
@@ -21,9 +21,6 @@ from learner.config import LearnerConfig
 from learner.models.source import ModelSource
 from learner.plan.shares import split
 from learner.trajectory import PackedGroup
-
-if TYPE_CHECKING:  # the driver imports no torch for it
-    from learner.algorithm.token_values import TokenValues
 
 _DEATH_REPORT_S = 10.0
 """Time in which Ray reports the death of a rank that made another rank fail [seconds]."""
@@ -146,7 +143,7 @@ class LearnerGroup:
 
     async def update(
         self, groups: Sequence[PackedGroup], record: Collection[int] = ()
-    ) -> tuple[dict[str, float], dict[int, TokenValues]]:
+    ) -> tuple[dict[str, float], bytes]:
         """One PPO update. Each rank is sent the tokens that it learns from, and no others.
 
         Args:
@@ -155,7 +152,7 @@ class LearnerGroup:
 
         Returns:
             Rank 0's metrics, already reduced over ranks, and the values of the tokens of the
-            samples `record`, by their ids.
+            samples `record`, packed (`learner.algorithm.token_values`).
         """
         facts, shares = await asyncio.to_thread(
             split, groups, self.config, self._updates, len(self.workers)

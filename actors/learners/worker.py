@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
@@ -19,9 +19,6 @@ from actors.weights.targets import BroadcastTargets
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
 from learner.plan.shares import GroupFacts, Share, read
-
-if TYPE_CHECKING:  # torch is imported when the models load
-    from learner.algorithm.token_values import TokenValues
 
 
 def learner_env(threads: int, gpu: bool) -> dict[str, str]:
@@ -128,17 +125,21 @@ class LearnerWorker:
 
     def update(
         self, facts: Sequence[GroupFacts], share: Share, record: Collection[int]
-    ) -> tuple[dict[str, float], dict[int, TokenValues]]:
+    ) -> tuple[dict[str, float], bytes]:
         """One PPO update, from what every rank is told of the batch and this rank's share.
 
         Returns:
-            The metrics, and on rank 0 the values of the tokens of the samples `record`.
+            The metrics, and on rank 0 the values of the tokens of the samples `record`, packed
+            (`learner.algorithm.token_values`).
         """
+        from learner.algorithm.token_values import pack_values
+
         if self.hands_over:
             self._learner.take_optimizer_state()
         metrics = self._learner.learn(read(facts, share), self._version, record)
         self._give_memory()
-        return metrics, self._learner.recorded
+        recorded = self._learner.recorded
+        return metrics, pack_values(recorded) if recorded else b""
 
     def _give_memory(self) -> None:
         """Leave the GPU to the engine that wakes up into it."""

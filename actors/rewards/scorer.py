@@ -66,10 +66,11 @@ class Scorer:
         if self.function is None:
             return ScoredRound(finished)
         started = time.monotonic()
-        groups = [group.detail for group in finished.groups if group.detail is not None]
+        details = await asyncio.to_thread(lambda: [group.detail for group in finished.groups])
+        groups = [detail for detail in details if detail is not None]
         rewards = await asyncio.to_thread(self._shipped, groups)
         failed = await self._add_function(groups, rewards)
-        scored = await asyncio.to_thread(_rewarded, finished.groups, rewards)
+        scored = await asyncio.to_thread(_rewarded, finished.groups, details, rewards)
         seconds = time.monotonic() - started
         return ScoredRound(replace(finished, groups=scored), tuple(failed), seconds)
 
@@ -104,11 +105,15 @@ class Scorer:
         return failed
 
 
-def _rewarded(groups: Sequence[JudgedGroup], rewards: dict[int, Reward]) -> tuple[JudgedGroup, ...]:
+def _rewarded(
+    groups: Sequence[JudgedGroup],
+    details: Sequence[RolloutGroup | None],
+    rewards: dict[int, Reward],
+) -> tuple[JudgedGroup, ...]:
     """The groups with these rewards, their trajectories packed."""
     scored: list[JudgedGroup] = []
-    for group in groups:
-        made = trajectory_group(group.detail, rewards) if group.detail else None
+    for group, detail in zip(groups, details, strict=True):
+        made = trajectory_group(detail, rewards) if detail else None
         samples = tuple(s._replace(reward=rewards.get(s.sample_id)) for s in group.samples)
         scored.append(replace(group, samples=samples, trajectories=pack(made) if made else None))
     return tuple(scored)

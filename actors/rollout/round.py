@@ -6,13 +6,16 @@ the driver handles a few numbers for each sample.
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import NamedTuple
 
 from actors.rollout.samples import OUTCOMES, RolloutGroup, Sample
+from curriculum.prompt import Prompt
 from curriculum.subtask import Subtask
 from learner.reward import Reward
 from learner.trajectory import PackedGroup
@@ -82,25 +85,34 @@ class JudgedGroup:
     programs: tuple[str, ...] = ()
     """Programs that passed, for prefixes to be cut from (`own_programs`), where they were asked
     for."""
-    detail: RolloutGroup | None = None
-    """The samples with their texts, programs and verdicts, where they were asked for."""
+    packed_detail: bytes = b""
+    """Prompt and samples with their texts, programs and verdicts, where they were asked for, as
+    `read_detail` reads them. The driver passes them on unread."""
 
     @property
+    def detail(self) -> RolloutGroup | None:
+        """The samples with their texts, programs and verdicts, where they were asked for; they are
+        read with each call."""
+        if not self.packed_detail:
+            return None
+        return RolloutGroup(self.subtask, *read_detail(self.packed_detail))
+
+    @cached_property
     def judged(self) -> tuple[JudgedSample, ...]:
         """The samples that the sandbox judged; may be none."""
         return tuple(sample for sample in self.samples if sample.judged)
 
-    @property
+    @cached_property
     def faults(self) -> tuple[JudgedSample, ...]:
         """The samples that the sandbox could not judge, for a reason of its own."""
         return tuple(sample for sample in self.samples if not sample.judged)
 
-    @property
+    @cached_property
     def rewarded(self) -> tuple[JudgedSample, ...]:
         """The samples with a reward."""
         return tuple(sample for sample in self.samples if sample.reward is not None)
 
-    @property
+    @cached_property
     def passed(self) -> int:
         """Number of samples that passed."""
         return sum(sample.outcome is Outcome.passed for sample in self.samples)
@@ -114,6 +126,16 @@ class JudgedGroup:
     def has_signal(self) -> bool:
         """Whether the rewards of its samples differ: else a group baseline leaves nothing."""
         return len({sample.reward.value for sample in self.samples if sample.reward}) > 1
+
+
+def pack_detail(prompt: Prompt, samples: tuple[Sample, ...]) -> bytes:
+    """Prompt and samples of a group as bytes."""
+    return pickle.dumps((prompt, samples), protocol=5)
+
+
+def read_detail(packed: bytes) -> tuple[Prompt, tuple[Sample, ...]]:
+    """What `pack_detail` was given."""
+    return pickle.loads(packed)
 
 
 @dataclass(frozen=True)
@@ -134,17 +156,17 @@ class Round:
     """Tokens of later rounds that each collector's engines had still to read and write when its
     part of this round ended."""
 
-    @property
+    @cached_property
     def samples(self) -> tuple[JudgedSample, ...]:
         """Every sample, in the order of their ids."""
         return tuple(sample for group in self.groups for sample in group.samples)
 
-    @property
+    @cached_property
     def judged(self) -> tuple[JudgedSample, ...]:
         """The samples that the sandbox judged."""
         return tuple(sample for group in self.groups for sample in group.judged)
 
-    @property
+    @cached_property
     def faults(self) -> tuple[JudgedSample, ...]:
         """The samples that the sandbox could not judge."""
         return tuple(sample for group in self.groups for sample in group.faults)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from actors.collectors.group import CollectorGroup
 from actors.config import LoopConfig
+from actors.recording.rollout_log import RolloutLog
 from actors.rewards.scorer import ScoredRound, Scorer
 from actors.rollout.ledger import Ledger
-from actors.rollout.rollout_log import RolloutLog
 from actors.training.state import TrainerState
 from actors.training.step_report import SAMPLED_GROUPS
 from curriculum.schedule.base import Schedule

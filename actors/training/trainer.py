@@ -25,10 +25,11 @@ from actors.config import LoopConfig
 from actors.errors import ActorLost, RunFailed
 from actors.learners.checkpoint_writer import CheckpointWriter
 from actors.learners.group import LearnerGroup
+from actors.recording.rollout_file import truncate_rollouts
+from actors.recording.rollout_log import RolloutLog
 from actors.rewards.scorer import ScoredRound, Scorer
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.ledger import Ledger
-from actors.rollout.rollout_log import RolloutLog, truncate_rollouts
 from actors.rollout.round import JudgedGroup, Round
 from actors.runs.folder import RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
@@ -72,6 +73,7 @@ class Trainer:
     parity: WeightParityCheck
     folder: RunFolder
     log: MetricsLog
+    rollouts: RolloutLog
     state: TrainerState = field(default_factory=TrainerState)
     ledger: Ledger = field(default_factory=Ledger)
     learner_restarts: int = 0
@@ -82,7 +84,6 @@ class Trainer:
     _earlier_restarts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.rollouts = RolloutLog(self.folder.rollouts, self.loop.recorded_groups)
         self._rounds = Rounds(
             self.loop,
             self.schedule,
@@ -124,6 +125,7 @@ class Trainer:
             raise
         finally:
             await self._rounds.cancel()
+            await self.rollouts.close()
 
     async def _train(self) -> dict[str, Evaluation]:
         self.state.starts += 1
@@ -152,6 +154,7 @@ class Trainer:
         await self.learner.save_pretrained(self.folder.policy)
         self.log.add_policy()
         await self._checkpoints.finish()
+        await self.rollouts.flush()
         after = await self._evaluations.run("after RL", self.state)
         self._count_time()
         return after
@@ -290,6 +293,7 @@ class Trainer:
         The first update waits for the `first` of a run.
         """
         self.ledger.check_empty()
+        await self.rollouts.flush()
         self.state.ledger = self.ledger.totals
         self.state.restarts = self.restarts()
         self._count_time()
@@ -343,6 +347,7 @@ class Trainer:
         logger.warning("the learner is started again from %s: %s", where, reason)
         self.learner_restarts += 1
         await self._rounds.cancel()
+        await self.rollouts.flush()
         self.ledger.forget()
         await self.fleet.sleep()
         await self.learner.restart()

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from actors.rollout.rollout_log import read_rollouts, recorded_steps
+from actors.recording.rollout_file import read_rollouts, recorded_steps
 from actors.runs.folder import RunFolder
 from deploy.errors import ConfigError
 from deploy.inspection.groups import Fields, Group, Source

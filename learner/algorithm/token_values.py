@@ -1,6 +1,7 @@
 """What the learner knew of single tokens before an update, copied for inspection."""
 
-from collections.abc import Collection, Sequence
+import pickle
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,12 @@ class TokenValues:
     reward_parts: dict[str, float]
     """What the sample's reward is the sum of: `outcome`, and where they are in use `overlong` and
     `kl` (over all tokens)."""
+
+
+def pack_values(values: Mapping[int, TokenValues]) -> bytes:
+    """The values of samples by their ids as bytes: pickled fields, which are read without torch."""
+    fields = {sample_id: dict(vars(of_sample)) for sample_id, of_sample in values.items()}
+    return pickle.dumps(fields, protocol=5)
 
 
 def token_values(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from actors.rollout.rollout_log import step_file
+from actors.recording.rollout_file import step_file
 from deploy.errors import ConfigError
 from deploy.gradient_signal import gradient_grams, recorded_groups
 from learner.config import LearnerConfig

@@ -18,8 +18,8 @@ import pytest
 from deploy.ablation.stored import write_stored
 from deploy.cli import main
 from sandbox import Outcome
-from tests.actors.rollout.test_rollout_log import group as rollout_group
-from tests.actors.rollout.test_rollout_log import written as recorded
+from tests.actors.recording.test_rollout_log import group as rollout_group
+from tests.actors.recording.test_rollout_log import written as recorded
 from tests.deploy.ablation.test_grid import made_grid
 from tests.deploy.inspection.test_site import an_evaluation
 from tests.deploy.model_configs import config_folder

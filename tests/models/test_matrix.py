@@ -16,7 +16,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from actors.rollout.rollout_log import read_rollouts, recorded_steps
+from actors.recording.rollout_file import read_rollouts, recorded_steps
 from actors.runs.folder import RunFolder
 from curriculum import write_problems
 from curriculum.problem import Problem

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from actors.collectors.group import CollectorGroup
 from actors.collectors.handle import CollectorHandle
 from actors.config import LoopConfig, RolloutConfig
 from actors.errors import ActorLost
+from actors.recording.rollout_log import RolloutLog, Writer
+from actors.recording.writer import ThisProcess
 from actors.rewards.scorer import Scorer
 from actors.rollout.engine_handle import EngineHandle
 from actors.rollout.fleet import RolloutFleet
@@ -36,7 +38,7 @@ from curriculum.config import CurriculumConfig
 from curriculum.problem import Problem
 from curriculum.schedule.make import make_schedule
 from curriculum.synthetic.problems import synthetic_problems
-from learner.algorithm.token_values import TokenValues
+from learner.algorithm.token_values import TokenValues, pack_values
 from learner.config import RewardConfig
 from learner.tokenizer import train_tokenizer
 from learner.trajectory import PackedGroup, unpack
@@ -124,7 +126,7 @@ class SteadyLearner:
 
     async def update(
         self, packed: Sequence[PackedGroup], record: Collection[int] = ()
-    ) -> tuple[dict[str, float], dict[int, TokenValues]]:
+    ) -> tuple[dict[str, float], bytes]:
         """Count the update."""
         self.cpu_s.append(time.process_time())
         await asyncio.sleep(self.seconds)
@@ -139,7 +141,7 @@ class SteadyLearner:
             for t in members
             if t.sample_id in record
         }
-        return {"masked_share": 0.5, "kl": 0.0}, values
+        return {"masked_share": 0.5, "kl": 0.0}, pack_values(values)
 
     async def restart(self) -> None:
         """Forget everything."""
@@ -247,8 +249,9 @@ def trainer_over(
     fleet: RolloutFleet,
     pool: SandboxPool,
     collectors: CollectorGroup,
+    writer: Callable[[Path], Writer] = ThisProcess,
 ) -> Trainer:
-    """A real Trainer, schedule, ledger and metrics log over these parts."""
+    """A real Trainer, schedule, ledger, metrics and rollout log over these parts."""
     problems = _problems(loop)
     heldout = synthetic_problems(seed=5, per_tier=1)
     made = RunFolder(folder)
@@ -269,6 +272,7 @@ def trainer_over(
         pool=pool,
         folder=made,
         log=MetricsLog(made, folder.name),
+        rollouts=RolloutLog(writer(made.rollouts), loop.recorded_groups, loop.step_timeout_s),
         **stand_ins,
     )
 

@@ -19,6 +19,7 @@ import ray
 from actors.collectors.collector import Reading
 from actors.collectors.group import CollectorGroup
 from actors.config import LoopConfig, RolloutConfig, SandboxPoolConfig
+from actors.recording.writer import WriterProcess
 from actors.rollout.fleet import RolloutFleet
 from actors.rollout.samples import Completion, Request
 from actors.rollout.worker import RolloutWorker
@@ -110,7 +111,7 @@ async def driver_load(engines: int) -> DriverLoad:
         )
         learner = SteadyLearner(LEARN_S, reads=False)
         trainer = trainer_over(
-            Path(scratch) / "bench", loop, SAMPLES, learner, fleet, pool, collectors
+            Path(scratch) / "bench", loop, SAMPLES, learner, fleet, pool, collectors, WriterProcess
         )
         try:
             await asyncio.gather(fleet.start(ModelSource("no-model"), "gloo"), pool.start(120))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from actors.rollout.rollout_log import recorded_steps, step_file
+from actors.recording.rollout_file import recorded_steps, step_file
 from actors.runs.folder import RunFolder, checkpoint_step
 from deploy.config import load_config
 from deploy.errors import ConfigError

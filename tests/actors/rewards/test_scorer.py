@@ -12,7 +12,7 @@ import pytest
 from actors.rewards.function import RewardFunctionError, load_reward_function
 from actors.rewards.scorer import ScoredRound, Scorer
 from actors.rewards.shipped import shipped_reward
-from actors.rollout.round import JudgedGroup, JudgedSample, Round
+from actors.rollout.round import JudgedGroup, JudgedSample, Round, pack_detail
 from actors.rollout.samples import Completion, RolloutGroup, Sample
 from curriculum import FULL_TASK, cut, synthetic_problems
 from curriculum.program import Cut, Program
@@ -50,7 +50,8 @@ def one_round(*samples: Sample) -> Round:
     prompt = Prompt(ids=(1, 2), prefix="", in_code_fence=False)
     detail = RolloutGroup(cut(PROBLEM, FULL_TASK, frozenset()), prompt, samples)
     figures = tuple(JudgedSample.of(sample, None) for sample in samples)
-    group = JudgedGroup(detail.subtask, len(prompt.ids), figures, detail=detail)
+    packed = pack_detail(prompt, samples)
+    group = JudgedGroup(detail.subtask, len(prompt.ids), figures, packed_detail=packed)
     return Round((group,), rollout_s=1.0, sandbox_s=0.0, peak_judging=1)
 
 

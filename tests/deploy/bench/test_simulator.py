@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.rollout.rollout_log import FORMAT
+from actors.recording.rollout_file import FORMAT
 from deploy.bench.fleet.simulator.assumptions import Assumptions, Costs, recorded
 from deploy.bench.fleet.simulator.clock import Clock, Station
 from deploy.bench.fleet.simulator.driver import Simulation

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from actors.rollout.rollout_log import read_rollouts, recorded_steps
+from actors.recording.rollout_file import read_rollouts, recorded_steps
 from actors.runs.folder import RunFolder
 from deploy.cluster import local as local_module
 from deploy.cluster.job import FINISHED, start_mode

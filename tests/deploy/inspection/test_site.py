@@ -18,7 +18,7 @@ from actors.errors import RunFailed
 from actors.evaluation.figures import ProblemCounts, suite_figures
 from actors.evaluation.records import GeneratedSample, SampleKey, SampleVerdict
 from actors.evaluation.sample_log import SampleLog
-from actors.rollout.rollout_log import step_file
+from actors.recording.rollout_file import step_file
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.cli import main
 from deploy.errors import ConfigError
@@ -27,8 +27,8 @@ from deploy.evaluation.suites import Suite
 from deploy.inspection.server import open_server
 from deploy.inspection.site import build_site, open_source
 from sandbox import Outcome
-from tests.actors.rollout.test_rollout_log import group as rollout_group
-from tests.actors.rollout.test_rollout_log import written
+from tests.actors.recording.test_rollout_log import group as rollout_group
+from tests.actors.recording.test_rollout_log import written
 from tests.deploy.inspection.seeded_groups import seeded_groups, seeded_source, with_text
 
 SCRIPT = re.compile(r'stepcoder\.receive\("([a-z0-9-]+)",(.*)\);\n', re.DOTALL)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from actors.rollout.rollout_log import read_rollouts, recorded_steps
+from actors.recording.rollout_file import read_rollouts, recorded_steps
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 Positive = Annotated[float, Field(gt=0)]

@@ -1,116 +1,82 @@
-"""RolloutLog: whole groups of rollouts on disk, with the values of every token.
+"""The file of a step's recorded rollouts: a line for each group, with the values of every token.
 
-runs/<name>/rollouts/step-000001.jsonl.gz    a line for each recorded group of the step
+runs/<name>/rollouts/step-000001.jsonl.gz
 
 A step's file is written whole or not at all, so a run that is killed leaves no part of one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gzip
-import hashlib
 import io
 import json
 import os
+import pickle
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.errors import RunFailed
-from actors.rollout.round import JudgedGroup
+from actors.rollout.round import read_detail
 from actors.rollout.samples import RolloutGroup, Sample, trajectory
 from actors.runs.records import problem_record, verdict_record
+from curriculum.subtask import Subtask
 from learner.reward import Reward
-
-if TYPE_CHECKING:  # the driver imports no torch for it
-    from learner.algorithm.token_values import TokenValues
 
 FORMAT = 1
 """Version of the lines, in each of them."""
 _DIGITS = 5
 """Decimals of a token's numbers; a log-probability is exact to 1e-5 nats."""
 
+_PER_TOKEN = (
+    "logprobs", "reference_logprobs", "entropies", "values", "returns", "advantages", "weights",
+)  # fmt: skip
+"""The learner's numbers of each token."""
 
-class RolloutLog:
-    """Chooses the groups of each step that are recorded, and writes them.
+LearnerValues = Mapping[str, Any]
+"""The fields of a sample's `learner.algorithm.token_values.TokenValues`, read without torch."""
 
-    Example:
-        chosen = log.choose(finished.groups)
-        ...                                     # the update, which copies the samples' values
-        await log.write(step, chosen, values)
+
+@dataclass(frozen=True)
+class StepRollouts:
+    """What is recorded of one step; whoever passes it on reads neither samples nor values."""
+
+    step: int
+    """The RL step that trained on the groups."""
+    groups: tuple[tuple[Subtask, bytes], ...]
+    """Each group's subtask and its `JudgedGroup.packed_detail`, in the order of the step."""
+    rewards: Mapping[int, Reward]
+    """By sample id, of the samples that have one."""
+    values: bytes
+    """What the learner knew of their tokens (`token_values.pack_values`); may be empty."""
+
+
+def write_rollouts(folder: Path, rollouts: StepRollouts) -> None:
+    """Write the file of one step into `folder`, which is made with the first one.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to.
     """
-
-    def __init__(self, folder: Path, groups: int | None) -> None:
-        """Write into `folder`.
-
-        Args:
-            folder: made with the first file.
-            groups: most groups of a step; None records all.
-        """
-        self._folder = folder
-        self._groups = groups
-
-    def places(self, problems: Sequence[str]) -> list[int]:
-        """Which of these problems' groups are recorded: their places, in order.
-
-        Problems have a fixed order that is unrelated to their content, and the first ones of it are
-        taken: the same problem is met again in later steps. What is recorded of several rounds is
-        among what is recorded of each.
-
-        Args:
-            problems: ids of the problems of a step, or of one of its rounds.
-        """
-        by_problem = sorted(range(len(problems)), key=lambda at: (_place(problems[at]), at))
-        return sorted(by_problem[: self._groups])
-
-    def choose(self, groups: Sequence[JudgedGroup]) -> tuple[JudgedGroup, ...]:
-        """The groups to record, in the order of the step; all of them have their details."""
-        places = self.places([group.subtask.problem.id for group in groups])
-        return tuple(groups[at] for at in places)
-
-    async def write(
-        self,
-        step: int,
-        groups: Sequence[JudgedGroup],
-        values: Mapping[int, TokenValues],
-    ) -> None:
-        """Write the file of one step in a thread; nothing where there is no group.
-
-        Args:
-            step: the RL step that trained on the groups.
-            groups: those chosen.
-            values: by sample id, for the samples that were trained on.
-        """
-        rewards = {s.sample_id: s.reward for group in groups for s in group.samples if s.reward}
-        details = [group.detail for group in groups if group.detail is not None]
-        if details:
-            await asyncio.to_thread(self._write, step, details, values, rewards)
-
-    def _write(
-        self,
-        step: int,
-        groups: Sequence[RolloutGroup],
-        values: Mapping[int, TokenValues],
-        rewards: Mapping[int, Reward],
-    ) -> None:
-        self._folder.mkdir(exist_ok=True)
-        path = step_file(self._folder, step)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            # Without a name and a time, the same rollouts give the same bytes.
-            with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                text = io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace")
-                for group in groups:
-                    record = group_record(step, group, values, rewards)
-                    text.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
-                text.flush()
-                text.detach()
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+    values: dict[int, LearnerValues] = pickle.loads(rollouts.values) if rollouts.values else {}
+    folder.mkdir(exist_ok=True)
+    path = step_file(folder, rollouts.step)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        # Without a name and a time, the same rollouts give the same bytes.
+        with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+            text = io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace")
+            for subtask, detail in rollouts.groups:
+                group = RolloutGroup(subtask, *read_detail(detail))
+                record = group_record(rollouts.step, group, values, rollouts.rewards)
+                text.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
+            text.flush()
+            text.detach()
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def step_file(folder: Path, step: int) -> Path:
@@ -157,7 +123,7 @@ def truncate_rollouts(folder: Path, steps: int) -> None:
 def group_record(
     step: int,
     group: RolloutGroup,
-    values: Mapping[int, TokenValues],
+    values: Mapping[int, LearnerValues],
     rewards: Mapping[int, Reward],
 ) -> dict[str, Any]:
     """One line: a prompt and all its samples."""
@@ -182,7 +148,7 @@ def group_record(
 
 
 def _sample_record(
-    group: RolloutGroup, sample: Sample, values: TokenValues | None, reward: Reward | None
+    group: RolloutGroup, sample: Sample, values: LearnerValues | None, reward: Reward | None
 ) -> dict[str, Any]:
     made = None if reward is None else trajectory(group, sample, reward)
     program, completion = sample.program, sample.completion
@@ -208,26 +174,17 @@ def _sample_record(
     }
 
 
-def _learner_record(values: TokenValues) -> dict[str, Any]:
-    numbers = {
-        "logprobs": values.logprobs,
-        "reference_logprobs": values.reference_logprobs,
-        "entropies": values.entropies,
-        "values": values.values,
-        "returns": values.returns,
-        "advantages": values.advantages,
-        "weights": values.weights,
-    }
+def _learner_record(values: LearnerValues) -> dict[str, Any]:
     return {
-        "reward_parts": {name: round(part, 6) for name, part in values.reward_parts.items()},
+        "reward_parts": {name: round(part, 6) for name, part in values["reward_parts"].items()},
         **{
-            name: None if array is None else _rounded(array.tolist())
-            for name, array in numbers.items()
+            name: None if values[name] is None else _rounded(values[name].tolist())
+            for name in _PER_TOKEN
         },
-        "policy_mask": _bits(values.in_policy_loss),
-        "value_mask": _bits(values.in_value_loss),
-        "kl_mask": _bits(values.in_kl_penalty),
-        "left_out": list(_runs(values.left_out)),
+        "policy_mask": _bits(values["in_policy_loss"]),
+        "value_mask": _bits(values["in_value_loss"]),
+        "kl_mask": _bits(values["in_kl_penalty"]),
+        "left_out": list(_runs(values["left_out"])),
     }
 
 
@@ -243,7 +200,3 @@ def _runs(reasons: Sequence[str]) -> Iterator[list[Any]]:
     """Reasons of consecutive tokens, as `[reason, number of tokens]`."""
     for reason, tokens in groupby(reasons):
         yield [reason, sum(1 for _ in tokens)]
-
-
-def _place(problem: str) -> bytes:
-    return hashlib.sha256(problem.encode()).digest()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +17,16 @@ from pydantic import ValidationError
 
 from actors.config import LoopConfig
 from actors.errors import RunFailed
-from actors.rewards.shipped import shipped_reward
-from actors.rollout.rollout_log import (
-    RolloutLog,
+from actors.recording.rollout_file import (
+    StepRollouts,
     read_rollouts,
     recorded_steps,
     truncate_rollouts,
 )
-from actors.rollout.round import JudgedGroup, JudgedSample
+from actors.recording.rollout_log import RolloutLog, Writer
+from actors.recording.writer import ThisProcess, WriterLost, WriterProcess
+from actors.rewards.shipped import shipped_reward
+from actors.rollout.round import JudgedGroup, JudgedSample, pack_detail
 from actors.rollout.samples import Completion, RolloutGroup, Sample
 from actors.training.trainer import Trainer
 from curriculum.answer.assemble import assemble
@@ -56,12 +61,24 @@ def judged(group: RolloutGroup) -> JudgedGroup:
         JudgedSample.of(s, shipped_reward(s, RewardConfig(), longest=9) if s.judged else None)
         for s in group.samples
     )
-    return JudgedGroup(group.subtask, len(group.prompt.ids), tuple(figures), detail=group)
+    packed = pack_detail(group.prompt, group.samples)
+    return JudgedGroup(group.subtask, len(group.prompt.ids), tuple(figures), packed_detail=packed)
+
+
+async def write(
+    writer: Writer,
+    groups: Sequence[RolloutGroup],
+    record: int | None = None,
+    deadline_s: float = 20,
+) -> None:
+    log = RolloutLog(writer, record, deadline_s)
+    await log.write(7, log.choose([judged(each) for each in groups]), b"")
+    await log.flush()
+    await log.close()
 
 
 def written(folder: Path, groups: Sequence[RolloutGroup], record: int | None = None) -> list[Any]:
-    log = RolloutLog(folder, record)
-    asyncio.run(log.write(7, log.choose([judged(each) for each in groups]), {}))
+    asyncio.run(write(ThisProcess(folder), groups, record))
     return [row for path in recorded_steps(folder) for row in read_rollouts(path)]
 
 
@@ -83,13 +100,13 @@ def test_a_group_is_recorded_whole_also_what_could_not_be_judged(tmp_path: Path)
 
 def test_the_same_problems_are_chosen_in_every_step(tmp_path: Path) -> None:
     groups = [judged(group(number, [Outcome.passed])) for number in range(8)]
-    log = RolloutLog(tmp_path, 3)
+    log = RolloutLog(ThisProcess(tmp_path), 3, 20)
     chosen = log.choose(groups)
     assert len(chosen) == 3
     assert log.choose(groups[::-1]) == chosen[::-1]
     assert log.choose(chosen) == chosen
-    assert RolloutLog(tmp_path, 0).choose(groups) == ()
-    assert RolloutLog(tmp_path, None).choose(groups) == tuple(groups)
+    assert RolloutLog(ThisProcess(tmp_path), 0, 20).choose(groups) == ()
+    assert RolloutLog(ThisProcess(tmp_path), None, 20).choose(groups) == tuple(groups)
 
 
 def test_equal_rollouts_give_equal_bytes(tmp_path: Path) -> None:
@@ -98,6 +115,59 @@ def test_equal_rollouts_give_equal_bytes(tmp_path: Path) -> None:
     written(tmp_path / "b", groups)
     files = [recorded_steps(tmp_path / name)[0].read_bytes() for name in "ab"]
     assert files[0] == files[1]
+
+
+def test_another_process_writes_the_same_bytes_and_a_new_one_when_it_died(
+    tmp_path: Path,
+) -> None:
+    groups = [group(1, [Outcome.failed, Outcome.passed])]
+    written(tmp_path / "here", groups)
+    writer = WriterProcess(tmp_path / "there")
+
+    async def check() -> None:
+        log = RolloutLog(writer, None, 60)
+        await log.write(6, [judged(groups[0])], b"")
+        await log.flush()
+        assert writer.pid is not None
+        os.kill(writer.pid, signal.SIGKILL)
+        await log.write(7, [judged(groups[0])], b"")
+        await log.flush()
+        (tmp_path / "there").rename(tmp_path / "kept")
+        (tmp_path / "there").touch()
+        await log.write(8, [judged(groups[0])], b"")
+        with pytest.raises(OSError, match="there"):
+            await log.flush()
+        await log.close()
+
+    asyncio.run(check())
+    assert writer.pid is None
+    here, (_, there) = recorded_steps(tmp_path / "here"), recorded_steps(tmp_path / "kept")
+    assert here[0].read_bytes() == there.read_bytes()
+
+
+class Dying:
+    """A writer that ends over every file, or is silent."""
+
+    def __init__(self, silent_s: float = 0.0) -> None:
+        self.silent_s = silent_s
+        self.calls = 0
+
+    def write(self, rollouts: StepRollouts) -> None:
+        self.calls += 1
+        time.sleep(self.silent_s)
+        raise WriterLost(f"over {len(rollouts.groups)} groups it ended with status -9")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_writer_that_always_ends_or_says_nothing_ends_the_run() -> None:
+    dying, silent = Dying(), Dying(0.3)
+    with pytest.raises(RunFailed, match=r"step 7: over 1 groups it ended with status -9"):
+        asyncio.run(write(dying, [group(1, [Outcome.passed])]))
+    assert dying.calls == 3
+    with pytest.raises(TimeoutError, match=r"the file of step 7 .* 0.1 s .*checkpoint_timeout_s"):
+        asyncio.run(write(silent, [group(1, [Outcome.passed])], deadline_s=0.1))
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "old"])

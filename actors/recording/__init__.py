@@ -1,0 +1,1 @@
+"""Recorded rollouts: which groups, their files, and the process that writes them."""
