@@ -67,6 +67,7 @@ class CollectorGroup:
         self._config = config
         self._seed = seed
         self._supervisor = CollectorSupervisor(handles, config, setup, pool)
+        fleet.supervisor.ask_through([handle for handle in handles if handle.actor is not None])
         self._dispatcher = OrderDispatcher(self._supervisor, fleet.supervisor, pool, config)
         self._last_completion = 0.0
         """When the newest completion of any round arrived, by `time.monotonic()`."""

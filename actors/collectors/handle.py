@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
+from actors.cluster.ray_calls import gather
 from actors.collectors.messages import (
     Delivery,
     EngineState,
@@ -17,6 +18,9 @@ from actors.collectors.messages import (
     Progress,
 )
 from actors.rollout.engine_handle import EngineHandle
+
+_ANSWER_S = 2.0
+"""Longest time that an answer takes beside what it waits for [seconds]."""
 
 
 class Client(Protocol):
@@ -99,6 +103,20 @@ class CollectorHandle:
     def ready_engines(self, version: int) -> int:
         """Engines that answer calls and hold these weights."""
         return sum(engine.loaded and engine.version == version for engine in self.engines)
+
+    async def silent(
+        self, engines: Sequence[EngineHandle], deadline_s: float
+    ) -> dict[EngineHandle, str]:
+        """Which of these engines of its own do not answer it in time, and why.
+
+        Raises:
+            RunFailed, TimeoutError, RayError: the collector itself does not answer.
+        """
+        places = [self.engines.index(engine) for engine in engines]
+        call = self.actor.silent_engines.remote(places, deadline_s)
+        what = f"{self.name}: heartbeats of its engines"
+        [silent] = await gather(what, [call], deadline_s + _ANSWER_S)
+        return {self.engines[place]: cause for place, cause in silent.items()}
 
     def view(self, number: int, version: int) -> EnginesView:
         """The state of its engines, as view `number`."""

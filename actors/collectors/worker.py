@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ray.exceptions import RayError
+
+from actors.cluster.ray_calls import gather
 from actors.collectors.collector import Collector, Reading
 from actors.collectors.engines import EngineBoard
 from actors.collectors.messages import Delivery, EnginesView, Order, Progress
 from actors.config import RolloutConfig
+from actors.errors import RunFailed
 from actors.rollout.dispatcher import Dispatcher
 from actors.rollout.engine_handle import EngineHandle
 from actors.runs.logs import forward_logs
@@ -63,6 +67,7 @@ class CollectorWorker:
         forward_logs(name)
         self.name = name
         self._loaded: Collector | None = None
+        self._engines: list[EngineHandle] = []
         self._orders: dict[int, AsyncGenerator[Delivery, None]] = {}
         """The deliveries to come, by the number of the order."""
         self._asked: set[int] = set()
@@ -77,8 +82,8 @@ class CollectorWorker:
 
         The driver has loaded it: that imports torch, which a collector needs for nothing else.
         """
-        engines = [EngineHandle(name, actor) for name, actor in setup.engines]
-        board = EngineBoard(engines)
+        self._engines = [EngineHandle(name, actor) for name, actor in setup.engines]
+        board = EngineBoard(self._engines)
         dispatcher = Dispatcher(board, setup.rollout, setup.caller)
         pool = SandboxPool.join(setup.pool) if setup.pool else None
         self._loaded = await asyncio.to_thread(
@@ -149,3 +154,25 @@ class CollectorWorker:
     async def heartbeat(self) -> int:
         """The process id, answered by the event loop."""
         return os.getpid()
+
+    async def silent_engines(self, places: Sequence[int], deadline_s: float) -> dict[int, str]:
+        """Which of its engines give no sign of life within `deadline_s` seconds, and why.
+
+        Args:
+            places: of the engines that are asked, among its own.
+            deadline_s: longest wait.
+        """
+        if self._loaded is None:
+            raise NotStarted(f"{self.name} was restarted and knows no engine")
+        silent: dict[int, str] = {}
+
+        async def ask(place: int) -> None:
+            engine = self._engines[place]
+            try:
+                call = engine.actor.heartbeat.remote()
+                await gather(f"{engine.name}: heartbeat", [call], deadline_s)
+            except (RunFailed, TimeoutError, RayError) as error:
+                silent[place] = str(error).strip() or type(error).__name__
+
+        await asyncio.gather(*map(ask, places))
+        return silent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.exceptions import RayError
@@ -19,6 +19,25 @@ from learner.models.source import ModelSource
 
 _STOP_S = 20.0
 """Longest wait for the engines to shut down [seconds]."""
+
+
+class EngineWatch(Protocol):
+    """Somebody who can ask engines for their heartbeats: a collector, on their node."""
+
+    engines: tuple[EngineHandle, ...]
+    """Those that it can ask."""
+    loaded: bool
+    """Whether it answers calls."""
+
+    async def silent(
+        self, engines: Sequence[EngineHandle], deadline_s: float
+    ) -> dict[EngineHandle, str]:
+        """Which of these engines did not answer in time, and why.
+
+        Raises:
+            RunFailed, TimeoutError, RayError: it could not ask them.
+        """
+        ...
 
 
 class Supervisor(ActorSupervisor[EngineHandle]):
@@ -58,6 +77,7 @@ class Supervisor(ActorSupervisor[EngineHandle]):
         self._on_engine_loaded = on_engine_loaded
         self._memory = memory
         self._start_arguments: tuple[ModelSource, str, bool, bool] | None = None
+        self._watches: tuple[EngineWatch, ...] = ()
         self._gpus_free = asyncio.Event()
         """Cleared while a colocated learner uses the GPUs: no engine may load then."""
         self._gpus_free.set()
@@ -122,6 +142,36 @@ class Supervisor(ActorSupervisor[EngineHandle]):
         for engine in self.engines:
             engine.loaded = False
             ray.kill(engine.actor)
+
+    # ------------------------------------------------------------------------- heartbeat
+
+    def ask_through(self, watches: Sequence[EngineWatch]) -> None:
+        """Have these ask their engines from now on: a call for each of them, and not for each
+        engine."""
+        self._watches = tuple(watches)
+
+    async def check(self) -> None:
+        """Ask every loaded engine for a sign of life; restart those that give none."""
+        direct = {engine: None for engine in self.loaded() if not self._is_busy(engine)}
+        checks: list[Awaitable[None]] = []
+        for watch in self._watches:
+            engines = [engine for engine in watch.engines if engine in direct]
+            if watch.loaded and len(engines) > 1:
+                checks.append(self._check_through(watch, engines))
+                for engine in engines:
+                    del direct[engine]
+        await asyncio.gather(*checks, *(self._check(each) for each in direct if each.actor))
+
+    async def _check_through(self, watch: EngineWatch, engines: Sequence[EngineHandle]) -> None:
+        incarnations = [engine.incarnation for engine in engines]
+        try:
+            silent = await watch.silent(engines, self._config.hang_timeout_s)
+        except (RunFailed, TimeoutError, RayError):  # whoever asked failed, not the engines
+            await asyncio.gather(*map(self._check, engines))
+            return
+        for engine, incarnation in zip(engines, incarnations, strict=True):
+            if engine in silent and not self._is_busy(engine):
+                self.replace(engine, incarnation, silent[engine])
 
     # ------------------------------------------------------------------------- restart
 

@@ -271,8 +271,7 @@ class Simulation:
             self.network.serve(out_s, lambda: self.learner.serve(given.learner_s, check))
 
         def check() -> None:
-            calls = given.engines if given.checks_before_broadcast else 0
-            self._call(calls, broadcast)
+            self._call(self._engine_checks() if given.checks_before_broadcast else 0, broadcast)
 
         def broadcast() -> None:
             self._pause(True)
@@ -306,8 +305,15 @@ class Simulation:
 
     # ------------------------------------------------------------------------- calls
 
+    def _engine_checks(self) -> int:
+        """Calls of the driver that ask every engine for a sign of life, as `Supervisor.check`."""
+        for handle, collector in self.collectors.items():
+            if len(handle.engines) > 1:
+                collector.processor.serve(len(handle.engines) * self.given.costs.call_us / 1e6)
+        return len(self.handles)
+
     def _heartbeat(self) -> None:
-        self._call(len(self.engines) + len(self.handles))
+        self._call(self._engine_checks() + len(self.handles))
         self.clock.after(self.given.heartbeat_s, self._heartbeat)
 
     def _call(self, calls: int, then: Callable[[], None] | None = None) -> None:
