@@ -188,11 +188,11 @@ def test_the_driver_costs_what_its_messages_cost() -> None:
         cheap.step_us
         + samples * cheap.sample_us
         + collectors * (cheap.order_us + cheap.delivery_us)
-        + groups * (cheap.group_us + collectors * cheap.assigning_ns / 1e3)
-        + given.engines * cheap.call_us
+        + groups * cheap.group_us
+        + collectors * cheap.call_us  # each asks its engines before the broadcast
     )
     assert prediction.driver_us_per_sample * samples == pytest.approx(expected, rel=1e-6)
-    assert prediction.messages_per_round == 2 * collectors + given.engines
+    assert prediction.messages_per_round == 3 * collectors
 
 
 def test_few_engines_are_predicted_as_they_were_measured() -> None:

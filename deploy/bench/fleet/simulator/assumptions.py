@@ -37,11 +37,9 @@ class Costs(BaseModel):
     order_us: Positive = 4800
     """Driver, an order: the stream that it opens, and its end."""
     group_us: Positive = 18
-    """Driver, a group in an order: pickled."""
+    """Driver, a group in an order: assigned and pickled."""
     delivery_us: Positive = 1700
     """Driver, a delivery, without its samples."""
-    assigning_ns: Positive = 100
-    """Driver, a group assigned, for each collector that is compared."""
     idle_share: Share = 0.0022
     """Driver, Ray's threads: share of a core where nothing happens."""
     call_us: Positive = 223

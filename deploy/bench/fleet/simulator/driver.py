@@ -206,11 +206,8 @@ class Simulation:
         while waiting := next((each for each in self._open if each.unassigned), None):
             if self._broadcasting:
                 return
-            before = len(waiting.unassigned)
             able = {handle: handle.ready_engines(0) for handle in self.handles}
             shares = assign(waiting.unassigned, able, window)
-            compared = (before - len(waiting.unassigned)) * (0 if alone else len(able))
-            self.driver.serve(compared * costs.assigning_ns / 1e9)
             wait_s = _REFILL_S if waiting.unassigned else _DELIVERY_S
             for handle, groups in shares:
                 self.messages += 1
