@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curriculum.datasets.statistics import ALL, Counts
 from curriculum.files import require_folder_of
 from curriculum.problem import TIERS
 from deploy.errors import ConfigError
+
+if TYPE_CHECKING:  # only a picture needs matplotlib
+    from matplotlib.figure import Figure
 
 COLOURS = {"introductory": "#4c9f70", "interview": "#3b6ea5", "competition": "#b5485d"}
 LAST_BIN = 16
@@ -39,10 +42,6 @@ def plot_statistics(counts: dict[str, Counts], source: Path, picture: Path) -> N
         OSError: `picture` lies in no folder.
     """
     check_picture(picture)
-    import matplotlib
-
-    matplotlib.use("agg")
-    matplotlib.rcParams["svg.hashsalt"] = "stepcoder"  # the same data gives the same bytes
     from matplotlib.figure import Figure
 
     tiers = {tier: counts[tier] for tier in TIERS if tier in counts}
@@ -66,9 +65,16 @@ def plot_statistics(counts: dict[str, Counts], source: Path, picture: Path) -> N
     figure.suptitle(f"{source.name}: {total} problems", fontweight="bold")
     labels = [f"{tier} ({of_tier.problems})" for tier, of_tier in tiers.items()]
     points.legend(labels, frameon=False, fontsize=9)
-    # Files without a date, so that the same data gives the same bytes.
+    save_picture(figure, picture)
+
+
+def save_picture(figure: Figure, picture: Path) -> None:
+    """Write a picture of a known format; the same data gives the same bytes."""
+    import matplotlib
+
     metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(picture, dpi=130, metadata=metadata.get(picture.suffix))
+    with matplotlib.rc_context({"svg.hashsalt": "stepcoder"}):
+        figure.savefig(picture, dpi=130, metadata=metadata.get(picture.suffix))
 
 
 def _histogram(axes: Any, tiers: dict[str, Counts], name: str, bins: Any, last: float) -> None:

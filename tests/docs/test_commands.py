@@ -88,6 +88,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in made_grid(3).runs:
         write_stored(run, folder / "runs" / "ablation" / "results")
     (folder / "docs" / "results").mkdir(parents=True)
+    (folder / "docs" / "images").mkdir()
+    (folder / "docs" / "signal").symlink_to(ROOT / "docs" / "signal")
     config_folder(folder / "models" / "qwen", "Qwen/Qwen2.5-Coder-7B-Instruct")
     (folder / "program.py").write_text("def solve(x):\n    return 2 * x\n")
     (folder / "add.py").write_text("def add(a):\n    return a + 1\n")
@@ -148,8 +150,12 @@ def test_a_documented_command_succeeds(
     elif name == "report":  # tests/deploy/report/runs/test_write.py draws the pictures
         monkeypatch.setattr("deploy.report.runs.write.write_pictures", lambda *_: None)
         status = main([name, *arguments])
-    elif name in ("bench", "check") or (name == "ablate" and arguments[0].startswith("--")):
-        # tests/deploy/bench, machine and ablation run each part once
+    elif (
+        name in ("bench", "check")
+        or (name == "ablate" and arguments[0].startswith("--"))
+        or (name == "signal" and arguments[0] != "report")
+    ):
+        # tests/deploy/bench, machine, ablation and signal run each part once
         status = main([name, *arguments, "--help"])
     else:
         status = main([name, *arguments])

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from deploy.commands.configuration import Configuration, takes_configuration
+from deploy.config.load import PROFILES
 from deploy.logs import log_to_stdout
 
 app = App(
     name="ablate",
     help_epilogue="""\
 Examples:
-  stepcoder ablate --profile deploy/profiles/ablation.yaml
-  stepcoder ablate --profile deploy/profiles/ablation.yaml \\
-      --arms full,no-fgo,random-mask --seeds 4-8
+  stepcoder ablate
+  stepcoder ablate --arms full,no-fgo,random-mask --seeds 4-8
+  stepcoder ablate --profile my.yaml --out runs/mine
   stepcoder ablate arms
   stepcoder ablate power --seeds 7
   stepcoder ablate report runs/ablation/results
 
+Without --profile it is the shipped benchmark, deploy/profiles/ablation.yaml.
 The same command goes on where an earlier one was stopped. Arms: full, no-fgo,
 no-cccs, ppo, random-mask, linear, adaptive, drawn, unguided, fade,
-own-prefixes, error-mask, random-error, group, group-no-fgo; `stepcoder ablate
+rest, own-prefixes, error-mask, random-error, group, group-no-fgo; `stepcoder ablate
 arms` says what each is.""",
 )
+BENCHMARK = PROFILES / "ablation.yaml"
+"""The profile where none is named: the defaults train no policy that could be compared."""
 _COMMANDS = {
     "arms": "List the arms.",
     "power": "Say which differences a grid can see, before it is run.",
@@ -68,6 +73,8 @@ def ablate(
     from deploy.ablation.units import Layout, parse_seeds
     from deploy.commands.ablate.run import run_grid
 
+    if configuration.profile is None:
+        configuration = replace(configuration, profile=BENCHMARK)
     root = out.absolute()
     layout = Layout(root, (results or root / "results").absolute())
     return run_grid(

@@ -11,7 +11,8 @@ import torch
 
 from actors.recording.rollout_file import step_file
 from deploy.errors import ConfigError
-from deploy.gradient_signal import gradient_grams, recorded_groups
+from deploy.signal.gradients import gradient_grams
+from deploy.signal.recorded import recorded_groups
 from learner.config import LearnerConfig
 from learner.models.networks import PolicyModel
 
@@ -32,12 +33,17 @@ def sample(number: int, tokens: list[int], advantages: list[float], **fields: An
         "weight_version": 1,
         "outcome": "failed",
         "finish_reason": "stop",
-        "learner": {"advantages": advantages, "logprobs": [-1.0] * len(tokens)},
+        "learner": {
+            "advantages": advantages,
+            "logprobs": [-1.0] * len(tokens),
+            "entropies": [1.0] * len(tokens),
+        },
     } | fields
 
 
 def record(*samples: dict, **fields: Any) -> dict:
-    group = {"format": 1, "step": 1, "problem": "p", "stage": 0, "prompt_ids": [3, 4]}
+    group = {"format": 1, "step": 1, "problem": "p", "stage": 0, "prompt_ids": [3, 4],
+             "tier": "interview"}  # fmt: skip
     return group | {"samples": list(samples)} | fields
 
 
@@ -69,8 +75,14 @@ def model() -> Any:
     ).eval()
 
 
-def by_hand(model: Any, kept: dict[int, list[int]]) -> np.ndarray:
-    """The groups' inner products from whole logits, one sample after the other."""
+def by_hand(model: Any, *masks: dict[int, list[int]]) -> np.ndarray:
+    """The groups' inner products, of one mask or of two."""
+    tables = [table_by_hand(model, kept) for kept in masks]
+    return tables[0] @ tables[-1].T
+
+
+def table_by_hand(model: Any, kept: dict[int, list[int]]) -> np.ndarray:
+    """The groups' gradients from whole logits, one sample after the other."""
     rows = []
     for group in GROUPS:
         total = torch.zeros(())
@@ -85,8 +97,7 @@ def by_hand(model: Any, kept: dict[int, list[int]]) -> np.ndarray:
                     total = total + (new + 1.0).exp() * made["learner"]["advantages"][at]
         gradients = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
         rows.append(torch.cat([g.flatten() for g in gradients if g is not None]))
-    table = torch.stack(rows).double()
-    return (table @ table.T).numpy()
+    return torch.stack(rows).double().numpy()
 
 
 def test_the_gradients_are_those_of_plain_pytorch_with_each_mask(files, model) -> None:
@@ -95,14 +106,19 @@ def test_the_gradients_are_those_of_plain_pytorch_with_each_mask(files, model) -
         "fgo": by_hand(model, {0: [0, 1], 2: [1]}),
         "error": by_hand(model, {0: [0, 1], 1: [1], 2: [1]}),
     }
-    policy = PolicyModel(model)
+    crossed = by_hand(model, {0: [0, 1], 2: [1]}, {})
+    policy = PolicyModel(model)  # from here on the model takes packed sequences only
     groups = recorded_groups(files, None)
     assert [len(group.trajectories) for group in groups] == [2, 1, 1]
-    grams = gradient_grams(policy, groups, CONFIG, ("none", "fgo", "error", "random"), TEMPERATURE)
+    masks = ("fgo", "error", "random", "none")
+    grams = gradient_grams(policy, groups, CONFIG, masks, TEMPERATURE)
+    assert (grams.baseline, len(grams)) == ("none", 3)
     for mask, gram in expected.items():
-        np.testing.assert_allclose(grams[mask], gram, rtol=1e-4, atol=1e-6)
-    assert grams["none"][2].tolist() == [0, 0, 0], "no advantage, no gradient"
-    assert not np.allclose(grams["random"], grams["none"])
+        np.testing.assert_allclose(grams.own[mask], gram, rtol=1e-4, atol=1e-6)
+    assert grams.own["none"][2].tolist() == [0, 0, 0], "no advantage, no gradient"
+    assert not np.allclose(grams.own["random"], grams.own["none"])
+    assert grams.crossed.keys() == {"fgo", "error", "random"}
+    np.testing.assert_allclose(grams.crossed["fgo"], crossed, rtol=1e-4, atol=1e-6)
 
 
 def test_groups_are_limited_and_a_record_without_tokens_is_named(files) -> None:
@@ -114,6 +130,6 @@ def test_groups_are_limited_and_a_record_without_tokens_is_named(files) -> None:
 
 
 def test_gradients_that_do_not_fit_are_refused(files, model, monkeypatch) -> None:
-    monkeypatch.setattr("deploy.gradient_signal.LARGEST_BYTES", 10_000)
+    monkeypatch.setattr("deploy.signal.gradients.LARGEST_BYTES", 10_000)
     with pytest.raises(ConfigError, match=r"at most \d+ groups fit"):
         gradient_grams(model, recorded_groups(files, None), CONFIG, ("fgo",), 1.0)

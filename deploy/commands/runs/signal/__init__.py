@@ -19,8 +19,13 @@ Examples:
   stepcoder signal runs/smoke                               newest checkpoint
   stepcoder signal runs/smoke --step 20 --masks fgo,random,none
   stepcoder signal runs/smoke --step 20 --steps 4           four steps' rollouts: narrower
-  stepcoder signal runs/smoke --json signal.json""",
+  stepcoder signal runs/smoke --json docs/signal/smoke.json
+  stepcoder signal report docs/signal --markdown docs/signal.md""",
 )
+app.command(
+    "deploy.commands.runs.signal.report:app", name="report",
+    help="Write table, page and picture of measurements.",
+)  # fmt: skip
 
 
 @app.default
@@ -37,18 +42,27 @@ def signal(
     ] = "fgo,random,none",
     groups: Annotated[int | None, Parameter(help="Most groups [all].")] = None,
     seed: Annotated[int, Parameter(help="Of the bootstrap.")] = 0,
-    json: Annotated[Path | None, Parameter(help="File for the figures.")] = None,
+    json: Annotated[Path | None, Parameter(help="File for all figures.")] = None,
+    name: Annotated[
+        str | None, Parameter(help="What the measurement is called [run and checkpoint].")
+    ] = None,
 ) -> int:
     """Print the squared mean of the policy gradient over its variance from group to group, by mask.
 
     The gradients are those of the rollouts that a run recorded (`loop.record all`) behind a
     checkpoint, with the advantages that it learned from. The intervals are of 95 %, by bootstrap
-    over groups; differences are paired.
+    over groups; differences are paired. The cosine says whether a mask turns the mean gradient.
+    `--json` also has the parts of the groups (tier, share of tokens not executed, of programs that
+    raised and that passed) and figures by place in the response.
 
     Args:
         run: the folder of a run.
     """
-    from deploy.report.signal_table import print_signals, signals_at
+    from rich.console import Console
+
+    from deploy.report.ablation.table import print_table
+    from deploy.report.signal.tables import mask_table
+    from deploy.signal.measure import measure_signal
 
     names = [name.strip() for name in masks.split(",") if name.strip()]
     folder, file = RunFolder(run.absolute()), run / "config.yaml"
@@ -58,11 +72,14 @@ def signal(
         raise ConfigError(f"--steps {steps}: must be above 0")
     checkpoint, first = _checkpoint(folder, step)
     files = [step_file(folder.rollouts, first + number) for number in range(1, steps + 1)]
-    found = signals_at(
-        checkpoint, [path for path in files if path.is_file()], load_config(file), names,
-        groups, seed,
+    found = measure_signal(
+        name or f"{run.absolute().name}, {checkpoint.name}", checkpoint,
+        [path for path in files if path.is_file()], load_config(file), names, groups, seed,
     )  # fmt: skip
-    print_signals(found, checkpoint.name, json)
+    print_table(mask_table(found), Console())
+    if json is not None:
+        found.write(json)
+        print(f"\nfigures: {json}")
     return 0
 
 

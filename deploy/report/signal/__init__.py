@@ -1,0 +1,1 @@
+"""What measurements of the gradient's signal say: tables, a page, a picture."""

@@ -1,0 +1,1 @@
+"""When a mask helps: signal and noise of the policy gradient, from recorded rollouts."""
