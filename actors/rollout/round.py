@@ -203,9 +203,9 @@ def rollout_figures(finished: Round) -> dict[str, float]:
     return {
         "rollout/tokens": float(tokens),
         "rollout/tokens_per_s": tokens / max(finished.rollout_s, 1e-9),
-        "rollout/cut_short": fmean(sample.finish_reason == "length" for sample in samples),
-        "sandbox/program_ms": 1e3 * fmean(sample.run_seconds for sample in samples),
-        "sandbox/missing_library": fmean(sample.missing_library is not None for sample in samples),
+        "rollout/cut_short": fmean([s.finish_reason == "length" for s in samples]),
+        "sandbox/program_ms": 1e3 * fmean([s.run_seconds for s in samples]),
+        "sandbox/missing_library": fmean([s.missing_library is not None for s in samples]),
         "sandbox/checker_failed": float(sum(sample.checker_failed for sample in samples)),
         "sandbox/peak_queue": float(finished.peak_judging),
     }

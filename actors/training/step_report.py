@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
@@ -56,7 +57,7 @@ class StepReport:
     @property
     def reward(self) -> float:
         """Mean reward of the samples that it learned from."""
-        return fmean(sample.reward.value for sample in self.trained if sample.reward)
+        return fmean([sample.reward.value for sample in self.trained if sample.reward])
 
     @property
     def reward_parts(self) -> dict[str, float]:
@@ -67,10 +68,15 @@ class StepReport:
                 parts[name].append(value)
         return {name: fmean(values) for name, values in sorted(parts.items())}
 
+    @cached_property
+    def outcomes(self) -> dict[str, float]:
+        """Share of each outcome among the judged samples."""
+        return outcome_mix(self.round.judged)
+
     @property
     def pass_rate(self) -> float:
         """Share of the judged samples that passed."""
-        return outcome_mix(self.round.judged)["passed"]
+        return self.outcomes["passed"]
 
     @property
     def missing_libraries(self) -> dict[str, int]:
@@ -117,7 +123,7 @@ class StepReport:
             **_named("reward", self.reward_parts),
             "pass_rate": self.pass_rate,
             **_named("pass_rate", pass_rates(self.round.groups)),
-            **_named("outcome", outcome_mix(self.round.judged)),
+            **_named("outcome", self.outcomes),
             **_named("curriculum", self.curriculum),
             "curriculum/revealed": revealed(self.round.groups),
             **_named("learner", self.learner),

@@ -43,12 +43,12 @@ class Metric:
     in_prometheus: bool = True
     """Whether Prometheus has it; else it is in rows only."""
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """The labels of a family, beside `run`."""
         return tuple(_LABEL.findall(self.name))
 
-    @property
+    @cached_property
     def ray_name(self) -> str:
         """What Ray's metric is created with."""
         parts = [part for part in self.name.split("/") if not _LABEL.fullmatch(part)]
