@@ -56,8 +56,7 @@ class CollectorWorker:
     """One collector: orders in, deliveries out. It holds no weights and no state of the run.
 
     Lifecycle: `start()` says what it works with; `collect()` takes an order and answers with its
-    first delivery, and each call of `more()` with the next one. Calls instead of one of Ray's
-    streams: a stream costs the driver 5 ms, and most orders have one delivery.
+    first delivery, and each call of `more()` with the next one. Most orders have one delivery.
 
     What a process that died had under way is asked again of the one that Ray starts in its place,
     or of another collector.

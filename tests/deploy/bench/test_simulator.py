@@ -197,7 +197,7 @@ def test_the_driver_costs_what_its_messages_cost() -> None:
 
 def test_few_engines_are_predicted_as_they_were_measured() -> None:
     figures = list(held_against(MEASURED, Costs()))
-    assert [figure.name[-1] for figure in figures] == ["1", "2", "4", "8"]
+    assert [figure.name[-1] for figure in figures] == ["1", "2"]
     for figure in figures:
         assert abs(figure.value / MEASURED[int(figure.name[-1])] - 1) <= NEAR
         assert figure.ok

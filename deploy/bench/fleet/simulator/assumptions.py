@@ -20,22 +20,23 @@ Share = Annotated[float, Field(ge=0)]
 
 
 class Costs(BaseModel):
-    """Processor time of the real code, measured on 2 cores (AMD EPYC) on 2026-11-27.
+    """Processor time of the real code, measured on 2 busy cores (AMD EPYC) on 27 and 28 November
+    2026.
 
-    The driver's: `make bench-fleet` and its profile (actors/SCALING.md, "The driver"), where a
-    collector in a round costs 7 ms: an order of 16 groups, a delivery, its heartbeats. The others:
-    `python -m deploy.bench.fleet.message_costs`. Both were measured at a few messages a second; in
-    a busier process a message costs less, so that a large fleet is predicted too dear.
+    The driver's: `make bench-fleet` (actors/SCALING.md, "The driver"): a step and a collector in a
+    round are what its figures at one and two engines differ by, a sample is measured apart. The
+    others: `python -m deploy.bench.fleet.message_costs`. Both were measured at a few messages a
+    second; in a busier process a message costs less, so that a large fleet is predicted too dear.
     """
 
     model_config = _STRICT
 
-    step_us: Positive = 6000
-    """Driver, a step: figures, recorded rollouts, TensorBoard."""
-    sample_us: Positive = 20
+    step_us: Positive = 2200
+    """Driver, a step: figures, TensorBoard, what the writer of recorded rollouts is sent."""
+    sample_us: Positive = 7
     """Driver, a sample: taken from its delivery, in ledger and metrics."""
     order_us: Positive = 4800
-    """Driver, an order: the stream that it opens, and its end."""
+    """Driver, an order: its call, and the end of it."""
     group_us: Positive = 18
     """Driver, a group in an order: assigned and pickled."""
     delivery_us: Positive = 1700

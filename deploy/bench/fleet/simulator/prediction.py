@@ -189,8 +189,8 @@ def measurements(path: Path) -> dict[int, float]:
     return known
 
 
-MEASURED = {1: 188.0, 2: 141.0, 4: 94.0, 8: 98.0}
-"""`make bench-fleet` on 2 cores, 2026-11-27 (actors/SCALING.md, "The driver") [us]."""
+MEASURED = {1: 120.0, 2: 92.0}
+"""`make bench-fleet` on 2 busy cores, 28 November 2026 (actors/SCALING.md, "The driver") [us]."""
 
 
 def held_against(measured: dict[int, float], costs: Costs) -> Iterator[Figure]:
