@@ -52,14 +52,14 @@ class EngineBoard:
         """Engines that answer calls and hold the current weights."""
         return [engine for engine in self.engines if engine.loaded]
 
-    def replace(self, engine: EngineHandle, incarnation: int, cause: BaseException | str) -> None:
+    def replace(self, handle: EngineHandle, incarnation: int, cause: BaseException | str) -> None:
         """Leave the engine out until the driver has restarted it."""
-        if (engine.name, incarnation) in self._failed:
+        if (handle.name, incarnation) in self._failed:
             return
-        self._failed.add((engine.name, incarnation))
-        if engine.incarnation == incarnation:
-            engine.loaded = False
-        index = self.engines.index(engine)
+        self._failed.add((handle.name, incarnation))
+        if handle.incarnation == incarnation:
+            handle.loaded = False
+        index = self.engines.index(handle)
         self._failures.append(EngineFailure(index, incarnation, str(cause) or repr(cause)))
         self._notify()
 

@@ -31,7 +31,7 @@ class Engines(Protocol):
         """Engines that answer calls and hold the current weights."""
         ...
 
-    def replace(self, engine: EngineHandle, incarnation: int, cause: BaseException | str) -> None:
+    def replace(self, handle: EngineHandle, incarnation: int, cause: BaseException | str) -> None:
         """Have an engine restarted that failed as this incarnation."""
         ...
 

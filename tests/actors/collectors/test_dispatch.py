@@ -98,10 +98,10 @@ class UnattendedCollectors(CollectorSupervisor):
 class UnattendedEngines(Supervisor):
     """Takes a failed engine out and never brings it back."""
 
-    def replace(self, engine: EngineHandle, incarnation: int, cause: Any) -> None:
-        if engine.incarnation == incarnation:
-            engine.incarnation += 1
-            engine.loaded = False
+    def replace(self, handle: EngineHandle, incarnation: int, cause: Any) -> None:
+        if handle.incarnation == incarnation:
+            handle.incarnation += 1
+            handle.loaded = False
             self._notify()
 
 

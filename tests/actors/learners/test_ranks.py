@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ async def step(parts: Parts) -> None:
     metrics, values = await parts.learner.update(
         parts.groups(requests, completions), record=[completions[0].sample_id]
     )
-    assert values.keys() == {completions[0].sample_id}
+    assert pickle.loads(values).keys() == {completions[0].sample_id}
     assert metrics["rollout_trainer_logprob_diff"] <= 1e-4
 
 

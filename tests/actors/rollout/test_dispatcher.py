@@ -67,8 +67,8 @@ class ScriptedActor:
 class UnattendedSupervisor(Supervisor):
     """Takes a failed engine out and never brings it back."""
 
-    def replace(self, engine: EngineHandle, incarnation: int, cause: BaseException | str) -> None:
-        engine.loaded = False
+    def replace(self, handle: EngineHandle, incarnation: int, cause: BaseException | str) -> None:
+        handle.loaded = False
 
 
 class Scene:

@@ -133,7 +133,7 @@ def test_group_baselines_equal_numpy(seed: int) -> None:
         whole.append((scores[i] - scores[members].mean()) / (scores[members].std() + 1e-6))
         others.append(scores[i] - scores[rest].mean() if len(rest) else 0.0)
     actual = torch.tensor(scores)
-    assert grpo(actual, torch.tensor(groups)).tolist() == pytest.approx(whole, abs=1e-4)
+    assert grpo(actual, torch.tensor(groups)).tolist() == pytest.approx(whole, abs=1e-3)
     assert rloo(actual, torch.tensor(groups)).tolist() == pytest.approx(others, abs=1e-5)
 
 
