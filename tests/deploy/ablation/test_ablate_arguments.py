@@ -11,6 +11,7 @@ from deploy.ablation.collect import deciding_settings
 from deploy.ablation.stored import write_stored
 from deploy.cli import main
 from deploy.config import load_config
+from deploy.config.load import PROFILES
 from tests.deploy.ablation.made_results import made_run
 
 
@@ -43,11 +44,11 @@ def test_wrong_arguments_end_in_one_message_and_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_grid_whose_results_are_stored_is_reported_and_nothing_runs(
+def test_a_stored_grid_of_the_shipped_profile_is_reported_and_nothing_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arm in ("full", "ppo"):
-        config = load_config(None, [*ARMS[arm].arguments(), "--loop.steps=6"])
+        config = load_config(PROFILES / "ablation.yaml", [*ARMS[arm].arguments(), "--loop.steps=6"])
         run = made_run(arm, settings=deciding_settings(config))
         write_stored(run, tmp_path / "results")
     arguments = ["--arms", "full,ppo", "--seeds", "1", "--loop.steps", "6", "--out", str(tmp_path)]
