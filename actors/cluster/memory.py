@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _CALL_S = 30.0
 """Longest wait for a look at an actor or its node [seconds]."""
+_TOLD_S = 5.0
+"""Longest wait for Ray's record of how a process ended, which follows its end [seconds]."""
 _IN_A_ROW_S = 3600.0
 """Time within which a second kill of an actor ends the run [seconds]."""
 _LISTED = 8
@@ -99,20 +101,29 @@ class MemoryWatch:
 
 def find_memory_kill(home: Home) -> str | None:
     """Who killed the process that lived there for want of memory, with the sizes of the largest
-    processes on its node; None where nobody did, or the node does not answer.
+    processes on its node, if the node answers; None where nobody did.
     """
+    by_ray = _killed_by_ray(home)
+    task = ray.remote(_look_at_node).options(num_cpus=0, max_retries=0, **on_node(home.node))
     try:
-        by_ray = _killed_by_ray(home)
-        task = ray.remote(_look_at_node).options(num_cpus=0, max_retries=0, **on_node(home.node))
         kills, sizes = ray.get(task.remote(), timeout=_CALL_S)
     except RayError:
-        return None
+        kills, sizes = home.kernel_kills, "its node does not answer"
     if by_ray:
         return f"by Ray's memory monitor ({sizes})"
     return f"by the system ({sizes})" if kills > home.kernel_kills else None
 
 
 def _killed_by_ray(home: Home) -> bool:
+    """Whether Ray's record says so; waits for the record where it says that the process lives."""
+    deadline = time.monotonic() + _TOLD_S
+    while (ended := _ended_by_ray(home)) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return bool(ended)
+
+
+def _ended_by_ray(home: Home) -> bool | None:
+    """Whether Ray ended the process for want of memory; None while no end is on record."""
     from ray._private import state
 
     # Generated modules, whose types no checker knows.
@@ -122,8 +133,8 @@ def _killed_by_ray(home: Home) -> bool:
     for row in accessor.get_worker_table():
         worker = gcs.WorkerTableData.FromString(row)
         if worker.pid == home.pid and worker.worker_address.node_id.hex() == home.node:
-            return worker.exit_type == out_of_memory
-    return False
+            return None if worker.is_alive else worker.exit_type == out_of_memory
+    return None
 
 
 def _home(_actor: Any) -> Home:
