@@ -30,7 +30,7 @@ from deploy.evaluation.result import write_result
 from deploy.evaluation.sample_file import read_samples
 from deploy.evaluation.settings import EvaluationSettings, evaluation_config
 from deploy.evaluation.subject import CANONICAL, Subject
-from deploy.evaluation.suites import Suite, load_suites, task_id
+from deploy.evaluation.suites import Suite, file_sha256, file_stem, load_suites, task_id
 from deploy.progress import StageProgress
 from learner.models.published import load_tokenizer
 from learner.tokenizer import token_bytes
@@ -66,6 +66,11 @@ def evaluate(
             logger.warning("%s: left out %d for %s: %s", suite.name, count, field, example)
     settings = _settings(options, subject, config, suites)
     folder = EvaluationFolder(options.out or _default_out(config, subject, options, suites))
+    if options.overwrite and options.judge and _lies_in(options.judge, folder.root):
+        raise ConfigError(
+            f"--judge {options.judge}: --overwrite removes it, as it lies in {folder.root}; choose "
+            f"another --out"
+        )
     existing = _existing_samples(options, subject, suites, config.answer)
     if settings.sampling is None:
         _require_enough(existing, max(options.ks))
@@ -224,6 +229,7 @@ def _settings(
         model_digest=subject.digest(),
         suites={suite.name: suite.data["problems_sha256"] for suite in suites},
         judged_file=str(options.judge) if options.judge else None,
+        judged_sha256=file_sha256(options.judge) if options.judge else None,
         sampling=sampling if generates else None,
         dtype=config.rollout.dtype if generates else None,
         prompt=sections["prompt"] if generates else None,
@@ -238,10 +244,14 @@ def _template_text(tokenizer: Any) -> str | None:
     return json.dumps(template, sort_keys=True) if isinstance(template, dict) else template
 
 
+def _lies_in(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
+
+
 def _default_out(
     config: RunConfig, subject: Subject, options: Options, suites: Sequence[Suite]
 ) -> Path:
-    name = options.judge.stem if options.judge else subject.name
+    name = file_stem(options.judge) if options.judge else subject.name
     return config.runs_dir / "eval" / "-".join([name, *(suite.name for suite in suites)])
 
 

@@ -69,15 +69,26 @@ def checked_options(
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ConfigError(f"--{name} {count}: must be at least 1")
-    if judge is not None and not judge.is_file():
-        raise ConfigError(f"--judge {judge}: no such file")
+    if judge is not None:
+        _check_judged(judge)
+        sampling = {
+            "--samples": samples != 1,
+            "--temperature": temperature is not None,
+            "--top-p": top_p != 1,
+            "--greedy": greedy,
+        }
+        if drawn := [name for name, given in sampling.items() if given]:
+            raise ConfigError(
+                f"--judge and {', '.join(drawn)} exclude each other: the file's samples are judged "
+                f"as they are"
+            )
     if not 0 < top_p <= 1:
         raise ConfigError(f"--top-p {top_p:g}: is not above 0 and at most 1")
     if temperature is not None and not 0 <= temperature <= 2:
         raise ConfigError(f"--temperature {temperature:g}: is not within 0 and 2")
     if greedy and temperature:
         raise ConfigError("--greedy and --temperature exclude each other")
-    if samples > 1 and not temperature and judge is None:
+    if samples > 1 and not temperature:
         raise ConfigError(
             f"--samples {samples}: greedy samples are all alike; give --temperature, such as 0.8 "
             f"for pass@k, or 0.2 for pass@1"
@@ -107,6 +118,17 @@ def checked_options(
         dtype=dtype,
         reading=reading,
     )
+
+
+def _check_judged(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(f"--judge {path}: a folder; give the file of samples in it")
+    if not path.exists():
+        raise ConfigError(f"--judge {path}: no such file")
+    if not path.is_file():
+        raise ConfigError(
+            f"--judge {path}: not a regular file; write the samples to one: --resume reads it again"
+        )
 
 
 def _ks(text: str) -> tuple[int, ...]:

@@ -71,6 +71,7 @@ class Provenance:
             "model": self.settings.model,
             "model_digest": self.settings.model_digest,
             "judged_file": self.settings.judged_file,
+            "judged_sha256": self.settings.judged_sha256,
             "sampling": vars(sampling) if sampling else None,
             "prompt": prompt
             and {

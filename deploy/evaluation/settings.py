@@ -39,6 +39,8 @@ class EvaluationSettings(BaseModel):
     """Name to digest of the problems."""
     judged_file: str | None
     """The file whose samples are judged; None where they are generated."""
+    judged_sha256: str | None
+    """Digest of that file."""
     sampling: Sampling | None
     """How completions are drawn; None where no model generates."""
     dtype: str | None

@@ -143,9 +143,8 @@ def _load(
                 skipped.counts.items()}  # fmt: skip
     source = {"path": str(path), "format": format.name, "left_out": left_out, "chosen": chosen}
     if path.is_file():
-        with path.open("rb") as file:
-            source["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _suite(name if known else _stem(path), kept, source, option)
+        source["sha256"] = file_sha256(path)
+    return _suite(name if known else file_stem(path), kept, source, option)
 
 
 def _suite(name: str, problems: Sequence[Problem], source: dict[str, Any], option: str) -> Suite:
@@ -195,7 +194,14 @@ def _unknown(name: str, option: str) -> str:
     )
 
 
-def _stem(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_stem(path: Path) -> str:
+    """A data file's name without its endings."""
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
 
 

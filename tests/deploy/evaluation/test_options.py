@@ -35,6 +35,12 @@ SUITE = ("--suite", "synthetic")
         ([*MODEL, *SUITE, "--resume", "--overwrite"], "exclude each other"),
         ([*MODEL, *SUITE, "--limit", "0"], "--limit 0: must be at least 1"),
         (["--judge", "absent.jsonl", *SUITE], "--judge absent.jsonl: no such file"),
+        (["--judge", ".", *SUITE], "--judge .: a folder; give the file of samples in it"),
+        (["--judge", "/dev/null", *SUITE], "--judge /dev/null: not a regular file"),
+        (
+            ["--judge", __file__, *SUITE, "--samples", "9", "--temperature", "1"],
+            "--judge and --samples, --temperature exclude each other",
+        ),
         (["--model", "Qwen/Qwen2.5-Coder-0.5B", *SUITE], "the hub cannot be reached: run"),
         (["--model", "absent", *SUITE], "--model absent: no config.json there; expected a Hugging"),
         ([*MODEL, "--suite", "humaneval-x"], "humaneval-x: no such file, and no suite"),
@@ -90,6 +96,19 @@ def test_two_evaluations_of_one_folder_do_not_mix(tmp_path: Path) -> None:
         assert list(folder.root.iterdir()) == []
 
 
+def test_a_judged_file_is_not_removed_by_its_evaluation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = EvaluationFolder(tmp_path / "eval")
+    folder.begin(overwrite=False)
+    folder.settings.touch()
+    folder.samples.write_text("{}\n")
+    judged = ["--judge", str(folder.samples), "--out", str(folder.root)]
+    assert main(["eval", *judged, *SUITE, "--data.heldout_per_tier", "1", "--overwrite"]) == 2
+    assert "--overwrite removes it, as it lies in" in capsys.readouterr().err
+    assert folder.samples.exists()
+
+
 def test_the_digest_of_a_model_follows_its_weights(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"0")
@@ -129,6 +148,7 @@ def settings(**fields: object) -> EvaluationSettings:
         "model_digest": "d",
         "suites": {"s": "d"},
         "judged_file": None,
+        "judged_sha256": None,
         "sampling": Sampling(1, 0.0, 1.0, 64, 0),
         "dtype": "auto",
         "prompt": {"style": "chat"},

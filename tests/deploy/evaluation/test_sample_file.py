@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,11 @@ def test_samples_are_for_every_suite_that_holds_their_problem(tmp_path: Path) ->
             [{"task_id": "HumanEval/0", "solution": ""}],
             "line 1: task_id 'HumanEval/0' is no problem",
         ),
+        ([{"solution": ""}], "line 1: no `task_id`"),
+        ([{"task_id": None, "solution": ""}], "line 1: no `task_id`"),
+        ([{"task_id": ["Mbpp/2"], "solution": ""}], "line 1: no `task_id`"),
+        ([{"task_id": 2, "solution": ""}], "line 1: task_id 2 is no problem of mbpp"),
+        ([], "s.jsonl: no sample in it; a file of samples is JSONL"),
         ([{"task_id": "Mbpp/2", "code": "x"}], "line 1: no `solution`"),
         ([{"task_id": "Mbpp/2", "completion": 3}], "line 1: no `solution`.*no `completion`"),
         (
@@ -147,14 +153,80 @@ def test_samples_that_would_give_a_wrong_figure_are_refused(
         read_samples(write(tmp_path / "s.jsonl", *rows), [SUITE])
 
 
-def test_a_line_that_is_no_object_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[1]\n", "line 1: record: not an object; a file of samples is JSONL"),
+        (b'[\n {"task_id": "Mbpp/2"}\n]\n', "line 1: json: .*; a file of samples is JSONL"),
+        (b'{"task_id": "Mbpp/2", "solution": ""}\n{"task_id": "Mb', "line 2: json: Unterminated"),
+        (b'{"task_id": "Mbpp/2", "solution": "\xe9"}\n', "line 1: text: .*; it must be UTF-8"),
+        (b'{"task_id": "Mbpp/2", "solution": "a"}\r{}\r', "line 1: json: Extra data.* JSONL"),
+        (gzip.compress(b'{"task_id": "Mbpp/2", "solution": "a"}\n')[:30], "damaged or cut short"),
+    ],
+)
+def test_a_file_that_is_no_jsonl_is_told_with_the_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     path = tmp_path / "s.jsonl"
-    path.write_text("[1]\n")
-    with pytest.raises(BadRecord, match="line 1: record: expected a JSON object"):
+    path.write_bytes(content)
+    with pytest.raises(BadRecord, match=message):
         read_samples(path, [SUITE])
 
 
-def test_with_a_limit_samples_of_other_problems_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["BOM", "CRLF", "blank lines", "gzip", "no last newline"])
+def test_files_of_every_system_hold_the_same_samples(tmp_path: Path, form: str) -> None:
+    texts = "x = 1\r\n", 'x = "\0 \ud800 \u2028"\n', "#" * 1_000_000
+    rows = [json.dumps({"task_id": f"Mbpp/{n}", "solution": t}) for t in texts for n in (2, 3)]
+    content = "\n".join(rows).encode()
+    content = {
+        "BOM": b"\xef\xbb\xbf" + content,
+        "CRLF": content.replace(b"\n", b"\r\n"),
+        "blank lines": b"\n \t\n" + content.replace(b"\n", b"\n\n") + b"\n\n",
+        "gzip": gzip.compress(content),
+        "no last newline": content,
+    }[form]
+    (tmp_path / "s.jsonl").write_bytes(content)
+    samples = read_samples(tmp_path / "s.jsonl", [SUITE])
+    assert [s.solution for s in samples if s.task_id == "Mbpp/3"] == [*texts]
+    assert [s.key.number for s in samples] == [0, 0, 1, 1, 2, 2]
+    log = SampleLog(tmp_path)
+    for sample in samples:
+        log.add_sample(sample)
+    assert SampleLog(tmp_path).samples == log.samples
+
+
+def test_a_line_of_ours_with_values_of_other_types_is_read_as_one_of_another_tool(
+    tmp_path: Path,
+) -> None:
+    log = SampleLog(tmp_path)
+    log.add_sample(GeneratedSample(SampleKey("mbpp", "mbpp/2", 0), "Mbpp/2", "a = 1\n", "a = 1\n"))
+    [row] = [json.loads(line) for line in log.samples_path.open()]
+    other = {"task_id": "Mbpp/3", "solution": "b = 1\n"}
+    path = write(tmp_path / "s.jsonl", row | {"completion_tokens": "7"}, other)
+    first, _ = read_samples(path, [SUITE])
+    assert (first.solution, first.completion_tokens) == ("import math\na = 1\n", 0)
+    with pytest.raises(ConfigError, match="line 1: no `solution`"):
+        read_samples(write(path, row | {"solution": None, "completion": None}, other), [SUITE])
+
+
+def test_ids_that_differ_in_their_case_only_are_told_apart(tmp_path: Path) -> None:
+    both = tuple(PROBLEMS[1].model_copy(update={"id": name}) for name in ("own/a", "own/A"))
+    suite = Suite("own", both, {p.id: "d" for p in both}, {})
+    rows = [{"task_id": p.id, "solution": f"{n}"} for n, p in enumerate(both)]
+    samples = read_samples(write(tmp_path / "s.jsonl", *rows), [suite])
+    assert [(s.key.problem, s.solution) for s in samples] == [("own/a", "0"), ("own/A", "1")]
+    with pytest.raises(ConfigError, match="'OWN/A' may be any of own/a, own/A of own; write it"):
+        read_samples(write(tmp_path / "s.jsonl", {"task_id": "OWN/A", "solution": ""}), [suite])
+
+
+def test_with_a_limit_samples_of_other_problems_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rows = [{"task_id": f"Mbpp/{n}", "solution": ""} for n in (2, 3, 4)]
     path = write(tmp_path / "s.jsonl", *rows)
-    assert [s.task_id for s in read_samples(path, [SUITE], limited=True)] == ["Mbpp/2", "Mbpp/3"]
+    with caplog.at_level("INFO"):
+        samples = read_samples(path, [SUITE], limited=True)
+    assert [s.task_id for s in samples] == ["Mbpp/2", "Mbpp/3"]
+    assert "1 samples of other problems left out (--limit), first Mbpp/4 in line 3" in caplog.text
+    with pytest.raises(ConfigError, match="line 4: no `task_id`"):
+        read_samples(write(path, *rows, {"solution": ""}), [SUITE], limited=True)
