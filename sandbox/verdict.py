@@ -82,7 +82,8 @@ class Verdict:
     statements: tuple[Statement, ...] = ()
     """Disjoint and in source order; empty if the program does not compile or without coverage."""
     error: str | None = None
-    """The first error: a difference, `Type: message`, or the sandbox's own failure."""
+    """The first error of the tests that decide the outcome: a difference, `Type: message`, or the
+    sandbox's own failure."""
     error_line: int | None = None
     """The line (1-based) of the program where it occurred, if known."""
     wall_seconds: float = 0.0

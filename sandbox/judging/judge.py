@@ -44,6 +44,7 @@ _WORST_FIRST = (
     (TestOutcome.failed, Outcome.failed),
     (TestOutcome.checker_failed, Outcome.infra_error),
 )
+_DECIDES = dict(_WORST_FIRST)
 _NOT_RUN = TestResult(TestOutcome.not_run)
 _PASSED = TestResult(TestOutcome.passed)
 _UNCHECKED = TestResult(TestOutcome.not_run, "waits for the checker")
@@ -118,14 +119,10 @@ def conclude(
     if compile_error is not None:
         outcome, error, line = Outcome.compile_error, compile_error.text, compile_error.line
     else:
-        # Where a test did fail, a checker that failed on another is not what decided.
-        unsaid = {TestOutcome.passed, TestOutcome.not_run}
-        if outcome is not Outcome.infra_error:
-            unsaid.add(TestOutcome.checker_failed)
-        for test in tests:
-            if test.outcome not in unsaid:
-                error, line = test.message or test.outcome.value, test.line
-                break
+        # Of the tests that decide: a wrong output is not why a program counts as crashed.
+        deciding = (test for test in tests if _DECIDES.get(test.outcome) is outcome)
+        if (test := next(deciding, None)) is not None:
+            error, line = test.message or test.outcome.value, test.line
         if coverage:
             covered = statements(runs[0].spans, (run.hits for run in runs))
     return Verdict(

@@ -10,8 +10,9 @@ from curriculum.problem import Test
 from sandbox import Job, Outcome, TestOutcome
 from sandbox.channel import ProcessExit, Reply
 from sandbox.judging.coverage import executed_lines, statements
-from sandbox.judging.judge import judge, overall
+from sandbox.judging.judge import conclude, judge, overall
 from sandbox.judging.records import Span
+from sandbox.verdict import TestResult
 
 SOURCE = "def f(x):\n    return x\n"
 TESTS = (Test(input=[1], output="one"), Test(input=[2], output=[2, 2]))
@@ -104,6 +105,19 @@ def test_the_result_of_a_dead_child_follows_from_how_it_died():
     assert last(status=11).message == "the program was killed by SIGSEGV"
     assert last(status=93 << 8).message == "the program's output exceeds its limit"
     assert last(status=0).message == "the program ended its process (status 0)"
+
+
+def test_the_error_of_a_verdict_is_of_a_test_that_decides_it():
+    wrong = TestResult(TestOutcome.failed, "expected 1, got 2", 3)
+    crashed = TestResult(TestOutcome.runtime_error, "ModuleNotFoundError: No module named 'numpy'")
+    run = judge(reply(HEAD), JOB, TESTS, 10)
+    run.tests[:] = [wrong, crashed]
+    verdict = conclude(JOB, [run], coverage=False, isolation="process", slot=0)
+    assert (verdict.outcome, verdict.error_line) == (Outcome.runtime_error, None)
+    assert verdict.missing_library == "numpy"
+    run.tests[:] = [TestResult(TestOutcome.checker_failed, "no"), wrong]
+    verdict = conclude(JOB, [run], coverage=False, isolation="process", slot=0)
+    assert (verdict.error, verdict.error_line) == ("expected 1, got 2", 3)
 
 
 def test_forged_spans_are_refused():
