@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from actors.evaluation.figures import ProblemCounts
@@ -27,6 +27,8 @@ class Comparison:
     """Problems that b solves less often than a."""
     unpaired: int
     """Problems that only one of them holds; not counted."""
+    unjudged: tuple[int, int]
+    """Samples of a and of b that the sandbox could not judge; they count as not passed."""
 
 
 def compare(a: EvaluationFolder, b: EvaluationFolder) -> list[Comparison]:
@@ -83,7 +85,12 @@ def compare_suite(
         won=tuple(name for name, d in zip(names, differences, strict=True) if d > 0),
         lost=tuple(name for name, d in zip(names, differences, strict=True) if d < 0),
         unpaired=len(a) + len(b) - 2 * len(pairs),
+        unjudged=(_unjudged(row for row, _ in pairs), _unjudged(other for _, other in pairs)),
     )
+
+
+def _unjudged(rows: Iterable[ProblemCounts]) -> int:
+    return sum(row.samples - row.judged for row in rows)
 
 
 def _counts(folder: EvaluationFolder) -> dict[str, list[ProblemCounts]]:

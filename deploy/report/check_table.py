@@ -30,11 +30,12 @@ def print_check(results: Sequence[PartResult], console: Console | None = None) -
         if result.status != "failed":
             continue
         if result.reason:
-            console.print(f"{result.name}: {result.reason}\n  remedy: {result.remedy}")
+            text = f"{result.name}: {result.reason}\n  remedy: {result.remedy}"
+            console.print(text, markup=False)
         for figure in result.figures:
             if not figure.ok:
                 console.print(f"{result.name}: {figure.name}: {_value(figure)}")
-                console.print(f"  remedy: {figure.remedy}")
+                console.print(f"  remedy: {figure.remedy}", markup=False)
 
 
 def _value(figure: Figure) -> str:

@@ -27,7 +27,7 @@ def print_statistics(
 ) -> None:
     """A table by tier, and a histogram of start points over all problems."""
     console = console or Console(width=100, highlight=False)
-    table = Table(title=str(source))
+    table = Table(title=Text(str(source)))
     table.add_column("tier")
     for column in ("problems", "stdin", "tests", "lines", "start points", "stages", "first gives"):
         table.add_column(column, justify="right")
@@ -87,7 +87,8 @@ def histogram(start_points: dict[int, int]) -> list[str]:
 def print_report(report: dict[str, Any], output: Path, console: Console | None = None) -> None:
     """The report of `stepcoder data verify`: problems by cause, with an example of each."""
     console = console or Console(width=100, highlight=False)
-    table = Table(title=f"{report['kept']} of {report['problems']} problems kept in {output}")
+    title = f"{report['kept']} of {report['problems']} problems kept in {output}"
+    table = Table(title=Text(title))
     table.add_column("cause")
     table.add_column("problems", justify="right")
     table.add_column("such as")
@@ -97,7 +98,7 @@ def print_report(report: dict[str, Any], output: Path, console: Console | None =
         table.add_row(cause, str(number), Text(example))
     for name, number in report["bad_records"]["fields"].items():
         example = _short(report["bad_records"]["examples"][name][0])
-        table.add_row(f"bad record: {name}", str(number), Text(example))
+        table.add_row(Text(f"bad record: {name}"), str(number), Text(example))
     console.print(table)
 
 
@@ -105,7 +106,7 @@ def print_problem(problem: Problem, kinds: frozenset[str], console: Console | No
     """A problem, its canonical solution marked at each cut point."""
     console = console or Console(width=100, highlight=False)
     calling = f"calls {problem.fn_name}" if problem.fn_name else "stdin to stdout"
-    console.rule(problem.id)
+    console.rule(Text(problem.id))
     source = f", from {problem.source}" if problem.source else ""
     console.print(f"{problem.difficulty}{source}, {calling}", markup=False)
     for title, text in (

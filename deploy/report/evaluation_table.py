@@ -23,7 +23,7 @@ def print_evaluation(result: dict[str, Any], folder: Path, console: Console | No
     """Print the figures of every suite, and what they were made with."""
     console = console or Console(width=100, highlight=False)
     for name, suite in result["suites"].items():
-        console.print(f"\n[bold]{name}[/bold]  {_counts(result, suite)}")
+        console.print(Text.assemble("\n", (name, "bold"), f"  {_counts(result, suite)}"))
         console.print(_pass_table(suite))
         console.print(_outcomes(suite))
         for line in _remarks(suite):
@@ -48,7 +48,7 @@ def print_comparison(
         clear = difference.low > 0 or difference.high < 0
         style = ("green" if difference.low > 0 else "red") if clear else ""
         table.add_row(
-            row.suite,
+            Text(row.suite),
             f"@{row.k}",
             _percent(row.a.estimate),
             _percent(row.b.estimate),
@@ -64,12 +64,26 @@ def print_comparison(
     )
     for row in comparisons:
         if row.unpaired:
-            console.print(f"{row.suite}: {row.unpaired} problems are in one of them only")
+            unpaired = f"{row.suite}: {row.unpaired} problems are in one of them only"
+            console.print(unpaired, markup=False)
+        if row.k == comparisons[0].k:
+            for line in unjudged_lines(row, "A", "B"):
+                console.print(line, style="yellow", markup=False)
         for title, names in (("won", row.won), ("lost", row.lost)):
             if names and row.k == comparisons[0].k:
                 more = len(names) - SHOWN_PROBLEMS
                 shown = ", ".join(names[:SHOWN_PROBLEMS]) + (f" and {more} more" * (more > 0))
                 console.print(f"{row.suite}: {title}: {shown}", markup=False, soft_wrap=True)
+
+
+def unjudged_lines(comparison: Comparison, a: str, b: str) -> list[str]:
+    """Which of two results, by their names, the sandbox failed on, and what that does to them."""
+    return [
+        f"{comparison.suite}: the sandbox could not judge {count} samples of {name}, which count "
+        f"as not passed"
+        for name, count in zip((a, b), comparison.unjudged, strict=True)
+        if count
+    ]
 
 
 def _counts(result: dict[str, Any], suite: dict[str, Any]) -> str:

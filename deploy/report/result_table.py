@@ -40,7 +40,7 @@ def print_result(result: dict[str, Any], folder: Path, console: Console | None =
         f"samples: {result['samples']['asked']} asked, {result['samples']['trained']} trained, "
         f"{result['samples']['dropped']} dropped; sandbox isolation: {result['isolation']}"
     )
-    console.print(f"run folder: {folder}")
+    console.print(f"run folder: {folder}", markup=False, soft_wrap=True)
 
 
 def _table(first: str, *others: str) -> Table:

@@ -16,6 +16,7 @@ from actors.evaluation.figures import ProblemCounts
 from actors.training.console import clock
 from deploy.errors import ConfigError
 from deploy.evaluation.comparison import Comparison, compare_suite
+from deploy.report.evaluation_table import unjudged_lines
 from deploy.report.runs.groups import differences
 from deploy.report.runs.history import RunHistory
 
@@ -95,7 +96,10 @@ def print_run_comparison(a: RunHistory, b: RunHistory, console: Console | None =
         )
     for pair in pairs:
         if pair.comparison is None:
-            console.print(f"not compared: {pair.reason}")
+            console.print(f"not compared: {pair.reason}", markup=False)
+        else:
+            for line in unjudged_lines(pair.comparison, *names):
+                console.print(line, style="yellow", markup=False)
     common = min(a.step, b.step)
     if common:
         first = max(1, common - WINDOW + 1)
@@ -136,7 +140,7 @@ def _evaluations(pairs: list[SuitePair], names: tuple[str, str]) -> Table:
             continue
         difference = compared.difference
         table.add_row(
-            pair.suite,
+            Text(pair.suite),
             " / ".join(map(str, dict.fromkeys(pair.steps))),
             f"{100 * compared.a.estimate:.1f}",
             f"{100 * compared.b.estimate:.1f}",

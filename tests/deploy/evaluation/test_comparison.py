@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from actors.evaluation.figures import ProblemCounts, suite_figures
 from deploy.errors import ConfigError
-from deploy.evaluation.comparison import compare
+from deploy.evaluation.comparison import compare, compare_suite
 from deploy.evaluation.folder import EvaluationFolder
 from deploy.report.evaluation_table import print_comparison
 
@@ -43,6 +44,19 @@ def test_problems_are_paired(tmp_path: Path) -> None:
     assert "+25.0" in text.getvalue()
     assert "won: p1, p2" in text.getvalue()
     assert "3 problems are in one of them only" in text.getvalue()
+
+
+def test_what_the_sandbox_could_not_judge_is_said_beside_the_difference(tmp_path: Path) -> None:
+    counts = [ProblemCounts(f"p{n}", "interview", "d", 2, passed=0, judged=0) for n in range(3)]
+    judged = [replace(row, passed=2, judged=2) for row in counts]
+    row = compare_suite("own[/v2]", 1, judged, counts)
+    assert (row.unjudged, row.difference.estimate) == ((0, 6), -1.0)
+    text = io.StringIO()
+    print_comparison([row], tmp_path, tmp_path, Console(file=text, width=120))
+    assert (
+        "own[/v2]: the sandbox could not judge 6 samples of B, which count as not passed"
+        in text.getvalue()
+    )
 
 
 def test_pairing_shows_a_difference_that_two_separate_intervals_hide(tmp_path: Path) -> None:

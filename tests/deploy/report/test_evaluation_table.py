@@ -90,6 +90,12 @@ def test_dated_problems_have_a_row_for_each_quarter() -> None:
     assert "quarter" not in printed(result([passed, failed]))
 
 
+def test_names_are_no_markup() -> None:
+    shown = result([Outcome.passed, Outcome.failed])
+    shown["suites"] = {"own[/b][red]": shown["suites"]["s"]}
+    assert "own[/b][red]  2 problems" in printed(shown)
+
+
 def test_errors_of_the_sandbox_and_missing_libraries_are_said() -> None:
     error = "ModuleNotFoundError: No module named 'numpy'"
     outcomes = [Outcome.runtime_error, Outcome.passed, Outcome.infra_error, Outcome.passed]

@@ -57,7 +57,11 @@ def test_other_problems_of_the_same_name_are_not_paired(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = (write_run(tmp_path / name, steps=10) for name in "ab")
-    rows = [json.loads(line) for line in (b / "evaluations.jsonl").read_text().splitlines()]
-    rows[-1]["problems"]["held/0"]["digest"] = "other"
-    (b / "evaluations.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    assert "not compared: heldout: 1 problems have the same id" in printed(capsys, a, b)
+    for run, digest in ((a, "d"), (b, "other")):
+        rows = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
+        problems = rows[-1]["problems"]
+        problems["held[/0]"] = {**problems.pop("held/0"), "digest": digest}
+        (run / "evaluations.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    text = printed(capsys, a, b)
+    assert "not compared: heldout: 1 problems have the same id" in text
+    assert "held[/0]" in text
