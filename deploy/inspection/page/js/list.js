@@ -4,22 +4,22 @@
 const list = { ROW: 38 };
 
 list.SAMPLE_COLUMNS = (index) => [
-  { name: "Problem", sort: "problem", size: "minmax(13.2rem, 1.3fr)", cell: (row, state) => problemLink(index, index.groupOf[row], filters.address(state, { view: "sample", id: row })) },
+  { name: "Problem", sort: "problem", size: "minmax(16.4rem, 1.3fr)", cell: (row, state) => problemLink(index, index.groupOf[row], filters.address(state, { view: "sample", id: row })) },
   index.suites.length > 1 && suiteColumn(index, (row) => index.groupOf[row]),
   !index.isRun && index.largest > 1 && { name: "Sample", sort: "sample", size: "4.6rem", number: true, cell: (row) => text.count(index.samples.number[row] + 1) },
-  { name: "Outcome", sort: "outcome", size: "8.6rem", cell: (row) => outcomeBadge(index.outcomes[index.samples.outcome[row]]) },
+  { name: "Outcome", sort: "outcome", size: "8rem", cell: (row) => outcomeBadge(index.outcomes[index.samples.outcome[row]]) },
   index.isRun && { name: "Reward", sort: "reward", size: "6.6rem", number: true, cell: (row) => [signedBar(index.samples.reward[row], index.rewardLimit), h("span.value", {}, text.signed(index.samples.reward[row]))] },
   index.isRun && { name: "Advantage", sort: "advantage", size: "6.6rem", number: true, cell: (row) => [signedBar(index.samples.advantage[row], index.advantageLimit), h("span.value", {}, text.signed(index.samples.advantage[row]))] },
-  { name: "Tests", sort: "tests", size: "4.6rem", number: true, cell: (row) => (index.samples.tests[row] ? `${index.samples.passed[row]}/${index.samples.tests[row]}` : "–") },
-  { name: "Tokens", sort: "tokens", size: "4.8rem", number: true, cell: (row) => [text.count(index.samples.tokens[row]), index.ends[index.samples.end[row]] === "length" ? h("abbr", { title: "cut off at the limit" }, "…") : ""] },
+  { name: "Tests", sort: "tests", size: "4.2rem", number: true, cell: (row) => (index.samples.tests[row] ? `${index.samples.passed[row]}/${index.samples.tests[row]}` : "–") },
+  { name: "Tokens", sort: "tokens", size: "4.6rem", number: true, cell: (row) => [text.count(index.samples.tokens[row]), index.ends[index.samples.end[row]] === "length" ? h("abbr", { title: "cut off at the limit" }, "…") : ""] },
   index.isRun && { name: "Step", sort: "step", size: "4rem", number: true, cell: (row) => String(index.groups.step[index.groupOf[row]]) },
   index.isRun && { name: "Stage", sort: "stage", size: "5.4rem", cell: (row) => text.stage(index.groups.stage[index.groupOf[row]], index.groups.stages[index.groupOf[row]]) },
-  { name: "Tier", sort: "tier", size: "7rem", cell: (row) => index.tiers[index.groups.tier[index.groupOf[row]]] },
-  { name: "Completion", size: "minmax(12rem, 2.2fr)", preview: true, cell: (row) => (stepcoder.pieces.get("previews") || [])[row] || "" },
+  { name: "Tier", sort: "tier", size: "6.4rem", cell: (row) => index.tiers[index.groups.tier[index.groupOf[row]]] },
+  { name: "Completion", size: "minmax(10rem, 2.2fr)", preview: true, cell: (row) => (stepcoder.pieces.get("previews") || [])[row] || "" },
 ].filter(Boolean);
 
 list.GROUP_COLUMNS = (index) => [
-  { name: "Problem", sort: "problem", size: "minmax(11rem, 1.2fr)", cell: (group, state) => problemLink(index, group, filters.address(state, { view: "group", id: group })) },
+  { name: "Problem", sort: "problem", size: "minmax(16.4rem, 1.2fr)", cell: (group, state) => problemLink(index, group, filters.address(state, { view: "group", id: group })) },
   index.suites.length > 1 && suiteColumn(index, (group) => group),
   { name: "Outcomes of its samples", size: "minmax(11rem, 1.4fr)", cell: (group) => outcomeStrip(index, group) },
   { name: "Passed", sort: "passed", size: "5.4rem", number: true, cell: (group) => `${passedIn(index, group)}/${index.groups.size[group]}` },
