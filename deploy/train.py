@@ -23,7 +23,7 @@ from curriculum.datasets.load import DataSet, load_dataset
 from curriculum.files import write_atomic
 from curriculum.synthetic.corpus import noisy_corpus
 from deploy.checks.disk import check_disk
-from deploy.checks.folder import check_folder, recorded_result, sole_writer
+from deploy.checks.folder import check_folder, recorded_result, sole_run
 from deploy.checks.memory import fit_memory, place
 from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
@@ -78,7 +78,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     fit = fit_prompts(config, dataset, given.description(), suites) if given else None
     if resume and fit is not None and (checkpoint := folder.latest()) is not None:
         check_curriculum(checkpoint, config, fit)
-    with sole_writer(folder):
+    with sole_run(folder):
         cluster = connect(config.placement, config.rollout, config.pool)
         try:
             config = place(config, cluster)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from actors.runs.folder import RunFolder
 from deploy.checks.resume import check_resumable
 from deploy.config import RunConfig, load_config
 from deploy.errors import ConfigError
+from deploy.sole_writer import sole_writer
 from learner.models.source import ModelSource
 
 
@@ -53,35 +51,26 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
     return config
 
 
-@contextmanager
-def sole_writer(folder: RunFolder) -> Iterator[None]:
+def sole_run(folder: RunFolder) -> AbstractContextManager[None]:
     """Be the only run that writes this folder while inside.
-
-    The lock is the file system's: it ends with the process that holds it.
 
     Raises:
         ConfigError: another run is under way there.
     """
-    path = folder.root.parent / "cache" / "locks" / f"{folder.root.name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError(
-            f"another run is under way in {folder.root}: wait for its end or stop it "
-            f"(`ray job list`), or choose another --name"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return sole_writer(
+        folder.root,
+        f"another run is under way in {folder.root}: wait for its end or stop it "
+        f"(`ray job list`), or choose another --name",
+    )
 
 
 def _check_writable(root: Path) -> None:
     """Refuse a folder that can neither be written to nor made."""
     place = next(path for path in (root, *root.parents) if os.path.lexists(path))
-    remedy = "choose another --name, or set runs_dir to a folder that can be written to"
+    remedy = (
+        "choose another --name, or set runs_dir (staging_dir, where it is a URL) to a folder that "
+        "can be written to"
+    )
     if not place.is_dir():
         raise ConfigError(f"{place} is not a folder: {remedy}")
     if not os.access(place, os.W_OK | os.X_OK):

@@ -46,7 +46,7 @@ class EvaluationFolder:
         self.log = root / "log.txt"
 
     def sole_writer(self) -> AbstractContextManager[None]:
-        """Be the only evaluation that writes the folder, which is made where there is none.
+        """Be the only evaluation that writes the folder.
 
         Raises:
             ConfigError: another one is under way.
@@ -72,7 +72,7 @@ class EvaluationFolder:
         left = [*self.root.iterdir()]
         if left and not self.settings.exists():
             raise ConfigError(f"{self.root} holds other files; choose another --out")
-        for path in left:  # not the folder itself, which is locked
+        for path in left:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def write_tasks(

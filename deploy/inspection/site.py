@@ -175,10 +175,10 @@ def build_site(
     """
     check_out(out)
     partial = out.with_name(f".{out.name}.partial")
-    with sole_writer(partial, f"{out}: another `stepcoder inspect` is writing it"):
+    with sole_writer(out, f"{out}: another `stepcoder inspect` is writing it"):
         try:
-            _clear(partial)  # what a kill left behind
-            shutil.copytree(PAGE, partial, dirs_exist_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)  # what a kill left behind
+            shutil.copytree(PAGE, partial)
             (partial / "data").mkdir()
             count = _write_data(source, groups, partial / "data", on_group)
         except BaseException:
@@ -187,12 +187,6 @@ def build_site(
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     return count
-
-
-def _clear(folder: Path) -> None:
-    """Remove what lies in a folder."""
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def check_out(out: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.runs.folder import RunFolder
-from deploy.checks.folder import sole_writer
+from deploy.checks.folder import sole_run
 from deploy.errors import ConfigError
 
 
@@ -15,16 +15,16 @@ def test_a_second_run_in_one_folder_is_refused_while_the_first_is_under_way(
     tmp_path: Path,
 ) -> None:
     folder, other = RunFolder(tmp_path / "first"), RunFolder(tmp_path / "second")
-    with sole_writer(folder):
+    with sole_run(folder):
         with pytest.raises(ConfigError, match=r"another run is under way in .*first"), \
-                sole_writer(RunFolder(folder.root)):  # fmt: skip
+                sole_run(RunFolder(folder.root)):  # fmt: skip
             raise AssertionError("two runs in one folder")
-        with sole_writer(other):
+        with sole_run(other):
             folder.clear()
-    with sole_writer(folder):
+    with sole_run(folder):
         assert folder.root.is_dir()
 
 
 def test_a_deadline_of_the_run_itself_is_not_taken_for_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(TimeoutError, match="no answer"), sole_writer(RunFolder(tmp_path / "run")):
+    with pytest.raises(TimeoutError, match="no answer"), sole_run(RunFolder(tmp_path / "run")):
         raise TimeoutError("no answer")
