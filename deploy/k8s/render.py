@@ -1,14 +1,14 @@
-"""From a profile to the text of its manifests."""
+"""From a profile to its manifests."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
 from deploy.k8s.groups import PodGroup, pod_groups
-from deploy.k8s.manifests import manifests, to_yaml
+from deploy.k8s.manifests import manifests
 from deploy.k8s.pods import Cluster
 from deploy.plan.shape import ModelShape
 
@@ -18,14 +18,14 @@ _START_S = 900.0
 """Least wait for the cluster to grant the places: pods start meanwhile [seconds]."""
 
 
-def render(
+def documents(
     config: RunConfig,
     shape: ModelShape,
     cluster: Cluster,
     kind: Literal["job", "cluster"],
     gpus_per_pod: int,
-) -> str:
-    """The manifests of a run as YAML.
+) -> tuple[list[dict[str, Any]], str]:
+    """The manifests of a run, and what a person who reads them should know.
 
     Args:
         config: of the run.
@@ -47,10 +47,10 @@ def render(
     groups = pod_groups(config, shape, gpu, gpus_per_pod)
     sizes = "\n".join(_line(group) for group in groups)
     head = (
-        "Made by `stepcoder k8s render`; render it again instead of editing it, so that its\n"
+        "Made by `stepcoder k8s`; render it again instead of editing it, so that its\n"
         f"resources follow the configuration. Memory is that of `stepcoder plan`.\n{sizes}"
     )
-    return to_yaml(manifests(config, groups, cluster, kind), head)
+    return manifests(config, groups, cluster, kind), head
 
 
 def for_kubernetes(config: RunConfig) -> RunConfig:

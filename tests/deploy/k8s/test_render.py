@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,10 @@ from deploy.cli import main
 from deploy.config import RunConfig, load_config
 from deploy.errors import ConfigError
 from deploy.k8s.groups import SANDBOX, pod_groups
+from deploy.k8s.manifests import to_yaml
 from deploy.k8s.pods import SANDBOX_NODE, Cluster
-from deploy.k8s.render import for_kubernetes, render
+from deploy.k8s.render import documents as rendered
+from deploy.k8s.render import for_kubernetes
 from deploy.plan.run_plan import policy_shape
 from deploy.plan.shape import ModelShape, shape_of
 from tests.deploy.model_configs import MODELS
@@ -42,7 +43,7 @@ def shape(config: RunConfig) -> ModelShape:
 
 def documents(profile: Path, kind: Any = "job") -> dict[str, Any]:
     config = load_config(profile, [])
-    text = render(config, shape(config), CLUSTER, kind, 8)
+    text = to_yaml(*rendered(config, shape(config), CLUSTER, kind, 8))
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
@@ -222,24 +223,20 @@ def test_the_configuration_in_the_manifest_is_the_profiles(profile: Path, tmp_pa
     assert "/etc/stepcoder/run.yaml" in entrypoint
 
 
-def lines(config: RunConfig) -> Iterator[str]:
-    yield from render(config, shape(config), CLUSTER, "job", 8).splitlines()
-
-
 def test_what_cannot_be_put_on_kubernetes_is_refused() -> None:
     local = next(profile for profile in PROFILES if profile.stem == "local")
     docker = load_config(local, ["--sandbox.backend=docker"])
     with pytest.raises(ConfigError, match="pods have no Docker engine"):
-        list(lines(docker))
+        rendered(docker, shape(docker), CLUSTER, "job", 8)
     wide = load_config(
         local,
         ["--placement.accelerator=gpu", "--rollout.tensor_parallel=4", "--rollout.threads=2"],
     )
     with pytest.raises(ConfigError, match="more than the 2 GPUs of a pod"):
-        render(wide, shape(wide), CLUSTER, "job", 2)
+        rendered(wide, shape(wide), CLUSTER, "job", 2)
     named = Cluster("My_Run", "stepcoder", "image", "claim", None)
     with pytest.raises(ConfigError, match="lower-case letters"):
-        render(load_config(local, []), shape(load_config(local, [])), named, "job", 8)
+        rendered(load_config(local, []), shape(load_config(local, [])), named, "job", 8)
 
 
 def test_the_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
