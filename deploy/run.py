@@ -21,6 +21,7 @@ from actors.rewards.scorer import Scorer
 from actors.rollout.fleet import RolloutFleet
 from actors.runs.folder import RunFolder
 from actors.runs.metrics import MetricsLog
+from actors.runs.store.uploads import Uploads
 from actors.sandboxes.pool import SandboxPool
 from actors.training.evaluate import HELDOUT, Evaluation
 from actors.training.trainer import Trainer
@@ -59,6 +60,7 @@ class Run:
         model: ModelSource,
         memory: MemoryShare,
         reward_function: RewardFunction | None,
+        uploads: Uploads | None = None,
     ) -> None:
         """Create the actors in their places; nothing is loaded yet.
 
@@ -71,11 +73,13 @@ class Run:
             model: the policy it starts from, on every node that has an actor.
             memory: how learner and engines divide their GPUs.
             reward_function: what `reward.function` names.
+            uploads: where the folder is uploaded to, if it is.
         """
         self._config = config
         self._folder = folder
         self._placement = placement
         self._model = model
+        self._uploads = uploads
         self._versions = package_versions()
         self._isolation = "unknown"
         self._gpu = cluster.gpu
@@ -153,6 +157,7 @@ class Run:
                 config.loop.recorded_groups,
                 config.loop.checkpoint_timeout_s,
             ),
+            uploads=self._uploads,
         )
 
     async def train(self, checkpoint: Path | None, warm_start_s: float) -> dict[str, Any]:

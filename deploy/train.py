@@ -30,6 +30,7 @@ from deploy.checks.prompts import fit_prompts
 from deploy.checks.resume import check_curriculum
 from deploy.checks.reward import check_reward
 from deploy.checks.sinks import check_sinks
+from deploy.checks.store import open_store, prepare_store, uploading, within
 from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
 from deploy.plan.run_plan import policy_shape
@@ -56,7 +57,10 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
         RunFailed: Ray did not start, or an actor failed; the message names it.
         TimeoutError: an actor did not answer in time; the message names it.
     """
-    folder = RunFolder(config.runs_dir.absolute() / config.name)
+    folder = RunFolder(config.local_runs.absolute() / config.name)
+    store = open_store(config)
+    if store is not None:
+        prepare_store(store, folder, config.loop, resume, overwrite)
     config = check_folder(folder, config, resume, overwrite)
     if resume and (finished := recorded_result(folder, config)) is not None:
         logger.warning(
@@ -65,6 +69,9 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
             folder.root,
             config.loop.steps,
         )
+        with sole_run(folder), uploading(store, folder, config.loop) as uploads:
+            if uploads is not None:
+                uploads.finish()
         return finished
     reward_function = check_reward(config.reward)
     if config.model.path is not None:
@@ -78,13 +85,15 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     fit = fit_prompts(config, dataset, given.description(), suites) if given else None
     if resume and fit is not None and (checkpoint := folder.latest()) is not None:
         check_curriculum(checkpoint, config, fit)
-    with sole_run(folder):
+    with sole_run(folder), uploading(store, folder, config.loop) as uploads:
         cluster = connect(config.placement, config.rollout, config.pool)
         try:
             config = place(config, cluster)
             placement = reserve(config.placement, config.rollout, config.pool, cluster.gpu)
             if not resume:
                 folder.clear()
+                if store is not None:
+                    within(config.loop.checkpoint_timeout_s, store, store.clear)
             with collect_logs(folder.log), notes_on_continuing(folder):
                 write_atomic(folder.config, config.to_yaml())
                 nodes, deadline_s = placement.model_nodes(), config.placement.timeout_s
@@ -96,10 +105,16 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
                 fetch_on_nodes(model, nodes)
                 if model.hub_name is None:
                     check_model_folder(Path(model.path), nodes, deadline_s)
-                run = Run(config, folder, fit, cluster, placement, model, memory, reward_function)
+                run = Run(
+                    config, folder, fit, cluster, placement, model, memory, reward_function, uploads
+                )
                 checkpoint = folder.latest() if resume else None
+                if uploads is not None and checkpoint is not None:
+                    uploads.request()  # the store may not have it yet
                 result = asyncio.run(run.train(checkpoint, warm_start_s))
             write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
+            if uploads is not None:
+                uploads.finish()
             return result
         finally:
             ray.shutdown()
@@ -120,7 +135,7 @@ def _first_policy(
         threads=config.placement.sft_threads,
         gpu=cluster.gpu,
         options=placement.learner(0),
-        cache=config.runs_dir.absolute() / "cache",
+        cache=config.local_runs.absolute() / "cache",
     )
     return ModelSource(str(folder)), seconds
 

@@ -38,7 +38,8 @@ def check_run_folder(folder: Path, nodes: Collection[str], deadline_s: float) ->
             nodes,
             deadline_s,
             f"do not see this run's folder {folder}, to which their ranks would write checkpoints: "
-            f"set runs_dir to a file system that all nodes share",
+            f"set runs_dir (staging_dir, where runs_dir is a URL) to a file system that all nodes "
+            f"share",
         )
     finally:
         marker.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from actors.config import LoopConfig
 from actors.learners.group import LearnerGroup
 from actors.runs.folder import POLICY, RunFolder
+from actors.runs.store.uploads import Uploads
 from curriculum.files import write_atomic
 
 logger = logging.getLogger(__name__)
@@ -25,11 +26,18 @@ class CheckpointWriter:
     write that fails ends the run before its next update, with the error that it failed with.
     """
 
-    def __init__(self, learner: LearnerGroup, folder: RunFolder, loop: LoopConfig) -> None:
-        """Write the checkpoints of `learner` into `folder`."""
+    def __init__(
+        self,
+        learner: LearnerGroup,
+        folder: RunFolder,
+        loop: LoopConfig,
+        uploads: Uploads | None = None,
+    ) -> None:
+        """Write the checkpoints of `learner` into `folder`, and have whole ones uploaded."""
         self._learner = learner
         self._folder = folder
         self._loop = loop
+        self._uploads = uploads
         self._task: asyncio.Task[None] | None = None
         """Makes a checkpoint, until it was told how that ended."""
         self._awaited = False
@@ -61,7 +69,12 @@ class CheckpointWriter:
             await self.finish()
 
     async def check(self) -> None:
-        """Raise what a write failed with, if it did; waits for one that is `awaited`."""
+        """Raise what a write failed with, if it did; waits for one that is `awaited`.
+
+        Raises too if another run has taken the store that checkpoints are uploaded to.
+        """
+        if self._uploads is not None:
+            self._uploads.check()
         if self._task and (self._task.done() or self._awaited):
             await self.finish()
 
@@ -107,6 +120,8 @@ class CheckpointWriter:
             copied_s,
             time.monotonic() - started,
         )
+        if self._uploads is not None:
+            self._uploads.request()
 
     @asynccontextmanager
     async def _sealed(self, whole: AbstractContextManager[Path]) -> AsyncIterator[Path]:

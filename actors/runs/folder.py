@@ -63,6 +63,8 @@ class RunFolder:
         self.checkpoints = root / "checkpoints"
         self.policy = root / POLICY
         self.faults = root / "faults"
+        self.held: str | None = None
+        """Name of a checkpoint that is being copied: it is removed with a later one."""
 
     def in_use(self) -> bool:
         """Whether the folder holds figures or checkpoints of a run."""
@@ -115,10 +117,13 @@ class RunFolder:
         partial.rename(final)
         write_atomic(self.checkpoints / "latest", final.name + "\n")
         written = self._checkpoints()
-        for old in written[:-keep]:
+        for old in self._not_held(written[:-keep]):
             shutil.rmtree(old)
-        for older in written[-keep:-keep_whole] if keep_whole else ():
+        for older in self._not_held(written[-keep:-keep_whole] if keep_whole else []):
             _keep_policy_alone(older)
+
+    def _not_held(self, checkpoints: list[Path]) -> list[Path]:
+        return [checkpoint for checkpoint in checkpoints if checkpoint.name != self.held]
 
     def _checkpoints(self) -> list[Path]:
         """Every checkpoint, the oldest first."""

@@ -33,6 +33,7 @@ from actors.rollout.ledger import Ledger
 from actors.rollout.round import JudgedGroup, Round
 from actors.runs.folder import RunFolder, checkpoint_step
 from actors.runs.metrics import MetricsLog
+from actors.runs.store.uploads import Uploads
 from actors.sandboxes.pool import SandboxPool
 from actors.training.console import step_line
 from actors.training.evaluate import Evaluation
@@ -74,6 +75,8 @@ class Trainer:
     folder: RunFolder
     log: MetricsLog
     rollouts: RolloutLog
+    uploads: Uploads | None = None
+    """Copies the run's folder to an object store, if it goes to one."""
     state: TrainerState = field(default_factory=TrainerState)
     ledger: Ledger = field(default_factory=Ledger)
     learner_restarts: int = 0
@@ -92,7 +95,7 @@ class Trainer:
             self.rollouts,
             self.samples_per_prompt,
         )
-        self._checkpoints = CheckpointWriter(self.learner, self.folder, self.loop)
+        self._checkpoints = CheckpointWriter(self.learner, self.folder, self.loop, self.uploads)
         self._stages = StageLog(self.folder, self.schedule)
         self._evaluations = Evaluations(
             self.suites, self.collectors, self.loop, self.folder, self.log
@@ -142,7 +145,8 @@ class Trainer:
             await self._checkpoint(first=True)
         while self.state.step < self.loop.steps:
             report = await self._step()
-            self.log.write(report.step, report.metrics(), report.counts)
+            stored = self.uploads.figures() if self.uploads else {}
+            self.log.write(report.step, report.metrics() | stored, report.counts)
             self._stages.write(report.step, report.round.groups)
             done = {"progress": ("train", report.step, self.loop.steps)}
             logger.info(step_line(report, self.loop.steps), extra=done)

@@ -19,7 +19,7 @@ from learner.config import flat_settings
 from learner.models.source import ModelSource
 
 WITHOUT_EFFECT = (
-    *("name", "runs_dir", "seed", "placement.", "pool.", "weights."),
+    *("name", "runs_dir", "staging_dir", "seed", "placement.", "pool.", "weights."),
     *("loop.checkpoint", "loop.keep_", "loop.sinks", "loop.record", "loop.verify_every"),
     *("loop.step_timeout_s", "loop.learner_restarts", "rollout.workers", "rollout.threads"),
 )

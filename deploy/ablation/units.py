@@ -35,7 +35,7 @@ class Unit:
     @property
     def folder(self) -> RunFolder:
         """Where the run writes."""
-        return RunFolder(self.config.runs_dir.absolute() / self.name)
+        return RunFolder(self.config.local_runs.absolute() / self.name)
 
 
 class State(Enum):

@@ -33,7 +33,7 @@ STOP_TIMEOUT_S = 60.0
 LAST_LINES = 15
 """Lines of the driver's output that the message of a failed run shows."""
 SAME_FIGURES = (
-    "name", "runs_dir", "placement.", "pool.", "weights.", "rollout.workers",
+    "name", "runs_dir", "staging_dir", "placement.", "pool.", "weights.", "rollout.workers",
     "rollout.engines_per_collector", "loop.checkpoint_every", "loop.keep_checkpoints",
 )  # fmt: skip
 """Keys in which a reference run may differ: they do not change a run's figures."""
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 def chaos(
     config: RunConfig, plan: Plan, limit_s: float, reference: Path | None = None
 ) -> Comparison:
-    """Run undisturbed, then with the monkey; write `<runs_dir>/<name>-chaos/chaos.json`.
+    """Run undisturbed, then with the monkey; write `<local_runs>/<name>-chaos/chaos.json`.
 
     Args:
         config: of both runs.
@@ -69,7 +69,7 @@ def chaos(
     disturbed = run_once(config, "chaos", plan, limit_s)
     comparison = compare(undisturbed, disturbed, Expectation.of(config))
     record = comparison.as_record() | {"plan": asdict(plan)}
-    path = config.runs_dir / f"{config.name}-chaos" / "chaos.json"
+    path = config.local_runs / f"{config.name}-chaos" / "chaos.json"
     write_atomic(path, json.dumps(record, indent=1) + "\n")
     return comparison
 
@@ -103,7 +103,7 @@ def run_once(config: RunConfig, suffix: str, plan: Plan | None, limit_s: float) 
         RunFailed: without a plan, the driver did not end with status 0.
         TimeoutError: the run has not ended after `limit_s` seconds.
     """
-    runs_dir = config.runs_dir.absolute()
+    runs_dir = config.local_runs.absolute()
     config = config.model_copy(update={"name": f"{config.name}-{suffix}", "runs_dir": runs_dir})
     files = RunFolder(runs_dir / config.name)
     files.clear()  # what is there at the end is of this run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 
-from actors.config import LoopConfig
 from actors.runs.disk import size_text, tree_size
 from actors.runs.folder import RunFolder
 from deploy.config import RunConfig
@@ -33,10 +32,11 @@ def check_disk(
         free += tree_size(replaced)
     if needed > free:
         raise ConfigError(
-            f"the run's checkpoints take about {size_text(needed)} ({_copies(config.loop)} at a "
-            f"time), and {size_text(free)} is free in {place}: free space there, set runs_dir to a "
-            f"larger file system, lower loop.keep_checkpoints (now {config.loop.keep_checkpoints}),"
-            f" or set loop.keep_optimizer 1 with loop.checkpoint_policy true"
+            f"the run's checkpoints take about {size_text(needed)} ({_copies(config)} at a "
+            f"time), and {size_text(free)} is free in {place}: free space there, set runs_dir "
+            f"(staging_dir, where it is a URL) to a larger file system, lower "
+            f"loop.keep_checkpoints (now {config.loop.keep_checkpoints}), or set "
+            f"loop.keep_optimizer 1 with loop.checkpoint_policy true"
         )
 
 
@@ -47,13 +47,16 @@ def needed_bytes(config: RunConfig, shape: ModelShape) -> int:
     width = 4 if config.learner_dtype(gpu=True) == "float32" else 2
     state = stored_bytes(shape, config.resolved_learner(), width)
     policy = shape.parameters * width
-    copies = _copies(loop)
+    copies = _copies(config)
     whole = copies if loop.keep_optimizer is None else min(copies, loop.keep_optimizer + 1)
     kept_policies = copies * policy if loop.checkpoint_policy else 0
     return whole * state + kept_policies + policy
 
 
-def _copies(loop: LoopConfig) -> int:
-    """Checkpoints on the disk at their most: an older one goes when a newer one is whole."""
+def _copies(config: RunConfig) -> int:
+    """Checkpoints on the disk at their most: an older one goes when a newer one is whole, and with
+    an object store when it is not being uploaded.
+    """
+    loop = config.loop
     written = 1 + sum(loop.saves_at(step) for step in range(1, loop.steps + 1))
-    return min(loop.keep_checkpoints + 1, written)
+    return min(loop.keep_checkpoints + 1 + (config.runs_url is not None), written)

@@ -89,8 +89,8 @@ def fit_prompts(
 ) -> PromptFit:
     """Encode the prompt of every problem at every stage, and divide the problems.
 
-    Lengths are kept below `runs_dir/cache`, by a digest of data, tokenizer, templates and this
-    package, so that the next run of the same prompts does not encode them again.
+    Lengths are kept below `cache` beside the run folders, by a digest of data, tokenizer, templates
+    and this package, so that the next run of the same prompts does not encode them again.
 
     Args:
         config: the whole run.
@@ -154,7 +154,7 @@ def _lengths(
     config: RunConfig, dataset: DataSet, model_dir: Path, encoder: PromptEncoder
 ) -> Mapping[str, Sequence[int]]:
     """`prompt_lengths` of every problem by id, from the cache where it has them."""
-    cache = config.runs_dir.absolute() / "cache"
+    cache = config.local_runs.absolute() / "cache"
     path = cache / f"prompts-{_digest(config, model_dir)}.json"
     ids = {problem.id for problem in (*dataset.train, *dataset.heldout)}
     try:

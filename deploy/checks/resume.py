@@ -15,7 +15,7 @@ from deploy.errors import ConfigError
 from learner.config import FREE_SETTINGS, RATE_SETTINGS
 
 FREE = (
-    *("loop.", "placement.", "pool.", "weights.", "runs_dir"),
+    *("loop.", "placement.", "pool.", "weights.", "runs_dir", "staging_dir"),
     *("rollout.workers", "rollout.engines_per_collector", "rollout.tensor_parallel"),
     *("rollout.threads", "rollout.max_num_seqs"),
     *("rollout.gpu_memory_utilization", "rollout.kv_cache_mib", "rollout.retries"),

@@ -41,9 +41,11 @@ def start_mode(config: RunConfig, folder: Path, fresh: bool) -> tuple[str, ...]:
         ConfigError: the folder holds a run of another configuration, which a start would replace.
     """
     files = RunFolder(folder)
+    # An object store may hold a run that this machine has not: it is replaced when asked only.
+    replace = ("--overwrite",) if fresh or config.runs_url is None else ()
     if fresh or not files.config.exists():
-        return ("--overwrite",)
-    same = {"runs_dir"}
+        return replace
+    same = {"runs_dir", "staging_dir"}
     if config.placement.colocate is None:  # the driver decided it
         same.add("placement.colocate")
     changed = [key for key in differing_keys(load_config(files.config), config) if key not in same]
@@ -55,7 +57,7 @@ def start_mode(config: RunConfig, folder: Path, fresh: bool) -> tuple[str, ...]:
         )
     if files.result.exists():
         return FINISHED
-    return ("--resume",) if files.latest() else ("--overwrite",)
+    return ("--resume",) if files.latest() else replace
 
 
 def submit(cluster: LocalCluster, command: str, name: str) -> str:

@@ -38,5 +38,5 @@ def train(
     from deploy.train import train
 
     result = train(config, resume=resume, overwrite=overwrite)
-    print_result(result, config.runs_dir / config.name)
+    print_result(result, config.local_runs / config.name)
     return 0

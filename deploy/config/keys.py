@@ -88,7 +88,7 @@ def _without_null(annotation: Any) -> tuple[Any, bool]:
     if get_origin(annotation) not in (Union, types.UnionType):
         return annotation, False
     others = [argument for argument in get_args(annotation) if argument is not types.NoneType]
-    return others[0], True
+    return others[0], len(others) < len(get_args(annotation))
 
 
 def _kind(annotation: Any) -> str:

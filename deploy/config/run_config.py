@@ -22,6 +22,8 @@ from curriculum.config import AnswerConfig, CurriculumConfig, DataConfig, Prompt
 from learner.config import LearnerConfig, ModelConfig, RewardConfig, SFTConfig
 from sandbox.config import SandboxConfig
 
+_URL = re.compile(r"[A-Za-z][\w+.-]*://")
+
 
 class RunConfig(BaseModel):
     """The whole configuration of a run. `stepcoder config --config PATH` prints it resolved."""
@@ -30,9 +32,12 @@ class RunConfig(BaseModel):
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the run, of its folder below `runs_dir`, and of its label in the dashboards."""
-    runs_dir: Path = Path("runs")
+    runs_dir: Path | str = Path("runs")
     """Folder of the run folders and of the cache of warm-started models, on a local disk or one
-    that the nodes share."""
+    that the nodes share; or the URL of an object store, such as `s3://bucket/runs`, to which
+    `staging_dir` is uploaded."""
+    staging_dir: Path = Path("runs")
+    """What `runs_dir` is otherwise, where `runs_dir` is a URL: files are written here first."""
     seed: int = Field(default=0, ge=0, lt=2**30)
     """Seed of the schedule, the sampling and the learner (which adds its own `learner.seed`). The
     warm start has `sft.seed`, so that runs of several seeds share one."""
@@ -67,15 +72,10 @@ class RunConfig(BaseModel):
 
     @field_validator("runs_dir", mode="before")
     @classmethod
-    def _runs_lie_in_a_file_system(cls, value: object) -> object:
-        # As a path, `s3://bucket` would be the folder `s3:` of the working directory.
-        if (scheme := re.match(r"([A-Za-z][\w+.-]*)://", str(value))) is not None:
-            raise ValueError(
-                f"{value} is a URL, and a run needs a file system that appends and renames: name a "
-                f"folder, and copy what is whole to {scheme[1]} while the run goes on "
-                "(docs/runs.md#object-stores)"
-            )
-        return value
+    def _a_folder_unless_it_is_a_url(cls, value: object) -> object:
+        if not isinstance(value, (str, Path)):
+            raise ValueError("must be a folder or a URL")
+        return value if isinstance(value, str) and _URL.match(value) else Path(value)
 
     @model_validator(mode="after")
     def _chat_needs_a_chat_model(self) -> RunConfig:
@@ -143,6 +143,16 @@ class RunConfig(BaseModel):
                 "of their further prompts would depend on their timing"
             )
         return self
+
+    @property
+    def runs_url(self) -> str | None:
+        """The object store of the run folders, if there is one."""
+        return self.runs_dir if isinstance(self.runs_dir, str) else None
+
+    @property
+    def local_runs(self) -> Path:
+        """Folder of the run folders on this machine."""
+        return self.staging_dir if isinstance(self.runs_dir, str) else self.runs_dir
 
     def resolved_learner(self) -> LearnerConfig:
         """The learner's configuration with what it takes from other sections: the run's seed, the

@@ -252,7 +252,7 @@ def _default_out(
     config: RunConfig, subject: Subject, options: Options, suites: Sequence[Suite]
 ) -> Path:
     name = file_stem(options.judge) if options.judge else subject.name
-    return config.runs_dir / "eval" / "-".join([name, *(suite.name for suite in suites)])
+    return config.local_runs / "eval" / "-".join([name, *(suite.name for suite in suites)])
 
 
 def _existing_samples(

@@ -13,8 +13,9 @@ from deploy.errors import ConfigError
 from deploy.plan.speed import StepSeconds
 from learner.config import flat_settings
 
-_FREE = ("name", "runs_dir", "seed", "loop.steps", "loop.eval_", "loop.sinks", "loop.checkpoint_",
-         "loop.keep_", "loop.record", "data.train_path", "data.heldout_path")  # fmt: skip
+_FREE = ("name", "runs_dir", "staging_dir", "seed", "loop.steps", "loop.eval_", "loop.sinks",
+         "loop.checkpoint_", "loop.keep_", "loop.record", "data.train_path",
+         "data.heldout_path")  # fmt: skip
 """Keys that do not change how long a step takes, by their beginnings."""
 
 

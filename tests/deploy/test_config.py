@@ -62,7 +62,7 @@ def test_overrides_win_over_the_profile_in_both_spellings() -> None:
         (["--prompt.style", "chat"], ["\n  prompt.style chat needs model.path", "template$"]),
         (["--data.train_path", "x"], ["  data: train_path is not read", "set data.kind to jsonl$"]),
         (["--name", "../escape"], ["name"]),
-        (["--runs_dir", "s3://bucket/runs"], ["runs_dir: s3://bucket/runs is a URL", "to s3 "]),
+        (["--runs_dir", "[1]"], ["runs_dir: must be a folder or a URL"]),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_the_nearest_key(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from actors.runs.folder import RunFolder
+from actors.runs.store.objects import LEASE, RunStore
 from tests.deploy.local_run import PORTS, ROOT, STEPS, Cluster, metric_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -39,12 +41,6 @@ def steps_of(run: Path) -> int:
     return len(RunFolder(run).step_rows())
 
 
-def newest_checkpoint(run: Path) -> str:
-    """Name of the newest whole checkpoint; empty where there is none."""
-    latest = RunFolder(run).checkpoints / "latest"
-    return latest.read_text().strip() if latest.exists() else ""
-
-
 def driver_of(name: str) -> psutil.Process:
     """The driver process of the run `name`."""
     drivers = [
@@ -59,17 +55,20 @@ def driver_of(name: str) -> psutil.Process:
 def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
     local_cluster: Cluster, undisturbed: Path
 ) -> None:
-    """Both halves evaluate on the way, and the resumed half has engine and learner take turns:
-    neither changes a figure of the training or a weight of the undisturbed run, which evaluates
-    first and last."""
+    """Both halves evaluate on the way, and the resumed half has engine and learner take turns, and
+    only an object store to go on from: none of it changes a figure of the training or a weight of
+    the undisturbed run, which evaluates first and last."""
     folder = local_cluster.runs / "cut"
-    options = ("--sandbox.backend", "process", "--loop.eval_every", "1")
+    url = f"file://{local_cluster.runs.with_name('bucket')}"
+    store = RunStore(url, "cut")
+    options = ("--sandbox.backend", "process", "--loop.eval_every", "1",
+               "--runs_dir", url, "--staging_dir", str(folder.parent))  # fmt: skip
     process = submit(local_cluster, "cut", *options)
     # The metrics file is ahead of the job's output. A step takes a third of a second: the driver
     # must be known before.
     driver = None
-    # The checkpoint of step 2 may still be written while step 3 runs.
-    while steps_of(folder) < 3 or newest_checkpoint(folder) < "step-000002":
+    # The checkpoint of step 2 may still be written and uploaded while step 3 runs.
+    while steps_of(folder) < 3 or store.sealed()[-1:] < ["step-000002"]:
         assert process.poll() is None, process.communicate()[0]
         if driver is None and folder.exists():
             driver = driver_of("cut")
@@ -78,6 +77,8 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
     driver.send_signal(signal.SIGKILL)
     process.communicate(timeout=120)
     assert steps_of(folder) < STEPS
+    assert store.read(LEASE) is not None
+    shutil.rmtree(folder)
 
     resumed = submit(
         local_cluster, "cut", *options, "--resume", "--placement.colocate", "true",
@@ -95,6 +96,8 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
         # The resumed run pushes its weights once more before it goes on.
         for either in (row, expected):
             del either["weights/version"]
+        assert row.pop("store/step") <= row["step"]
+        assert row.pop("store/failures") == 0
         assert row == expected
     result, reference = (
         json.loads((run / "result.json").read_text()) for run in (folder, undisturbed)
@@ -109,3 +112,7 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
     older, newest = sorted((folder / "checkpoints").glob("step-*"))
     assert (newest / "policy" / "model.safetensors").read_bytes() == policy
     assert [path.name for path in older.iterdir()] == ["policy"]
+    assert store.sealed() == [newest.name]
+    assert store.read("result.json") == (folder / "result.json").read_bytes()
+    assert store.read("policy/model.safetensors") == policy
+    assert store.read(LEASE) is None

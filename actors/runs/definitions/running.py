@@ -74,6 +74,9 @@ CLUSTER = (
     Metric("restarts/{role}", "", "Actors started again in the whole run, by role."),
     Metric("weights/version", "", "Version of the weights."),
     Metric("weights/bytes", "bytes", "Size of one copy of the weights."),
+    Metric("store/step", "", "Step of the newest checkpoint that is whole in the object store; -1 "
+           "before the first."),
+    Metric("store/failures", "", "Uploads to the object store that failed, tried again or not."),
     Metric("disk_free", "bytes", "Free space of the file system of the run's folder.",
            in_rows=False),
     Metric("disk_total", "bytes", "Size of that file system.", in_rows=False),

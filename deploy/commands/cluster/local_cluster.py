@@ -46,7 +46,7 @@ def up(
     from deploy.report.result_table import print_result, read_result
     from deploy.report.runs.write import default_folder, write_report
 
-    folder = config.runs_dir.absolute() / config.name
+    folder = config.local_runs.absolute() / config.name
     mode = start_mode(config, folder, fresh)
     if mode is FINISHED:
         print(
@@ -68,7 +68,9 @@ def up(
         arguments = ["--config", str(profile.absolute())] if profile else []
         arguments += configuration.override_arguments()
         # The job's driver has a working directory of its own.
-        arguments += ["--name", config.name, "--runs_dir", str(config.runs_dir.absolute()), *mode]
+        here = str(config.local_runs.absolute())
+        where = ["--staging_dir" if config.runs_url else "--runs_dir", here]
+        arguments += ["--name", config.name, *where, *mode]
         command = shlex.join([sys.executable, "-m", "deploy", "train", *arguments])
         succeeded = follow(cluster, submit(cluster, command, config.name))
     except BaseException:

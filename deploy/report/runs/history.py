@@ -19,7 +19,7 @@ from learner.config import flat_settings
 
 SEEDS = frozenset({"seed", "learner.seed", "sft.seed"})
 """Keys in which the runs of one group may differ."""
-NAMES = frozenset({"name", "runs_dir"})
+NAMES = frozenset({"name", "runs_dir", "staging_dir"})
 """Keys that say where a run is, not what it does."""
 
 

@@ -71,6 +71,10 @@ def test_a_finished_run_is_skipped_and_another_configuration_is_refused(
     files.result.write_text("{}")
     assert start_mode(config, folder, fresh=False) is FINISHED
     assert start_mode(config, folder, fresh=True) == ("--overwrite",)
+    # The store may hold a run that this machine does not know of.
+    stored = load_config(SMALL, ["--runs_dir", "file:///store", "--staging_dir", "runs"])
+    assert start_mode(stored, tmp_path / "absent", fresh=False) == ()
+    assert start_mode(stored, tmp_path / "absent", fresh=True) == ("--overwrite",)
     other = load_config(SMALL, ["--runs_dir", "runs", "--loop.steps", "9"])
     with pytest.raises(ConfigError, match=r"another configuration \(differs at loop\.steps\)"):
         start_mode(other, folder, fresh=False)

@@ -1,0 +1,226 @@
+"""RunStore: the files of one run below a URL, in any file system that fsspec reaches.
+
+A checkpoint's seal, its `checksums.json`, is written last and removed first, so that no reader ever
+takes a part of a checkpoint for the whole of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from actors.runs.checksums import CHECKSUMS, find_corruption
+from actors.runs.folder import POLICY, RunFolder
+
+logger = logging.getLogger(__name__)
+
+LEASE = "writer.json"
+"""Object that names the run that writes there (`actors.runs.store.lease`)."""
+CHECKPOINTS = "checkpoints"
+LATEST = f"{CHECKPOINTS}/latest"
+
+
+class RunStore:
+    """The objects of one run, by the paths that its files have in the run's folder.
+
+    Every method raises what the file system raises; none waits for longer than that does.
+    """
+
+    def __init__(self, runs_url: str, name: str) -> None:
+        """Open the file system; reaches nothing yet.
+
+        Args:
+            runs_url: such as `s3://bucket/runs`.
+            name: of the run.
+
+        Raises:
+            ImportError: the library for this kind of URL is not installed; names it.
+            ValueError: there is no such kind.
+        """
+        self.url = f"{runs_url.rstrip('/')}/{name}"
+        self.fs: Any
+        self.fs, self._root = fsspec.url_to_fs(self.url)
+
+    def path(self, name: str) -> str:
+        """What the file system calls an object."""
+        return f"{self._root}/{name}"
+
+    # ------------------------------------------------------------------------------ reading
+
+    def names(self) -> set[str]:
+        """Every object of the run but the lease."""
+        self.fs.invalidate_cache()
+        root = f"{self._root.strip('/')}/"
+        found = (path.strip("/").removeprefix(root) for path in self.fs.find(self._root))
+        return {name for name in found if name != LEASE}
+
+    def read(self, name: str) -> bytes | None:
+        """An object's content; None where there is none."""
+        try:
+            return self.fs.cat_file(self.path(name))
+        except FileNotFoundError:
+            return None
+
+    def sealed(self) -> list[str]:
+        """Names of the checkpoints that are whole, the oldest first."""
+        return _sealed(self.names())
+
+    def fetch(self, root: Path) -> str | None:
+        """Copy the run to a folder that does not exist: its files, and the newest whole checkpoint.
+
+        The folder has a temporary name until all is there.
+
+        Returns:
+            Name of the checkpoint; None where no checkpoint is whole, and nothing was copied.
+        """
+        names = self.names()
+        partial = root.with_name(f"{root.name}.fetched")
+        shutil.rmtree(partial, ignore_errors=True)
+        for checkpoint in reversed(_sealed(names)):
+            folder = partial / CHECKPOINTS / checkpoint
+            for name in _below(names, f"{CHECKPOINTS}/{checkpoint}"):
+                self._get(name, partial)
+            if (corruption := find_corruption(folder)) is None:
+                break
+            logger.warning("%s: %s is corrupt and not used: %s", self.url, checkpoint, corruption)
+            shutil.rmtree(folder)
+        else:
+            shutil.rmtree(partial, ignore_errors=True)
+            return None
+        for name in names:
+            if not name.startswith(f"{CHECKPOINTS}/"):
+                self._get(name, partial)
+        (partial / LATEST).write_text(f"{checkpoint}\n")
+        partial.rename(root)
+        return checkpoint
+
+    def _get(self, name: str, root: Path) -> None:
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.fs.get_file(self.path(name), str(target))
+
+    # ------------------------------------------------------------------------------ writing
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object at once."""
+        self._make_parent(name)
+        self.fs.pipe_file(self.path(name), content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object that is not there; whether it was not.
+
+        Of several that do so at a time one succeeds, as far as the store tells them apart.
+        """
+        self._make_parent(name)
+        try:
+            self.fs.pipe_file(self.path(name), content, mode="create")
+        except FileExistsError:
+            return False
+        except Exception:  # such as NotImplemented; what else is wrong is wrong again below
+            if self.read(name) is not None:
+                return False
+            self.write(name, content)
+        return True
+
+    def remove(self, *names: str) -> None:
+        """Remove objects that may be there."""
+        for name in names:
+            try:
+                self.fs.rm_file(self.path(name))
+            except FileNotFoundError:
+                continue
+
+    def put(self, file: Path, name: str) -> None:
+        """Copy a file to an object."""
+        self._make_parent(name)
+        self.fs.put_file(str(file), self.path(name))
+
+    def put_checkpoint(self, folder: Path, before_seal: Callable[[], None]) -> bool:
+        """Copy a whole checkpoint, its seal last; whether it was not there already.
+
+        Args:
+            folder: of the checkpoint.
+            before_seal: called when all but the seal is there; what it raises leaves it unsealed.
+
+        Raises:
+            FileNotFoundError, RuntimeError: it was removed or replaced meanwhile, and is unsealed.
+        """
+        at, seal = f"{CHECKPOINTS}/{folder.name}", (folder / CHECKSUMS).read_bytes()
+        stored = self.read(f"{at}/{CHECKSUMS}")
+        if stored == seal:
+            return False
+        if stored is not None:
+            self.remove(f"{at}/{CHECKSUMS}")
+        for file in files_below(folder):
+            if file.name != CHECKSUMS or file.parent != folder:
+                self.put(file, f"{at}/{file.relative_to(folder).as_posix()}")
+        if (folder / CHECKSUMS).read_bytes() != seal:
+            raise RuntimeError(f"{folder} was replaced while it was uploaded")
+        before_seal()
+        self.write(f"{at}/{CHECKSUMS}", seal)
+        self.write(LATEST, f"{folder.name}\n".encode())
+        return True
+
+    def prune(self, keep: int, keep_whole: int | None) -> None:
+        """Remove old checkpoints by the rule of `RunFolder.checkpoint`."""
+        names = self.names()
+        every = sorted({PurePosixPath(name).parts[1] for name in names if _in_a_checkpoint(name)})
+        policies_alone = set(every[-keep:-keep_whole]) if keep_whole else set[str]()
+        for checkpoint in every[:-keep]:
+            self._remove_seals_first(_below(names, f"{CHECKPOINTS}/{checkpoint}"))
+        for checkpoint in policies_alone:
+            kept = f"{CHECKPOINTS}/{checkpoint}/{POLICY}/"
+            parts = _below(names, f"{CHECKPOINTS}/{checkpoint}")
+            self._remove_seals_first([name for name in parts if not name.startswith(kept)])
+
+    def clear(self) -> None:
+        """Remove the run, but not its lease."""
+        self._remove_seals_first(list(self.names()))
+
+    def _remove_seals_first(self, names: list[str]) -> None:
+        self.remove(*sorted(names, key=lambda name: PurePosixPath(name).name != CHECKSUMS))
+        if not self.fs.async_impl:
+            parents = {parent for name in names for parent in PurePosixPath(name).parents[:-1]}
+            for parent in sorted(parents, key=lambda parent: -len(parent.parts)):
+                with suppress(OSError):  # it is not empty
+                    self.fs.rmdir(self.path(str(parent)))
+
+    def _make_parent(self, name: str) -> None:
+        # An object store has no folders, and `makedirs` there may make a bucket.
+        if not self.fs.async_impl:
+            self.fs.makedirs(self.fs._parent(self.path(name)), exist_ok=True)
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Every file below a folder."""
+    for folder, _, names in os.walk(root):
+        for name in sorted(names):
+            if (file := Path(folder) / name).is_file():  # no link that leads nowhere
+                yield file
+
+
+def run_files(folder: RunFolder) -> Iterator[Path]:
+    """Every file of a run that is not of a checkpoint."""
+    checkpoints = folder.checkpoints
+    return (file for file in files_below(folder.root) if not file.is_relative_to(checkpoints))
+
+
+def _in_a_checkpoint(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return len(parts) > 2 and parts[0] == CHECKPOINTS and parts[1].startswith("step-")
+
+
+def _sealed(names: set[str]) -> list[str]:
+    seals = (PurePosixPath(name) for name in names if _in_a_checkpoint(name))
+    return sorted(seal.parts[1] for seal in seals if seal.parts[2:] == (CHECKSUMS,))
+
+
+def _below(names: set[str], prefix: str) -> list[str]:
+    return sorted(name for name in names if name.startswith(f"{prefix}/"))

@@ -1,0 +1,111 @@
+"""A `runs_dir` that is a URL is reached, free and in step with this machine before a run starts."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from actors.config import LoopConfig
+from actors.errors import RunFailed
+from actors.runs.folder import RunFolder
+from actors.runs.store.objects import LEASE, RunStore
+from deploy.checks import store as store_checks
+from deploy.checks.store import open_store, prepare_store, uploading
+from deploy.config import load_config
+from deploy.errors import ConfigError
+from tests.actors.runs.store.stores import made_run
+
+LOOP = LoopConfig()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    config = load_config(None, ["--runs_dir", f"file://{tmp_path}/bucket", "--name", "hot"])
+    assert config.local_runs == Path("runs")
+    store = open_store(config)
+    assert store is not None
+    return store
+
+
+def uploaded(folder: RunFolder, store: RunStore) -> None:
+    with uploading(store, folder, LOOP) as uploads:
+        assert uploads is not None
+        uploads.finish()
+
+
+def test_a_folder_has_no_store(tmp_path: Path) -> None:
+    config = load_config(None, ["--runs_dir", str(tmp_path)])
+    assert open_store(config) is None
+    assert config.local_runs == tmp_path
+    with uploading(None, RunFolder(tmp_path), LOOP) as uploads:
+        assert uploads is None
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/runs", "buckett://runs"])
+def test_a_url_without_its_library_is_refused_with_the_command(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    with pytest.raises(ConfigError, match=rf"runs_dir {url}: .*-m pip install s3fs"):
+        open_store(load_config(None, ["--runs_dir", url]))
+
+
+def test_another_run_in_the_store_is_kept(store: RunStore, tmp_path: Path) -> None:
+    here = RunFolder(tmp_path / "runs" / "hot")
+    prepare_store(store, here, LOOP, resume=False, overwrite=False)
+    uploaded(made_run(tmp_path / "elsewhere" / "hot", 10), store)
+    with pytest.raises(ConfigError, match="bucket/hot holds another run: choose another --name"):
+        prepare_store(store, here, LOOP, resume=False, overwrite=False)
+    prepare_store(store, here, LOOP, resume=False, overwrite=True)
+    assert store.sealed() == ["step-000010"], "checking changes nothing"
+
+
+def test_a_run_goes_on_where_its_files_are_not(store: RunStore, tmp_path: Path) -> None:
+    here = RunFolder(tmp_path / "runs" / "hot")
+    prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    assert not here.in_use(), "there is nothing yet"
+    first = made_run(tmp_path / "first" / "hot", 10)
+    uploaded(first, store)
+    prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    assert here.latest() == here.checkpoints / "step-000010"
+    uploaded(made_run(here.root, 20), store)
+    # The first machine is behind by now; nothing there is replaced unasked.
+    with pytest.raises(ConfigError, match=r"has step-000020, and .*first/hot .* step-000010: rem"):
+        prepare_store(store, first, LOOP, resume=True, overwrite=False)
+    shutil.rmtree(first.root)
+    prepare_store(store, first, LOOP, resume=True, overwrite=False)
+    assert first.latest() == first.checkpoints / "step-000020"
+
+
+def test_a_second_run_is_refused_and_a_lease_given_back(store: RunStore, tmp_path: Path) -> None:
+    with uploading(store, RunFolder(tmp_path / "a"), LOOP):
+        assert store.read(LEASE) is not None
+        with (
+            pytest.raises(RunFailed, match="another run is under way in file://"),
+            uploading(store, RunFolder(tmp_path / "b"), LOOP),
+        ):
+            raise AssertionError("two runs in one store")
+        with pytest.raises(RunFailed, match="another run is under way"):
+            prepare_store(store, RunFolder(tmp_path / "b"), LOOP, resume=True, overwrite=False)
+    assert store.read(LEASE) is None
+
+
+def test_a_store_that_does_not_answer_is_named(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, end = RunFolder(tmp_path / "hot"), threading.Event()
+    monkeypatch.setattr(store_checks, "ANSWER_S", 0.05)
+    monkeypatch.setattr(store.fs, "find", lambda _: end.wait(10))
+    with pytest.raises(ConfigError, match=r"bucket/hot did not answer within 0.05 s: check"):
+        prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    end.set()
+
+    def refuse(_: str) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(store.fs, "find", refuse)
+    with pytest.raises(ConfigError, match=r"bucket/hot: PermissionError: Access Denied: check"):
+        prepare_store(store, here, LOOP, resume=False, overwrite=False)
