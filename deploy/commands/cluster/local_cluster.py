@@ -79,11 +79,12 @@ def up(
             stop_cluster(cluster)
         raise
     print(f"\nwhere to look\n  run folder   {folder}")
-    if succeeded:
-        print(f"  report       {write_report([folder], default_folder([folder]))}")
     _print_addresses(cluster)
     print("  stop it      make local-cluster-down")
-    return 0 if succeeded else 1
+    if not succeeded:
+        return 1
+    print(f"report: {write_report([folder], default_folder([folder]))}")
+    return 0
 
 
 @app.command

@@ -13,12 +13,15 @@ import yaml
 
 from actors.recording.rollout_file import read_rollouts, recorded_steps
 from actors.runs.folder import RunFolder
+from deploy.cli import main
+from deploy.cluster import job
 from deploy.cluster import local as local_module
 from deploy.cluster.job import FINISHED, start_mode
 from deploy.cluster.local import LocalCluster, Ports, running_cluster, start_cluster
 from deploy.commands.cluster.local_cluster import _print_addresses
 from deploy.config import load_config
 from deploy.errors import ClusterError, ConfigError
+from deploy.report.runs import write
 from tests.deploy.local_run import SMALL, STEPS, Cluster, metric_rows
 
 
@@ -105,6 +108,27 @@ def test_the_addresses_hold_the_line_that_submits_a_run(
     assert "job submit --address http://127.0.0.1:18265 -- " in line
 
 
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_the_last_line_is_the_path_of_the_report(
+    succeeded: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = LocalCluster("c", 1, 0.0, Ports(), "/tmp/c")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setattr(local_module, "running_cluster", lambda: cluster)
+    monkeypatch.setattr(job, "submit", lambda *_: "job")
+    monkeypatch.setattr(job, "follow", lambda *_: succeeded)
+    monkeypatch.setattr(write, "write_report", lambda runs, folder: folder / "report.html")
+    options = ["--config", str(SMALL), "--runs_dir", str(tmp_path)]
+    assert main(["local-cluster", "up", *options]) == (0 if succeeded else 1)
+    [*_, before, last] = capsys.readouterr().out.splitlines()
+    stop = "  stop it      make local-cluster-down"
+    report = f"report: {tmp_path / 'small' / 'report' / 'report.html'}"
+    assert [before, last][not succeeded :] == ([stop, report] if succeeded else [stop])
+
+
 @pytest.mark.integration
 @pytest.mark.timeout(900)
 def test_a_run_on_the_local_cluster_shows_in_dashboard_and_prometheus(
@@ -118,6 +142,9 @@ def test_a_run_on_the_local_cluster_shows_in_dashboard_and_prometheus(
     assert "ray_stepcoder_reward" in local_cluster.metrics
     assert "overall" in local_cluster.output
     assert "make local-cluster-down" in local_cluster.output
+    report = local_cluster.runs / "small" / "report" / "report.html"
+    assert f"report: {report}" in local_cluster.output
+    assert report.is_file()
     running = running_cluster()
     assert running is not None
     provisioned = Path(running.temp_dir) / "session_latest/metrics/grafana/provisioning"
