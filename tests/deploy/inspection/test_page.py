@@ -220,7 +220,7 @@ def test_a_token_of_two_lines_has_its_card_where_it_is_seen(
 
 def test_texts_of_programs_stay_texts(browser: Browser, tmp_path: Path) -> None:
     [group] = seeded_groups(1)
-    text = NASTY + "<img src=x onerror=alert(1)>"
+    text = NASTY + "<img src=x onerror=alert(1)>\u202e'txet"
     build_site(seeded_source(1), [with_text(group, text)], tmp_path / "pages")
     with opened(browser, tmp_path / "pages" / "index.html") as page:
         expect(page.locator(".rows .row").first).to_be_visible()
@@ -228,6 +228,27 @@ def test_texts_of_programs_stay_texts(browser: Browser, tmp_path: Path) -> None:
             page.goto(f"{page.url.partition('#')[0]}#{view}/0")
             expect(page.locator(".completion").first).to_contain_text("onerror=alert(1)")
             assert page.locator("img").count() == 0
+            expect(page.locator(".completion").first).to_contain_text("⟨U+202E⟩'txet")
+            assert "\u202e" not in (page.locator("body").text_content() or "")
+
+
+def test_given_programs_stand_side_by_side_with_their_coverage(
+    browser: Browser, tmp_path: Path
+) -> None:
+    [group] = seeded_groups(1)
+    absent = {"tokens": [], "states": "", "cuts": (), "token_count": None, "left_out": None,
+              "values": {}, "finish_reason": None, "program": "def f(a):\n    return 1\n",
+              "marks": "+-"}  # fmt: skip
+    given = replace(group, samples=({**group.samples[0], **absent},))
+    build_site(seeded_source(1), [given], tmp_path / "pages")
+    with opened(browser, tmp_path / "pages" / "index.html", "#group/0") as page:
+        program = page.get_by_role("region", name="Program of sample 1")
+        expect(program.locator(".line.missed")).to_contain_text("return 1")
+        expect(page.locator(".sample-card footer")).not_to_contain_text("token")
+        page.get_by_role("link", name="Sample 1", exact=True).click()
+        expect(page.get_by_role("heading", name="Program as judged")).to_be_visible()
+        expect(page.get_by_role("heading", name="Completion")).to_have_count(0)
+        assert serious_findings(page) == []
 
 
 def test_an_evaluation_and_a_run_without_learner_open(browser: Browser, tmp_path: Path) -> None:

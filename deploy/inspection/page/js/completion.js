@@ -27,6 +27,9 @@ completion.VALUES = {
   return: ["return", ""], advantage: ["advantage", ""], weight: ["importance weight", ""],
 };
 
+/** Whether a program was given, and no model of this evaluation wrote a completion. */
+completion.absent = (sample) => sample.token_count === null && !sample.tokens.length;
+
 /** Why each token is not in the policy loss; null where that is not known. */
 completion.reasons = (sample) =>
   sample.left_out && sample.left_out.flatMap(([reason, tokens]) => new Array(tokens).fill(reason));
@@ -67,12 +70,12 @@ completion.block = (sample, prefix, colour, label) => {
     const element = document.createElement("span");
     element.className = shades ? `t${masked}` : `t ${state}${masked}`;
     element.dataset.at = at;
-    element.textContent = token || (state === "s" ? "▪" : "");
+    element.textContent = text.plain(token) || (state === "s" ? "▪" : "");
     if (shades) element.style.background = shades[at];
     made.append(element);
   });
   code.append(made);
-  if (!sample.tokens.length) code.append(h("span.prefix", {}, sample.program ? "(only the program is known)" : "(empty)"));
+  if (!sample.tokens.length) code.append(h("span.prefix", {}, "(empty)"));
   completion.listen(code, sample, reasons);
   return code;
 };
@@ -143,5 +146,5 @@ completion.legend = (sample, colour) => {
     : Object.entries(completion.STATES).filter(([state]) => sample.states.includes(state)).map(([state, [name, meaning]]) =>
       h("li", { title: meaning }, h("span.key.t", { class: state, "aria-hidden": "true" }), name));
   if (reasons && reasons.some(Boolean)) items.push(h("li", { title: "not in the policy loss" }, h("span.key.t.m", { "aria-hidden": "true" }), "masked out of the loss"));
-  return h("ul.legend", {}, items);
+  return items.length > 0 && h("ul.legend", {}, items);
 };

@@ -1,7 +1,7 @@
 // Elements and texts.
 "use strict";
 
-/** An element: h("a.link", {href}, "text", child, ...). Text is never parsed as HTML. */
+/** An element: h("a.link", {href}, "text", child, ...). Text is never parsed as HTML, and is `text.plain`. */
 const h = (tag, attributes = {}, ...children) => {
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
@@ -12,7 +12,8 @@ const h = (tag, attributes = {}, ...children) => {
     else if (key === "class") element.className += ` ${value}`;
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const shown = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  element.append(...shown.map((child) => (typeof child === "string" ? text.plain(child) : child)));
   return element;
 };
 
@@ -31,7 +32,9 @@ const OUTCOME_NAMES = {
 };
 
 const text = {
-  count: (number) => number.toLocaleString("en"),
+  /** With characters that change the order of those behind them by their codes: code reads as it runs. */
+  plain: (value) => value.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (mark) => `⟨U+${mark.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`),
+  count: (number) => (Number.isNaN(number) ? "–" : number.toLocaleString("en")),
   signed: (number, digits = 2) =>
     Number.isNaN(number) || number === null ? "–" : (number > 0 ? "+" : number < 0 ? "−" : "") + Math.abs(number).toFixed(digits),
   number: (value) => {

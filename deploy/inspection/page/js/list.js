@@ -35,9 +35,10 @@ list.GROUP_COLUMNS = (index) => [
 const suiteColumn = (index, groupOf) =>
   ({ name: "Suite", sort: "suite", size: "7rem", cell: (id) => index.problems[index.groups.problem[groupOf(id)]][0] });
 
-/** A problem's name as a link; of a long one the end is seen, in which names differ. */
+/** A problem's name as a link; of a long one the end is seen, in which names differ, unless it is written from right to left. */
 const problemLink = (index, group, href) => {
-  const name = index.problems[index.groups.problem[group]][1], cut = Math.max(0, name.length - 12);
+  const name = index.problems[index.groups.problem[group]][1];
+  const cut = /[\u0590-\u08ff\ufb1d-\ufefc]/.test(name) ? name.length : Math.max(0, name.length - 12);
   return h("a.problem", { href, tabindex: "-1", title: name }, h("span", {}, name.slice(0, cut)), name.slice(cut));
 };
 const rowsOf = (index, group) => Array.from({ length: index.groups.size[group] }, (_, at) => index.first[group] + at);

@@ -18,7 +18,8 @@ program.highlighted = (source) => {
 };
 
 /** The program with a mark for each line, or plain code where `marks` is empty. */
-program.block = (source, marks, errorLine, label) => {
+program.block = (judged, marks, errorLine, label) => {
+  const source = text.plain(judged);
   const lines = source.replace(/\n$/, "").split(/\r\n|\r|\n/);
   const colours = source.includes("\r") ? null : program.highlighted(source.replace(/\n$/, ""));
   const known = /[^ ]/.test(marks);
@@ -46,7 +47,7 @@ program.block = (source, marks, errorLine, label) => {
 };
 
 program.legend = (marks) =>
-  h("ul.legend", {}, Object.entries(MARKS).filter(([mark, [, meaning]]) => meaning && marks.includes(mark)).map(([mark, [kind, meaning]]) =>
+  /[^ ]/.test(marks) && h("ul.legend", {}, Object.entries(MARKS).filter(([mark, [, meaning]]) => meaning && marks.includes(mark)).map(([mark, [kind, meaning]]) =>
     h("li", {}, h("span.key.line", { class: kind, "aria-hidden": "true" }, mark), meaning)));
 
 /** Every test: input, what was expected, what the program gave. */

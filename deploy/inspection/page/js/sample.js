@@ -5,7 +5,7 @@ const sampleView = {};
 
 sampleView.draw = async (element, index, state, context) => {
   const row = state.id;
-  if (row === null || row >= index.count) throw new Error(`no sample ${state.id}`);
+  if (row === null || row >= index.count) throw new Error(`no sample ${row === null ? "by this address" : row}: there are ${text.count(index.count)}, from 0`);
   const groupId = index.groupOf[row];
   const [group] = await Promise.all([stepcoder.group(groupId), window.hljs ? null : stepcoder.loadScript("vendor/highlight.min.js").catch(() => null)]);
   if (!context.current()) return;
@@ -34,8 +34,8 @@ sampleView.draw = async (element, index, state, context) => {
     h("div.columns", {},
       h("div.primary", {},
         panel("Question", h("div.question", {}, group.question), sampleView.prompt(group)),
-        panel("Completion", coloured),
-        panel("Program as judged", /[^ ]/.test(sample.marks) ? program.legend(sample.marks) : h("p.muted", {}, "No statement was executed or counted."),
+        completion.absent(sample) ? null : panel("Completion", coloured),
+        panel("Program as judged", program.legend(sample.marks) || h("p.muted", {}, "No statement was executed or counted."),
           sample.coverage_tampered ? h("p.warning", {}, "The program touched what coverage relies on: the marks may be wrong, and no token was masked for them.") : null,
           program.block(sample.program, sample.marks, sample.error_line, "Program as judged, with line coverage"),
           sample.error && !sample.results.some(([, message]) => message === sample.error) ? h("pre.error", {}, sample.error) : null),
