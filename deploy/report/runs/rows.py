@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, Field, StrictInt, StrictStr, ValidationError, model_validator
+
+from curriculum.problem import Tier
 
 Count = Annotated[StrictInt, Field(ge=0)]
 Stage = Annotated[StrictInt, Field(ge=-1)]
 
 
 class _Counts(BaseModel):
-    tier: StrictStr
+    tier: Tier
     digest: StrictStr
-    samples: Count
+    samples: Annotated[StrictInt, Field(ge=1)]
     passed: Count
     judged: Count
     published: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _are_counts(self) -> Self:
+        if not self.passed <= self.judged <= self.samples:
+            raise ValueError(
+                f"{self.passed} passed of {self.judged} judged of {self.samples} samples"
+            )
+        return self
 
 
 class _Evaluation(BaseModel):
@@ -27,7 +37,7 @@ class _Evaluation(BaseModel):
 
 
 class _FirstStages(BaseModel):
-    problems: dict[str, tuple[StrictStr, Count, Stage]]
+    problems: Annotated[dict[str, tuple[Tier, Count, Stage]], Field(min_length=1)]
 
 
 class _Stages(BaseModel):

@@ -76,9 +76,16 @@ def test_a_folder_without_a_run_and_a_broken_file_are_refused_by_name(tmp_path: 
     _refused(root, "config.yaml", "loop: {steps: many}", "loop.steps is 'many'")
     counted = '{"step": 1, "suite": "heldout", "problems": {"a": 3}}\n'
     _refused(root, "evaluations.jsonl", counted, "line 1: problems.a: ")
+    counts = '"digest": "d", "samples": 2, "passed": 3, "judged": 2'
+    for tier, reason in (("easy", ".tier: Input should be"), ("interview", ": Value error, 3 pas")):
+        counted = f'{{"a": {{"tier": "{tier}", {counts}}}}}'
+        counted = f'{{"step": 1, "suite": "heldout", "problems": {counted}}}\n'
+        _refused(root, "evaluations.jsonl", counted, f"line 1: problems.a{reason}")
     first = '{"step": 0, "problems": {"a": ["interview", 2, 1]}}\n'
     for line, reason in (
         ('{"step": 1, "stages": {}, "asked": []}', "line 1: problems: Field required"),
+        ('{"step": 0, "problems": {}}', "line 1: problems: Dictionary should have at least 1"),
+        (first.replace("interview", "easy").strip(), "line 1: problems.a.0: Input should be"),
         (first + '{"step": 1, "stages": {"b": 0}}', "line 2: no problem b in line 1"),
         (first + first.strip(), "line 2: stages: Field required"),
         (first + '{"step": 1, "stages": {"a": "0"}}', "line 2: stages.a: "),
