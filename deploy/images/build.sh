@@ -3,14 +3,14 @@
 #
 #   deploy/images/build.sh [cpu] [gpu]     both by default
 #
-# BASE       image to build from (default: python:3.11-slim-bookworm); a digest pins it: python@sha256:...
+# BASE       image to build from (default: that of the Dockerfile, pinned by its digest)
 # IMAGE      name of the images, tagged VERSION-cpu and VERSION-gpu (default: stepcoder)
 # NETWORK    network of the build's steps, as `docker build --network` takes it
 # TORCH_BACKEND  where the CPU build of torch comes from (default: cpu, PyTorch's own index; auto: the base's wheels)
 set -eu
 cd "$(dirname "$0")/../.."
 
-base=${BASE:-python:3.11-slim-bookworm}
+base=${BASE:-$(sed -n 's/^ARG BASE=//p' deploy/images/Dockerfile)}
 image=${IMAGE:-stepcoder}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 [ $# -gt 0 ] || set -- cpu gpu

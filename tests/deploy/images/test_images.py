@@ -62,6 +62,14 @@ def test_nothing_runs_as_root_and_versions_are_pinned() -> None:
     assert re.search(r"--from cyclonedx-bom==[\d.]+ cyclonedx-py environment", DOCKERFILE)
 
 
+@pytest.mark.parametrize("dockerfile", ["deploy/images/Dockerfile", "sandbox/image/Dockerfile"])
+def test_a_base_is_pinned_by_its_digest(dockerfile: str) -> None:
+    text = (ROOT / dockerfile).read_text()
+    (base,) = re.findall(r"^ARG BASE=(.+)$", text, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.1[13]-slim(-bookworm)?@sha256:[0-9a-f]{64}", base)
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
+
+
 def test_what_cannot_be_built_is_skipped_with_the_reason(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
@@ -77,6 +85,7 @@ def test_what_cannot_be_built_is_skipped_with_the_reason(tmp_path: Path) -> None
     done = build("gpu", path=alone, BASE="absent:1")
     assert done.returncode == 0
     assert "its base absent:1 is not here and cannot be pulled" in done.stdout
+    assert "its base python:3.11-slim-bookworm@sha256:" in build("gpu", path=alone).stdout
     assert build("tpu", path=alone).returncode == 2
 
 
