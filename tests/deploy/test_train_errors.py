@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,28 @@ def test_a_node_that_times_out_at_startup_is_one_message(
     assert "timed out during startup" in message
     assert "Try again when the machine is less busy" in message
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["cache"]
+
+
+@pytest.mark.parametrize("mode", ["token", "disabled", None])
+def test_a_run_authenticates_as_its_cluster_does(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+) -> None:
+    """On a cluster without tokens a run has none, and sets nothing that asks for one."""
+    modes: list[str | None] = []
+
+    def join(**_: object) -> None:
+        modes.append(os.environ.get("RAY_AUTH_MODE"))
+        raise ConnectionError("no cluster")
+
+    monkeypatch.setattr(ray, "init", join)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    if mode is None:
+        monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    else:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    small = ("--data.train_per_tier", "1", "--data.heldout_per_tier", "1")
+    assert start(tmp_path, "--model.path", str(tiny_model), *small) == 1
+    assert modes == [mode]
 
 
 def test_a_tokenizer_that_cannot_be_read_is_named_before_ray_starts(
