@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from actors.cluster.connect import Cluster, connect
+from actors.cluster.connect import Cluster, connect, job_text
 from actors.cluster.placement import Placement, reserve
 from actors.cluster.shared_files import check_model_folder, check_run_folder
 from actors.models.fetch import fetch_on_nodes
@@ -96,6 +96,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
                     within(config.loop.checkpoint_timeout_s, store, store.clear)
             with collect_logs(folder.log), notes_on_continuing(folder):
                 write_atomic(folder.config, config.to_yaml())
+                logger.info("run %s: %s", config.name, job_text())
                 nodes, deadline_s = placement.model_nodes(), config.placement.timeout_s
                 check_run_folder(folder.root, nodes, deadline_s)
                 model, warm_start_s = _first_policy(config, dataset, cluster, placement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -22,6 +23,8 @@ from actors.errors import RunFailed
 
 logger = logging.getLogger(__name__)
 
+_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Where `ray job submit` tells a driver its submission."""
 _PORT_S = 5.0
 """Longest wait for the cluster's port to answer [seconds]."""
 
@@ -79,6 +82,16 @@ def connect(placement: PlacementConfig, rollout: RolloutConfig, pool: SandboxPoo
             placement.timeout_s,
         )
     return Cluster(gpu=gpu, resources=resources, placement=placement)
+
+
+def job_text() -> str:
+    """What Ray's list of jobs calls this process, which is connected to a cluster."""
+    job = ray.get_runtime_context().get_job_id()
+    try:
+        metadata = json.loads(os.environ.get(_JOB_CONFIG, "{}"))["metadata"]
+        return f"Ray job {job}, submitted as {metadata['job_submission_id']}"
+    except (ValueError, LookupError, TypeError):
+        return f"Ray job {job}"
 
 
 def _join(address: str, **settings: Any) -> None:

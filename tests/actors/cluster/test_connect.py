@@ -11,7 +11,7 @@ from ray.exceptions import AuthenticationError
 
 from actors.cluster import connect as connect_module
 from actors.cluster import placement as placement_module
-from actors.cluster.connect import check_memory, connect
+from actors.cluster.connect import check_memory, connect, job_text
 from actors.cluster.placement import check_placement, reserve, roles
 from actors.config import PlacementConfig, RolloutConfig, SandboxPoolConfig
 from actors.errors import RunFailed
@@ -168,3 +168,23 @@ def test_joining_ray_keeps_the_handler_for_sigterm(monkeypatch: pytest.MonkeyPat
         assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("configured", "text"),
+    [
+        ('{"metadata": {"job_submission_id": "hot-1"}}', "Ray job 02000000, submitted as hot-1"),
+        ('{"metadata": null}', "Ray job 02000000"),
+        ("{", "Ray job 02000000"),
+        (None, "Ray job 02000000"),
+    ],
+)
+def test_a_run_names_its_job(
+    configured: str | None, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = SimpleNamespace(get_job_id=lambda: "02000000")
+    monkeypatch.setattr(connect_module.ray, "get_runtime_context", lambda: context)
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    if configured is not None:
+        monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", configured)
+    assert job_text() == text
