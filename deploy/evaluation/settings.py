@@ -70,7 +70,10 @@ class EvaluationSettings(BaseModel):
             ) from None
         except ValidationError as error:
             fault = ": ".join(part for part in first_fault(error) if part)
-            raise ConfigError(f"{path}: not the settings of an evaluation: {fault}") from None
+            raise ConfigError(
+                f"{path}: not the settings of an evaluation by this version: {fault}; begin again "
+                f"with --overwrite"
+            ) from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not the settings of an evaluation: {error}") from None
         now, before = (flat_settings(each.model_dump(mode="json")) for each in (self, other))
