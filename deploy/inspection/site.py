@@ -57,6 +57,11 @@ def open_source(path: Path) -> tuple[Source, Iterator[Group]]:
         return read_evaluation(root)
     if is_run(root):
         return read_run(root)
+    if path.is_file():
+        raise ConfigError(
+            f"{path}: not the samples of an evaluation (no settings.json beside it); have them "
+            f"judged first: stepcoder eval --judge {path} --suite SUITE"
+        )
     raise ConfigError(
         f"{path}: neither the folder of a run (config.yaml, rollouts/) nor of an evaluation "
         "(settings.json, samples.jsonl)"

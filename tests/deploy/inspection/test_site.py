@@ -255,6 +255,9 @@ def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
         open_source(tmp_path)
     with pytest.raises(ConfigError, match="no such folder"):
         open_source(tmp_path / "absent")
+    (tmp_path / "given.jsonl").write_text("{}")
+    with pytest.raises(ConfigError, match=r"judged first: stepcoder eval --judge .*given\.jsonl"):
+        open_source(tmp_path / "given.jsonl")
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(ConfigError, match=r"recorded no rollouts .*--loop\.record"):
