@@ -130,7 +130,7 @@ def engine_parts(shape: ModelShape, rollout: RolloutConfig, width: int, backend:
 def kv_bytes(shape: ModelShape, rollout: RolloutConfig, width: int) -> int:
     """KV cache of one sequence of `rollout.max_model_len` tokens on each GPU of an engine."""
     whole = 2 * shape.layers * shape.kv_width * width * rollout.max_model_len
-    return whole // min(rollout.tensor_parallel, max(1, shape.kv_width))
+    return whole // min(rollout.tensor_parallel, shape.kv_heads)
 
 
 def _broadcast(shape: ModelShape, width: int, backend: str) -> int:

@@ -29,6 +29,8 @@ class ModelShape:
     """Key-value heads times the size of a head."""
     vocabulary: int
     """Rows of the output layer."""
+    kv_heads: int
+    """Key-value heads: an engine divides them among its GPUs, and copies them beyond that."""
 
     def critic(self, layers: int | None) -> int:
         """Weights of a critic's backbone with this many blocks; None keeps all."""
@@ -67,6 +69,7 @@ def shape_of(model: Any) -> ModelShape:
     config = model.config.get_text_config()
     sizes = {id(weight): weight.numel() for weight in model.parameters()}
     heads = config.num_attention_heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
     blocks = [
         sum(weight.numel() for weight in module.parameters())
@@ -80,6 +83,7 @@ def shape_of(model: Any) -> ModelShape:
         block=blocks[0] if blocks else 0,
         hidden=config.hidden_size,
         intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
-        kv_width=(getattr(config, "num_key_value_heads", None) or heads) * head_size,
+        kv_width=kv_heads * head_size,
         vocabulary=model.get_input_embeddings().weight.shape[0],
+        kv_heads=kv_heads,
     )

@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+import torch
 from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs
 from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs
 
 from actors.cluster.connect import Cluster
 from actors.cluster.devices import GpuMemory
-from actors.config import PlacementConfig
+from actors.config import PlacementConfig, RolloutConfig
 from actors.weights.buffers import BUFFER_BYTES, ipc_buffer_bytes, nccl_buffer_bytes
 from deploy.checks.memory import place
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
 from deploy.plan.fit import MemoryPlan
-from deploy.plan.memory import learner_parts, resident
+from deploy.plan.memory import kv_bytes, learner_parts, resident
 from deploy.plan.shape import ModelShape
 from learner.config import LearnerConfig, LoRAConfig, ZeroConfig
 
 GIB = 1 << 30
-QWEN = ModelShape(494_032_768, 136_134_656, 24, 14_912_384, 896, 4864, 128, 151_936)
+QWEN = ModelShape(494_032_768, 136_134_656, 24, 14_912_384, 896, 4864, 128, 151_936, 2)
 """Qwen2.5-Coder-0.5B."""
-LARGE = ModelShape(6_740_512_768, 132_120_576, 32, 202_383_360, 4096, 11008, 4096, 32_256)
+LARGE = ModelShape(6_740_512_768, 132_120_576, 32, 202_383_360, 4096, 11008, 4096, 32_256, 32)
 """DeepSeek-Coder-6.7B."""
 
 
@@ -45,6 +46,18 @@ def test_model_states_are_those_of_deepspeeds_estimators(ranks: int) -> None:
         LARGE.parameters, LARGE.largest, ranks, cpu_offload=False, cpu_offload_params=False
     )
     assert expected * 0.9 <= states(3, ranks) <= expected * 1.15
+
+
+@pytest.mark.integration  # vLLM takes seconds to import
+@pytest.mark.parametrize("tensor_parallel", [1, 2, 4])
+def test_the_kv_cache_of_a_sequence_is_vllms(tensor_parallel: int) -> None:
+    from vllm.v1.kv_cache_interface import FullAttentionSpec
+
+    heads = max(1, QWEN.kv_heads // tensor_parallel)
+    layer = FullAttentionSpec(block_size=16, num_kv_heads=heads, head_size=64, dtype=torch.bfloat16)
+    rollout = RolloutConfig(max_model_len=1536, tensor_parallel=tensor_parallel)
+    blocks = rollout.max_model_len // layer.block_size
+    assert kv_bytes(QWEN, rollout, 2) == QWEN.layers * blocks * layer.page_size_bytes
 
 
 def test_buffers_hold_the_largest_weight() -> None:

@@ -59,7 +59,7 @@ def test_what_to_change_first_makes_it_fit(gpu: str) -> None:
 
 def test_a_model_that_fits_no_way_has_no_remedy() -> None:
     huge = ModelShape(
-        400_000_000_000, 2_000_000_000, 100, 4_000_000_000, 16384, 53248, 1024, 128_256
+        400_000_000_000, 2_000_000_000, 100, 4_000_000_000, 16384, 53248, 1024, 128_256, 8
     )
     (device,) = plan(config(), "l4-24", huge).devices
     assert not device.fits
@@ -153,7 +153,7 @@ def test_on_cpus_everything_is_in_the_memory_of_the_host() -> None:
     assert make_plan(wider, QWEN, []).devices[0].fits
 
 
-SMALL = ModelShape(134_515_008, 28_311_552, 30, 3_540_096, 576, 1536, 192, 49_152)
+SMALL = ModelShape(134_515_008, 28_311_552, 30, 3_540_096, 576, 1536, 192, 49_152, 3)
 """SmolLM2-135M."""
 
 
