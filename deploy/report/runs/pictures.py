@@ -24,27 +24,28 @@ def write_pictures(charts: Sequence[Chart], folder: Path) -> list[Path]:
     import matplotlib
 
     matplotlib.use("agg")
+    with matplotlib.rc_context({"text.parse_math": False}):  # a dollar in a name is a dollar
+        return [_write_picture(chart, folder / f"{chart.id}.png") for chart in charts]
+
+
+def _write_picture(chart: Chart, path: Path) -> Path:
     from matplotlib.figure import Figure
 
-    paths = []
-    for chart in charts:
-        count = len(chart.panels)
-        across = 2 if count == 4 else min(count, _MOST_ACROSS)
-        down = -(-count // across)
-        width = 9.4 if across > 1 else 7.2 if chart.wide else 5.4
-        height = 4.2 if chart.kind == "heat" else 3.3
-        figure = Figure(figsize=(width, height * down), layout="constrained")
-        grid = list(figure.subplots(down, across, squeeze=False).flatten())
-        for axes, panel in zip(grid, chart.panels, strict=False):
-            draw_panel(axes, chart, panel)
-        for axes in grid[count:]:
-            axes.set_visible(False)
-        _legend(figure, grid[:count])
-        figure.suptitle(chart.title, fontsize=12, fontweight="bold", color=_INK, x=0.02, ha="left")
-        path = folder / f"{chart.id}.png"
-        figure.savefig(path, dpi=DPI, facecolor="white")
-        paths.append(path)
-    return paths
+    count = len(chart.panels)
+    across = 2 if count == 4 else min(count, _MOST_ACROSS)
+    down = -(-count // across)
+    width = 9.4 if across > 1 else 7.2 if chart.wide else 5.4
+    height = 4.2 if chart.kind == "heat" else 3.3
+    figure = Figure(figsize=(width, height * down), layout="constrained")
+    grid = list(figure.subplots(down, across, squeeze=False).flatten())
+    for axes, panel in zip(grid, chart.panels, strict=False):
+        draw_panel(axes, chart, panel)
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    _legend(figure, grid[:count])
+    figure.suptitle(chart.title, fontsize=12, fontweight="bold", color=_INK, x=0.02, ha="left")
+    figure.savefig(path, dpi=DPI, facecolor="white")
+    return path
 
 
 def draw_panel(axes: Any, chart: Chart, panel: Panel) -> None:

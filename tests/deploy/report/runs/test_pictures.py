@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
 
 from deploy.report.runs.charts.chart import Chart, Line, Panel, Unit
-from deploy.report.runs.pictures import draw_panel
+from deploy.report.runs.pictures import draw_panel, write_pictures
 
 
 def drawn(values: Sequence[float], unit: Unit, **options: bool) -> Any:
@@ -39,3 +40,9 @@ def test_a_logarithmic_axis_leaves_zeros_out_and_labels_few_decades() -> None:
     labels = [label.get_text() for label in many.get_yticklabels()]
     assert {"1e-07", "1e-06", "1e-05"} <= {*labels}
     assert many.get_ylabel() == "nats"
+
+
+def test_a_name_with_dollars_is_no_formula(tmp_path: Path) -> None:
+    panels = [Panel("", [Line(name, "first", [1, 2], [0.1, 0.2]) for name in (r"$\frac{$", "b")])]
+    [picture] = write_pictures([Chart("a", "$_{$", "", "lines", "share", panels)], tmp_path)
+    assert picture.stat().st_size > 1000
