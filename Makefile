@@ -73,7 +73,7 @@ coverage: install ## every test, with a line-coverage report of our own code in 
 	@$(VENV)/python -m pytest $(PARALLEL) --cov --cov-report= $(ARGS); status=$$?; \
 	 $(VENV)/coverage html -q -d build/coverage/html; $(VENV)/coverage report; exit $$status
 
-images: ## build the cluster images that can be built here (IMAGES="cpu gpu", BASE=IMAGE)
+images: ## build the images that can be built here (IMAGES="cpu gpu sandbox", BASE=IMAGE)
 	@deploy/images/build.sh $(IMAGES)
 
 monitoring: install ## write Prometheus rules and Grafana dashboard from the definitions of the metrics

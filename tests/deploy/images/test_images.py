@@ -80,13 +80,19 @@ def test_what_cannot_be_built_is_skipped_with_the_reason(tmp_path: Path) -> None
         0, "images: skipped cpu: there is no docker command: install Docker\n",
     )  # fmt: skip
     done = build(path=docker(tmp_path / "silent", "exit 1"))
-    assert "skipped cpu gpu: no Docker engine answers" in done.stdout
+    assert "skipped cpu gpu sandbox: no Docker engine answers" in done.stdout
     alone = docker(tmp_path / "alone", '[ "$1" = version ]')
     done = build("gpu", path=alone, BASE="absent:1")
     assert done.returncode == 0
     assert "its base absent:1 is not here and cannot be pulled" in done.stdout
     assert "its base python:3.11-slim-bookworm@sha256:" in build("gpu", path=alone).stdout
     assert build("tpu", path=alone).returncode == 2
+    # Root on Debian makes the sandbox image from packages; anyone else says what is missing.
+    (tmp_path / "alone" / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tmp_path / "alone" / "id").chmod(0o755)
+    done = build("sandbox", path=alone, SANDBOX_BASE="absent:2")
+    assert done.stdout.startswith("images: skipped sandbox: its base absent:2 is not here")
+    assert done.returncode == 0
 
 
 def test_a_build_that_fails_fails_the_command(tmp_path: Path) -> None:
@@ -101,10 +107,14 @@ def test_each_variant_is_built_with_its_arguments(tmp_path: Path) -> None:
     done = build(path=path, BASE="base:1", NETWORK="host")
     assert done.returncode == 0, done.stderr
     builds = [line for line in log.read_text().splitlines() if line.startswith("build")]
-    assert len(builds) == 2
+    assert len(builds) == 3
     assert "--build-arg EXTRA=cpu" in builds[0]
     assert "TORCH_BACKEND=cpu" in builds[0]
     assert "--build-arg EXTRA=gpu" in builds[1]
     assert "TORCH_BACKEND=auto" in builds[1]
-    assert all("--network host" in line and "BASE=base:1" in line for line in builds)
+    assert all("--network host" in line for line in builds)
+    assert all("BASE=base:1" in line for line in builds[:2])
+    assert builds[2].endswith(" sandbox/image")
+    assert "--tag stepcoder-sandbox:" in builds[2]
+    assert "BASE=python:3.13-slim@sha256:" in builds[2]
     assert "stepcoder 0.1.0" in done.stdout
