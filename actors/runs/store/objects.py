@@ -154,19 +154,23 @@ class RunStore:
         """
         at, seal = f"{CHECKPOINTS}/{folder.name}", (folder / CHECKSUMS).read_bytes()
         stored = self.read(f"{at}/{CHECKSUMS}")
-        if stored == seal:
-            return False
-        if stored is not None:
-            self.remove(f"{at}/{CHECKSUMS}")
+        if stored != seal:
+            if stored is not None:
+                self.remove(f"{at}/{CHECKSUMS}")
+            self._put_unsealed(folder, at, seal)
+            before_seal()
+            self.write(f"{at}/{CHECKSUMS}", seal)
+        latest = f"{folder.name}\n".encode()
+        if self.read(LATEST) != latest:
+            self.write(LATEST, latest)
+        return stored != seal
+
+    def _put_unsealed(self, folder: Path, at: str, seal: bytes) -> None:
         for file in files_below(folder):
             if file.name != CHECKSUMS or file.parent != folder:
                 self.put(file, f"{at}/{file.relative_to(folder).as_posix()}")
         if (folder / CHECKSUMS).read_bytes() != seal:
             raise RuntimeError(f"{folder} was replaced while it was uploaded")
-        before_seal()
-        self.write(f"{at}/{CHECKSUMS}", seal)
-        self.write(LATEST, f"{folder.name}\n".encode())
-        return True
 
     def prune(self, keep: int, keep_whole: int | None) -> None:
         """Remove old checkpoints by the rule of `RunFolder.checkpoint`."""
@@ -207,9 +211,11 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def run_files(folder: RunFolder) -> Iterator[Path]:
-    """Every file of a run that is not of a checkpoint."""
-    checkpoints = folder.checkpoints
-    return (file for file in files_below(folder.root) if not file.is_relative_to(checkpoints))
+    """Every file of a run that is not of a checkpoint, nor half written (`write_atomic`)."""
+    for file in files_below(folder.root):
+        half = file.parent == folder.root and file.name.startswith(".")
+        if not half and not file.is_relative_to(folder.checkpoints):
+            yield file
 
 
 def _in_a_checkpoint(name: str) -> bool:

@@ -35,7 +35,9 @@ def test_a_run_comes_back_as_it_was_stored(store: RunStore, tmp_path: Path) -> N
         put(store, folder)
     checkpoint = folder.latest()
     assert checkpoint is not None
+    store.remove("checkpoints/latest")
     assert not store.put_checkpoint(checkpoint, lambda: None), "it is there already"
+    assert store.read("checkpoints/latest") == b"step-000020\n"
     assert store.sealed() == ["step-000010", "step-000020"]
     assert store.fetch(tmp_path / "there") == "step-000020"
     there = RunFolder(tmp_path / "there")
