@@ -23,7 +23,11 @@ _NAMED_ERRORS = 8
 
 @dataclass(frozen=True)
 class ProblemCounts:
-    """How the samples of one problem came out."""
+    """How the samples of one problem came out.
+
+    Raises:
+        ValueError: more passed than were judged, or more were judged than drawn.
+    """
 
     problem: str
     tier: str
@@ -35,6 +39,13 @@ class ProblemCounts:
     """Samples that the sandbox could judge."""
     published: str | None = None
     """When the problem became public, as an ISO date, where its data set says so."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.passed <= self.judged <= self.samples:
+            raise ValueError(
+                f"{self.problem}: {self.passed} passed of {self.judged} judged of {self.samples} "
+                f"samples"
+            )
 
     @property
     def quarter(self) -> str | None:

@@ -61,7 +61,8 @@ def compare_suite(
     """Compare the counts of one suite.
 
     Raises:
-        ConfigError: no problem is in both, or one of the same id differs.
+        ConfigError: no problem is in both, one of the same id differs, or one has fewer than k
+            samples.
     """
     of_b = {row.problem: row for row in b}
     pairs = [(row, of_b[row.problem]) for row in a if row.problem in of_b]
@@ -73,7 +74,7 @@ def compare_suite(
         )
     if not pairs:
         raise ConfigError(f"{suite}: no problem is in both")
-    before, after = zip(*((row.pass_at(k), other.pass_at(k)) for row, other in pairs), strict=True)
+    before, after = ([_pass_at(suite, row, k) for row in rows] for rows in zip(*pairs, strict=True))
     differences = [y - x for x, y in zip(before, after, strict=True)]
     names = [row.problem for row, _ in pairs]
     return Comparison(
@@ -87,6 +88,15 @@ def compare_suite(
         unpaired=len(a) + len(b) - 2 * len(pairs),
         unjudged=(_unjudged(row for row, _ in pairs), _unjudged(other for _, other in pairs)),
     )
+
+
+def _pass_at(suite: str, row: ProblemCounts, k: int) -> float:
+    if (value := row.pass_at(k)) is None:
+        raise ConfigError(
+            f"{suite}: pass@{k} needs at least {k} samples of each problem, and {row.problem} has "
+            f"{row.samples}"
+        )
+    return value
 
 
 def _unjudged(rows: Iterable[ProblemCounts]) -> int:

@@ -59,6 +59,16 @@ def test_what_the_sandbox_could_not_judge_is_said_beside_the_difference(tmp_path
     )
 
 
+def test_counts_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    few = [ProblemCounts("p0", "interview", "d", 1, 1, 1)]
+    with pytest.raises(ConfigError, match=r"s: pass@2 needs at least 2 samples .* p0 has 1"):
+        compare_suite("s", 2, few, few)
+    folder = evaluation(tmp_path / "a", {"p0": 1})
+    folder.problems.write_text(folder.problems.read_text().replace('"passed": 1', '"passed": 3'))
+    with pytest.raises(ConfigError, match="p0: 3 passed of 1 judged of 1 samples"):
+        compare(folder, folder)
+
+
 def test_pairing_shows_a_difference_that_two_separate_intervals_hide(tmp_path: Path) -> None:
     names = [f"p{number}" for number in range(200)]
     a = evaluation(tmp_path / "a", {name: int(i < 100) for i, name in enumerate(names)})
