@@ -10,6 +10,9 @@ class _Config(BaseModel):
 
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+MaskKind = Literal[
+    "fgo", "error", "divergence", "random", "random_error", "random_divergence", "none"
+]
 
 
 class ModelConfig(_Config):
@@ -33,8 +36,7 @@ class ModelConfig(_Config):
     max_position_embeddings: int = Field(default=512, gt=0)
     """Longest sequence, prompt and completion together [tokens]."""
     vocab_size: int = Field(default=512, ge=258)
-    """Upper limit of the trained tokenizer's vocabulary: 256 bytes, 2 special tokens, then merges.
-    """
+    """Most tokens of the trained tokenizer: 256 bytes, 2 special tokens, then merges."""
 
 
 class RewardConfig(_Config):
@@ -223,12 +225,10 @@ class LearnerConfig(_Config):
     """Compile policy and critic for the device: fewer passes over memory between matrix products.
     For a GPU; the first update takes about a minute more. The reference is not compiled.
     """
-    mask: Literal["fgo", "error", "random", "random_error", "none"] = "fgo"
-    """fgo drops the tokens that no test executed; error drops, of a program that raised, all but
-    the statement that raised and those that led to it, and is fgo for any other; random and
-    random_error drop as many of each response as fgo and error, at random (the controls of the
-    ablation); none drops nothing.
-    """
+    mask: MaskKind = "fgo"
+    """fgo drops what no test executed; error also, where a program raised, all but what raised and
+    what led to it; divergence also, where it did not pass, the beginning that the canonical
+    solution shares; random... as many tokens of each response, at random; none drops nothing."""
     cut_away: Literal["mask", "learn"] = "mask"
     """Text that was cut away behind the program before it ran (prose, a second attempt, a driver):
     mask leaves it out of the policy loss. The token that ends a response is always learned, and so
@@ -241,8 +241,7 @@ class LearnerConfig(_Config):
     """
     overlong_penalty: float = Field(default=1.0, ge=0)
     """With truncated penalise: subtracted from the reward of a response that was cut off, less from
-    one that ends in the last `overlong_share` of the limit (`learner.reward`).
-    """
+    one that ends in the last `overlong_share` of the limit (`learner.reward`)."""
     overlong_share: float = Field(default=0.2, gt=0, le=1)
     """With truncated penalise: share of the longest response in which the penalty rises from 0."""
     max_response_tokens: int | None = Field(default=None, gt=0)

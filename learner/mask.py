@@ -83,6 +83,23 @@ def execution_mask(
     return mask
 
 
+def first_token_behind(token_lengths: Sequence[int], completion_start: int, offset: int) -> int:
+    """The first token of the completion with a byte at or behind an offset of the program.
+
+    Args:
+        token_lengths: as in `execution_mask`.
+        completion_start: byte offset in the program of the completion's first byte; below 0 where
+            text before the program was cut away.
+        offset: byte offset in the program.
+
+    Returns:
+        The token's position; the number of tokens where there is none.
+    """
+    ends = accumulate(token_lengths, initial=completion_start)
+    next(ends)
+    return next((at for at, end in enumerate(ends) if end > offset), len(token_lengths))
+
+
 def cut_away_mask(token_lengths: Sequence[int], program_end: int, *, stopped: bool) -> list[bool]:
     """True for each token of the completion whose text stands behind the program: it was cut away
     before the program ran (a closing fence, prose, a second attempt, a driver).

@@ -71,6 +71,10 @@ class Trajectory:
     outside of all statements (`learner.mask.execution_mask` of `sandbox.judging.blame`), one per
     response token; None where the statements that raised are not known, or none did.
     """
+    agreed: tuple[int, int] | None = None
+    """Bounds of the response tokens that a program which did not pass has in common with the
+    beginning of the canonical solution (`curriculum.divergence`); None where they are not known.
+    """
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
@@ -83,6 +87,12 @@ class Trajectory:
                     f"sample {self.sample_id}: {name} has {entries} entries "
                     f"for {tokens} response tokens"
                 )
+        begin, end = self.agreed or (0, 0)
+        if not 0 <= begin <= end <= len(self.response_ids):
+            raise ValueError(
+                f"sample {self.sample_id}: agreed is {self.agreed} "
+                f"of {len(self.response_ids)} response tokens"
+            )
         if self.finish_reason not in FINISH_REASONS:
             raise ValueError(
                 f"sample {self.sample_id}: finish_reason is {self.finish_reason!r}, not one of "
@@ -142,6 +152,7 @@ class ArrivedTrajectory(NamedTuple):
     cut_mask: Flags
     reward_parts: dict[str, float]
     blamed_mask: Flags | None
+    agreed: tuple[int, int] | None
 
     @property
     def token_ids(self) -> NDArray[np.int32]:
@@ -181,6 +192,7 @@ class Columns(NamedTuple):
     executed_masks: list[NDArray[np.bool_]]
     cut_masks: list[NDArray[np.bool_]]
     blamed_masks: list[NDArray[np.bool_] | None]
+    agreed: list[tuple[int, int] | None]
     facts: list[tuple[float, int, str, str, dict[str, float]]]
     """Reward, weight version, outcome, finish reason and parts of the reward."""
 
@@ -206,6 +218,7 @@ def pack(group: TrajectoryGroup) -> PackedGroup:
         _bits(t.executed_mask for t in members),
         _bits(t.cut_mask for t in members),
         [None if t.blamed_mask is None else _bits([t.blamed_mask]) for t in members],
+        [t.agreed for t in members],
         [(t.reward, t.weight_version, t.outcome, t.finish_reason, t.reward_parts) for t in members],
     )
     return PackedGroup(
@@ -220,7 +233,7 @@ def pack(group: TrajectoryGroup) -> PackedGroup:
 
 def unpack_columns(packed: bytes, lengths: Sequence[int]) -> Columns:
     """What `PackedGroup.columns` holds; the masks are views of few arrays."""
-    problem_id, stage, highest, executed, cut, blamed, facts = pickle.loads(packed)
+    problem_id, stage, highest, executed, cut, blamed, agreed, facts = pickle.loads(packed)
     return Columns(
         problem_id,
         stage,
@@ -231,6 +244,7 @@ def unpack_columns(packed: bytes, lengths: Sequence[int]) -> Columns:
             None if bits is None else _flags(bits, length)
             for bits, length in zip(blamed, lengths, strict=True)
         ],
+        agreed,
         facts,
     )
 
@@ -240,13 +254,14 @@ def unpack(packed: PackedGroup) -> TrajectoryGroup:
     columns = unpack_columns(packed.columns, packed.lengths)
     prompt = tuple(np.frombuffer(packed.prompt, np.int32).tolist())
     members: list[Trajectory] = []
-    for sample_id, ids, logprobs, executed, cut, blamed, facts in zip(
+    for sample_id, ids, logprobs, executed, cut, blamed, agreed, facts in zip(
         packed.sample_ids,
         _split(np.frombuffer(packed.responses, np.int32), packed.lengths),
         _split(np.frombuffer(packed.logprobs, np.float32), packed.lengths),
         columns.executed_masks,
         columns.cut_masks,
         columns.blamed_masks,
+        columns.agreed,
         columns.facts,
         strict=True,
     ):
@@ -267,6 +282,7 @@ def unpack(packed: PackedGroup) -> TrajectoryGroup:
                 cut_mask=tuple(cut.tolist()),
                 reward_parts=parts,
                 blamed_mask=None if blamed is None else tuple(blamed.tolist()),
+                agreed=agreed,
             )
         )
     return TrajectoryGroup(tuple(members))

@@ -170,6 +170,7 @@ def _sample_record(
         "executed_mask": _bits(made.executed_mask) if made else None,
         "cut_mask": _bits(made.cut_mask) if made else None,
         "blamed_mask": _bits(made.blamed_mask) if made and made.blamed_mask else None,
+        "agreed": made.agreed if made else None,
         "learner": _learner_record(values) if values is not None else None,
     }
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from curriculum.divergence import first_divergence
+from curriculum.problem import Problem
 from curriculum.program import Program
 from curriculum.prompt import Prompt
 from curriculum.subtask import Subtask
-from learner.mask import cut_away_mask, execution_mask
+from learner.mask import cut_away_mask, execution_mask, first_token_behind
 from learner.reward import Reward
 from learner.trajectory import Trajectory, TrajectoryGroup
 from sandbox import Outcome, Verdict
@@ -133,8 +135,9 @@ def trajectory_group(group: RolloutGroup, rewards: Mapping[int, Reward]) -> Traj
 
 
 def trajectory(group: RolloutGroup, sample: Sample, reward: Reward) -> Trajectory:
-    """One judged sample of a group with its reward and its masks: which tokens ran, and which
-    carry the blame where the program raised."""
+    """One judged sample of a group with its reward and what its masks are made of: which tokens
+    ran, which carry the blame where the program raised, and where it left the canonical solution.
+    """
     verdict, program = sample.verdict, sample.program
     lengths, source = program.kept_lengths(sample.token_lengths), program.source.encode()
 
@@ -173,7 +176,22 @@ def trajectory(group: RolloutGroup, sample: Sample, reward: Reward) -> Trajector
                 for (start, end, _), flag in zip(verdict.statements, blamed, strict=True)
             ]
         ),
+        agreed=_agreed(group.subtask.problem, sample, lengths),
     )
+
+
+def _agreed(problem: Problem, sample: Sample, lengths: Sequence[int]) -> tuple[int, int] | None:
+    """`Trajectory.agreed`; not known where the program passed, was not run, tampered with its
+    coverage, or does not differ from the canonical solution."""
+    verdict, program = sample.verdict, sample.program
+    if verdict.outcome is Outcome.passed or verdict.coverage_tampered or not verdict.statements:
+        return None
+    offset = first_divergence(program.source, problem.preamble + problem.solution)
+    if offset is None:
+        return None
+    start = program.completion_start - program.begin
+    begin = first_token_behind(lengths, start, program.completion_start)
+    return begin, max(begin, first_token_behind(lengths, start, offset))
 
 
 def own_programs(group: RolloutGroup, longest_prompt: int) -> list[str]:

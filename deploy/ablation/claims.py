@@ -53,6 +53,11 @@ CLAIMS = (
           "full", HARDEST),
     Claim("Blaming what raised beats FGO overall", "error-mask", "full", OVERALL),
     Claim("Blaming what raised beats its random control", "error-mask", "random-error", OVERALL),
+    Claim("Blame from the first divergence beats FGO overall", "divergence", "full", OVERALL),
+    Claim("Blame from the first divergence beats FGO on the hardest tier", "divergence", "full",
+          HARDEST),
+    Claim("Blame from the first divergence beats its random control", "divergence",
+          "random-divergence", OVERALL),
     Claim("CCCS beats a prefix that shortens with every visit", "full", "linear", HARDEST),
 )  # fmt: skip
 

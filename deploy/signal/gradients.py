@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,11 +14,11 @@ from deploy.progress import StageProgress
 from deploy.signal.recorded import RecordedGroup
 from learner.algorithm.experience import make_masks
 from learner.algorithm.gradient_signal import Gram, GramSet
-from learner.config import LearnerConfig
+from learner.config import LearnerConfig, MaskKind
 from learner.models.batch import token_batch
 from learner.models.networks import PolicyModel
 
-MASKS = ("fgo", "error", "random", "random_error", "none")
+MASKS = get_args(MaskKind)
 LARGEST_BYTES = 8 * 2**30
 """Largest size of the gradients of all groups, with all masks [bytes]."""
 CPU = torch.device("cpu")

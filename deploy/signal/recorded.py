@@ -97,6 +97,7 @@ def _trajectory(record: Mapping[str, Any], sample: Mapping[str, Any]) -> Traject
         finish_reason=sample["finish_reason"],
         cut_mask=_flags(sample["cut_mask"]),
         blamed_mask=None if blamed is None else _flags(blamed),
+        agreed=sample["agreed"] and tuple(sample["agreed"]),
     )
 
 

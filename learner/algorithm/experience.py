@@ -30,7 +30,17 @@ from learner.config import LearnerConfig
 from learner.reward import overlong_penalty
 from learner.trajectory import Sampled
 
-REASONS = ("not executed", "not blamed", "at random", "cut away", "truncated", "aborted")
+_RANDOM = ("random", "random_error", "random_divergence")
+"""The masks that are controls of others."""
+REASONS = (
+    "not executed",
+    "not blamed",
+    "before divergence",
+    "at random",
+    "cut away",
+    "truncated",
+    "aborted",
+)
 """Why a token is not in the policy loss; the last that applies is the one that is told."""
 
 
@@ -123,7 +133,11 @@ def _kept(trajectory: Sampled, config: LearnerConfig, update: int) -> NDArray[np
         return np.ones_like(kept)
     if config.mask in ("error", "random_error") and trajectory.blamed_mask is not None:
         kept = np.array(trajectory.blamed_mask, np.bool_)
-    if config.mask in ("random", "random_error"):
+    if config.mask in ("divergence", "random_divergence"):
+        begin, end = trajectory.agreed or (0, 0)
+        if kept[end:].any():
+            kept[begin:end] = False
+    if config.mask in _RANDOM:
         places = ~np.asarray(trajectory.cut_mask, np.bool_)
         shuffled = kept[places].tolist()
         seed = f"{config.seed}/{update}/{trajectory.sample_id:09d}"
@@ -159,9 +173,11 @@ def left_out(trajectory: Sampled, config: LearnerConfig, update: int) -> list[st
     masked = "policy" in config.mask_covers
 
     def why(executed: bool) -> str:
-        if config.mask in ("random", "random_error"):
+        if config.mask in _RANDOM:
             return "at random"
-        return "not blamed" if executed else "not executed"
+        if not executed:
+            return "not executed"
+        return "not blamed" if config.mask == "error" else "before divergence"
 
     return [
         "cut away" if not may_learn else why(executed) if masked and not keeps else ""
@@ -208,6 +224,8 @@ def make_experience(
     }
     if config.mask in ("error", "random_error"):
         metrics |= _blame_metrics(trajectories)
+    if config.mask in ("divergence", "random_divergence"):
+        metrics["diverged_responses"] = _share(t.agreed is not None for t in trajectories)
     if config.truncated == "penalise":
         metrics["overlong_penalty"] = sum(penalties) / len(penalties)
     if scores.reference_logprobs is not None:

@@ -155,6 +155,7 @@ def read(facts: Sequence[GroupFacts], share: Share) -> Batch:
                 cut_mask=columns.cut_masks[at],
                 reward_parts=parts,
                 blamed_mask=columns.blamed_masks[at],
+                agreed=columns.agreed[at],
             )
             samples.append((arrived, number, columns.highest_tokens[at]))
     return _in_order(samples)

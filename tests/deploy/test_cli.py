@@ -82,7 +82,7 @@ def test_the_top_level_help_fits_on_one_screen_and_imports_no_command() -> None:
 def test_help_lists_every_key_with_type_default_and_docstring(
     command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setenv("COLUMNS", "900")
     monkeypatch.setenv("LINES", "50")  # on a dumb terminal rich takes both or neither
     assert main([*command, "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -94,8 +94,9 @@ def test_help_lists_every_key_with_type_default_and_docstring(
     temperature = next(line for line in lines if "--rollout.temperature " in line)
     assert "--rollout.temperature FLOAT " in temperature
     assert "[> 0, <= 2]" in temperature
-    assert "[choices: fgo, error, random, random_error, none]" in next(
-        line for line in lines if "learner.mask " in line
+    assert (
+        "[choices: fgo, error, divergence, random, random_error, random_divergence, none]"
+        in next(line for line in lines if "learner.mask " in line)
     )
     assert any("─ learner.zero ─" in line for line in lines)
 
@@ -120,7 +121,7 @@ def test_help_lists_the_keys_that_the_command_reads_and_no_others(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setenv("COLUMNS", "900")
     monkeypatch.setenv("LINES", "50")
     assert main([*command, "--help"]) == 0
     listed = re.findall(r"^│ --([a-z_.]+) ", capsys.readouterr().out, re.MULTILINE)

@@ -43,6 +43,7 @@ def test_a_packed_group_comes_back_equal_and_is_small() -> None:
     )
     groups = [
         TrajectoryGroup((GOOD, empty, parts, replace(GOOD, blamed_mask=(True, False, True)))),
+        TrajectoryGroup((GOOD, replace(GOOD, sample_id=8, agreed=(1, 3)))),
         TrajectoryGroup((empty,)),
         *grouped(in_float32(random_trajectories(16))),
     ]
@@ -71,6 +72,8 @@ def test_token_ids_are_prompt_and_response() -> None:
         ({"prompt_ids": ()}, "sample 7: the prompt holds no token"),
         ({"executed_mask": (True,)}, "sample 7: executed_mask has 1 entries for 3 response tokens"),
         ({"blamed_mask": (True,)}, "sample 7: blamed_mask has 1 entries for 3 response tokens"),
+        ({"agreed": (1, 4)}, r"sample 7: agreed is \(1, 4\) of 3 response tokens"),
+        ({"agreed": (2, 1)}, r"sample 7: agreed is \(2, 1\) of 3 response tokens"),
         ({"rollout_logprobs": ()}, "sample 7: rollout_logprobs has 0 entries for 3"),
         ({"rollout_logprobs": (0.0, float("nan"), 0.0)}, r"sample 7: rollout_logprobs\[1\] is nan"),
         ({"cut_mask": ()}, "sample 7: cut_mask has 0 entries for 3 response tokens"),

@@ -73,6 +73,9 @@ LEARNER = (
            "Responses of which it is known what raised (masks error, random_error)."),
     Metric("learner/not_blamed_share", "share",
            "Generated tokens that ran and led to no exception of their program (the same masks)."),
+    Metric("learner/diverged_responses", "share",
+           "Responses of which it is known where they leave the canonical solution "
+           "(masks divergence, random_divergence)."),
     Metric("learner/cut_away_share", "share", "Generated tokens behind the program."),
     Metric("learner/truncated_share", "share", "Responses that were cut off at their limit."),
     Metric("learner/aborted_share", "share", "Responses that the engine aborted."),

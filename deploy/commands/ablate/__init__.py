@@ -26,8 +26,8 @@ Examples:
 Without --profile it is the shipped benchmark, deploy/profiles/ablation.yaml.
 The same command goes on where an earlier one was stopped. Arms: full, no-fgo,
 no-cccs, ppo, random-mask, linear, adaptive, drawn, unguided, fade,
-rest, own-prefixes, error-mask, random-error, group, group-no-fgo. What each
-is, `stepcoder ablate arms` says.""",
+rest, own-prefixes, error-mask, random-error, divergence, random-divergence,
+group, group-no-fgo. What each is, `stepcoder ablate arms` says.""",
 )
 BENCHMARK = PROFILES / "ablation.yaml"
 """The profile where none is named: the defaults train no policy that could be compared."""

@@ -58,6 +58,33 @@ def test_without_an_exception_there_is_no_blame() -> None:
     assert trajectory(group, sample, Reward(-0.3, {})).blamed_mask is None
 
 
+def test_the_tokens_in_common_with_the_canonical_solution_are_as_marked_by_hand() -> None:
+    group, sample = judged(TestResult(TestOutcome.failed, "1, not 2"))
+    text = "".join(TOKENS)
+
+    def agreed(solution: str, sample: Sample = sample) -> tuple[int, int] | None:
+        problem = group.subtask.problem.model_copy(update={"solution": solution})
+        asked = replace(group, subtask=replace(group.subtask, problem=problem))
+        return trajectory(asked, sample, Reward(-0.3, {})).agreed
+
+    assert agreed(PREFIX + text.replace("u = 7", "u = 8")) == (0, 7), "before the newline of `u`"
+    assert agreed(PREFIX + text.replace("for x in a", "for y in a")) == (0, 0)
+    assert agreed("") == (0, 0), "all of the program differs"
+    assert agreed(PREFIX + text) is None
+    passed = replace(sample, verdict=replace(sample.verdict, outcome=Outcome.passed))
+    assert agreed("", passed) is None
+    tampered = replace(sample, verdict=replace(sample.verdict, coverage_tampered=True))
+    assert agreed("", tampered) is None
+    # Reasoning before the program led to all of it: it is not in common with anything.
+    reasoned = replace(
+        sample,
+        text="Hm." + text,
+        program=replace(sample.program, begin=3, end=3 + len(text.encode())),
+        token_lengths=(3, *sample.token_lengths[:-1]),
+    )
+    assert agreed(PREFIX + text.replace("u = 7", "u = 8"), reasoned) == (1, 8)
+
+
 def test_programs_that_passed_are_offered_for_prefixes_without_their_preamble() -> None:
     group, sample = judged(TestResult(TestOutcome.passed))
     passed = replace(sample, verdict=replace(sample.verdict, outcome=Outcome.passed))

@@ -28,6 +28,7 @@ def sample(number: int, tokens: list[int], advantages: list[float], **fields: An
         "engine_logprobs": [-1.0] * len(tokens),
         "executed_mask": flags,
         "blamed_mask": None,
+        "agreed": None,
         "cut_mask": "0" * len(tokens),
         "reward": 1.0,
         "weight_version": 1,

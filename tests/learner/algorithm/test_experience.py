@@ -98,6 +98,38 @@ def test_tokens_without_blame_are_counted_and_told_from_those_not_executed() -> 
     assert {reason for t in batch for reason in left_out(t, control, 0)} == {"", "at random"}
 
 
+def test_the_divergence_mask_drops_what_a_failure_shares_with_the_canonical_solution() -> None:
+    batch = [
+        replace(t, agreed=(1, len(t.response_ids) // 2)) if len(t.response_ids) > 3 else t
+        for t in BATCH
+    ]
+    last = len(batch[0].response_ids)
+    batch.append(replace(batch[0], agreed=(0, last), sample_id=len(batch)))
+    config = LearnerConfig(mask="divergence", advantage="rloo")
+    masks = make_masks(batch, config, 0, CPU)
+    for row, trajectory in enumerate(batch):
+        begin, end = trajectory.agreed or (0, 0)
+        if end == last and row == len(BATCH):
+            end = 0  # nothing stands behind what is common: the FGO mask
+        expected = [
+            ran and not begin <= at < end for at, ran in enumerate(trajectory.executed_mask)
+        ]
+        assert masks.policy[row, : len(expected)].tolist() == expected
+        reasons = left_out(trajectory, config, 0)
+        assert [not reason for reason in reasons] == expected
+        ran = [why for why, ran in zip(reasons, trajectory.executed_mask, strict=True) if ran]
+        assert set(ran) <= {"", "before divergence"}
+    control = make_masks(batch, LearnerConfig(mask="random_divergence"), 0, CPU)
+    assert kept(control.policy) == kept(masks.policy)
+    assert not torch.equal(control.policy, masks.policy)
+    for some in (BATCH, batch[:-1]):
+        made = make_experience(
+            some, GROUPS, make_masks(some, config, 0, CPU), scores(critic=False), config
+        )
+        known = sum(t.agreed is not None for t in some)
+        assert made.metrics["diverged_responses"] == known / len(BATCH)
+
+
 def test_the_random_mask_is_seeded_by_seed_update_and_sample() -> None:
     def mask(seed: int, update: int) -> torch.Tensor:
         return make_masks(BATCH, LearnerConfig(mask="random", seed=seed), update, CPU).policy

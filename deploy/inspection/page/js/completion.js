@@ -14,7 +14,8 @@ completion.STATES = {
 completion.REASONS = {
   "not executed": "no test executed its statement (FGO)",
   "not blamed": "a test executed it, and it did not lead to what the program raised (learner.mask error)",
-  "at random": "dropped at random (learner.mask random, random_error)",
+  "before divergence": "the canonical solution begins in the same way (learner.mask divergence)",
+  "at random": "dropped at random (learner.mask random, random_error, random_divergence)",
   "cut away": "its text was cut away behind the program",
   truncated: "the response was cut off at its limit",
   aborted: "the engine aborted the response",

@@ -76,7 +76,7 @@ sampleView.aside = (index, group, sample, row, state) => {
     if (reasons && reasons.length) {
       const counts = new Map();
       for (const reason of reasons) counts.set(reason, (counts.get(reason) || 0) + 1);
-      const kinds = { "": "k-learned", "not executed": "k-missed", "not blamed": "k-missed", "at random": "k-random", "cut away": "k-cut", truncated: "k-truncated", aborted: "k-truncated" };
+      const kinds = { "": "k-learned", "not executed": "k-missed", "not blamed": "k-missed", "before divergence": "k-missed", "at random": "k-random", "cut away": "k-cut", truncated: "k-truncated", aborted: "k-truncated" };
       made.push(panel("Learned from", charts.stack(`Of ${text.plural(reasons.length, "token")}`, [...counts].map(([reason, count]) => [reason || "in the loss", count, kinds[reason]]))));
     }
   }
