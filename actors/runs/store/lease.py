@@ -28,6 +28,9 @@ EXPIRES_S = 300.0
 """A lease that was not renewed for so long is no longer held [seconds]."""
 _JOIN_S = 10.0
 """Longest wait for a renewal under way [seconds]."""
+_READ_AGAIN_S = (0.1, 0.4, 1.0)
+"""Pauses after which a lease that makes no sense is read again [seconds]: file systems, other than
+object stores, show a part of one that is being written."""
 
 
 class Lease:
@@ -50,8 +53,10 @@ class Lease:
         """
         self._store = store
         self._renew_s = renew_s
+        self._folder = folder
         self._own = {"token": uuid.uuid4().hex, "pid": os.getpid(), "folder": str(folder),
                      "host": platform.node(), "boot": _boot_id()}  # fmt: skip
+        self._access = threading.Lock()
         self._taken_by = ""
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="store-lease", daemon=True)
@@ -67,7 +72,7 @@ class Lease:
         """
         if not self._store.create(LEASE, self._content()):
             self.check_free()
-            self._store.write(LEASE, self._content())
+            self._write()
         self._thread.start()
 
     def check_free(self) -> None:
@@ -77,7 +82,8 @@ class Lease:
             RunFailed: another run holds the lease.
         """
         other = self._read() or {}
-        here = all(other.get(key) == self._own[key] for key in ("host", "boot", "folder"))
+        own = self._own | {"inode": _inode(self._folder.parent)}
+        here = all(other.get(key) == own[key] for key in ("host", "boot", "folder", "inode"))
         age_s = time.time() - other.get("time", 0.0)
         if not here and age_s < EXPIRES_S:
             raise RunFailed(
@@ -101,7 +107,7 @@ class Lease:
     def look(self) -> None:
         """`check`, by what the store says now."""
         other = self._read()
-        if other is not None and other.get("token") != self._own["token"]:
+        if other and other["token"] != self._own["token"]:
             self._taken_by = _holder(other)
         self.check()
 
@@ -123,7 +129,7 @@ class Lease:
             try:
                 self.look()
                 if not self._released.is_set():
-                    self._store.write(LEASE, self._content())
+                    self._write()
             except RunFailed as error:
                 logger.error("%s", error)
                 return
@@ -131,17 +137,27 @@ class Lease:
                 logger.info("%s: the lease was not renewed: %s", self._store.url, error)
 
     def _content(self) -> bytes:
-        return json.dumps(self._own | {"time": round(time.time(), 3)}).encode()
+        now = {"inode": _inode(self._folder.parent), "time": round(time.time(), 3)}
+        return json.dumps(self._own | now).encode()
+
+    def _write(self) -> None:
+        with self._access:
+            self._store.write(LEASE, self._content())
 
     def _read(self) -> dict[str, Any] | None:
-        content = self._store.read(LEASE)
-        if content is None:
-            return None
-        try:
-            lease = dict(json.loads(content))
-            return lease | {"time": float(lease["time"])}
-        except (ValueError, TypeError, LookupError):
-            return {}
+        """The lease; None where there is none, and empty where it is nobody's."""
+        for pause_s in (*_READ_AGAIN_S, None):
+            with self._access:  # no part of what this process writes
+                content = self._store.read(LEASE)
+            if content is None:
+                return None
+            try:
+                lease = dict(json.loads(content))
+                return lease | {"token": str(lease["token"]), "time": float(lease["time"])}
+            except (ValueError, TypeError, LookupError):
+                if pause_s is not None:
+                    time.sleep(pause_s)
+        return {}
 
 
 def _holder(lease: dict[str, Any]) -> str:
@@ -152,3 +168,12 @@ def _boot_id() -> str:
     """Differs between machines that have one name, and between starts of a machine."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.exists() else ""
+
+
+def _inode(folder: Path) -> list[int] | None:
+    """Differs between folders that have one path in two containers of a machine."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return [status.st_dev, status.st_ino]

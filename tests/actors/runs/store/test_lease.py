@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from actors.errors import RunFailed
+from actors.runs.store import lease as lease_module
 from actors.runs.store.lease import EXPIRES_S, Lease
 from actors.runs.store.objects import LEASE, RunStore
 from tests.actors.runs.store.stores import flaky_store
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "_READ_AGAIN_S", (0.0, 0.0))
 
 
 def held_elsewhere(store: RunStore, age_s: float) -> None:
@@ -65,6 +71,39 @@ def test_a_run_learns_that_another_has_taken_its_place(
         lease.check()
     lease.release()
     assert store.read(LEASE) is not None
+
+
+def test_a_lease_that_is_half_written_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = flaky_store()
+    lease = Lease(store, tmp_path)
+    lease.acquire()
+    whole = store.read(LEASE)
+    parts = [b"", b'{"token": "t"', whole]
+    monkeypatch.setattr(store, "read", lambda _: parts.pop(0))
+    lease.look()
+    assert not parts
+    parts = [b"", whole]
+    with pytest.raises(RunFailed, match="another run is under way"):
+        Lease(store, tmp_path / "other").check_free()
+    monkeypatch.setattr(store, "read", lambda _: b"")
+    lease.look()  # another run would have written who it is
+    monkeypatch.undo()
+    lease.release()
+
+
+def test_one_path_in_two_containers_is_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = flaky_store()
+    lease = Lease(store, tmp_path / "hot")
+    lease.acquire()
+    Lease(store, tmp_path / "hot").check_free()
+    monkeypatch.setattr(lease_module, "_inode", lambda _: [0, 0])
+    with pytest.raises(RunFailed, match="another run is under way"):
+        Lease(store, tmp_path / "hot").check_free()
+    lease.release()
 
 
 def test_a_damaged_lease_is_nobodys(tmp_path: Path) -> None:
