@@ -96,6 +96,8 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
                     within(config.loop.checkpoint_timeout_s, store, store.clear)
             with collect_logs(folder.log), notes_on_continuing(folder):
                 write_atomic(folder.config, config.to_yaml())
+                if uploads is not None:
+                    uploads.request()  # from here on the folder is this run's
                 logger.info("run %s: %s", config.name, job_text())
                 nodes, deadline_s = placement.model_nodes(), config.placement.timeout_s
                 check_run_folder(folder.root, nodes, deadline_s)
@@ -110,8 +112,6 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
                     config, folder, fit, cluster, placement, model, memory, reward_function, uploads
                 )
                 checkpoint = folder.latest() if resume else None
-                if uploads is not None and checkpoint is not None:
-                    uploads.request()  # the store may not have it yet
                 result = asyncio.run(run.train(checkpoint, warm_start_s))
             write_atomic(folder.result, json.dumps(result, indent=2) + "\n")
             if uploads is not None:

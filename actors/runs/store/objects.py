@@ -6,6 +6,7 @@ takes a part of a checkpoint for the whole of it.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -58,8 +59,10 @@ class RunStore:
         """Every object of the run but the lease."""
         self.fs.invalidate_cache()
         root = f"{self._root.strip('/')}/"
-        found = (path.strip("/").removeprefix(root) for path in self.fs.find(self._root))
-        return {name for name in found if name != LEASE}
+        found = (path.lstrip("/") for path in self.fs.find(self._root))
+        names = {path.removeprefix(root) for path in found if path.startswith(root)}
+        # The consoles of some stores make a folder by an object whose name ends with a slash.
+        return {name for name in names if name and not name.endswith("/")} - {LEASE}
 
     def read(self, name: str) -> bytes | None:
         """An object's content; None where there is none."""
@@ -79,6 +82,9 @@ class RunStore:
 
         Returns:
             Name of the checkpoint; None where no checkpoint is whole, and nothing was copied.
+
+        Raises:
+            ValueError: the name of an object leads out of the folder.
         """
         names = self.names()
         partial = root.with_name(f"{root.name}.fetched")
@@ -102,6 +108,8 @@ class RunStore:
         return checkpoint
 
     def _get(self, name: str, root: Path) -> None:
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"the object {name!r} is none of a run")
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         self.fs.get_file(self.path(name), str(target))
@@ -142,12 +150,12 @@ class RunStore:
         self._make_parent(name)
         self.fs.put_file(str(file), self.path(name))
 
-    def put_checkpoint(self, folder: Path, before_seal: Callable[[], None]) -> bool:
+    def put_checkpoint(self, folder: Path, allowed: Callable[[], None]) -> bool:
         """Copy a whole checkpoint, its seal last; whether it was not there already.
 
         Args:
             folder: of the checkpoint.
-            before_seal: called when all but the seal is there; what it raises leaves it unsealed.
+            allowed: called before each object; what it raises leaves the checkpoint unsealed.
 
         Raises:
             FileNotFoundError, RuntimeError: it was removed or replaced meanwhile, and is unsealed.
@@ -157,27 +165,36 @@ class RunStore:
         if stored != seal:
             if stored is not None:
                 self.remove(f"{at}/{CHECKSUMS}")
-            self._put_unsealed(folder, at, seal)
-            before_seal()
+            self._put_unsealed(folder, at, seal, allowed)
+            allowed()
             self.write(f"{at}/{CHECKSUMS}", seal)
         latest = f"{folder.name}\n".encode()
         if self.read(LATEST) != latest:
             self.write(LATEST, latest)
         return stored != seal
 
-    def _put_unsealed(self, folder: Path, at: str, seal: bytes) -> None:
-        for file in files_below(folder):
-            if file.name != CHECKSUMS or file.parent != folder:
-                self.put(file, f"{at}/{file.relative_to(folder).as_posix()}")
+    def _put_unsealed(
+        self, folder: Path, at: str, seal: bytes, allowed: Callable[[], None]
+    ) -> None:
+        # By the seal, for a walk takes what is left of a folder that is being removed for all.
+        for name in json.loads(seal):
+            allowed()
+            self.put(folder / name, f"{at}/{name}")
         if (folder / CHECKSUMS).read_bytes() != seal:
             raise RuntimeError(f"{folder} was replaced while it was uploaded")
 
     def prune(self, keep: int, keep_whole: int | None) -> None:
-        """Remove old checkpoints by the rule of `RunFolder.checkpoint`."""
+        """Remove old checkpoints by the rule of `RunFolder.checkpoint`, and what is left of uploads
+        that were given up: they count as none.
+        """
         names = self.names()
-        every = sorted({PurePosixPath(name).parts[1] for name in names if _in_a_checkpoint(name)})
+        sealed = _sealed(names)
+        found = {PurePosixPath(name).parts[1] for name in names if _in_a_checkpoint(name)}
+        # Of old ones the policy is left without a seal, but none is newer than a sealed one.
+        given_up = {name for name in found.difference(sealed) if sealed and name > sealed[0]}
+        every = sorted(found - given_up)
         policies_alone = set(every[-keep:-keep_whole]) if keep_whole else set[str]()
-        for checkpoint in every[:-keep]:
+        for checkpoint in (*given_up, *every[:-keep]):
             self._remove_seals_first(_below(names, f"{CHECKPOINTS}/{checkpoint}"))
         for checkpoint in policies_alone:
             kept = f"{CHECKPOINTS}/{checkpoint}/{POLICY}/"
@@ -193,8 +210,10 @@ class RunStore:
         if not self.fs.async_impl:
             parents = {parent for name in names for parent in PurePosixPath(name).parents[:-1]}
             for parent in sorted(parents, key=lambda parent: -len(parent.parts)):
-                with suppress(OSError):  # it is not empty
-                    self.fs.rmdir(self.path(str(parent)))
+                with suppress(OSError):
+                    # There are file systems whose `rmdir` removes what is in the folder.
+                    if not self.fs.ls(path := self.path(str(parent)), detail=False):
+                        self.fs.rmdir(path)
 
     def _make_parent(self, name: str) -> None:
         # An object store has no folders, and `makedirs` there may make a bucket.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from pathlib import Path
@@ -28,7 +29,8 @@ class Uploads:
 
     A store that is slow or away does not hold up the run: requests that come meanwhile are one, so
     that a checkpoint may be left out for a newer one. The end of a run waits for its last
-    checkpoint. Files of the run go before the checkpoint, which is never ahead of them.
+    checkpoint. Files of the run are read after the checkpoint was chosen and go before it, so that
+    it is never ahead of them.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Uploads:
         self._closing = threading.Event()
         self._step = -1
         self._failures = 0
+        self._late_at = math.inf
+        """When an upload that is under way takes too long, unless that was told."""
         self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
         self._thread.start()
 
@@ -74,8 +78,15 @@ class Uploads:
             return self._asked
 
     def check(self) -> None:
-        """Raise if another run has taken the store."""
+        """Raise if another run has taken the store; tell of an upload that does not end."""
         self._lease.check()
+        if time.monotonic() > self._late_at:
+            self._late_at = math.inf
+            logger.warning(
+                "%s: an upload has not ended within loop.checkpoint_timeout_s (%g s), and nothing "
+                "goes there until it does; the run goes on (newest checkpoint there: %s)",
+                self._store.url, self._loop.checkpoint_timeout_s, self._newest(),
+            )  # fmt: skip
 
     def figures(self) -> dict[str, float]:
         """For the rows of `metrics.jsonl`."""
@@ -89,21 +100,29 @@ class Uploads:
         """
         error = self._wait(self.request(), self._loop.checkpoint_timeout_s)
         if error is not None:
-            newest = f"of step {self._step}" if self._step >= 0 else "none"
             raise RunFailed(
                 f"the run has ended, and {self._store.url} lacks files of it (newest checkpoint "
-                f"there: {newest}): {error}: all is whole in {self._folder.root}, from where the "
-                "same command with --resume uploads it"
+                f"there: {self._newest()}): {error}: all is whole in {self._folder.root}, from "
+                "where the same command with --resume uploads it"
             ) from error
 
     def close(self) -> None:
-        """Upload what a run that ends early leaves, for a minute at most, and stop."""
+        """Upload what a run that ends early leaves, for a minute at most, and stop.
+
+        Nothing is uploaded where nothing was requested: the run has not begun, and what is in its
+        folder may be of another one.
+        """
         with self._change:
             behind = self._ended < self._asked or self._error is not None
-        self._closing.set()
-        error = self._wait(self.request(), _CLOSE_S)
+            self._closing.set()
+            last = self.request() if self._asked else 0
+            self._change.notify_all()
+        error = self._wait(last, _CLOSE_S)
         if error is not None and not behind:
             logger.warning("%s lacks the run's last files: %s", self._store.url, error)
+
+    def _newest(self) -> str:
+        return f"of step {self._step}" if self._step >= 0 else "none"
 
     def _wait(self, request: int, seconds: float) -> Exception | None:
         """What a request ended with; an error too where it has not ended in time."""
@@ -115,11 +134,15 @@ class Uploads:
     # ------------------------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        while not (self._closing.is_set() and self._ended >= self._asked):
+        while True:
             with self._change:
-                self._change.wait_for(lambda: self._ended < self._asked)
+                self._change.wait_for(lambda: self._ended < self._asked or self._closing.is_set())
                 asked = self._asked
+            if asked == self._ended:
+                return
+            self._late_at = time.monotonic() + self._loop.checkpoint_timeout_s
             error = self._upload_with_retries()
+            self._late_at = math.inf
             with self._change:
                 self._ended, self._error = asked, error
                 self._change.notify_all()
@@ -145,13 +168,14 @@ class Uploads:
 
     def _upload(self) -> None:
         self._lease.look()
-        for file in run_files(self._folder):
-            self._put_if_changed(file)
         checkpoint = self._folder.latest()
-        if checkpoint is None:
-            return
-        self._folder.held = checkpoint.name
+        if checkpoint is not None:
+            self._folder.held = checkpoint.name
         try:
+            for file in run_files(self._folder):
+                self._put_if_changed(file)
+            if checkpoint is None:
+                return
             began = time.monotonic()
             if self._store.put_checkpoint(checkpoint, self._lease.look):
                 seconds = time.monotonic() - began

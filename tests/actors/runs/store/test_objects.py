@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from actors.runs.checksums import CHECKSUMS, find_corruption
+from actors.runs.checksums import CHECKSUMS, find_corruption, write_checksums
 from actors.runs.folder import RunFolder
 from actors.runs.store.objects import RunStore, run_files
 from tests.actors.runs.store.stores import FlakyFileSystem, fail, flaky_store, made_run
@@ -59,7 +60,7 @@ def test_the_seal_is_the_last_object_and_goes_first(tmp_path: Path) -> None:
     (folder.checkpoints / "step-000020" / "more").write_text("x")
     made_run(tmp_path, 20)
     (folder.checkpoints / "step-000020" / "learner" / "rank-0").write_text("other")
-    (folder.checkpoints / "step-000020" / CHECKSUMS).write_text("{}")
+    write_checksums(folder.checkpoints / "step-000020")
     fail(1, "rank-0")
     with pytest.raises(OSError, match="slow down"):
         store.put_checkpoint(folder.checkpoints / "step-000020", lambda: None)
@@ -107,3 +108,47 @@ def test_old_checkpoints_go_as_they_do_in_the_folder(store: RunStore, tmp_path: 
     assert not any(map(store.fs.exists, folders)), "no empty folders stay"
     store.clear()
     assert store.names() == set()
+
+
+def test_a_checkpoint_that_is_being_removed_is_not_sealed(store: RunStore, tmp_path: Path) -> None:
+    checkpoint = made_run(tmp_path / "here", 20).checkpoints / "step-000020"
+    shutil.rmtree(checkpoint / "learner")
+    with pytest.raises(FileNotFoundError, match="rank-0"):
+        store.put_checkpoint(checkpoint, lambda: None)
+    assert store.sealed() == []
+
+
+def test_what_is_left_of_uploads_that_were_given_up_counts_as_none(
+    store: RunStore, tmp_path: Path
+) -> None:
+    for step in (10, 20, 30):
+        put(store, made_run(tmp_path / "here", step))
+    store.remove(SEAL)
+    store.prune(keep=2, keep_whole=None)
+    assert store.sealed() == ["step-000010", "step-000030"]
+    assert not any("step-000020" in name for name in store.names())
+
+
+def test_a_file_system_that_removes_full_folders_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(f"file://{tmp_path}/s", "hot")
+    for step in (10, 20):
+        put(store, made_run(tmp_path / "here", step))
+    monkeypatch.setattr(store.fs, "rmdir", shutil.rmtree)
+    store.prune(keep=1, keep_whole=None)
+    assert store.sealed() == ["step-000020"]
+
+
+def test_only_what_lies_below_a_run_is_its(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, made_run(tmp_path / "here", 20))
+    names, paths = store.names(), [*store.fs.find(store.path(""))]
+    monkeypatch.setattr(store.fs, "find", lambda root: [
+        *paths, root, f"{root}/", f"{root}/checkpoints/", f"{root}-2/metrics.jsonl"])  # fmt: skip
+    assert store.names() == names
+    outside = f"{store.path('checkpoints/step-000020')}/../../../outside"
+    monkeypatch.setattr(store.fs, "find", lambda _: [*paths, outside])
+    with pytest.raises(ValueError, match="outside' is none of a run"):
+        store.fetch(tmp_path / "there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,58 @@ def test_an_upload_that_hangs_fails_the_end_by_its_deadline(
     monkeypatch.setattr(store, "put", lambda *_: uploads._closing.wait(10))
     with pytest.raises(RunFailed, match=r"not uploaded within 0.05 s.*--resume"):
         uploads.finish()
+    uploads.close()
+
+
+def test_a_run_that_did_not_begin_uploads_nothing(folder: RunFolder, store: RunStore) -> None:
+    uploads = begun(folder, store)
+    uploads.close()
+    uploads._thread.join(10)
+    assert not uploads._thread.is_alive()
+    assert store.names() == set(), "what is in the folder may be of another run"
+
+
+def test_a_checkpoint_is_not_ahead_of_the_figures(
+    folder: RunFolder, store: RunStore, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_file, saved = store.put, [20]
+
+    def save_after(file: Path, name: str) -> None:
+        put_file(file, name)
+        if name == folder.metrics.name and saved:
+            save(folder, saved.pop(), keep=1)  # the run goes on meanwhile
+
+    monkeypatch.setattr(store, "put", save_after)
+    uploads.finish()
+    assert store.read("metrics.jsonl") == b'{"step": 10}\n'
+    assert store.sealed() == ["step-000010"]
+    uploads.finish()
+    assert store.sealed() == ["step-000010", "step-000020"]
+
+
+def test_an_upload_that_does_not_end_is_told_once(
+    folder: RunFolder,
+    store: RunStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    uploads, under_way, go_on = begun(folder, store), threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        under_way.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(store, "put", hang)
+    uploads.request()
+    assert under_way.wait(10)
+    uploads.check()
+    assert not caplog.records
+    uploads._late_at = 0.0
+    uploads.check()
+    uploads.check()
+    (record,) = caplog.records
+    assert "an upload has not ended within loop.checkpoint_timeout_s (3600 s)" in record.message
+    go_on.set()
     uploads.close()
 
 
