@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +18,9 @@ from actors.config import (
     WeightsConfig,
 )
 from curriculum.config import AnswerConfig, CurriculumConfig, DataConfig, PromptConfig
+from deploy.config.places import check_folder_name, check_runs_url, is_url
 from learner.config import LearnerConfig, ModelConfig, RewardConfig, SFTConfig
 from sandbox.config import SandboxConfig
-
-_URL = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 class RunConfig(BaseModel):
@@ -75,7 +73,16 @@ class RunConfig(BaseModel):
     def _a_folder_unless_it_is_a_url(cls, value: object) -> object:
         if not isinstance(value, (str, Path)):
             raise ValueError("must be a folder or a URL")
-        return value if isinstance(value, str) and _URL.match(value) else Path(value)
+        return value if isinstance(value, str) and is_url(value) else Path(value)
+
+    @model_validator(mode="after")
+    def _files_go_where_they_are_found(self) -> RunConfig:
+        if isinstance(self.runs_dir, str):
+            check_runs_url(self.runs_dir)
+        else:
+            check_folder_name("runs_dir", self.runs_dir)
+        check_folder_name("staging_dir", self.staging_dir)
+        return self
 
     @model_validator(mode="after")
     def _chat_needs_a_chat_model(self) -> RunConfig:
