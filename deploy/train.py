@@ -93,7 +93,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
             if not resume:
                 folder.clear()
                 if store is not None:
-                    within(config.loop.checkpoint_timeout_s, store, store.clear)
+                    within(config.loop.checkpoint_timeout_s, store.url, store.clear)
             with collect_logs(folder.log), notes_on_continuing(folder):
                 write_atomic(folder.config, config.to_yaml())
                 if uploads is not None:

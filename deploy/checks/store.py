@@ -8,14 +8,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
+
+from fsspec.implementations.local import LocalFileSystem
 
 from actors.config import LoopConfig
 from actors.errors import RunFailed
+from actors.runs.checksums import CHECKSUMS
 from actors.runs.folder import RunFolder
 from actors.runs.store.lease import Lease
 from actors.runs.store.objects import RunStore
 from actors.runs.store.uploads import Uploads
+from deploy.checks.folder import sole_run
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
 
@@ -30,17 +35,30 @@ def open_store(config: RunConfig) -> RunStore | None:
     """The store of the run's files; None where `runs_dir` is a folder.
 
     Raises:
-        ConfigError: no library for this kind of URL.
+        ConfigError: no library for this kind of URL, it cannot be opened, or it is the folder that
+            is uploaded to it.
     """
-    if config.runs_url is None:
+    url = config.runs_url
+    if url is None:
         return None
-    try:
-        return RunStore(config.runs_url, config.name)
-    except (ImportError, ValueError) as error:
+    try:  # some kinds look for credentials or connect at once
+        store = within(ANSWER_S, url, lambda: RunStore(url, config.name))
+    except ConfigError as error:
+        if not isinstance(error.__cause__, (ImportError, ValueError)):
+            raise
         raise ConfigError(
-            f"runs_dir {config.runs_url}: {error}: fsspec needs the library of this kind of store, "
+            f"runs_dir {url}: {error.__cause__}: fsspec needs the library of this kind of store, "
             f"such as `{sys.executable} -m pip install s3fs` (gcsfs, adlfs)"
-        ) from error
+        ) from error.__cause__
+    if isinstance(store.fs, LocalFileSystem):
+        there = Path(store.path("")).resolve()
+        here = (config.local_runs / config.name).resolve()
+        if there.is_relative_to(here) or here.is_relative_to(there):
+            raise ConfigError(
+                f"runs_dir {url}: {there} and staging_dir's {here} hold each other: files are "
+                "written to staging_dir and copied to runs_dir, which must be two folders"
+            )
+    return store
 
 
 def prepare_store(
@@ -52,29 +70,58 @@ def prepare_store(
         ConfigError: the store does not answer, holds another run, or is ahead of the folder.
         RunFailed: another run writes there.
     """
-    within(ANSWER_S, store, Lease(store, folder.root).check_free)
+    within(ANSWER_S, store.url, Lease(store, folder.root).check_free)
     if not resume:
-        if not overwrite and within(ANSWER_S, store, store.names):
+        if not overwrite and within(ANSWER_S, store.url, store.names):
             raise ConfigError(
                 f"{store.url} holds another run: choose another --name, continue it with --resume, "
                 f"or replace it with --overwrite"
             )
         return
-    sealed = within(ANSWER_S, store, store.sealed)
+    sealed = within(ANSWER_S, store.url, store.sealed)
+    if folder.in_use():  # a run that is only here is uploaded from here on
+        if sealed:
+            _check_same_run(store, folder, sealed[-1])
+        return
     if not sealed:
-        return  # a run that is only here, if there is one, is uploaded from here on
-    if folder.in_use():
-        here = folder.latest()
-        if here is None or here.name < sealed[-1]:
+        if within(ANSWER_S, store.url, store.names):
             raise ConfigError(
-                f"--resume: {store.url} has {sealed[-1]}, and {folder.root} on this machine "
-                f"{here.name if here else 'no whole checkpoint'}: remove that folder to go on from "
-                "the store"
+                f"--resume: {store.url} holds no whole checkpoint, and {folder.root} on this "
+                "machine no run: begin again with --overwrite"
             )
         return
+    if folder.root.is_dir() and any(folder.root.iterdir()):
+        raise ConfigError(
+            f"--resume: {folder.root} holds files, but no run: move them away, so that the run in "
+            f"{store.url} can be fetched to there"
+        )
     logger.info("%s: fetching %s to %s", store.url, sealed[-1], folder.root)
     folder.root.parent.mkdir(parents=True, exist_ok=True)
-    within(loop.checkpoint_timeout_s, store, lambda: store.fetch(folder.root))
+    with sole_run(folder):
+        within(loop.checkpoint_timeout_s, store.url, lambda: store.fetch(folder.root))
+
+
+def _check_same_run(store: RunStore, folder: RunFolder, newest: str) -> None:
+    """Refuse to go on from a folder that is behind the store, or went another way.
+
+    Args:
+        newest: name of the store's newest whole checkpoint.
+    """
+    here = folder.latest()
+    if here is None or here.name < newest:
+        raise ConfigError(
+            f"--resume: {store.url} has {newest}, and {folder.root} on this machine "
+            f"{here.name if here else 'no whole checkpoint'}: remove that folder to go on from the "
+            "store"
+        )
+    mine = folder.checkpoints / newest / CHECKSUMS
+    name = mine.relative_to(folder.root).as_posix()
+    if mine.exists() and within(ANSWER_S, store.url, lambda: store.read(name)) != mine.read_bytes():
+        raise ConfigError(
+            f"--resume: {newest} in {store.url} is another one than in {folder.root}: the run went "
+            f"on in two places; remove that folder to go on from the store, or the store's {name} "
+            "to replace what is there"
+        )
 
 
 @contextmanager
@@ -91,19 +138,19 @@ def uploading(
         yield None
         return
     lease = Lease(store, folder.root)
-    within(ANSWER_S, store, lease.acquire)
+    within(ANSWER_S, store.url, lease.acquire)
     uploads = Uploads(folder, store, lease, loop)
     try:
         yield uploads
     finally:
         uploads.close()
         try:
-            within(ANSWER_S, store, lease.release)
+            within(ANSWER_S, store.url, lease.release)
         except ConfigError as error:
             logger.warning("%s", error)
 
 
-def within(seconds: float, store: RunStore, call: Callable[[], T]) -> T:
+def within(seconds: float, url: str, call: Callable[[], T]) -> T:
     """What `call` returns; the file systems of fsspec know no deadlines.
 
     Raises:
@@ -123,14 +170,14 @@ def within(seconds: float, store: RunStore, call: Callable[[], T]) -> T:
         result, error = ended.get(timeout=seconds)
     except queue.Empty:
         raise ConfigError(
-            f"runs_dir: {store.url} did not answer within {seconds:g} s: check its address and "
+            f"runs_dir: {url} did not answer within {seconds:g} s: check its address and "
             "credentials (docs/runs.md#object-stores)"
         ) from None
     if isinstance(error, RunFailed):
         raise error
     if error is not None:
         raise ConfigError(
-            f"runs_dir: {store.url}: {type(error).__name__}: {error}: check its address and "
+            f"runs_dir: {url}: {type(error).__name__}: {error}: check its address and "
             "credentials (docs/runs.md#object-stores)"
         ) from error
     return result  # type: ignore[return-value]

@@ -17,7 +17,9 @@ from typing import Any
 
 import fsspec
 
+from actors.errors import RunFailed
 from actors.runs.checksums import CHECKSUMS, find_corruption
+from actors.runs.disk import size_text
 from actors.runs.folder import POLICY, RunFolder
 
 logger = logging.getLogger(__name__)
@@ -57,12 +59,20 @@ class RunStore:
 
     def names(self) -> set[str]:
         """Every object of the run but the lease."""
+        return {*self._sizes()}
+
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of every object of the run but the lease."""
         self.fs.invalidate_cache()
         root = f"{self._root.strip('/')}/"
-        found = (path.lstrip("/") for path in self.fs.find(self._root))
-        names = {path.removeprefix(root) for path in found if path.startswith(root)}
-        # The consoles of some stores make a folder by an object whose name ends with a slash.
-        return {name for name in names if name and not name.endswith("/")} - {LEASE}
+        sizes: dict[str, int] = {}
+        for path, facts in self.fs.find(self._root, detail=True).items():
+            name = path.lstrip("/").removeprefix(root)
+            below = path.lstrip("/").startswith(root)
+            # The consoles of some stores make a folder by an object whose name ends with a slash.
+            if below and name and not name.endswith("/") and name != LEASE:
+                sizes[name] = facts.get("size") or 0
+        return sizes
 
     def read(self, name: str) -> bytes | None:
         """An object's content; None where there is none."""
@@ -84,14 +94,19 @@ class RunStore:
             Name of the checkpoint; None where no checkpoint is whole, and nothing was copied.
 
         Raises:
+            RunFailed: the disk has not enough room.
             ValueError: the name of an object leads out of the folder.
         """
-        names = self.names()
+        sizes = self._sizes()
+        names = {*sizes}
+        files = [name for name in names if not name.startswith(f"{CHECKPOINTS}/")]
         partial = root.with_name(f"{root.name}.fetched")
         shutil.rmtree(partial, ignore_errors=True)
         for checkpoint in reversed(_sealed(names)):
             folder = partial / CHECKPOINTS / checkpoint
-            for name in _below(names, f"{CHECKPOINTS}/{checkpoint}"):
+            parts = _below(names, f"{CHECKPOINTS}/{checkpoint}")
+            self._check_room(root.parent, sum(sizes[name] for name in (*parts, *files)))
+            for name in parts:
                 self._get(name, partial)
             if (corruption := find_corruption(folder)) is None:
                 break
@@ -100,12 +115,20 @@ class RunStore:
         else:
             shutil.rmtree(partial, ignore_errors=True)
             return None
-        for name in names:
-            if not name.startswith(f"{CHECKPOINTS}/"):
-                self._get(name, partial)
+        for name in files:
+            self._get(name, partial)
         (partial / LATEST).write_text(f"{checkpoint}\n")
         partial.rename(root)
         return checkpoint
+
+    def _check_room(self, place: Path, needed: int) -> None:
+        free = shutil.disk_usage(place).free
+        if free < needed:
+            raise RunFailed(
+                f"{self.url} was not fetched: it takes about {size_text(needed)}, and "
+                f"{size_text(free)} is free in {place}: free space there, or set staging_dir to a "
+                "larger file system"
+            )
 
     def _get(self, name: str, root: Path) -> None:
         if name.startswith("/") or ".." in PurePosixPath(name).parts:

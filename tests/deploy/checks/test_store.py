@@ -10,9 +10,11 @@ import pytest
 
 from actors.config import LoopConfig
 from actors.errors import RunFailed
+from actors.runs.checksums import write_checksums
 from actors.runs.folder import RunFolder
 from actors.runs.store.objects import LEASE, RunStore
 from deploy.checks import store as store_checks
+from deploy.checks.folder import sole_run
 from deploy.checks.store import open_store, prepare_store, uploading
 from deploy.config import load_config
 from deploy.errors import ConfigError
@@ -80,6 +82,62 @@ def test_a_run_goes_on_where_its_files_are_not(store: RunStore, tmp_path: Path) 
     assert first.latest() == first.checkpoints / "step-000020"
 
 
+def test_what_cannot_be_fetched_is_said_before(store: RunStore, tmp_path: Path) -> None:
+    here = RunFolder(tmp_path / "runs" / "hot")
+    uploaded(made_run(tmp_path / "first"), store)
+    store.write("config.yaml", b"{}")
+    with pytest.raises(ConfigError, match=r"holds no whole checkpoint, .*again with --overwrite"):
+        prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    uploaded(made_run(tmp_path / "first", 10), store)
+    here.root.mkdir(parents=True)
+    here.log.touch()
+    with pytest.raises(ConfigError, match="hot holds files, but no run: move them away"):
+        prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    here.log.unlink()
+    with sole_run(here), pytest.raises(ConfigError, match="another run is under way"):
+        prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    prepare_store(store, here, LOOP, resume=True, overwrite=False)
+
+
+def test_a_run_that_went_on_in_two_places_is_refused(store: RunStore, tmp_path: Path) -> None:
+    first = made_run(tmp_path / "first", 10)
+    uploaded(first, store)
+    prepare_store(store, first, LOOP, resume=True, overwrite=False)
+    (first.checkpoints / "step-000010" / "trainer.json").write_text('{"seconds": 1}')
+    write_checksums(first.checkpoints / "step-000010")
+    with pytest.raises(ConfigError, match=r"went on in two places; .*store's checkpoints/step-0"):
+        prepare_store(store, first, LOOP, resume=True, overwrite=False)
+    made_run(first.root, 20, 30)  # the one that they share is gone
+    prepare_store(store, first, LOOP, resume=True, overwrite=False)
+
+
+def test_a_store_in_the_folder_that_is_uploaded_is_refused(tmp_path: Path) -> None:
+    for runs, staging in (("a", "a"), ("a", "a/hot"), ("a/hot/b", "a")):
+        arguments = ["--runs_dir", f"file://{tmp_path}/{runs}", "--name", "hot",
+                     "--staging_dir", str(tmp_path / staging)]  # fmt: skip
+        with pytest.raises(ConfigError, match="hold each other"):
+            open_store(load_config(None, arguments))
+
+
+def test_a_store_that_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Exception):
+        """Like those of the stores' libraries, of no common kind."""
+
+    def refuse(*_: object) -> None:
+        raise Refused("no credentials")
+
+    monkeypatch.setattr(store_checks, "RunStore", refuse)
+    config = load_config(None, ["--runs_dir", "gs://bucket/runs"])
+    with pytest.raises(ConfigError, match="gs://bucket/runs: Refused: no credentials: check its"):
+        open_store(config)
+    end = threading.Event()
+    monkeypatch.setattr(store_checks, "ANSWER_S", 0.05)
+    monkeypatch.setattr(store_checks, "RunStore", lambda *_: end.wait(10))
+    with pytest.raises(ConfigError, match=r"did not answer within 0.05 s"):
+        open_store(config)
+    end.set()
+
+
 def test_a_second_run_is_refused_and_a_lease_given_back(store: RunStore, tmp_path: Path) -> None:
     with uploading(store, RunFolder(tmp_path / "a"), LOOP):
         assert store.read(LEASE) is not None
@@ -98,12 +156,12 @@ def test_a_store_that_does_not_answer_is_named(
 ) -> None:
     here, end = RunFolder(tmp_path / "hot"), threading.Event()
     monkeypatch.setattr(store_checks, "ANSWER_S", 0.05)
-    monkeypatch.setattr(store.fs, "find", lambda _: end.wait(10))
+    monkeypatch.setattr(store.fs, "find", lambda *_, **__: end.wait(10))
     with pytest.raises(ConfigError, match=r"bucket/hot did not answer within 0.05 s: check"):
         prepare_store(store, here, LOOP, resume=True, overwrite=False)
     end.set()
 
-    def refuse(_: str) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError("Access Denied")
 
     monkeypatch.setattr(store.fs, "find", refuse)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from actors.errors import RunFailed
 from actors.runs.checksums import CHECKSUMS, find_corruption, write_checksums
 from actors.runs.folder import RunFolder
 from actors.runs.store.objects import RunStore, run_files
@@ -140,15 +142,27 @@ def test_a_file_system_that_removes_full_folders_loses_nothing(
     assert store.sealed() == ["step-000020"]
 
 
+def test_what_the_disk_has_no_room_for_is_not_fetched(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, made_run(tmp_path / "here", 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(RunFailed, match=r"hot was not fetched: .* set staging_dir to a larger"):
+        store.fetch(tmp_path / "there")
+    assert not [*tmp_path.glob("there*")]
+
+
 def test_only_what_lies_below_a_run_is_its(
     store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, made_run(tmp_path / "here", 20))
-    names, paths = store.names(), [*store.fs.find(store.path(""))]
-    monkeypatch.setattr(store.fs, "find", lambda root: [
-        *paths, root, f"{root}/", f"{root}/checkpoints/", f"{root}-2/metrics.jsonl"])  # fmt: skip
+    names, root = store.names(), store.path("").removesuffix("/")
+    paths = store.fs.find(root, detail=True)
+    size = {"size": None}
+    others = (root, f"{root}/", f"{root}/checkpoints/", f"{root}-2/metrics.jsonl")
+    monkeypatch.setattr(store.fs, "find", lambda *_, **__: paths | dict.fromkeys(others, size))
     assert store.names() == names
-    outside = f"{store.path('checkpoints/step-000020')}/../../../outside"
-    monkeypatch.setattr(store.fs, "find", lambda _: [*paths, outside])
+    outside = {f"{root}/checkpoints/step-000020/../../../outside": size}
+    monkeypatch.setattr(store.fs, "find", lambda *_, **__: paths | outside)
     with pytest.raises(ValueError, match="outside' is none of a run"):
         store.fetch(tmp_path / "there")
