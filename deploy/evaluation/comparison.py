@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from actors.evaluation.figures import ProblemCounts
 from actors.evaluation.statistics import Interval, difference_interval, mean_interval
+from curriculum.problem import TIERS
 from deploy.errors import ConfigError
 from deploy.evaluation.folder import EvaluationFolder
 
@@ -29,10 +30,13 @@ class Comparison:
     """Problems that only one of them holds; not counted."""
     unjudged: tuple[int, int]
     """Samples of a and of b that the sandbox could not judge; they count as not passed."""
+    tier: str | None = None
+    """Of the problems; None: all of the suite."""
 
 
 def compare(a: EvaluationFolder, b: EvaluationFolder) -> list[Comparison]:
-    """Compare two evaluations on every suite, and for every k, that both have.
+    """Compare two evaluations on every suite, and for every k, that both have: all problems, then
+    each tier where there are several.
 
     Raises:
         ConfigError: one of them is not finished, they share no suite or no k, or a problem of the
@@ -51,8 +55,19 @@ def compare(a: EvaluationFolder, b: EvaluationFolder) -> list[Comparison]:
         ks = sorted(ks_a[suite] & ks_b[suite])
         if not ks:
             raise ConfigError(f"{suite}: {a.root} and {b.root} have no pass@k in common")
-        comparisons += [compare_suite(suite, k, counts_a[suite], counts_b[suite]) for k in ks]
+        for k in ks:
+            comparisons.append(compare_suite(suite, k, counts_a[suite], counts_b[suite]))
+            comparisons += compare_tiers(suite, k, counts_a[suite], counts_b[suite])
     return comparisons
+
+
+def suites_of_one(a: EvaluationFolder, b: EvaluationFolder) -> dict[str, list[str]]:
+    """The suites that only one of two evaluations has, under `A` and `B`."""
+    of_a, of_b = ([*folder.read_problems()] for folder in (a, b))
+    return {
+        "A": [name for name in of_a if name not in of_b],
+        "B": [name for name in of_b if name not in of_a],
+    }
 
 
 def compare_suite(
@@ -88,6 +103,24 @@ def compare_suite(
         unpaired=len(a) + len(b) - 2 * len(pairs),
         unjudged=(_unjudged(row for row, _ in pairs), _unjudged(other for _, other in pairs)),
     )
+
+
+def compare_tiers(
+    suite: str, k: int, a: Sequence[ProblemCounts], b: Sequence[ProblemCounts]
+) -> list[Comparison]:
+    """Compare each tier of one suite by itself; nothing where the common problems have one tier.
+
+    Raises:
+        ConfigError: as `compare_suite`.
+    """
+    in_b = {row.problem for row in b}
+    tier_of = {row.problem: row.tier for row in a if row.problem in in_b}
+    tiers = [tier for tier in TIERS if tier in tier_of.values()]
+    comparisons = []
+    for tier in tiers if len(tiers) > 1 else ():
+        of_a, of_b = ([row for row in rows if tier_of.get(row.problem) == tier] for rows in (a, b))
+        comparisons.append(replace(compare_suite(suite, k, of_a, of_b), tier=tier))
+    return comparisons
 
 
 def _pass_at(suite: str, row: ProblemCounts, k: int) -> float:

@@ -82,7 +82,7 @@ def read_samples(
             samples.append(replace(read, key=key, task_id=name))
     if not samples and not left_out:
         raise ConfigError(f"{path}: no sample in it; {_FORM}")
-    _refuse_missing(path, suites, counts)
+    _refuse_missing(path, suites, counts, left_out)
     if left_out:
         count, first = len(left_out), left_out[0]
         logger.info(
@@ -198,12 +198,17 @@ def _foreign(
     )
 
 
-def _refuse_missing(path: Path, suites: Sequence[Suite], counts: Counter[tuple[str, str]]) -> None:
+def _refuse_missing(
+    path: Path, suites: Sequence[Suite], counts: Counter[tuple[str, str]], left_out: Sequence[str]
+) -> None:
+    others = (
+        f" ({len(left_out)} samples are of other problems, first {left_out[0]})" if left_out else ""
+    )
     for suite in suites:
         missing = [p.id for p in suite.problems if not counts[suite.name, p.id]]
         if missing:
             raise ConfigError(
                 f"{path}: {len(missing)} of {len(suite.problems)} problems of {suite.name} have no "
-                f"sample, such as {missing[0]}; a pass rate over the others would say too much. "
-                f"Add them, or evaluate the first problems only with --limit"
+                f"sample, such as {missing[0]}{others}; a pass rate over the others would say too "
+                f"much. Add them, or evaluate the first problems only with --limit"
             )

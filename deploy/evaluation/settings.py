@@ -27,6 +27,14 @@ DEFAULTS: dict[str, Any] = {
 _OF_THE_RUN = ("prompt", "answer", "sandbox", "data")
 """Sections that a run's policy is evaluated with as it was trained."""
 
+_OPTION_OF = {
+    "rollout.temperature": "--temperature",
+    "rollout.max_new_tokens": "--max-new-tokens",
+    "rollout.samples_per_prompt": "--samples",
+    "rollout.dtype": "--dtype",
+}
+"""Keys of training that an evaluation does not read, and its own options in their place."""
+
 
 class EvaluationSettings(BaseModel):
     """What decides the samples and verdicts of an evaluation: the same settings give the same."""
@@ -103,8 +111,12 @@ def evaluation_config(
     prompt is a chat where nothing sets its style and the tokenizer has a chat template.
 
     Raises:
-        ConfigError: it is not valid.
+        ConfigError: it is not valid, or a key is given that an evaluation does not read.
     """
+    for override in overrides:
+        key = override.removeprefix("--").partition("=")[0]
+        if key in _OPTION_OF:
+            raise ConfigError(f"--{key} is training's; of an evaluation it is {_OPTION_OF[key]}")
     tree: dict[str, Any] = {}
     _merge(tree, DEFAULTS)
     if subject.run_config is not None:

@@ -15,7 +15,7 @@ from curriculum.datasets.load import load_dataset
 from curriculum.datasets.problem_file import problem_digest
 from curriculum.datasets.reading.format import ReadOptions
 from curriculum.datasets.registry import Skipped, detect, read_source
-from curriculum.problem import Problem
+from curriculum.problem import TIERS, Problem
 from deploy.errors import ConfigError
 from deploy.evaluation import mbpp_subsets
 
@@ -128,9 +128,12 @@ def _load(
         if chosen:
             raise ConfigError(f"--{next(iter(chosen))}: suite {name} has no releases and no dates")
         heldout = load_dataset(synthetic).heldout
+        kept = heldout[:limit]
+        missed = {problem.difficulty for problem in heldout} - {p.difficulty for p in kept}
         seed, per_tier = synthetic.heldout_seed, synthetic.heldout_per_tier
         source = {"format": SYNTHETIC, "seed": seed, "per_tier": per_tier, "left_out": {}}
-        return _suite(name, heldout[:limit], source, option)
+        source |= {"limit": limit, "tiers_beyond_limit": [t for t in TIERS if t in missed]}
+        return _suite(name, kept, source, option)
     known, path = KNOWN.get(name), _path_of(name, option)
     skipped = Skipped()
     format = detect(path)
@@ -142,6 +145,7 @@ def _load(
     left_out = {field: [count, skipped.examples[field][0]] for field, count in
                 skipped.counts.items()}  # fmt: skip
     source = {"path": str(path), "format": format.name, "left_out": left_out, "chosen": chosen}
+    source["limit"] = limit
     if path.is_file():
         source["sha256"] = file_sha256(path)
     return _suite(name if known else file_stem(path), kept, source, option)
@@ -188,6 +192,11 @@ def _find(name: str, known: KnownSuite, option: str) -> Path:
 
 def _unknown(name: str, option: str) -> str:
     known = ", ".join([*KNOWN, SYNTHETIC])
+    if name == "heldout":
+        return (
+            f"{option} {name}: the held-out problems of a run are the suite {SYNTHETIC}, or the "
+            f"file of its data.heldout_path"
+        )
     return (
         f"{option} {name}: no such file, and no suite; known are {known}, and the path of any file "
         f"that `stepcoder data convert` reads"

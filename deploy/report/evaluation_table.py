@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from rich.text import Text
 
 from deploy.evaluation.comparison import Comparison
 from deploy.report.pass_rows import pass_rows
+from sandbox import Outcome
 
 BAR_WIDTH = 32
 SHOWN_PROBLEMS = 8
+SHOWN_ERRORS = 3
+"""Types of runtime errors that are named."""
 _STYLES = {"passed": "green", "infra_error": "magenta"}
 
 
@@ -34,9 +38,21 @@ def print_evaluation(result: dict[str, Any], folder: Path, console: Console | No
 
 
 def print_comparison(
-    comparisons: Sequence[Comparison], a: Path, b: Path, console: Console | None = None
+    comparisons: Sequence[Comparison],
+    a: Path,
+    b: Path,
+    console: Console | None = None,
+    alone: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Print the difference of two evaluations for every suite and k."""
+    """Print the difference of two evaluations for every suite, k and tier.
+
+    Args:
+        comparisons: of all problems of a suite, and behind it of its tiers.
+        a: folder of the first.
+        b: folder of the second.
+        console: where to print.
+        alone: suites that only one of them has, under `A` and `B`.
+    """
     console = console or Console(width=100, highlight=False)
     console.print(f"A: {a}\nB: {b}\n", markup=False, soft_wrap=True)
     table = Table(box=box.ROUNDED)
@@ -48,7 +64,7 @@ def print_comparison(
         clear = difference.low > 0 or difference.high < 0
         style = ("green" if difference.low > 0 else "red") if clear else ""
         table.add_row(
-            Text(row.suite),
+            Text(f"  {row.tier}" if row.tier else row.suite),
             f"@{row.k}",
             _percent(row.a.estimate),
             _percent(row.b.estimate),
@@ -62,7 +78,12 @@ def print_comparison(
     console.print(
         "paired by problem, in percentage points; won: B solves it more often", style="dim"
     )
+    for name, suites in (alone or {}).items():
+        if suites:
+            console.print(f"not compared: {', '.join(suites)}, in {name} only", markup=False)
     for row in comparisons:
+        if row.tier:
+            continue
         if row.unpaired:
             unpaired = f"{row.suite}: {row.unpaired} problems are in one of them only"
             console.print(unpaired, markup=False)
@@ -95,7 +116,8 @@ def _counts(result: dict[str, Any], suite: dict[str, Any]) -> str:
         how = f"temperature {sampling['temperature']:g}, top-p {sampling['top_p']:g}"
     chosen = suite["data"].get("chosen", {})
     within = "".join(f", {option} {value}" for option, value in chosen.items())
-    return f"{suite['problems']} problems{within}, {suite['samples']} samples ({how})"
+    first = "first " if suite["data"].get("limit") else ""
+    return f"{first}{suite['problems']} problems{within}, {suite['samples']} samples ({how})"
 
 
 def _pass_table(suite: dict[str, Any]) -> Table:
@@ -137,10 +159,13 @@ def _interval_bar(interval: dict[str, Any]) -> Text:
 
 def _outcomes(suite: dict[str, Any]) -> Group:
     width = max(len(outcome) for outcome in suite["outcomes"])
+    errors = Counter(suite["runtime_errors"]).most_common(SHOWN_ERRORS)
+    named = ", ".join(f"{name} ({count})" for name, count in errors)
     lines = [
         Text.assemble(
             f"  {outcome.replace('_', ' '):<{width}} {share:>6.1%}  ",
             ("█" * round(share * BAR_WIDTH), _STYLES.get(outcome, "red")),
+            f"  {named}" if outcome == Outcome.runtime_error.value else "",
         )
         for outcome, share in suite["outcomes"].items()
         if share
@@ -151,6 +176,10 @@ def _outcomes(suite: dict[str, Any]) -> Group:
 def _remarks(suite: dict[str, Any]) -> list[str]:
     """What a reader must know to trust the figures."""
     remarks = []
+    if missed := suite["data"].get("tiers_beyond_limit"):
+        remarks.append(
+            f"--limit leaves out every problem of the tier {' and the tier '.join(missed)}"
+        )
     if suite["truncated"]:
         remarks.append(
             f"{suite['truncated']:.1%} of the completions were cut off at --max-new-tokens"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from deploy.commands.eval.compare import compare
+from deploy.commands.eval.compare import app as compare
 from deploy.commands.eval.evaluate import evaluate
 
 app = App(

@@ -7,9 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
+
+app = App(
+    name="compare",
+    help_epilogue="""\
+Examples:
+  stepcoder eval compare runs/eval/before runs/eval/after
+  stepcoder compare runs/hot runs/no-mask                   two training runs""",
+)
 
 
+@app.default
 def compare(
     a: Annotated[Path, Parameter(help="Folder of one evaluation.")],
     b: Annotated[Path, Parameter(help="Folder of the other.")],
@@ -17,18 +26,16 @@ def compare(
     *,
     json_output: Annotated[bool, Parameter("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Compare two evaluations, paired by problem: the difference of b from a with its interval.
-
-    Examples:
-      stepcoder eval compare runs/eval/before runs/eval/after
-    """
+    """Compare two evaluations, paired by problem: the difference of b from a with its interval."""
     from deploy.evaluation.comparison import compare as compared
+    from deploy.evaluation.comparison import suites_of_one
     from deploy.evaluation.folder import EvaluationFolder
     from deploy.report.evaluation_table import print_comparison
 
-    comparisons = compared(EvaluationFolder(a), EvaluationFolder(b))
+    folders = EvaluationFolder(a), EvaluationFolder(b)
+    comparisons = compared(*folders)
     if json_output:
         print(json.dumps([asdict(comparison) for comparison in comparisons]))
     else:
-        print_comparison(comparisons, a, b)
+        print_comparison(comparisons, a, b, alone=suites_of_one(*folders))
     return 0

@@ -7,7 +7,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-app = App(name="compare", help_epilogue="Examples:\n  stepcoder compare runs/fgo runs/no-mask")
+app = App(
+    name="compare",
+    help_epilogue="Examples:\n  stepcoder compare runs/fgo runs/no-mask\n"
+    "  stepcoder eval compare runs/eval/a runs/eval/b   two evaluations",
+)
 
 
 @app.default

@@ -15,7 +15,7 @@ from rich.text import Text
 from actors.evaluation.figures import ProblemCounts
 from actors.training.console import clock
 from deploy.errors import ConfigError
-from deploy.evaluation.comparison import Comparison, compare_suite
+from deploy.evaluation.comparison import Comparison, compare_suite, compare_tiers
 from deploy.report.evaluation_table import unjudged_lines
 from deploy.report.runs.groups import differences
 from deploy.report.runs.history import RunHistory
@@ -58,9 +58,11 @@ class SuitePair:
     suite: str
     steps: tuple[int, int]
     comparison: Comparison | None
-    """None where they cannot be paired."""
+    """Of all problems; None where they cannot be paired."""
     reason: str = ""
     """Why not."""
+    tiers: tuple[Comparison, ...] = ()
+    """Of each tier, where there are several."""
 
 
 def compare_evaluations(a: RunHistory, b: RunHistory) -> list[SuitePair]:
@@ -70,7 +72,9 @@ def compare_evaluations(a: RunHistory, b: RunHistory) -> list[SuitePair]:
         (step_a, counts_a), (step_b, counts_b) = (_last_counts(run, suite) for run in (a, b))
         steps = (step_a, step_b)
         try:
-            pairs.append(SuitePair(suite, steps, compare_suite(suite, 1, counts_a, counts_b)))
+            whole = compare_suite(suite, 1, counts_a, counts_b)
+            tiers = tuple(compare_tiers(suite, 1, counts_a, counts_b))
+            pairs.append(SuitePair(suite, steps, whole, tiers=tiers))
         except ConfigError as error:
             pairs.append(SuitePair(suite, steps, None, str(error)))
     return pairs
@@ -94,6 +98,10 @@ def print_run_comparison(a: RunHistory, b: RunHistory, console: Console | None =
         _print(
             console, "pass@1 of the last evaluations, paired by problem", _evaluations(pairs, names)
         )
+        console.print(f"in percentage points; won: {names[1]} solves it more often", style="dim")
+    for suite in sorted({*a.suites} ^ {*b.suites}):
+        only = names[0] if suite in a.suites else names[1]
+        console.print(f"not compared: {suite}, in {only} only", markup=False)
     for pair in pairs:
         if pair.comparison is None:
             console.print(f"not compared: {pair.reason}", markup=False)
@@ -134,14 +142,12 @@ def _plain(value: Any) -> str:
 
 def _evaluations(pairs: list[SuitePair], names: tuple[str, str]) -> Table:
     table = _table("suite", "after steps", *names, "difference", "95 % interval", "won", "lost")
-    for pair in pairs:
-        compared = pair.comparison
-        if compared is None:
-            continue
+    rows = [(pair, row) for pair in pairs for row in (pair.comparison, *pair.tiers) if row]
+    for pair, compared in rows:
         difference = compared.difference
         table.add_row(
-            Text(pair.suite),
-            " / ".join(map(str, dict.fromkeys(pair.steps))),
+            Text(f"  {compared.tier}" if compared.tier else pair.suite),
+            "" if compared.tier else " / ".join(map(str, dict.fromkeys(pair.steps))),
             f"{100 * compared.a.estimate:.1f}",
             f"{100 * compared.b.estimate:.1f}",
             f"{100 * difference.estimate:+.1f}",

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from actors.evaluation.figures import ProblemCounts, suite_figures
 from deploy.errors import ConfigError
-from deploy.evaluation.comparison import compare, compare_suite
+from deploy.evaluation.comparison import compare, compare_suite, compare_tiers, suites_of_one
 from deploy.evaluation.folder import EvaluationFolder
 from deploy.report.evaluation_table import print_comparison
 
@@ -57,6 +57,30 @@ def test_what_the_sandbox_could_not_judge_is_said_beside_the_difference(tmp_path
         "own[/v2]: the sandbox could not judge 6 samples of B, which count as not passed"
         in text.getvalue()
     )
+
+
+def test_tiers_are_compared_by_themselves_and_a_suite_of_one_of_them_is_named(
+    tmp_path: Path,
+) -> None:
+    hard = [ProblemCounts(f"h{n}", "competition", "d", 2, passed=0, judged=2) for n in range(4)]
+    easy = [ProblemCounts(f"e{n}", "introductory", "d", 2, passed=2, judged=2) for n in range(4)]
+    better = [replace(row, passed=1) for row in hard]
+    tiers = compare_tiers("s", 1, [*hard, *easy], [*easy, *better, replace(easy[0], problem="b")])
+    assert [(row.tier, row.difference.estimate, row.unpaired) for row in tiers] == [
+        ("introductory", 0.0, 0),
+        ("competition", 0.5, 0),
+    ]
+    assert tiers[1].difference.problems == len(tiers[1].won) == 4
+    assert compare_tiers("s", 1, hard, better) == []
+    a, b = (evaluation(tmp_path / name, {"p": 1}, suite=name) for name in "ab")
+    alone = suites_of_one(a, b)
+    assert alone == {"A": ["a"], "B": ["b"]}
+    whole = compare_suite("s", 1, [*hard, *easy], [*easy, *better])
+    text = io.StringIO()
+    print_comparison([whole, *tiers], a.root, b.root, Console(file=text, width=120), alone)
+    assert "│   competition  │   @1 │" in text.getvalue()
+    assert "not compared: a, in A only" in text.getvalue()
+    assert text.getvalue().count("s: won: h0, h1, h2, h3") == 1
 
 
 def test_counts_that_cannot_be_are_refused(tmp_path: Path) -> None:

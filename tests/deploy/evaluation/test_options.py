@@ -138,6 +138,8 @@ def test_a_run_is_evaluated_with_its_own_prompts_and_everything_can_be_overridde
     assert (limits.memory_mib, limits.wall_seconds) == (300, 3)
     assert (config.rollout.threads, config.rollout.kv_cache_mib) == (1, 64)
     assert (config.rollout.dtype, config.rollout.hang_timeout_s) == ("auto", 600)
+    with pytest.raises(ConfigError, match=r"--rollout.temperature is training's; .* --temperature"):
+        evaluation_config(None, ["--rollout.temperature=1"], subject, "auto", True)
     plain = evaluation_config(None, [], Subject("base", tmp_path), "auto", False)
     assert plain.prompt.style == "base"
 

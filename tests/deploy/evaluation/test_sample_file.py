@@ -228,5 +228,9 @@ def test_with_a_limit_samples_of_other_problems_are_left_out_and_counted(
         samples = read_samples(path, [SUITE], limited=True)
     assert [s.task_id for s in samples] == ["Mbpp/2", "Mbpp/3"]
     assert "1 samples of other problems left out (--limit), first Mbpp/4 in line 3" in caplog.text
+    with pytest.raises(
+        ConfigError, match=r"such as mbpp/3 \(1 samples are of other problems, first Mb"
+    ):
+        read_samples(write(tmp_path / "few.jsonl", rows[0], rows[2]), [SUITE], limited=True)
     with pytest.raises(ConfigError, match="line 4: no `task_id`"):
         read_samples(write(path, *rows, {"solution": ""}), [SUITE], limited=True)

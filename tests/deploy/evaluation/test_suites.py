@@ -72,6 +72,8 @@ def test_evalplus_problems_are_those_of_the_sanitized_file_where_it_lies_there(d
 def test_a_limit_takes_the_first_problems_of_each_suite(data: Path) -> None:
     suites = load_suites(["mbpp", "synthetic"], 2, SYNTHETIC)
     assert [len(suite.problems) for suite in suites] == [2, 2]
+    assert [suite.data["limit"] for suite in suites] == [2, 2]
+    assert suites[1].data["tiers_beyond_limit"] == ["interview", "competition"]
 
 
 def test_a_file_is_a_suite_named_after_it(tmp_path: Path) -> None:
@@ -104,6 +106,10 @@ def test_records_that_cannot_be_read_are_counted(data: Path) -> None:
         (["livecodebench"], "put the files test.jsonl, test2.jsonl, ... of livecodebench/code_gen"),
         (["apps+"], r"apps\+: none of apps_plus/apps_plus.json, .* under the first of these names"),
         (["absent.jsonl"], "absent.jsonl: no such file, and no suite; known are "),
+        (
+            ["heldout"],
+            "held-out problems of a run are the suite synthetic, or the file",
+        ),
         (["mbpp", "mbpp"], "two suites are called mbpp"),
     ],
 )

@@ -103,3 +103,12 @@ def test_errors_of_the_sandbox_and_missing_libraries_are_said() -> None:
     assert "without errors of the sandbox" in text
     assert "25.0% could not be judged for errors of the sandbox; --resume judges them" in text
     assert "miss a library: numpy" in text
+    assert "ModuleNotFoundError (1)" in text
+
+
+def test_a_limit_is_said_with_the_tiers_that_it_leaves_out() -> None:
+    shown = result([Outcome.passed, Outcome.failed])
+    shown["suites"]["s"]["data"] |= {"limit": 2, "tiers_beyond_limit": ["interview"]}
+    text = printed(shown)
+    assert "s  first 2 problems" in text
+    assert "--limit leaves out every problem of the tier interview" in text

@@ -69,7 +69,7 @@ sampleView.aside = (index, group, sample, row, state) => {
   if (index.isRun) {
     made.push(panel("Reward", facts([
       ["reward", text.signed(sample.reward, 2)],
-      ...Object.entries(sample.parts || {}).map(([name, value]) => [{ outcome: "of the outcome", overlong: "overlong response", kl: "KL penalty, all tokens" }[name] || name, text.signed(value, 3)]),
+      ...Object.entries(sample.parts || {}).map(([name, value]) => [{ outcome: "of the outcome", overlong: "overlong response", kl: "KL term, sum of all tokens" }[name] || name, text.signed(value, 3)]),
       ["advantage, mean", sample.advantage === null ? "not trained on" : text.signed(sample.advantage, 3)],
     ])));
     const reasons = completion.reasons(sample);

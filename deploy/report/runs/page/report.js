@@ -123,13 +123,13 @@ function widths(charts) {
 function comparison() {
   const tiers = [...new Set(data.groups.flatMap((g) => Object.keys(g.pass_at_1)))];
   const head = element("tr", {}, element("th", { scope: "col" }, "run"),
-    ...["steps", "time", ...tiers.map((t) => (t === "overall" ? "pass@1" : t)), "gain", "restarts", "dropped"].map((t) => element("th", { scope: "col" }, t)));
+    ...["steps", data.groups.some((g) => g.runs.length > 1) ? "time of a run" : "time", ...tiers.map((t) => (t === "overall" ? "pass@1" : t)), "gain", "restarts", "dropped"].map((t) => element("th", { scope: "col" }, t)));
   const rows = data.groups.map((g) => {
     const overall = g.pass_at_1.overall;
     return element("tr", {},
       element("th", { scope: "row" }, element("span", { class: "dot", tone: colour(g.colour, look({})) }), g.label),
       element("td", {}, String(Math.max(...g.runs.map((r) => r.step)))),
-      element("td", {}, clock(g.runs.reduce((sum, r) => sum + r.seconds, 0))),
+      element("td", {}, clock(g.runs.reduce((sum, r) => sum + r.seconds, 0) / g.runs.length)),
       ...tiers.map((t) => element("td", {}, g.pass_at_1[t] ? percent(g.pass_at_1[t][1]) : "–")),
       element("td", {}, overall ? gain(overall[1] - overall[0]) : "–"),
       element("td", {}, String(g.restarts)), element("td", {}, String(g.dropped)));
