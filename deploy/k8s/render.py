@@ -14,6 +14,8 @@ from deploy.plan.shape import ModelShape
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 """What KubeRay takes: it derives longer names from it."""
+MADE = "Made by `stepcoder k8s`"
+"""Heading of what is made here."""
 _START_S = 900.0
 """Least wait for the cluster to grant the places: pods start meanwhile [seconds]."""
 
@@ -47,7 +49,7 @@ def documents(
     groups = pod_groups(config, shape, gpu, gpus_per_pod)
     sizes = "\n".join(_line(group) for group in groups)
     head = (
-        "Made by `stepcoder k8s`; render it again instead of editing it, so that its\n"
+        f"{MADE}; render it again instead of editing it, so that its\n"
         f"resources follow the configuration. Memory is that of `stepcoder plan`.\n{sizes}"
     )
     return manifests(config, groups, cluster, kind), head

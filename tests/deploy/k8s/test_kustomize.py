@@ -13,6 +13,7 @@ import yaml
 
 from deploy.cli import main
 from deploy.config.load import PROFILES, load_config
+from deploy.errors import ConfigError
 from deploy.k8s.kustomize import Document, json_patch, write_kustomize
 from deploy.k8s.render import documents
 from tests.deploy.k8s.test_render import CLUSTER, shape
@@ -54,12 +55,13 @@ def applied(document: Any, operations: list[Document]) -> Any:
         ({"a": [1, 2]}, {"a": [1]}),
         ({"a": {"b": 1}}, {"a": [1]}),
         ([1], {"a": None}),
+        ({"a": 1}, {"a": True}),
     ],
 )
 def test_a_patch_makes_one_document_of_another(before: Any, after: Any) -> None:
     operations = list(json_patch(before, after))
     assert applied(before, operations) == after
-    assert bool(operations) == (before != after)
+    assert bool(operations) == (repr(before) != repr(after))
 
 
 def test_overlays_are_small_and_make_what_their_profiles_render_to(
@@ -80,6 +82,18 @@ def test_overlays_are_small_and_make_what_their_profiles_render_to(
                 assert patches[file] == identity
                 built = applied(built, yaml.safe_load((overlay / file).read_text()))
             assert built == document
+
+
+def test_an_overlay_of_another_base_is_not_left_behind(
+    tmp_path: Path, made: dict[str, tuple[list[Document], str]]
+) -> None:
+    write_kustomize(tmp_path, made)
+    write_kustomize(tmp_path, {name: made[name] for name in NAMES[:2]})
+    other = {name: made[name] for name in NAMES[1:]}
+    with pytest.raises(ConfigError, match=r"overlays/gpu-8 was made for another base.*--overlay"):
+        write_kustomize(tmp_path, other)
+    (tmp_path / "overlays" / "gpu-8" / "kustomization.yaml").write_text("resources: []\n")
+    write_kustomize(tmp_path, other)
 
 
 def build(folder: Path) -> dict[str, Document]:
