@@ -206,16 +206,21 @@ class RunStore:
         if (folder / CHECKSUMS).read_bytes() != seal:
             raise RuntimeError(f"{folder} was replaced while it was uploaded")
 
-    def prune(self, keep: int, keep_whole: int | None) -> None:
+    def prune(self, newest: str, keep: int, keep_whole: int | None) -> None:
         """Remove old checkpoints by the rule of `RunFolder.checkpoint`, and what is left of uploads
         that were given up: they count as none.
+
+        Args:
+            newest: name of the checkpoint that was uploaded; a list may not have its seal yet.
+            keep, keep_whole: as there.
         """
         names = self.names()
-        sealed = _sealed(names)
+        sealed = sorted({*_sealed(names), newest})
         found = {PurePosixPath(name).parts[1] for name in names if _in_a_checkpoint(name)}
         # Of old ones the policy is left without a seal, but none is newer than a sealed one.
-        given_up = {name for name in found.difference(sealed) if sealed and name > sealed[0]}
-        every = sorted(found - given_up)
+        newer = (name for name in found.difference(sealed) if name > sealed[0])
+        given_up = {at for at in newer if self.read(f"{CHECKPOINTS}/{at}/{CHECKSUMS}") is None}
+        every = sorted({newest, *found} - given_up)
         policies_alone = set(every[-keep:-keep_whole]) if keep_whole else set[str]()
         for checkpoint in (*given_up, *every[:-keep]):
             self._remove_seals_first(_below(names, f"{CHECKPOINTS}/{checkpoint}"))
@@ -253,9 +258,12 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def run_files(folder: RunFolder) -> Iterator[Path]:
-    """Every file of a run that is not of a checkpoint, nor half written (`write_atomic`)."""
+    """Every file of a run that is not of a checkpoint, nor half written (by `write_atomic` or
+    `rollout_file`).
+    """
     for file in files_below(folder.root):
-        half = file.parent == folder.root and file.name.startswith(".")
+        half = file.suffix == ".partial"
+        half |= file.parent == folder.root and file.name.startswith(".")
         if not half and not file.is_relative_to(folder.checkpoints):
             yield file
 

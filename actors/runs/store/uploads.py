@@ -183,7 +183,8 @@ class Uploads:
         finally:
             self._folder.held = None
         self._step = checkpoint_step(checkpoint)
-        self._store.prune(self._loop.keep_checkpoints, self._loop.keep_optimizer)
+        loop = self._loop
+        self._store.prune(checkpoint.name, loop.keep_checkpoints, loop.keep_optimizer)
 
     def _put_if_changed(self, file: Path) -> None:
         name = file.relative_to(self._folder.root).as_posix()

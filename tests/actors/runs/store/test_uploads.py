@@ -57,6 +57,8 @@ def test_new_and_changed_files_are_uploaded_once(
     folder.result.write_text("{}")
     (folder.root / "latest-run").symlink_to("nowhere")
     (folder.root / ".result.json.x1").touch()
+    folder.rollouts.mkdir()
+    (folder.rollouts / "step-000010.partial").touch()
     uploads.finish()
     assert [Path(path).name for path in FlakyFileSystem.written] == ["result.json"]
     made_run(folder.root, 20, 30, keep=2)
