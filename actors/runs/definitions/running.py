@@ -76,7 +76,7 @@ CLUSTER = (
     Metric("weights/bytes", "bytes", "Size of one copy of the weights."),
     Metric("store/step", "", "Step of the newest checkpoint that is whole in the object store; -1 "
            "before the first."),
-    Metric("store/failures", "", "Uploads to the object store that failed, tried again or not."),
+    Metric("store/failures", "", "Uploads to the object store, and removals there, that failed."),
     Metric("disk_free", "bytes", "Free space of the file system of the run's folder.",
            in_rows=False),
     Metric("disk_total", "bytes", "Size of that file system.", in_rows=False),

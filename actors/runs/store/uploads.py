@@ -183,8 +183,15 @@ class Uploads:
         finally:
             self._folder.held = None
         self._step = checkpoint_step(checkpoint)
-        loop = self._loop
-        self._store.prune(checkpoint.name, loop.keep_checkpoints, loop.keep_optimizer)
+        self._prune(checkpoint.name)
+
+    def _prune(self, newest: str) -> None:
+        try:
+            self._store.prune(newest, self._loop.keep_checkpoints, self._loop.keep_optimizer)
+        except Exception as error:  # all that has to be there is
+            self._failures += 1
+            logger.warning("%s: old checkpoints stay until the next upload: %s: %s",
+                           self._store.url, type(error).__name__, error)  # fmt: skip
 
     def _put_if_changed(self, file: Path) -> None:
         name = file.relative_to(self._folder.root).as_posix()

@@ -108,6 +108,26 @@ def test_an_upload_that_hangs_fails_the_end_by_its_deadline(
     uploads.close()
 
 
+def test_a_store_that_lets_nobody_remove_takes_checkpoints_all_the_same(
+    folder: RunFolder,
+    store: RunStore,
+    uploads: Uploads,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(_: str) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(store.fs, "rm_file", refuse)
+    for step in (20, 30):
+        uploads.finish()
+        save(folder, step, keep=2)
+    uploads.finish()
+    assert store.sealed() == ["step-000010", "step-000020", "step-000030"]
+    assert "old checkpoints stay until the next upload: PermissionError" in caplog.text
+    assert uploads.figures() == {"store/step": 30, "store/failures": 1}
+
+
 def test_a_run_that_did_not_begin_uploads_nothing(folder: RunFolder, store: RunStore) -> None:
     uploads = begun(folder, store)
     uploads.close()
