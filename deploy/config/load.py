@@ -136,6 +136,10 @@ def _describe(problem: Any) -> str:
         return f"{key}: is a section, not a value (got {_short(problem['input'])})"
     message = plain_reason(problem)
     message = f"{key}: {message}" if key else message
+    if problem["type"] in ("list_type", "tuple_type") and isinstance(
+        value := problem["input"], str
+    ):
+        message += f"; write [{value}]"
     # A validator of several keys gets all of them as its input, and names those that matter.
     several = isinstance(problem["input"], dict)
     named = several or repr(problem["input"]) in message

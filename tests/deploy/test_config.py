@@ -62,6 +62,10 @@ def test_overrides_win_over_the_profile_in_both_spellings() -> None:
         (["--prompt.style", "chat"], ["\n  prompt.style chat needs model.path", "template$"]),
         (["--data.train_path", "x"], ["  data: train_path is not read", "set data.kind to jsonl$"]),
         (["--name", "../escape"], ["name"]),
+        (
+            ["--loop.sinks", "wandb"],
+            ["loop.sinks: must be a list, not str 'wandb'; write [wandb]$"],
+        ),
         (["--runs_dir", "[1]"], ["runs_dir: must be a folder or a URL"]),
     ],
 )
