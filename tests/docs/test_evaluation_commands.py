@@ -29,7 +29,7 @@ HUMAN_EVAL = [
     for number in range(2)
 ]
 SMALL = ("--max-new-tokens", "8", "--sandbox.backend", "process", "--rollout.kv_cache_mib", "64",
-         "--placement.min_free_memory_gib", "1")  # fmt: skip
+         "--placement.min_free_memory_gib", "1", "--data.heldout_per_tier", "1")  # fmt: skip
 
 
 def write(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
@@ -43,8 +43,9 @@ def folder(tmp_path: Path, tiny_model: Path) -> Path:
     write(tmp_path / "data" / "humaneval" / "HumanEval.jsonl", HUMAN_EVAL)
     write(tmp_path / "data" / "mbpp" / "mbpp.jsonl", MBPP[:3])
     shutil.copytree(tiny_model, tmp_path / "models" / "qwen")
-    shutil.copytree(tiny_model, tmp_path / "runs" / "hot" / "policy")
-    (tmp_path / "runs" / "hot" / "config.yaml").write_text("name: hot\n")
+    for name in ("hot", "smoke"):
+        shutil.copytree(tiny_model, tmp_path / "runs" / name / "policy")
+        (tmp_path / "runs" / name / "config.yaml").write_text(f"name: {name}\n")
     rows = [
         {"task_id": row["task_id"], "solution": row["prompt"] + row["canonical_solution"]}
         for row in HUMAN_EVAL
@@ -82,15 +83,19 @@ def outcomes(evaluation: Path) -> dict[str, dict[str, float]]:
 
 def test_the_documented_evaluations_build_on_each_other(folder: Path, ray_cluster: str) -> None:
     page = [command for command in block_commands() if command.page == IN_ORDER]
-    assert [command.program for command in page] == ["stepcoder"] * 7
+    assert [command.program for command in page] == ["stepcoder"] * 8
     evaluations = folder / "runs" / "eval"
     for command in page:
         printed = run(folder, command, ray_cluster)
         if "canonical" in command.arguments:
             assert re.search(r"humaneval  2 problems.*pass@1 │ all  │ 100.0", printed, re.DOTALL)
             assert re.search(r"mbpp  3 problems.*pass@1 │ all  │ 100.0", printed, re.DOTALL)
+            assert "synthetic  3 problems" in printed
             [written] = evaluations.glob("canonical*")
-            assert [share["passed"] for share in outcomes(written).values()] == [1.0, 1.0]
+            assert [share["passed"] for share in outcomes(written).values()] == [1.0] * 3
+        elif "synthetic" in command.arguments:
+            assert "synthetic  3 problems" in printed
+            assert (evaluations / "smoke-synthetic" / "samples.jsonl").read_text().count("\n") == 12
         elif "--samples" in command.arguments:
             assert "pass@10" in printed
         elif "--generate-only" in command.arguments:
