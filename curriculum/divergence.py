@@ -3,7 +3,7 @@
 import io
 import tokenize
 from collections.abc import Iterator
-from itertools import accumulate, zip_longest
+from itertools import accumulate
 
 _UNSEEN = frozenset((tokenize.COMMENT, tokenize.NL, tokenize.ENCODING))
 """Tokens without a meaning: comments, and the ends of blank and continued lines."""
@@ -31,34 +31,36 @@ def first_divergence(program: str, canonical: str) -> int | None:
         >>> first_divergence("def f(a):\n    b = 1\n    return a", "def f(a):\n    b = 2\n")
         9
     """
+    common = 0
+    theirs = _lines(canonical)
     try:
-        ours, theirs = list(_lines(program)), list(_lines(canonical))
+        for words, end in _lines(program):
+            if words != next(theirs, (None, 0))[0]:
+                return common
+            common = end
     except (tokenize.TokenError, SyntaxError):
         return None
-    common = 0
-    for one, other in zip_longest(ours, theirs):
-        if one is None:
-            return None  # the program ends where the canonical one goes on: nothing to point at
-        if other is None or one[0] != other[0]:
-            return common
-        common = one[1]
-    return None
+    return None  # nothing differs, or the canonical one goes on: there is nothing to point at
 
 
 def _lines(source: str) -> Iterator[tuple[tuple[str, ...], int]]:
     """The logical lines: depth and tokens, and the byte behind the last visible one."""
     rows = list(io.StringIO(source, newline=""))
     starts = [0, *accumulate(len(row.encode()) for row in rows)]
-    depth, words, end = 0, list[str](), 0
+    depth, words, last = 0, list[str](), (1, 0)
+
+    def line() -> tuple[tuple[str, ...], int]:
+        row, column = last
+        return (str(depth), *words), starts[row - 1] + len(rows[row - 1][:column].encode())
+
     for token in tokenize.generate_tokens(iter(rows).__next__):
         if token.type in _INDENTATION:
             depth += 1 if token.type == tokenize.INDENT else -1
         elif token.type == tokenize.NEWLINE:
-            yield (str(depth), *words), end
+            yield line()
             words = []
         elif token.type not in _UNSEEN and token.string:
             words.append(token.string)
-            row, column = token.end
-            end = starts[row - 1] + len(rows[row - 1][:column].encode())
+            last = token.end
     if words:
-        yield (str(depth), *words), end
+        yield line()
