@@ -88,7 +88,8 @@ def test_a_short_soak_loses_nothing():
     assert len(verdicts) == 300
     assert result.kills > 0
     assert (result.lost, result.duplicated, result.wrong) == (0, 0, 0)
-    assert result.fd_drift == 0
+    # Connections that earlier tests of this process left open may close meanwhile.
+    assert result.fd_drift <= 0
 
 
 def test_a_soak_is_judged_by_what_it_showed(monkeypatch: pytest.MonkeyPatch):
