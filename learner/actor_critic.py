@@ -13,7 +13,8 @@ from learner.models.lora import adapters_off
 from learner.models.pretrained import check_vocabulary, load_critic, load_policy
 from learner.models.products import set_products
 from learner.models.published import load_tokenizer
-from learner.plan.epoch import plan_step
+from learner.plan.epoch import Step, plan_step, unshared
+from learner.plan.shares import Batch
 from learner.zero.distributed import device, ensure_distributed, torch_dtype
 from learner.zero.engine import Engine
 from learner.zero.export import policy_writer
@@ -72,6 +73,18 @@ class ActorCritic:
                 load_policy(folder, dtype, trust_remote_code=trust), config.zero, dtype
             )
 
+    def _token_batches(self, step: Step, batch: Batch) -> list[TokenBatch]:
+        """This rank's micro-batches of an optimizer step."""
+        return [
+            token_batch(
+                [batch.samples[i].token_ids for i in samples],
+                [len(batch.samples[i].prompt_ids) for i in samples],
+                self._device,
+                [batch.groups[i] for i in samples],
+            )
+            for samples in step.micro_batches
+        ]
+
     @torch.no_grad()
     def _scores(self, batch: TokenBatch) -> Tensor:
         """Log-probabilities by policy and reference, entropies and values: [4, targets]; zeros
@@ -94,9 +107,9 @@ class ActorCritic:
         self, sequences: Sequence[Sequence[int]], temperature: float = 1.0
     ) -> list[list[float]]:
         """Log-probability by the policy of every token but the first of each sequence, in nats."""
-        lengths = list(map(len, sequences))
+        sizes = unshared(list(map(len, sequences)))
         # Every rank computes all sequences: a plan for one rank.
-        plan = plan_step(range(len(sequences)), lengths, self._config.token_budget, 0, 1)
+        plan = plan_step(range(len(sequences)), sizes, self._config.token_budget, 0, 1)
         by_sequence: list[list[float]] = [[] for _ in sequences]
         for samples in plan.micro_batches:
             batch = token_batch([sequences[i] for i in samples], [1] * len(samples), self._device)

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from learner.algorithm.experience import Experience
+from learner.models.batch import TokenBatch
 from learner.tokenizer import completion_text
 from learner.trajectory import Sampled
 
@@ -42,6 +42,7 @@ class FaultDump:
         figures: Tensor,
         broken: Sequence[Sequence[Tensor | None]],
         micro_batches: Sequence[Sequence[int]],
+        batches: Sequence[TokenBatch],
         trajectories: Sequence[Sampled],
         experience: Experience,
     ) -> str:
@@ -54,6 +55,7 @@ class FaultDump:
             broken: for each micro-batch and engine [tokens] bool, True where the gradient is not
                 finite; None where none arrived.
             micro_batches: the samples of each.
+            batches: the tokens of each.
             trajectories: of the whole batch.
             experience: of the whole batch.
 
@@ -72,7 +74,13 @@ class FaultDump:
                 **facts,
                 "micro_batch": at,
                 "losses": dict(zip(("policy", "critic"), losses, strict=True)),
-                "samples_with_broken_gradient": _with_broken_gradient(samples, watched),
+                "samples_with_broken_gradient": [
+                    sample.sample_id
+                    for sample, *flags in zip(
+                        samples, *map(batches[at].sequences_with, watched), strict=True
+                    )
+                    if any(flags)
+                ],
             }
             path = self.write(record, samples, _tables(experience, rows))
             names = ", ".join(str(t.sample_id) for t in samples)
@@ -148,16 +156,6 @@ def _of_all_ranks(lines: list[str]) -> list[str]:
     by_rank: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather_object(by_rank, lines)
     return [line for of_rank in by_rank for line in of_rank]
-
-
-def _with_broken_gradient(trajectories: Sequence[Sampled], broken: Sequence[Tensor]) -> list[int]:
-    """Ids of the samples with a broken token, of those that lie end to end in a row."""
-    ends = list(accumulate(len(t.token_ids) for t in trajectories))
-    return [
-        t.sample_id
-        for t, end in zip(trajectories, ends, strict=True)
-        if any(bool(tokens[end - len(t.token_ids) : end].any()) for tokens in broken)
-    ]
 
 
 def _tables(experience: Experience, rows: Sequence[int]) -> dict[str, Tensor]:

@@ -26,9 +26,9 @@ from learner.algorithm.objective import Tokens, policy_objective, step_scales, v
 from learner.algorithm.token_values import TokenValues, token_values
 from learner.config import LearnerConfig
 from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
-from learner.models.batch import TokenBatch, token_batch
+from learner.models.batch import TokenBatch
 from learner.nonfinite import FaultDump
-from learner.plan.epoch import Step, epoch_seed, idle_share, plan_epoch
+from learner.plan.epoch import SampleSizes, Step, epoch_seed, idle_share, plan_epoch
 from learner.plan.shares import Batch, whole_batch
 from learner.tokenizer import token_bytes
 from learner.trajectory import Sampled, TrajectoryGroup
@@ -134,11 +134,11 @@ class PPOLearner(ActorCritic):
                 trainer's than the limit, and `logprob_diff_alarm` is `raise`.
         """
         started = time.perf_counter()
-        trajectories, lengths = batch.samples, batch.lengths
+        trajectories, sizes = batch.samples, batch.sizes
         self._check_vocabulary(batch)
         group_numbers = torch.tensor(batch.groups, device=self._device)
-        first_epoch = self._plan(lengths, epoch=0)
-        batches = [self._token_batches(step, trajectories) for step in first_epoch]
+        first_epoch = self._plan(sizes, epoch=0)
+        batches = [self._token_batches(step, batch) for step in first_epoch]
         masks = make_masks(trajectories, self._config, self.updates, self._device)
         scores = self._score(first_epoch, batches, trajectories, masks.response)
         differences = logprob_differences(trajectories, scores, masks.response, weight_version)
@@ -155,9 +155,9 @@ class PPOLearner(ActorCritic):
         metrics = UpdateMetrics(self._device)
         policy_learned = policy_learns = self._policy_learns()
         for epoch in range(self._config.epochs):
-            steps = self._plan(lengths, epoch) if epoch else first_epoch
+            steps = self._plan(sizes, epoch) if epoch else first_epoch
             if epoch:
-                batches = [self._token_batches(step, trajectories) for step in steps]
+                batches = [self._token_batches(step, batch) for step in steps]
             for step, micro_batches in zip(steps, batches, strict=True):
                 if not policy_learns and self._critic is None:
                     break
@@ -176,7 +176,7 @@ class PPOLearner(ActorCritic):
             **experience.metrics,
             **differences,
             **metrics.reduce(critic=self._critic is not None),
-            "idle_share": idle_share(first_epoch, lengths, self._world_size),
+            "idle_share": idle_share(first_epoch, self._world_size),
             "policy_lr": self._config.policy.lr * policy_share if policy_learned else 0.0,
             "critic_lr": self._config.critic.lr * critic_share if self._critic else 0.0,
             "seconds_score": scored - started,
@@ -213,22 +213,12 @@ class PPOLearner(ActorCritic):
                     "the tokenizer that the model was trained with"
                 )
 
-    def _plan(self, lengths: Sequence[int], epoch: int) -> list[Step]:
+    def _plan(self, sizes: SampleSizes, epoch: int) -> list[Step]:
         config = self._config
         seed = epoch_seed(config.seed, self.updates, epoch)
         return plan_epoch(
-            lengths, config.minibatch_size, config.token_budget, self._rank, self._world_size, seed
+            sizes, config.minibatch_size, config.token_budget, self._rank, self._world_size, seed
         )
-
-    def _token_batches(self, step: Step, trajectories: Sequence[Sampled]) -> list[TokenBatch]:
-        return [
-            token_batch(
-                [trajectories[i].token_ids for i in samples],
-                [len(trajectories[i].prompt_ids) for i in samples],
-                self._device,
-            )
-            for samples in step.micro_batches
-        ]
 
     def _score(
         self,
@@ -344,7 +334,14 @@ class PPOLearner(ActorCritic):
             position = f"update {self.updates}, optimizer step {metrics.steps}"
             facts = {"update": self.updates, "optimizer_step": metrics.steps, "rank": self._rank}
             faults = self._dump.micro_batches(
-                facts, bad, figures, broken, step.micro_batches, trajectories, experience
+                facts,
+                bad,
+                figures,
+                broken,
+                step.micro_batches,
+                micro_batches,
+                trajectories,
+                experience,
             )
             self._stop_or_warn(f"{position}: {faults}")
         norms = [0.0, 0.0]

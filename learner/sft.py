@@ -20,7 +20,7 @@ from learner.models.pretrained import check_vocabulary, checkpoint_gradients, lo
 from learner.models.processor import CPU_INFO, has_bfloat16
 from learner.models.published import leading_ids, load_tokenizer
 from learner.models.source import ModelSource
-from learner.plan.epoch import plan_step
+from learner.plan.epoch import plan_step, unshared
 from learner.tokenizer import train_tokenizer
 from learner.zero.distributed import device, ensure_distributed, sum_over_ranks, torch_dtype
 from learner.zero.engine import Engine, NonFiniteGradientError
@@ -261,8 +261,8 @@ def _token_batches(
     examples: Sequence[Example], config: SFTConfig, rank: int, world_size: int
 ) -> Iterator[TokenBatch]:
     """This rank's micro-batches: as many as on every other rank."""
-    lengths = [len(e.token_ids) for e in examples]
-    plan = plan_step(range(len(examples)), lengths, config.token_budget, rank, world_size)
+    sizes = unshared([len(e.token_ids) for e in examples])
+    plan = plan_step(range(len(examples)), sizes, config.token_budget, rank, world_size)
     for samples in plan.micro_batches:
         yield token_batch(
             [examples[i].token_ids for i in samples],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from transformers import AutoConfig
@@ -14,7 +15,9 @@ from deploy.machine.random_model import random_groups, random_model
 from deploy.plan.gpus import peak_flops
 from learner.agreement import logprob_difference
 from learner.config import LearnerConfig, OptimizerConfig, ZeroConfig
+from learner.models.batch import token_batch
 from learner.models.packing import by_kernel, by_sequence
+from learner.plan.shares import whole_batch
 from learner.ppo import PPOLearner
 
 _GRADIENT = 0.1
@@ -84,39 +87,46 @@ def exactness(scale: Scale) -> list[Figure]:
 
 
 def attention(scale: Scale) -> list[Figure]:
-    """Attention over packed sequences against each sequence alone, with its gradient."""
-    lengths = [100, 1000, 37, 512] if scale.gpus else [10, 40, 3]
-    device = "cuda" if scale.gpus else "cpu"
+    """Attention over packed sequences, three of which share a prompt, against whole scores, with
+    its gradient."""
+    lengths, prompt = ([100, 1000, 370, 512, 399], 300) if scale.gpus else ([10, 40, 9, 13, 7], 5)
+    device = torch.device("cuda" if scale.gpus else "cpu")
     torch.manual_seed(0)
-    tokens = sum(lengths)
+    firsts = [1, 1, prompt, prompt, prompt]
+    batch = token_batch([range(n) for n in lengths], firsts, device, [0, 1, 2, 2, 2])
+    tokens, keys = batch.input_ids.shape[1], batch.keys
+    assert keys is not None
     parts = [torch.randn(1, heads, tokens, 64, device=device) for heads in (14, 2, 2)]
-    ends = torch.tensor([0, *lengths], device=device).cumsum(0, dtype=torch.int32)
+    bounds = (batch.bounds, batch.key_bounds)
 
     def attended(dtype: torch.dtype, fused: bool) -> tuple[torch.Tensor, torch.Tensor]:
         query, key, value = (part.detach().to(dtype).requires_grad_() for part in parts)
+        seen = (key.index_select(2, keys), value.index_select(2, keys))
         if fused:
-            output = by_kernel(query, key, value, ends, max(lengths), None, None)
+            longest = (batch.longest, batch.longest_keys)
+            output = by_kernel(query, *seen, *bounds, *longest, None, None)
         else:
-            output = by_sequence(query, key, value, ends, None, None)
+            output = by_sequence(query, *seen, *bounds, None, None)
         output.float().square().mean().backward()
-        gradient = query.grad
+        gradient = key.grad
         assert gradient is not None
         return output.float().detach(), gradient.float()
 
     def plain() -> tuple[torch.Tensor, torch.Tensor]:
         """Whole scores with the boundaries and the causal order as a mask."""
         query, key, value = (part.double() for part in parts)
-        query.requires_grad_()
-        key, value = (part.repeat_interleave(7, 1) for part in (key, value))
-        owner = torch.repeat_interleave(
-            torch.arange(len(lengths), device=device), torch.tensor(lengths, device=device)
-        )
-        seen = (owner[:, None] == owner[None]).tril()
-        scores = (query @ key.mT / 8).masked_fill(~seen, -torch.inf)
-        output = (scores.softmax(-1) @ value).transpose(1, 2)
+        key.requires_grad_()
+        allowed = torch.zeros(tokens, tokens, dtype=torch.bool, device=device)
+        edges = zip(pairwise(bounds[0].tolist()), pairwise(bounds[1].tolist()), strict=True)
+        for (begin, end), (first, last) in edges:
+            own = torch.ones(end - begin, last - first, dtype=torch.bool, device=device)
+            allowed[begin:end, keys[first:last]] = own.tril(last - first - (end - begin))
+        repeated, values = (part.repeat_interleave(7, 1) for part in (key, value))
+        scores = (query @ repeated.mT / 8).masked_fill(~allowed, -torch.inf)
+        output = (scores.softmax(-1) @ values).transpose(1, 2)
         output.square().mean().backward()
-        assert query.grad is not None
-        return output.float().detach(), query.grad.float()
+        assert key.grad is not None
+        return output.float().detach(), key.grad.float()
 
     expected, expected_gradient = plain()
     why = "torch's variable-length attention is wrong on this device: set learner.dtype float32"
@@ -147,7 +157,7 @@ def update_flops(
     Args:
         blocks: weights that multiply each token.
         head: weights of the output layer.
-        tokens: of prompts and responses.
+        tokens: of prompts, each once, and responses.
         targets: tokens of the responses.
         layers: blocks of the model.
         hidden: width of all heads of a layer together.
@@ -196,7 +206,10 @@ def _speed(scale: Scale, compiled: bool) -> list[Figure]:
         head = config.vocab_size * hidden
         blocks = parameters - (head if config.tie_word_embeddings else 2 * head)
         targets = sum(len(t.response_ids) for t in trajectories)
-        work = update_flops(blocks, head, tokens, targets, config.num_hidden_layers, hidden, length)
+        sizes = whole_batch(groups).sizes
+        computed = sizes.tokens(range(len(sizes)))
+        layers = config.num_hidden_layers
+        work = update_flops(blocks, head, computed, targets, layers, hidden, length)
         figures += _utilisation(name, work / steps_s)
         peak = torch.cuda.max_memory_allocated() / 2**30
         figures.append(Figure(f"{name}peak memory", round(peak, 2), "GiB"))

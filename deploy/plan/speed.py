@@ -102,7 +102,10 @@ def estimate(
         return None
     width = 4 if config.resolved_rollout(gpu=True).dtype == "float32" else 2
     rollout = _rollout_s(config, shape, load, gpu, kv_cache, kv_sequence, width)
-    tokens = load.samples * (load.prompt_tokens + load.completion_tokens)
+    # The samples of a prompt share it in the learner too, as far as they are in one optimizer step.
+    steps = math.ceil(load.samples / config.learner.minibatch_size)
+    copies = load.prompts * min(steps, config.rollout.samples_per_prompt)
+    tokens = copies * load.prompt_tokens + load.samples * load.completion_tokens
     work = tokens * _operations(config, shape, load)
     ranks = config.placement.learner_ranks
     learn = work / (ranks * gpu.flops * ASSUMPTIONS["share of the peak FLOP/s in an update (MFU)"])

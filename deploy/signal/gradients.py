@@ -89,6 +89,7 @@ def _terms(
         [trajectory.token_ids for trajectory in group.trajectories],
         [len(trajectory.prompt_ids) for trajectory in group.trajectories],
         CPU,
+        [0] * len(group.trajectories),
     )
     logprobs, _ = policy(batch, temperature, config.logprob_chunk)
     ratio = (logprobs - torch.tensor(list(chain(*group.logprobs)))).exp()

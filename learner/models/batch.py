@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby, pairwise
 
 import numpy as np
 import torch
@@ -12,28 +12,60 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Sequences laid end to end in one row (packed), and which of their tokens are targets."""
+    """Sequences laid end to end in one row (packed), and which of their tokens are targets.
+
+    Sequences of one group begin with the same prompt. The first of them lies in the row whole, the
+    others behind it without their prompt: they attend to that of the first.
+    """
 
     input_ids: Tensor
     """[1, tokens] int64."""
     position_ids: Tensor
-    """[1, tokens] int64, from 0 in each sequence."""
+    """[1, tokens] int64, from 0 in each sequence, and behind the prompt where it is shared."""
     bounds: Tensor
-    """[sequences + 1] int32, where each sequence begins, and the end."""
+    """[sequences + 1] int32, where the tokens of each sequence begin, and the end."""
     longest: int
-    """Tokens of the longest sequence."""
+    """Most tokens between two bounds."""
+    keys: Tensor | None
+    """[key tokens] int64, the positions that each sequence attends to, one sequence after the
+    other; None if no prompt is shared and each attends to its own tokens."""
+    key_bounds: Tensor
+    """[sequences + 1] int32, where each sequence begins in `keys`, and the end."""
+    longest_keys: int
+    """Most tokens that a sequence attends to."""
     index: Tensor
     """[targets] int64, positions in the row of the states that predict the targets."""
     targets: Tensor
     """[targets] int64 token ids, sequence by sequence."""
     counts: tuple[int, ...]
     """Targets of each sequence."""
+    prompts: tuple[tuple[int, int], ...]
+    """For each group the number of its sequences, and the tokens of the prompt that they share."""
+
+    def sequences_with(self, flags: Tensor) -> list[bool]:
+        """Which sequences have a flagged token. Flags in a shared prompt alone count for all that
+        share it.
+
+        Args:
+            flags: [tokens] bool.
+        """
+        begins: list[int] = self.bounds.tolist()
+        flagged: list[bool] = []
+        for members, prompt in self.prompts:
+            edges = begins[len(flagged) : len(flagged) + members + 1]
+            responses = edges[0] + prompt
+            in_prompt = bool(flags[edges[0] : responses].any())
+            edges[0] = responses
+            own = [bool(flags[begin:end].any()) for begin, end in pairwise(edges)]
+            flagged += own if any(own) or not in_prompt else [True] * members
+        return flagged
 
 
 def token_batch(
     sequences: Sequence[Sequence[int] | NDArray[np.int32]],
     first_targets: Sequence[int],
     device: torch.device,
+    groups: Sequence[int] | None = None,
 ) -> TokenBatch:
     """Lay out sequences end to end.
 
@@ -43,28 +75,51 @@ def token_batch(
     Args:
         sequences: token ids of each.
         first_targets: position of each sequence's first target, at least 1; the tokens from there
-            on are targets.
+            on are targets, those before are the prompt.
         device: of the tensors.
+        groups: number of each sequence's group; those of one group lie next to each other and have
+            the same prompt. None: each is a group of its own.
     """
     if not sequences:
-        sequences, first_targets = [[0]], [1]
-    lengths = [len(tokens) for tokens in sequences]
-    bounds = [0, *accumulate(lengths)]
-    row = torch.from_numpy(np.concatenate([np.asarray(ids, np.int64) for ids in sequences]))
-    positions = torch.cat([torch.arange(length) for length in lengths])
-    index = torch.cat(
-        [
-            torch.arange(start + first - 1, end - 1)
-            for start, end, first in zip(bounds, bounds[1:], first_targets, strict=False)
-        ]
-    )
-    counts = tuple(length - first for length, first in zip(lengths, first_targets, strict=True))
+        sequences, first_targets, groups = [[0]], [1], None
+    if groups is None:
+        groups = range(len(sequences))
+    prompts: list[tuple[int, int]] = []
+    own_ids: list[NDArray[np.int64]] = []
+    bounds = [0]
+    seen: list[Tensor] = []  # the places in the row of each sequence's tokens, prompt included
+    place = 0
+    for _, members in groupby(groups):
+        count = len(list(members))
+        prompt = first_targets[place]
+        head = torch.arange(bounds[-1], bounds[-1] + prompt)
+        prompts.append((count, prompt))
+        for number, ids in enumerate(sequences[place : place + count]):
+            shared = prompt if number else 0
+            begin, end = bounds[-1], bounds[-1] + len(ids) - shared
+            own_ids.append(np.asarray(ids[shared:], np.int64))
+            seen.append(torch.cat([head[:shared], torch.arange(begin, end)]))
+            bounds.append(end)
+        place += count
+    row = torch.from_numpy(np.concatenate(own_ids))
+    key_bounds = [0, *accumulate(map(len, seen))]
+    counts = tuple(len(s) - first for s, first in zip(seen, first_targets, strict=True))
+    places = torch.cat([s[len(s) - count :] for s, count in zip(seen, counts, strict=True)])
+    # The state that predicts a token is that of the token before it.
+    states = torch.cat([s[first - 1 : -1] for s, first in zip(seen, first_targets, strict=True)])
+    positions = [
+        torch.arange(len(s) - len(own), len(s)) for s, own in zip(seen, own_ids, strict=True)
+    ]
     return TokenBatch(
-        row[None].to(device),
-        positions[None].to(device),
-        torch.tensor(bounds, dtype=torch.int32, device=device),
-        max(lengths),
-        index.to(device),
-        row[index + 1].to(device),
-        counts,
+        input_ids=row[None].to(device),
+        position_ids=torch.cat(positions)[None].to(device),
+        bounds=torch.tensor(bounds, dtype=torch.int32, device=device),
+        longest=max(map(len, own_ids)),
+        keys=torch.cat(seen).to(device) if key_bounds[-1] > bounds[-1] else None,
+        key_bounds=torch.tensor(key_bounds, dtype=torch.int32, device=device),
+        longest_keys=max(map(len, seen)),
+        index=states.to(device),
+        targets=row[places].to(device),
+        counts=counts,
+        prompts=tuple(prompts),
     )

@@ -17,8 +17,8 @@ from learner.tokenizer import EOS, PAD
 class TokenWatch:
     """Finds the tokens whose gradient was not finite in the last backward pass.
 
-    A sequence with a broken gradient anywhere in the network has one at its own embeddings, and no
-    other sequence of the row has: attention never crosses a boundary.
+    A sequence with a broken gradient anywhere in the network has one at its own embeddings or at
+    its prompt's, and a sequence with another prompt has none: attention never crosses a boundary.
     """
 
     def __init__(self, backbone: Any) -> None:
@@ -141,7 +141,10 @@ def _states(backbone: nn.Module, batch: TokenBatch) -> Tensor:
         input_ids=batch.input_ids,
         position_ids=batch.position_ids,
         cu_seq_lens_q=batch.bounds,
+        cu_seq_lens_k=batch.key_bounds,
         max_length_q=batch.longest,
+        max_length_k=batch.longest_keys,
+        shared_keys=batch.keys,
         use_cache=False,
     )
     return output.last_hidden_state[0, batch.index]

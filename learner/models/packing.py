@@ -2,7 +2,9 @@
 
 The packed row [1, tokens] needs neither padding nor a mask. The boundaries reach the attention
 layers as keyword arguments of the model's forward, under transformers' names for them:
-`cu_seq_lens_q` and `max_length_q`.
+`cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and `max_length_k`; and where sequences share a
+prompt, `shared_keys` are the places of the row that each of them attends to. The queries of a
+sequence are then its last tokens.
 """
 
 import inspect
@@ -26,8 +28,6 @@ _WITHOUT_EFFECT = {
     "position_ids",  # already in query and key
     "sliding_window",  # `_window` gives it as the mask
     "use_cache",
-    "cu_seq_lens_k",
-    "max_length_k",
     "output_attentions",
     "output_hidden_states",
 }
@@ -75,7 +75,10 @@ def _attention(
     attention_mask: int | None,
     *,
     cu_seq_lens_q: Tensor,
+    cu_seq_lens_k: Tensor,
     max_length_q: int,
+    max_length_k: int,
+    shared_keys: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     is_causal: bool = True,
@@ -93,7 +96,11 @@ def _attention(
         value: as `key`.
         attention_mask: from `_window`.
         cu_seq_lens_q: [sequences + 1] int32, where each sequence begins, and the end.
-        max_length_q: tokens of the longest sequence.
+        cu_seq_lens_k: the same of the keys.
+        max_length_q: most tokens of a sequence.
+        max_length_k: most tokens that a sequence attends to.
+        shared_keys: [key tokens] int64, places of the row, sequence by sequence; None if each
+            attends to its own tokens.
         scaling: of the scores; None takes one over the root of head_size.
         dropout: must be 0.
         is_causal: must be True.
@@ -121,14 +128,16 @@ def _attention(
     if torch.is_autocast_enabled(device):
         dtype = torch.float32 if device == "cpu" else torch.get_autocast_dtype(device)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    if shared_keys is not None:
+        key, value = (part.index_select(2, shared_keys) for part in (key, value))
     fused = device == "cuda" and query.dtype in (torch.bfloat16, torch.float16)
     with torch.autocast(device, enabled=False):
         if fused:
-            attended = by_kernel(
-                query, key, value, cu_seq_lens_q, max_length_q, scaling, attention_mask
-            )
+            bounds = (cu_seq_lens_q, cu_seq_lens_k, max_length_q, max_length_k)
+            attended = by_kernel(query, key, value, *bounds, scaling, attention_mask)
         else:
-            attended = by_sequence(query, key, value, cu_seq_lens_q, scaling, attention_mask)
+            bounds = (cu_seq_lens_q, cu_seq_lens_k)
+            attended = by_sequence(query, key, value, *bounds, scaling, attention_mask)
     return attended, None
 
 
@@ -137,11 +146,16 @@ def by_kernel(
     key: Tensor,
     value: Tensor,
     bounds: Tensor,
+    key_bounds: Tensor,
     longest: int,
+    longest_keys: int,
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """PyTorch's flash attention for variable lengths: CUDA, 16 bits. Arguments of `_attention`."""
+    """PyTorch's flash attention for variable lengths: CUDA, 16 bits. Arguments of `_attention`,
+    the keys sequence by sequence. A causal kernel of fewer queries than keys takes them for the
+    last tokens (flash attention from 2.1 on).
+    """
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
     grouped: dict[str, Any] = {}
     if (copies := q.shape[1] // k.shape[1]) > 1:
@@ -150,7 +164,7 @@ def by_kernel(
         else:
             k, v = (part.repeat_interleave(copies, 1) for part in (k, v))
     attended: Any = varlen_attn(
-        q, k, v, bounds, bounds, longest, longest,
+        q, k, v, bounds, key_bounds, longest, longest_keys,
         scale=scaling, window_size=(-1 if window is None else window - 1, 0), **grouped,
     )  # fmt: skip
     return attended[None]
@@ -161,20 +175,22 @@ def by_sequence(
     key: Tensor,
     value: Tensor,
     bounds: Tensor,
+    key_bounds: Tensor,
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """One call per sequence, on views of the row. Arguments of `_attention`."""
-    lengths = bounds.diff().tolist()
+    """One call per sequence. Arguments of `_attention`, the keys sequence by sequence."""
+    lengths, key_lengths = bounds.diff().tolist(), key_bounds.diff().tolist()
     grouped = query.shape[1] != key.shape[1]
     # split and not slices: the backward pass of n slices would add up n whole rows.
-    queries, keys, values = (part.split(lengths, 2) for part in (query, key, value))
+    queries = query.split(lengths, 2)
+    keys, values = (part.split(key_lengths, 2) for part in (key, value))
     attended = []
     for q, k, v in zip(queries, keys, values, strict=True):
-        band, length = None, q.shape[2]
-        if window is not None and length > window:
-            band = torch.ones(length, length, dtype=torch.bool, device=q.device)
-            band = band.tril().triu(1 - window)
+        band, length, before = None, k.shape[2], k.shape[2] - q.shape[2]
+        if before or (window is not None and length > window):
+            band = torch.ones(q.shape[2], length, dtype=torch.bool, device=q.device).tril(before)
+            band = band if window is None else band.triu(before + 1 - window)
         output = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=band, is_causal=band is None, scale=scaling, enable_gqa=grouped
         )

@@ -5,9 +5,44 @@ every rank and in the driver.
 import heapq
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
+
+
+@dataclass(frozen=True)
+class SampleSizes:
+    """Tokens of samples, of which those of one group have the same prompt."""
+
+    groups: Sequence[int]
+    """Number of each sample's group."""
+    prompts: Sequence[int]
+    """Tokens of each sample's prompt."""
+    responses: Sequence[int]
+    """Tokens of each sample's response."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.groups)
+
+    def of(self, sample: int) -> int:
+        """Tokens of one sample, prompt included."""
+        return self.prompts[sample] + self.responses[sample]
+
+    def tokens(self, samples: Iterable[int]) -> int:
+        """Tokens of a micro-batch: a prompt is in it once, whatever the number of its samples."""
+        total, seen = 0, set[int]()
+        for sample in samples:
+            total += self.responses[sample]
+            if self.groups[sample] not in seen:
+                seen.add(self.groups[sample])
+                total += self.prompts[sample]
+        return total
+
+
+def unshared(lengths: Sequence[int]) -> SampleSizes:
+    """Sizes of sequences that have no prompt in common, by their tokens."""
+    return SampleSizes(range(len(lengths)), [0] * len(lengths), lengths)
 
 
 @dataclass(frozen=True)
@@ -18,6 +53,8 @@ class Step:
     """All its samples, over all ranks."""
     micro_batches: tuple[tuple[int, ...], ...]
     """This rank's micro-batches, as many as on every other rank; some may be empty."""
+    tokens: int
+    """Tokens of all micro-batches of all ranks."""
     span: int
     """Tokens of the largest micro-batch among the ranks, summed over the micro-batches. Ranks wait
     for each other after each, so the step takes as long as this many tokens on one rank.
@@ -31,7 +68,7 @@ def epoch_seed(seed: int, update: int, epoch: int) -> str:
 
 
 def plan_epoch(
-    lengths: Sequence[int], size: int, token_budget: int, rank: int, world_size: int, seed: str
+    sizes: SampleSizes, size: int, token_budget: int, rank: int, world_size: int, seed: str
 ) -> list[Step]:
     """Shuffle samples into optimizer steps; split each over ranks and micro-batches.
 
@@ -39,7 +76,7 @@ def plan_epoch(
     budget.
 
     Args:
-        lengths: tokens of each sample.
+        sizes: of the samples.
         size: most samples in one optimizer step over all ranks. The steps are as few as possible,
             and their sizes differ by at most one: a small last step would give its samples a
             larger weight.
@@ -49,36 +86,46 @@ def plan_epoch(
         seed: of the shuffle.
     """
     return [
-        plan_step(group, lengths, token_budget, rank, world_size)
-        for group in _step_samples(len(lengths), size, seed)
+        plan_step(samples, sizes, token_budget, rank, world_size)
+        for samples in _step_samples(len(sizes), size, seed)
     ]
 
 
 def plan_step(
-    samples: Sequence[int], lengths: Sequence[int], token_budget: int, rank: int, world_size: int
+    samples: Sequence[int], sizes: SampleSizes, token_budget: int, rank: int, world_size: int
 ) -> Step:
     """Split one optimizer step into few micro-batches of about equal size within the token budget.
 
-    Micro-batches that run at the same time on different ranks are neighbours in size, and the ranks
-    take turns with the largest.
+    In a micro-batch the samples of a group lie next to each other. Micro-batches that run at the
+    same time on different ranks are neighbours in size, and the ranks take turns with the largest.
     """
-    rows = _rows(samples, lengths, token_budget, world_size)
-    spans = (sum(lengths[sample] for sample in row) for row in rows[::world_size])
-    return Step(tuple(samples), tuple(_of_rank(rows, rank, world_size)), sum(spans))
+    rows = _rows(samples, sizes, token_budget, world_size)
+    return Step(
+        tuple(samples),
+        tuple(_of_rank(rows, rank, world_size)),
+        sum(map(sizes.tokens, rows)),
+        _span(rows, sizes, world_size),
+    )
 
 
 def owners(
-    lengths: Sequence[int], size: int, token_budget: int, world_size: int, seed: str
+    sizes: SampleSizes, size: int, token_budget: int, world_size: int, seed: str
 ) -> list[int]:
     """The rank that each sample of an epoch is on. Arguments as for `plan_epoch`."""
-    ranks = [0] * len(lengths)
-    for group in _step_samples(len(lengths), size, seed):
-        rows = _rows(group, lengths, token_budget, world_size)
+    ranks = [0] * len(sizes)
+    for samples in _step_samples(len(sizes), size, seed):
+        rows = _rows(samples, sizes, token_budget, world_size)
         for rank in range(1, world_size):
             for row in _of_rank(rows, rank, world_size):
                 for sample in row:
                     ranks[sample] = rank
     return ranks
+
+
+def idle_share(steps: Sequence[Step], world_size: int) -> float:
+    """Share of the ranks' time spent waiting for a rank with more tokens; 0 on one rank."""
+    tokens = sum(step.tokens for step in steps)
+    return 1 - tokens / max(1, world_size * sum(step.span for step in steps))
 
 
 def _step_samples(count: int, size: int, seed: str) -> list[list[int]]:
@@ -90,22 +137,78 @@ def _step_samples(count: int, size: int, seed: str) -> list[list[int]]:
     return [order[start:end] for start, end in pairwise(bounds)]
 
 
+Row = tuple[int, ...]
+"""The samples of a micro-batch."""
+
+
 def _rows(
-    samples: Sequence[int], lengths: Sequence[int], token_budget: int, world_size: int
-) -> list[tuple[int, ...]]:
-    """The micro-batches of a step on all ranks, the largest first."""
-    least = sum(min(lengths[sample], token_budget) for sample in samples) / token_budget
+    samples: Sequence[int], sizes: SampleSizes, token_budget: int, world_size: int
+) -> list[Row]:
+    """The micro-batches of a step on all ranks, the largest first.
+
+    Groups are kept together, which has each prompt computed once, or cut into halves, quarters and
+    so on, which spreads them more evenly over ranks and micro-batches. The division that takes the
+    least time is taken.
+    """
+    groups: dict[int, list[int]] = {}
+    for sample in sorted(samples, key=lambda sample: (-sizes.of(sample), sample)):
+        groups.setdefault(sizes.groups[sample], []).append(sample)
+    together = max(map(len, groups.values()), default=1)
+    best: list[Row] | None = None
+    while together:
+        pieces = [
+            tuple(group[start::count])
+            for group in groups.values()
+            for count in [math.ceil(len(group) / together)]
+            for start in range(count)
+        ]
+        rows = _packed(pieces, sizes, token_budget, world_size)
+        if rows is not None and (
+            best is None or _span(rows, sizes, world_size) < _span(best, sizes, world_size)
+        ):
+            best = rows
+        together = 0 if together == 1 else math.ceil(together / 2)
+    assert best is not None, "pieces of one sample always fit"
+    return best
+
+
+def _packed(
+    pieces: Sequence[Row], sizes: SampleSizes, token_budget: int, world_size: int
+) -> list[Row] | None:
+    """As few micro-batches as hold these pieces of groups, as many on every rank, the largest
+    first; None if a piece of several samples is larger than the budget."""
+    costs = [sizes.tokens(piece) for piece in pieces]
+    if any(
+        cost > token_budget and len(piece) > 1 for cost, piece in zip(costs, pieces, strict=True)
+    ):
+        return None
+    least = sum(min(cost, token_budget) for cost in costs) / token_budget
     rounds = max(1, math.ceil(least / world_size))
     while True:
-        rows = _balanced(samples, lengths, rounds * world_size)
-        if all(
-            len(row) == 1 or sum(lengths[sample] for sample in row) <= token_budget for row in rows
-        ):
-            return rows
+        rows = _balanced(pieces, costs, rounds * world_size)
+        if all(len(row) == 1 or sum(costs[at] for at in row) <= token_budget for row in rows):
+            break
         rounds += 1
+    samples = [
+        _by_group((sample for at in row for sample in pieces[at]), sizes.groups) for row in rows
+    ]
+    return sorted(samples, key=sizes.tokens, reverse=True)
 
 
-def _of_rank(rows: Sequence[tuple[int, ...]], rank: int, world_size: int) -> list[tuple[int, ...]]:
+def _by_group(samples: Iterable[int], groups: Sequence[int]) -> Row:
+    """The samples with those of a group next to each other, in the order of each group's first."""
+    gathered: dict[int, list[int]] = {}
+    for sample in samples:
+        gathered.setdefault(groups[sample], []).append(sample)
+    return tuple(chain.from_iterable(gathered.values()))
+
+
+def _span(rows: Sequence[Row], sizes: SampleSizes, world_size: int) -> int:
+    """`Step.span` of the rows of all ranks, the largest first."""
+    return sum(map(sizes.tokens, rows[::world_size]))
+
+
+def _of_rank(rows: Sequence[Row], rank: int, world_size: int) -> list[Row]:
     """A rank's rows of those of all ranks."""
     return [
         rows[start + (world_size - 1 - rank if start // world_size % 2 else rank)]
@@ -113,22 +216,14 @@ def _of_rank(rows: Sequence[tuple[int, ...]], rank: int, world_size: int) -> lis
     ]
 
 
-def _balanced(samples: Sequence[int], lengths: Sequence[int], count: int) -> list[tuple[int, ...]]:
-    """Partition samples into `count` rows, fullest row first: each sample, from the longest on,
-    goes to the emptiest row (longest processing time first; Graham, 1969).
+def _balanced(pieces: Sequence[Row], costs: Sequence[int], count: int) -> list[list[int]]:
+    """The numbers of the pieces of each of `count` rows, fullest row first: each piece, from the
+    largest on, goes to the emptiest row (longest processing time first; Graham, 1969).
     """
     rows: list[list[int]] = [[] for _ in range(count)]
     emptiest = [(0, row) for row in range(count)]
-    for sample in sorted(samples, key=lambda sample: (-lengths[sample], sample)):
+    for at in sorted(range(len(pieces)), key=lambda at: (-costs[at], pieces[at])):
         size, row = emptiest[0]
-        rows[row].append(sample)
-        heapq.heapreplace(emptiest, (size + lengths[sample], row))
-    return [
-        tuple(rows[row]) for _, row in sorted(emptiest, key=lambda entry: (-entry[0], entry[1]))
-    ]
-
-
-def idle_share(steps: Sequence[Step], lengths: Sequence[int], world_size: int) -> float:
-    """Share of the ranks' time spent waiting for a rank with more tokens; 0 on one rank."""
-    tokens = sum(lengths[sample] for step in steps for sample in step.samples)
-    return 1 - tokens / max(1, world_size * sum(step.span for step in steps))
+        rows[row].append(at)
+        heapq.heapreplace(emptiest, (size + costs[at], row))
+    return [rows[row] for _, row in sorted(emptiest, key=lambda entry: (-entry[0], entry[1]))]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from learner.config import LearnerConfig
 from learner.errors import LearnerError
-from learner.plan.epoch import epoch_seed, owners
+from learner.plan.epoch import SampleSizes, epoch_seed, owners
 from learner.trajectory import (
     ArrivedTrajectory,
     PackedGroup,
@@ -87,9 +87,13 @@ class Batch:
                 raise ValueError(f"sample {after.sample_id} is in the batch twice")
 
     @property
-    def lengths(self) -> list[int]:
-        """Tokens of each sample, prompt and response."""
-        return [len(t.prompt_ids) + len(t.response_ids) for t in self.samples]
+    def sizes(self) -> SampleSizes:
+        """Tokens of each sample."""
+        return SampleSizes(
+            self.groups,
+            [len(t.prompt_ids) for t in self.samples],
+            [len(t.response_ids) for t in self.samples],
+        )
 
 
 def whole_batch(groups: Sequence[TrajectoryGroup]) -> Batch:
@@ -178,16 +182,17 @@ def _ranks_of(
     facts: Sequence[GroupFacts], config: LearnerConfig, update: int, world_size: int
 ) -> dict[int, set[int]]:
     """The ranks that learn from each sample in any epoch, by its id."""
-    lengths = {
-        sample_id: group.prompt_tokens + length
-        for group in facts
+    samples = sorted(
+        (sample_id, number, group.prompt_tokens, length)
+        for number, group in enumerate(facts)
         for sample_id, length in zip(group.sample_ids, group.lengths, strict=True)
-    }
-    ids = sorted(lengths)
+    )
+    ids, groups, prompts, responses = zip(*samples, strict=True)
+    sizes = SampleSizes(groups, prompts, responses)
     ranks: dict[int, set[int]] = {sample_id: set() for sample_id in ids}
     for epoch in range(config.epochs if world_size > 1 else 1):
         by_row = owners(
-            [lengths[sample_id] for sample_id in ids],
+            sizes,
             config.minibatch_size,
             config.token_budget,
             world_size,

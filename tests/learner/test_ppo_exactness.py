@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from learner.config import LearnerConfig
-from learner.plan.epoch import plan_epoch
+from learner.plan.epoch import plan_epoch, unshared
 from tests.learner.reference import ReferencePPO
 from tests.learner.runs import (
     EXPORT_BUCKET_MIB,
@@ -37,11 +37,11 @@ def plain(model_dir: Path) -> Callable[[str], dict]:
         reference = ReferencePPO(config, model_dir, 0.8)
         before = {name: w.detach().clone() for name, w in reference.policy.named_parameters()}
         for update, seed in enumerate(UPDATES):
-            lengths = [len(t.token_ids) for t in batch(seed)]
+            sizes = unshared([len(t.token_ids) for t in batch(seed)])
             steps = [
                 step.samples
                 for epoch in range(config.epochs)
-                for step in plan_epoch(lengths, 4, 40, 0, 1, f"{config.seed}/{update}/{epoch}")
+                for step in plan_epoch(sizes, 4, 40, 0, 1, f"{config.seed}/{update}/{epoch}")
             ]
             reference.update(batch(seed), steps)
         policy = {name: w.detach() for name, w in reference.policy.named_parameters()}

@@ -5,6 +5,7 @@ import inspect
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -144,6 +145,46 @@ def test_outputs_of_a_packed_row_equal_those_of_single_sequences(
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
     values = [critic(token_batch([s], [f], CPU)) for s, f in zip(sequences, firsts, strict=True)]
     torch.testing.assert_close(critic(batch), torch.cat(values), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_sequences_that_share_a_prompt_have_the_outputs_and_gradient_of_each_alone(
+    kind: str, checkpointing: bool
+) -> None:
+    plain, policy, critic = models(kind)
+    if checkpointing:
+        policy = copy.deepcopy(policy)
+        checkpoint_gradients(policy.model.base_model)
+    sequences, firsts, groups = shared_prompts(4)
+    batch = token_batch(sequences, firsts, CPU, groups)
+    assert batch.input_ids.shape[1] < sum(map(len, sequences))
+    one_by_one = torch.cat([alone(plain, s, f) for s, f in zip(sequences, firsts, strict=True)])
+    actual, _ = policy(batch, 1.0, 5)
+    torch.testing.assert_close(actual, one_by_one, atol=1e-5, rtol=1e-5)
+    values = [critic(token_batch([s], [f], CPU)) for s, f in zip(sequences, firsts, strict=True)]
+    torch.testing.assert_close(critic(batch), torch.cat(values), atol=1e-5, rtol=1e-5)
+    weights = torch.randn(len(batch.targets), generator=torch.Generator().manual_seed(1))
+    expected = gradients(plain, (one_by_one * weights).sum())
+    found = gradients(policy, (actual * weights).sum())
+    assert_close(
+        {name.removeprefix("model."): gradient for name, gradient in found.items()},
+        {name.removeprefix("model."): gradient for name, gradient in expected.items()},
+        1e-5,
+    )
+
+
+def shared_prompts(seed: int) -> tuple[list[list[int]], list[int], list[int]]:
+    """Sequences, first targets and groups: four responses to a prompt longer than the window, one
+    of them empty; two to another; one alone."""
+    sequences, firsts, groups = [], [], []
+    for number, (prompt, responses) in enumerate([(7, (5, 1, 0, 8)), (3, (4, 6)), (2, (9,))]):
+        (head,) = random_sequences(seed + number, [prompt])
+        for response in random_sequences(seed + 10 + number, responses):
+            sequences.append(head + response)
+            firsts.append(prompt)
+            groups.append(number)
+    return sequences, firsts, groups
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -288,19 +329,22 @@ def test_the_gpu_kernel_gets_equivalent_arguments(
         bound = signature.bind(*args, **options)
         bound.apply_defaults()
         a = bound.arguments
-        assert a["cu_seq_q"].dtype == torch.int32
-        assert a["max_q"] == a["max_k"] == int(a["cu_seq_q"].diff().max())
+        for name in ("q", "k"):
+            assert a[f"cu_seq_{name}"].dtype == torch.int32
+            assert a[f"max_{name}"] == int(a[f"cu_seq_{name}"].diff().max())
         left, right = a["window_size"]
         assert right == 0, "causal"
         share = a["query"].shape[1] // a["key"].shape[1]
         assert a["enable_gqa"] == (share > 1)
         out = torch.empty_like(a["query"])
-        for start, end in zip(a["cu_seq_q"], a["cu_seq_k"][1:], strict=False):
+        spans = (pairwise(a[f"cu_seq_{name}"].tolist()) for name in ("q", "k"))
+        for (start, end), (first, last) in zip(*spans, strict=True):
             for head in range(out.shape[1]):
                 q = a["query"][start:end, head]
-                k, v = (a[name][start:end, head // share] for name in ("key", "value"))
+                k, v = (a[name][first:last, head // share] for name in ("key", "value"))
                 scores = q @ k.T * a["scale"]
-                back = torch.arange(len(q))[:, None] - torch.arange(len(q))
+                places = torch.arange(len(k))
+                back = places[len(k) - len(q) :, None] - places
                 scores[(back < 0) | ((left >= 0) & (back > left))] = float("-inf")
                 out[start:end, head] = scores.softmax(-1) @ v
         return out
@@ -309,11 +353,13 @@ def test_the_gpu_kernel_gets_equivalent_arguments(
     generator = torch.Generator().manual_seed(0)
     heads = (4, key_value_heads, key_value_heads)
     query, key, value = (
-        torch.randn(1, 14, n, 8, generator=generator).transpose(1, 2) for n in heads
+        torch.randn(1, tokens, n, 8, generator=generator).transpose(1, 2)
+        for n, tokens in zip(heads, (14, 18, 18), strict=True)
     )
     bounds = torch.tensor([0, 5, 6, 14], dtype=torch.int32)
-    actual = packing.by_kernel(query, key, value, bounds, 8, 0.3, window)
-    expected = packing.by_sequence(query, key, value, bounds, 0.3, window)
+    key_bounds = torch.tensor([0, 5, 10, 18], dtype=torch.int32)
+    actual = packing.by_kernel(query, key, value, bounds, key_bounds, 8, 8, 0.3, window)
+    expected = packing.by_sequence(query, key, value, bounds, key_bounds, 0.3, window)
     torch.testing.assert_close(actual, expected)
 
 

@@ -26,12 +26,12 @@ def batches(config: LearnerConfig, world_size: int, update: int = 5) -> list[Bat
 
 def planned(config: LearnerConfig, rank: int, world_size: int, update: int = 5) -> set[int]:
     """The places of the samples in the rank's micro-batches of every epoch."""
-    lengths = [len(t.token_ids) for t in BATCH]
+    sizes = whole_batch(GROUPS).sizes
     return {
         sample
         for epoch in range(config.epochs)
         for step in plan_epoch(
-            lengths, config.minibatch_size, config.token_budget, rank, world_size,
+            sizes, config.minibatch_size, config.token_budget, rank, world_size,
             epoch_seed(config.seed, update, epoch),
         )
         for row in step.micro_batches
@@ -65,7 +65,7 @@ def test_every_rank_is_told_everything_else_of_every_sample() -> None:
     names = ("sample_id", "stage", "reward", "weight_version", "outcome")
     for batch in batches(CONFIG, 3):
         assert (batch.groups, batch.highest_tokens) == (whole.groups, whole.highest_tokens)
-        assert batch.lengths == whole.lengths
+        assert [batch.sizes.of(at) for at in range(len(BATCH))] == [len(t.token_ids) for t in BATCH]
         for there, t in zip(batch.samples, whole.samples, strict=True):
             assert [getattr(there, n) for n in names] == [getattr(t, n) for n in names]
             assert there.finish_reason == t.finish_reason
@@ -84,8 +84,7 @@ def test_the_shares_hold_the_batch_once_and_its_prompts_where_they_are_needed() 
 
 
 def test_the_owner_of_a_sample_is_the_rank_whose_plan_has_it() -> None:
-    lengths = [len(t.token_ids) for t in BATCH]
-    ranks = owners(lengths, 16, 120, 4, epoch_seed(3, 5, 0))
+    ranks = owners(whole_batch(GROUPS).sizes, 16, 120, 4, epoch_seed(3, 5, 0))
     assert [{at for at, own in enumerate(ranks) if own == rank} for rank in range(4)] == [
         planned(CONFIG, rank, 4) for rank in range(4)
     ]
