@@ -30,11 +30,12 @@ from deploy.checks.prompts import fit_prompts
 from deploy.checks.resume import check_curriculum
 from deploy.checks.reward import check_reward
 from deploy.checks.sinks import check_sinks
-from deploy.checks.store import open_store, prepare_store, uploading, within
+from deploy.checks.store import open_store, prepare_store, uploading
 from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
 from deploy.plan.run_plan import policy_shape
 from deploy.run import Run
+from deploy.stored.reach import within
 from learner.models.source import ModelSource
 
 logger = logging.getLogger(__name__)

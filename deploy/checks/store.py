@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
-import queue
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from fsspec.implementations.local import LocalFileSystem
 
 from actors.config import LoopConfig
-from actors.errors import RunFailed
 from actors.runs.checksums import CHECKSUMS
 from actors.runs.folder import RunFolder
 from actors.runs.store.lease import Lease
@@ -23,12 +18,9 @@ from actors.runs.store.uploads import Uploads
 from deploy.checks.folder import sole_run
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
+from deploy.stored.reach import ANSWER_S, open_run, within
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
-
-ANSWER_S = 120.0
-"""Longest wait for the store to list, read or write small objects [seconds]."""
 
 
 def open_store(config: RunConfig) -> RunStore | None:
@@ -41,15 +33,7 @@ def open_store(config: RunConfig) -> RunStore | None:
     url = config.runs_url
     if url is None:
         return None
-    try:  # some kinds look for credentials or connect at once
-        store = within(ANSWER_S, url, lambda: RunStore(url, config.name))
-    except ConfigError as error:
-        if not isinstance(error.__cause__, (ImportError, ValueError)):
-            raise
-        raise ConfigError(
-            f"runs_dir {url}: {error.__cause__}: fsspec needs the library of this kind of store, "
-            f"such as `{sys.executable} -m pip install s3fs` (gcsfs, adlfs)"
-        ) from error.__cause__
+    store = open_run(f"{url.rstrip('/')}/{config.name}")
     if isinstance(store.fs, LocalFileSystem):
         there = Path(store.path("")).resolve()
         here = (config.local_runs / config.name).resolve()
@@ -148,36 +132,3 @@ def uploading(
             within(ANSWER_S, store.url, lease.release)
         except ConfigError as error:
             logger.warning("%s", error)
-
-
-def within(seconds: float, url: str, call: Callable[[], T]) -> T:
-    """What `call` returns; the file systems of fsspec know no deadlines.
-
-    Raises:
-        ConfigError: it failed, or did not return in time; names the store.
-        RunFailed: as `call` raises it.
-    """
-    ended: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            ended.put((call(), None))
-        except Exception as error:
-            ended.put((None, error))
-
-    threading.Thread(target=run, name="store", daemon=True).start()
-    try:
-        result, error = ended.get(timeout=seconds)
-    except queue.Empty:
-        raise ConfigError(
-            f"runs_dir: {url} did not answer within {seconds:g} s: check its address and "
-            "credentials (docs/runs.md#object-stores)"
-        ) from None
-    if isinstance(error, RunFailed):
-        raise error
-    if error is not None:
-        raise ConfigError(
-            f"runs_dir: {url}: {type(error).__name__}: {error}: check its address and "
-            "credentials (docs/runs.md#object-stores)"
-        ) from error
-    return result  # type: ignore[return-value]

@@ -8,11 +8,17 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from actors.runs.checksums import CHECKSUMS, find_corruption
 from actors.runs.folder import POLICY, RunFolder
+from actors.runs.store.objects import CHECKPOINTS
 from deploy.commands.overwriting import check_target
 from deploy.config import load_config
+from deploy.config.places import is_url
 from deploy.errors import ConfigError
 from deploy.logs import log_to_stdout
+from deploy.stored.fetch import checkpoint as wanted_checkpoint
+from deploy.stored.fetch import fetch, newest_checkpoint
+from deploy.stored.listing import runs_in
 from learner.errors import LearnerError
 
 logger = logging.getLogger(__name__)
@@ -23,13 +29,14 @@ app = App(
 Examples:
   stepcoder export runs/hot -o models/hot                   newest checkpoint
   stepcoder export runs/hot/checkpoints/step-000020 -o models/hot
+  stepcoder export s3://bucket/runs/hot -o models/hot       fetches it
   stepcoder export runs/hot -o models/hot-lora --adapters   LoRA adapters alone""",
 )
 
 
 @app.default
 def export(
-    checkpoint: Path,
+    checkpoint: str,
     /,
     *,
     out: Annotated[Path, Parameter(("--out", "-o"), help="Folder to write.")],
@@ -43,11 +50,15 @@ def export(
     Works for every ZeRO stage and number of ranks, without starting them; LoRA adapters are merged.
 
     Args:
-        checkpoint: a checkpoint, or a run's folder for its newest one.
+        checkpoint: a checkpoint, or a run's folder for its newest one; a URL is fetched.
     """
     log_to_stdout()
-    folder = _checkpoint(checkpoint)
-    check_target(out, overwrite)
+    if not is_url(checkpoint):
+        folder = _checkpoint(Path(checkpoint))
+        check_target(out, overwrite)
+    else:
+        check_target(out, overwrite)
+        folder = _fetched_checkpoint(checkpoint)
     config = folder.parents[1] / "config.yaml"
     model = load_config(config).model if config.is_file() else None
     from learner.zero.consolidated import read_policy
@@ -89,6 +100,26 @@ def _checkpoint(given: Path) -> Path:
     if newest is None:
         raise ConfigError(
             f"{given}: no checkpoint there; give a folder such as RUN/checkpoints/step-000020, or "
-            f"the folder of a run"
+            f"the folder of a run{runs_in(given)}"
         )
     return newest
+
+
+def _fetched_checkpoint(url: str) -> Path:
+    """The checkpoint that a URL names, fetched and compared with its checksums.
+
+    Raises:
+        ConfigError: it names none, or a corrupt one.
+    """
+    run, _, name = url.rstrip("/").partition(f"/{CHECKPOINTS}/")
+    root = fetch(run, wanted_checkpoint(name) if name else newest_checkpoint)
+    whole = [path.parent for path in root.glob(f"{CHECKPOINTS}/{name or 'step-*'}/{CHECKSUMS}")]
+    if not whole:
+        raise ConfigError(
+            f"{url}: no whole checkpoint there (none with a {CHECKSUMS}); "
+            "one that is being uploaded counts once all of it is there"
+        )
+    folder = max(whole)
+    if (corruption := find_corruption(folder)) is not None:
+        raise ConfigError(f"{run}: {folder.name} is corrupt: {corruption}; name another checkpoint")
+    return folder

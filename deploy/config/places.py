@@ -31,8 +31,12 @@ def check_folder_name(key: str, folder: Path) -> None:
         )
 
 
-def check_runs_url(url: str) -> None:
+def check_url(url: str, key: str = "") -> None:
     """Refuse a URL that would tell a secret, or under which nothing would be found again.
+
+    Args:
+        url: of a run, or of the folder of runs.
+        key: of the configuration that names it; empty for an argument.
 
     Raises:
         ValueError: says which, and not the secret.
@@ -40,18 +44,20 @@ def check_runs_url(url: str) -> None:
     match = _URL.match(url)
     assert match is not None
     kind, rest = match.groups()
+    what = f"{key} {kind}://…".strip()
     if _PASSWORD.match(rest) or (kind not in ("file", "local") and re.search(r"[?#]", rest)):
         raise ValueError(
-            f"runs_dir {kind}://…: holds a password, a key or a query, and it is written to logs, "
-            "config.yaml and trackers: give credentials by the environment of the store's library "
+            f"{what}: holds a password, a key or a query, and it is written to logs, config.yaml "
+            "and trackers: give credentials by the environment of the store's library "
             "(docs/runs.md#object-stores)"
         )
+    what = f"{key} {url}".strip()
     if not rest.strip("/"):
-        raise ValueError(f"runs_dir {url}: names no bucket or folder")
+        raise ValueError(f"{what}: names no bucket or folder")
     if kind == "memory":
-        raise ValueError(f"runs_dir {url}: the memory of a process, with which the files are lost")
+        raise ValueError(f"{what}: the memory of a process, with which the files are lost")
     if kind in ("file", "local") and not rest.startswith("/"):
         raise ValueError(
-            f"runs_dir {url}: three slashes and the whole path, such as file:///mount/runs: a job "
+            f"{what}: three slashes and the whole path, such as file:///mount/runs: a job "
             "of the cluster has a working directory of its own"
         )

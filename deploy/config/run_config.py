@@ -18,7 +18,7 @@ from actors.config import (
     WeightsConfig,
 )
 from curriculum.config import AnswerConfig, CurriculumConfig, DataConfig, PromptConfig
-from deploy.config.places import check_folder_name, check_runs_url, is_url
+from deploy.config.places import check_folder_name, check_url, is_url
 from learner.config import LearnerConfig, ModelConfig, RewardConfig, SFTConfig
 from sandbox.config import SandboxConfig
 
@@ -78,7 +78,7 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _files_go_where_they_are_found(self) -> RunConfig:
         if isinstance(self.runs_dir, str):
-            check_runs_url(self.runs_dir)
+            check_url(self.runs_dir, "runs_dir")
         else:
             check_folder_name("runs_dir", self.runs_dir)
         check_folder_name("staging_dir", self.staging_dir)

@@ -7,8 +7,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.config.places import is_url
 from deploy.errors import ConfigError
 from deploy.evaluation.folder import is_evaluation
+from deploy.stored.fetch import local_folder
+from deploy.stored.fetch import model as stored_model
+from deploy.stored.listing import runs_in
 from learner.errors import ModelError
 from learner.models.source import ModelSource
 
@@ -54,7 +58,8 @@ def subject_of(model: str) -> Subject:
     """
     if model == CANONICAL:
         return Subject(CANONICAL)
-    folder = Path(model)
+    url = is_url(model)
+    folder = local_folder(model, stored_model)
     if is_evaluation(folder):
         raise ConfigError(f"--model {model}: the folder of an evaluation, not of a run or a model")
     if (folder / "config.yaml").is_file():
@@ -65,7 +70,7 @@ def subject_of(model: str) -> Subject:
                 f"end; finish it with `stepcoder train --resume`"
             )
         return Subject(folder.absolute().name, policy.absolute(), folder / "config.yaml")
-    source = ModelSource(model)
+    source = ModelSource(str(folder) if url else model)
     if source.hub_name is not None:
         try:
             return Subject(source.hub_name[0].rpartition("/")[2], source.fetch())
@@ -75,6 +80,6 @@ def subject_of(model: str) -> Subject:
         if not (folder / needed).is_file():
             raise ConfigError(
                 f"--model {model}: no {needed} there; expected a Hugging Face model folder, the "
-                f"folder of a finished run, or `{CANONICAL}`"
+                f"folder of a finished run, or `{CANONICAL}`{runs_in(folder)}"
             )
     return Subject(folder.absolute().name, folder.absolute())

@@ -7,6 +7,7 @@
 # SANDBOX_BASE  the same of sandbox
 # IMAGE      name of the images, tagged VERSION-cpu and VERSION-gpu (default: stepcoder), and IMAGE-sandbox:VERSION
 # NETWORK    network of the build's steps, as `docker build --network` takes it
+# STORES     libraries of object stores in cpu and gpu, for a runs_dir that is a URL: s3fs, gcsfs, adlfs (default: none)
 # TORCH_BACKEND  where the CPU build of torch comes from (default: cpu, PyTorch's own index; auto: the base's wheels)
 set -eu
 cd "$(dirname "$0")/../.."
@@ -44,7 +45,7 @@ build_cluster() { # build_cluster cpu|gpu
     echo "images: building $tag from $base"
     docker build --file deploy/images/Dockerfile --tag "$tag" ${NETWORK:+--network "$NETWORK"} \
         --build-arg "BASE=$base" --build-arg "EXTRA=$1" --build-arg "VERSION=$version" \
-        --build-arg "TORCH_BACKEND=$torch" .
+        --build-arg "TORCH_BACKEND=$torch" --build-arg "STORES=${STORES:-}" .
     echo "images: $tag: stepcoder $(docker run --rm --network none "$tag" stepcoder --version)"
 }
 

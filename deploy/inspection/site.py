@@ -28,6 +28,7 @@ from deploy.inspection.evaluation_source import read_evaluation
 from deploy.inspection.groups import Group, Source
 from deploy.inspection.run_source import is_run, read_run
 from deploy.sole_writer import sole_writer
+from deploy.stored.listing import runs_in
 from sandbox import Outcome
 
 PAGE = Path(__file__).with_name("page")
@@ -64,7 +65,7 @@ def open_source(path: Path) -> tuple[Source, Iterator[Group]]:
         )
     raise ConfigError(
         f"{path}: neither the folder of a run (config.yaml, rollouts/) nor of an evaluation "
-        "(settings.json, samples.jsonl)"
+        f"(settings.json, samples.jsonl){runs_in(path)}"
     )
 
 

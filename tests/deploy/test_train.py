@@ -60,7 +60,7 @@ def test_a_run_killed_after_its_checkpoint_resumes_to_the_same_figures(
     the undisturbed run, which evaluates first and last."""
     folder = local_cluster.runs / "cut"
     url = f"file://{local_cluster.runs.with_name('bucket')}"
-    store = RunStore(url, "cut")
+    store = RunStore(f"{url}/cut")
     options = ("--sandbox.backend", "process", "--loop.eval_every", "1",
                "--runs_dir", url, "--staging_dir", str(folder.parent))  # fmt: skip
     process = submit(local_cluster, "cut", *options)

@@ -6,12 +6,15 @@ takes a part of a checkpoint for the whole of it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,24 +33,39 @@ CHECKPOINTS = "checkpoints"
 LATEST = f"{CHECKPOINTS}/latest"
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as its store lists it."""
+
+    size: int
+    """Bytes."""
+    version: str
+    """A digest of its time, size and what else is told: another one when it is replaced."""
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> StoredObject:
+        """From what the file system says of it."""
+        text = repr(sorted(facts.items()))
+        return cls(facts.get("size") or 0, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
 class RunStore:
     """The objects of one run, by the paths that its files have in the run's folder.
 
     Every method raises what the file system raises; none waits for longer than that does.
     """
 
-    def __init__(self, runs_url: str, name: str) -> None:
+    def __init__(self, url: str) -> None:
         """Open the file system; reaches nothing yet.
 
         Args:
-            runs_url: such as `s3://bucket/runs`.
-            name: of the run.
+            url: of the run, such as `s3://bucket/runs/hot`.
 
         Raises:
             ImportError: the library for this kind of URL is not installed; names it.
             ValueError: there is no such kind.
         """
-        self.url = f"{runs_url.rstrip('/')}/{name}"
+        self.url = url.rstrip("/")
         self.fs: Any
         self.fs, self._root = fsspec.url_to_fs(self.url)
 
@@ -59,20 +77,30 @@ class RunStore:
 
     def names(self) -> set[str]:
         """Every object of the run but the lease."""
-        return {*self._sizes()}
+        return {*self.objects()}
 
-    def _sizes(self) -> dict[str, int]:
-        """Bytes of every object of the run but the lease."""
+    def objects(self) -> dict[str, StoredObject]:
+        """Every object of the run but the lease, by name."""
         self.fs.invalidate_cache()
         root = f"{self._root.strip('/')}/"
-        sizes: dict[str, int] = {}
+        objects: dict[str, StoredObject] = {}
         for path, facts in self.fs.find(self._root, detail=True).items():
             name = path.lstrip("/").removeprefix(root)
             below = path.lstrip("/").startswith(root)
             # The consoles of some stores make a folder by an object whose name ends with a slash.
             if below and name and not name.endswith("/") and name != LEASE:
-                sizes[name] = facts.get("size") or 0
-        return sizes
+                objects[name] = StoredObject.of(facts)
+        return objects
+
+    def runs_below(self, most: int) -> list[str]:
+        """URLs of runs of which this is the folder and no run itself, at most so many."""
+        try:
+            children = sorted(self.fs.ls(self._root, detail=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        names = (child.rstrip("/").rpartition("/")[2] for child in children)
+        found = (name for name in names if self.fs.exists(self.path(f"{name}/config.yaml")))
+        return [f"{self.url}/{name}" for name in islice(found, most)]
 
     def read(self, name: str) -> bytes | None:
         """An object's content; None where there is none."""
@@ -83,7 +111,7 @@ class RunStore:
 
     def sealed(self) -> list[str]:
         """Names of the checkpoints that are whole, the oldest first."""
-        return _sealed(self.names())
+        return sealed_checkpoints(self.names())
 
     def fetch(self, root: Path) -> str | None:
         """Copy the run to a folder that does not exist: its files, and the newest whole checkpoint.
@@ -97,17 +125,17 @@ class RunStore:
             RunFailed: the disk has not enough room.
             ValueError: the name of an object leads out of the folder.
         """
-        sizes = self._sizes()
-        names = {*sizes}
+        objects = self.objects()
+        names = {*objects}
         files = [name for name in names if not name.startswith(f"{CHECKPOINTS}/")]
         partial = root.with_name(f"{root.name}.fetched")
         shutil.rmtree(partial, ignore_errors=True)
-        for checkpoint in reversed(_sealed(names)):
+        for checkpoint in reversed(sealed_checkpoints(names)):
             folder = partial / CHECKPOINTS / checkpoint
-            parts = _below(names, f"{CHECKPOINTS}/{checkpoint}")
-            self._check_room(root.parent, sum(sizes[name] for name in (*parts, *files)))
+            parts = names_below(names, f"{CHECKPOINTS}/{checkpoint}")
+            self._check_room(root.parent, sum(objects[name].size for name in (*parts, *files)))
             for name in parts:
-                self._get(name, partial)
+                self.get(name, partial)
             if (corruption := find_corruption(folder)) is None:
                 break
             logger.warning("%s: %s is corrupt and not used: %s", self.url, checkpoint, corruption)
@@ -116,7 +144,7 @@ class RunStore:
             shutil.rmtree(partial, ignore_errors=True)
             return None
         for name in files:
-            self._get(name, partial)
+            self.get(name, partial)
         (partial / LATEST).write_text(f"{checkpoint}\n")
         partial.rename(root)
         return checkpoint
@@ -130,7 +158,12 @@ class RunStore:
                 "larger file system"
             )
 
-    def _get(self, name: str, root: Path) -> None:
+    def get(self, name: str, root: Path) -> None:
+        """Copy an object to a file below a folder.
+
+        Raises:
+            ValueError: its name leads out of the folder.
+        """
         if name.startswith("/") or ".." in PurePosixPath(name).parts:
             raise ValueError(f"the object {name!r} is none of a run")
         target = root / name
@@ -215,7 +248,7 @@ class RunStore:
             keep, keep_whole: as there.
         """
         names = self.names()
-        sealed = sorted({*_sealed(names), newest})
+        sealed = sorted({*sealed_checkpoints(names), newest})
         found = {PurePosixPath(name).parts[1] for name in names if _in_a_checkpoint(name)}
         # Of old ones the policy is left without a seal, but none is newer than a sealed one.
         newer = (name for name in found.difference(sealed) if name > sealed[0])
@@ -223,10 +256,10 @@ class RunStore:
         every = sorted({newest, *found} - given_up)
         policies_alone = set(every[-keep:-keep_whole]) if keep_whole else set[str]()
         for checkpoint in (*given_up, *every[:-keep]):
-            self._remove_seals_first(_below(names, f"{CHECKPOINTS}/{checkpoint}"))
+            self._remove_seals_first(names_below(names, f"{CHECKPOINTS}/{checkpoint}"))
         for checkpoint in policies_alone:
             kept = f"{CHECKPOINTS}/{checkpoint}/{POLICY}/"
-            parts = _below(names, f"{CHECKPOINTS}/{checkpoint}")
+            parts = names_below(names, f"{CHECKPOINTS}/{checkpoint}")
             self._remove_seals_first([name for name in parts if not name.startswith(kept)])
 
     def clear(self) -> None:
@@ -273,10 +306,12 @@ def _in_a_checkpoint(name: str) -> bool:
     return len(parts) > 2 and parts[0] == CHECKPOINTS and parts[1].startswith("step-")
 
 
-def _sealed(names: set[str]) -> list[str]:
+def sealed_checkpoints(names: set[str]) -> list[str]:
+    """Names of the whole checkpoints among the objects of a run, the oldest first."""
     seals = (PurePosixPath(name) for name in names if _in_a_checkpoint(name))
     return sorted(seal.parts[1] for seal in seals if seal.parts[2:] == (CHECKSUMS,))
 
 
-def _below(names: set[str], prefix: str) -> list[str]:
+def names_below(names: set[str], prefix: str) -> list[str]:
+    """Names of the objects in a folder."""
     return sorted(name for name in names if name.startswith(f"{prefix}/"))

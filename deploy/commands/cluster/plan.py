@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -44,8 +43,8 @@ def plan(
         ),
     ] = None,
     run: Annotated[
-        Path | None,
-        Parameter(help="Take the seconds of this run of the same configuration."),
+        str | None,
+        Parameter(help="Take the seconds of this run (folder or URL) of the same configuration."),
     ] = None,
     tokens: Annotated[
         float | None,
@@ -57,6 +56,7 @@ def plan(
     from deploy.plan.gpus import parse_gpus
     from deploy.plan.run_plan import make_plan, policy_shape
     from deploy.report.plan_table import print_plan
+    from deploy.stored.fetch import figures, local_folder
 
     config = configuration.load()
     gpus = parse_gpus(gpu) if gpu is not None else []
@@ -72,7 +72,8 @@ def plan(
             f"--tokens {tokens:g}: a completion has 1 to {longest} tokens (rollout.max_new_tokens)"
         )
     prices = _prices(price, max(1, len(gpus)))
-    made = make_plan(config, policy_shape(config), gpus, prices, run, tokens)
+    folder = local_folder(run, figures) if run is not None else None
+    made = make_plan(config, policy_shape(config), gpus, prices, folder, tokens)
     if as_json:
         print(json.dumps(made.as_json(), indent=2))
     else:

@@ -22,8 +22,8 @@ def evaluate(
     model: Annotated[
         str | None,
         Parameter(
-            help="Model folder, owner/name on the hub, folder of a finished run, or "
-            "`canonical`: the solutions."
+            help="Model folder, owner/name on the hub, folder of a finished run, a URL of "
+            "either in a store, or `canonical`: the solutions."
         ),
     ] = None,
     suite: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -16,8 +15,8 @@ app = App(
 
 @app.default
 def compare(
-    a: Annotated[Path, Parameter(help="Folder of one run.")],
-    b: Annotated[Path, Parameter(help="Folder of the other.")],
+    a: Annotated[str, Parameter(help="Folder or URL of one run.")],
+    b: Annotated[str, Parameter(help="Folder or URL of the other.")],
     /,
 ) -> int:
     """Print two runs side by side, finished or not, with what differs in their configuration.
@@ -26,6 +25,8 @@ def compare(
     """
     from deploy.report.runs.comparison_table import print_run_comparison
     from deploy.report.runs.history import RunHistory
+    from deploy.stored.fetch import figures, local_folder
 
-    print_run_comparison(RunHistory.read(a), RunHistory.read(b))
+    first, second = (RunHistory.read(local_folder(run, figures)) for run in (a, b))
+    print_run_comparison(first, second)
     return 0

@@ -14,6 +14,7 @@ Examples:
   stepcoder inspect runs/smoke
   stepcoder inspect runs/eval/qwen-humaneval --out pages
   stepcoder inspect runs/smoke --serve
+  stepcoder inspect s3://bucket/runs/smoke --out pages      fetches its rollouts
 
 The folder holds everything: open its index.html, copy it, or send it.""",
 )
@@ -21,7 +22,7 @@ The folder holds everything: open its index.html, copy it, or send it.""",
 
 @app.default
 def inspect(
-    source: Annotated[Path, Parameter(help="Folder of a run or of an evaluation.")],
+    source: Annotated[str, Parameter(help="Folder of a run or an evaluation, or a run's URL.")],
     /,
     *,
     out: Annotated[
@@ -38,10 +39,12 @@ def inspect(
     from deploy.inspection.site import build_site, check_out, open_source
     from deploy.logs import log_to_stdout
     from deploy.progress import StageProgress
+    from deploy.stored.fetch import local_folder, rollouts
 
     log_to_stdout()
-    folder = out or (source.parent if source.is_file() else source) / "inspect"
-    what, groups = open_source(source)
+    path = local_folder(source, rollouts)
+    folder = out or (path.parent if path.is_file() else path) / "inspect"
+    what, groups = open_source(path)
     check_out(folder)
     with StageProgress() as progress:
         progress.begin("groups", None)

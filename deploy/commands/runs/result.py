@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -13,16 +12,19 @@ app = App(name="result", help_epilogue="Examples:\n  stepcoder result runs/smoke
 
 
 @app.default
-def result(folder: Annotated[Path, Parameter(help="The run's folder.")], /) -> int:
+def result(run: Annotated[str, Parameter(help="The run's folder or URL.")], /) -> int:
     """Print the result table of a finished run."""
     from deploy.report.result_table import print_result, read_result
+    from deploy.stored.fetch import figures, local_folder
+    from deploy.stored.listing import runs_in
 
+    folder = local_folder(run, figures)
     try:
         numbers = read_result(folder)
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(
-            f"{folder}: no finished run there (no result.json); an interrupted run goes on with "
-            "`stepcoder train --resume`"
+            f"{run}: no finished run there (no result.json)"
+            + (runs_in(folder) or "; an interrupted run goes on with `stepcoder train --resume`")
         ) from None
     print_result(numbers, folder)
     return 0

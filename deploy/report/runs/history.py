@@ -15,6 +15,7 @@ from actors.runs.folder import RunFolder, read_jsonl
 from deploy.errors import ConfigError
 from deploy.evaluation.folder import is_evaluation
 from deploy.report.runs.rows import check_evaluations, check_metrics, check_stages
+from deploy.stored.listing import runs_in
 from learner.config import flat_settings
 
 SEEDS = frozenset({"seed", "learner.seed", "sft.seed"})
@@ -55,7 +56,8 @@ class RunHistory:
                 f"`stepcoder eval compare` compares two"
             )
         if not files.config.is_file():
-            raise ConfigError(f"{root}: no run there (no config.yaml); give the folder of a run")
+            what = runs_in(root) or "; give the folder of a run"
+            raise ConfigError(f"{root}: no run there (no config.yaml){what}")
         config = _read(files.config, _flat_yaml)
         rows = _read(files.metrics, _rows(check_metrics))
         return cls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from actors.runs.folder import RunFolder
@@ -35,10 +35,18 @@ def write_report(runs: Sequence[Path], folder: Path, pictures: bool = True) -> P
     return path
 
 
-def watch_report(runs: Sequence[Path], folder: Path, every_s: float) -> Iterator[Path]:
+def watch_report(
+    runs: Sequence[Path], folder: Path, every_s: float, look: Callable[[], None]
+) -> Iterator[Path]:
     """Write the report, then again whenever a run has written more, until all have finished.
 
     Yields the page's path each time. An open page reads what is new by itself.
+
+    Args:
+        runs: folders of the runs.
+        folder: of the page.
+        every_s: time between two looks [seconds].
+        look: called before each of them, to fetch what is new in a store.
     """
     content = _content(runs)
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +54,7 @@ def watch_report(runs: Sequence[Path], folder: Path, every_s: float) -> Iterator
     yield write_page(content, folder)
     while content.live:
         time.sleep(every_s)
+        look()
         if (now := _state(runs)) == seen:
             continue
         seen, content = now, _content(runs)

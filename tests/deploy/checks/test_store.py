@@ -18,6 +18,7 @@ from deploy.checks.folder import sole_run
 from deploy.checks.store import open_store, prepare_store, uploading
 from deploy.config import load_config
 from deploy.errors import ConfigError
+from deploy.stored import reach
 from tests.actors.runs.store.stores import made_run
 
 LOOP = LoopConfig()
@@ -51,7 +52,7 @@ def test_a_url_without_its_library_is_refused_with_the_command(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
-    with pytest.raises(ConfigError, match=rf"runs_dir {url}: .*-m pip install s3fs"):
+    with pytest.raises(ConfigError, match=rf"{url}/run: .*-m pip install s3fs.*STORES=s3fs"):
         open_store(load_config(None, ["--runs_dir", url]))
 
 
@@ -126,13 +127,13 @@ def test_a_store_that_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch)
     def refuse(*_: object) -> None:
         raise Refused("no credentials")
 
-    monkeypatch.setattr(store_checks, "RunStore", refuse)
+    monkeypatch.setattr(reach, "RunStore", refuse)
     config = load_config(None, ["--runs_dir", "gs://bucket/runs"])
-    with pytest.raises(ConfigError, match="gs://bucket/runs: Refused: no credentials: check its"):
+    with pytest.raises(ConfigError, match="runs/run: Refused: no credentials: check its"):
         open_store(config)
     end = threading.Event()
-    monkeypatch.setattr(store_checks, "ANSWER_S", 0.05)
-    monkeypatch.setattr(store_checks, "RunStore", lambda *_: end.wait(10))
+    monkeypatch.setattr(reach, "ANSWER_S", 0.05)
+    monkeypatch.setattr(reach, "RunStore", lambda *_: end.wait(10))
     with pytest.raises(ConfigError, match=r"did not answer within 0.05 s"):
         open_store(config)
     end.set()

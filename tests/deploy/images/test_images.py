@@ -104,7 +104,7 @@ def test_a_build_that_fails_fails_the_command(tmp_path: Path) -> None:
 def test_each_variant_is_built_with_its_arguments(tmp_path: Path) -> None:
     log = tmp_path / "log"
     path = docker(tmp_path / "logging", f'echo "$*" >>{log}; [ "$1" != run ] || echo 0.1.0')
-    done = build(path=path, BASE="base:1", NETWORK="host")
+    done = build(path=path, BASE="base:1", NETWORK="host", STORES="s3fs gcsfs")
     assert done.returncode == 0, done.stderr
     builds = [line for line in log.read_text().splitlines() if line.startswith("build")]
     assert len(builds) == 3
@@ -114,6 +114,7 @@ def test_each_variant_is_built_with_its_arguments(tmp_path: Path) -> None:
     assert "TORCH_BACKEND=auto" in builds[1]
     assert all("--network host" in line for line in builds)
     assert all("BASE=base:1" in line for line in builds[:2])
+    assert all("--build-arg STORES=s3fs gcsfs" in line for line in builds[:2])
     assert builds[2].endswith(" sandbox/image")
     assert "--tag stepcoder-sandbox:" in builds[2]
     assert "BASE=python:3.13-slim@sha256:" in builds[2]

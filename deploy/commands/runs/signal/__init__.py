@@ -30,7 +30,7 @@ app.command(
 
 @app.default
 def signal(
-    run: Path,
+    run: str,
     /,
     *,
     step: Annotated[
@@ -56,24 +56,27 @@ def signal(
     raised and that passed) and figures by place in the response.
 
     Args:
-        run: the folder of a run.
+        run: the folder of a run, or its URL.
     """
     from rich.console import Console
 
     from deploy.report.ablation.table import print_table
     from deploy.report.signal.tables import mask_table
     from deploy.signal.measure import measure_signal
+    from deploy.stored.fetch import local_folder, rollouts_and_checkpoints
+    from deploy.stored.listing import runs_in
 
     names = [name.strip() for name in masks.split(",") if name.strip()]
-    folder, file = RunFolder(run.absolute()), run / "config.yaml"
+    root = local_folder(run, rollouts_and_checkpoints).absolute()
+    folder, file = RunFolder(root), root / "config.yaml"
     if not file.is_file():
-        raise ConfigError(f"{run}: not the folder of a run: it has no config.yaml")
+        raise ConfigError(f"{run}: not the folder of a run: no config.yaml there{runs_in(root)}")
     if steps < 1:
         raise ConfigError(f"--steps {steps}: must be above 0")
     checkpoint, first = _checkpoint(folder, step)
     files = [step_file(folder.rollouts, first + number) for number in range(1, steps + 1)]
     found = measure_signal(
-        name or f"{run.absolute().name}, {checkpoint.name}", checkpoint,
+        name or f"{root.name}, {checkpoint.name}", checkpoint,
         [path for path in files if path.is_file()], load_config(file), names, groups, seed,
     )  # fmt: skip
     print_table(mask_table(found), Console())

@@ -41,7 +41,7 @@ def flaky_store(name: str = "hot") -> RunStore:
     """A store of its own that does not fail yet."""
     fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
     FlakyFileSystem.failures, FlakyFileSystem.written = 0, []
-    return RunStore(f"flaky://{uuid.uuid4().hex}/runs", name)
+    return RunStore(f"flaky://{uuid.uuid4().hex}/runs/{name}")
 
 
 def fail(times: int, names: str = "") -> None:

@@ -19,7 +19,7 @@ SEAL = f"checkpoints/step-000020/{CHECKSUMS}"
 
 @pytest.fixture(params=["memory", "file"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> RunStore:
-    return flaky_store() if request.param == "memory" else RunStore(f"file://{tmp_path}/s", "hot")
+    return flaky_store() if request.param == "memory" else RunStore(f"file://{tmp_path}/s/hot")
 
 
 def put(store: RunStore, folder: RunFolder) -> None:
@@ -140,7 +140,7 @@ def test_what_is_left_of_uploads_that_were_given_up_counts_as_none(
 def test_a_file_system_that_removes_full_folders_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = RunStore(f"file://{tmp_path}/s", "hot")
+    store = RunStore(f"file://{tmp_path}/s/hot")
     for step in (10, 20):
         put(store, made_run(tmp_path / "here", step))
     monkeypatch.setattr(store.fs, "rmdir", shutil.rmtree)

@@ -46,6 +46,7 @@ def test_a_watched_report_follows_its_run_to_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
+    looks: list[int] = []
     states = iter([(6, False), (6, False), (12, True)])
 
     def train(_seconds: float = 0.0) -> None:
@@ -58,12 +59,13 @@ def test_a_watched_report_follows_its_run_to_the_end(
     monkeypatch.setattr(write, "write_pictures", lambda charts, _folder: drawn.extend(charts))
     out = tmp_path / "out"
     seen = []
-    for page in write.watch_report([run], out, every_s=1):
+    for page in write.watch_report([run], out, 1, lambda: looks.append(1)):
         data = data_of(page)
         seen.append((data["live"], data["groups"][0]["runs"][0]["step"]))
         assert (out / LIVE_DATA).read_text().startswith("window.stepcoderReport({")
     assert seen == [(True, 6), (False, 12)], "nothing is written while the run writes nothing"
     assert '"live":false' in (out / LIVE_DATA).read_text()
+    assert len(looks) == 2
     assert drawn, "pictures are drawn once, at the end"
 
 

@@ -1,0 +1,1 @@
+"""Runs in an object store: reached within a deadline, and fetched for the commands that read."""
