@@ -5,8 +5,7 @@ Source: the slice of a program at a statement (Weiser 1984) over the statements 
 executed, not in which order, or in which test: `blame` says what follows from that.
 """
 
-from collections.abc import Iterator
-from itertools import chain
+from collections import defaultdict
 
 from sandbox.judging.dependence import Dependence, dependence
 from sandbox.verdict import TestOutcome, Verdict
@@ -46,31 +45,34 @@ def blame(source: str, verdict: Verdict) -> tuple[bool, ...] | None:
     if facts is None:
         return None
     executed = [statement.executed for statement in verdict.statements]
-    blamed: set[int] = set()
+    seeds: set[int] = set()
     for line in set(lines):
-        seeds = [index for index in facts.on_line(line) if executed[index]]
-        if not seeds:
+        raised_here = [index for index in facts.on_line(line) if executed[index]]
+        if not raised_here:
             return None
-        for seed in seeds:
-            blamed |= _led_to(seed, facts, executed)
-    return tuple(index in blamed for index in range(len(executed)))
+        seeds.update(raised_here)
+    blamed: defaultdict[int | None, set[int]] = defaultdict(set)
+    for seed in sorted(seeds, reverse=True):
+        by_later = blamed[facts[seed].function]
+        if seed not in by_later:  # else all that led to it led to the later one, too
+            by_later |= _led_to(seed, facts, executed)
+    return tuple(any(index in part for part in blamed.values()) for index in range(len(executed)))
 
 
 def _led_to(seed: int, facts: Dependence, executed: list[bool]) -> set[int]:
     """The statements that carry the blame if one raised."""
-    allowed = {index for index in _before(seed, facts) if executed[index]}
+    function, loop = facts[seed].function, facts.loop_of(seed)
+
+    def came_before(index: int) -> bool:
+        """Whether it can have run before the one that raised did."""
+        return facts[index].function != function or index <= seed or index in loop
+
     blamed: set[int] = set()
-    found = {seed}
+    followed: set[str | int] = set()
+    found = [seed]
     while found:
-        blamed |= found
-        needed = chain.from_iterable(facts.needed_by(index) for index in found)
-        found = {index for index in needed if index in allowed} - blamed
+        index = found.pop()
+        if index not in blamed and executed[index] and came_before(index):
+            blamed.add(index)
+            found += facts.needed_by(index, followed)
     return blamed
-
-
-def _before(seed: int, facts: Dependence) -> Iterator[int]:
-    """The statements that can have run before one did."""
-    function = facts[seed].function
-    for index, other in enumerate(facts):
-        if other.function != function or index <= seed or index in facts.loop_of(seed):
-            yield index

@@ -1,5 +1,6 @@
 """The statements that carry the blame for an exception, marked by hand."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -209,3 +210,19 @@ def test_only_executed_statements_are_blamed_whatever_the_program() -> None:
                 assert any(flags)
                 pairs = zip(flags, statements, strict=True)
                 assert all(statement.executed for flag, statement in pairs if flag)
+
+
+@pytest.mark.parametrize("line", ["x = x + 1\n", "x = x + 1; "])
+def test_the_blame_of_a_looping_answer_takes_a_time_linear_in_its_length(line: str) -> None:
+    """Each statement depends on all the others, and every test raises on another line."""
+    source = line * 4000 + "\n"
+    numbering = number(parse(source), source.encode())
+    statements = tuple(Statement(start, end, True) for start, end, _ in numbering.spans)
+    lines = sorted({*numbering.lines[::200]})
+    tests = tuple(TestResult(TestOutcome.runtime_error, "E", line) for line in lines)
+    verdict = Verdict("j", Outcome.runtime_error, tests, statements=statements)
+    began = time.process_time()
+    flags = blame(source, verdict)
+    assert time.process_time() - began < 5, "a quadratic search takes minutes"
+    assert flags is not None
+    assert sum(flags) == (4000 if len(lines) == 1 else numbering.lines.index(lines[-1]) + 1)
