@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -52,6 +52,10 @@ logger = logging.getLogger(__name__)
 
 _BEAT_S = 0.5
 """Time between two looks at what there is to deliver [seconds]."""
+
+_REMEMBERED = 1000
+"""Cancelled orders that are remembered: the driver may still ask for one, or have it begun, when it
+has cancelled it, but not for long."""
 
 _T = TypeVar("_T")
 
@@ -151,7 +155,7 @@ class Collector:
         self._encoder = PromptEncoder(tokenizer, self._bytes, reading.prompt, reading.answer)
         self._work: dict[int, _Work] = {}
         """Orders under way, by number."""
-        self._cancelled: set[int] = set()
+        self._cancelled: deque[int] = deque(maxlen=_REMEMBERED)
         """Orders that were cancelled, some before they began."""
         self._told_losses: set[Loss] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="collector")
@@ -163,7 +167,8 @@ class Collector:
 
     async def cancel(self, number: int) -> None:
         """End an order: engines and sandboxes are told to stop, and its last delivery follows."""
-        self._cancelled.add(number)
+        self._cancelled.append(number)
+        self._told_losses.clear()  # the driver may not have taken what was told last
         if (work := self._work.get(number)) and work.task:
             work.task.cancel()
             await asyncio.wait({work.task})
@@ -223,7 +228,8 @@ class Collector:
         work.judged -= samples
         lost = self._pool.lost if self._pool else set[Loss]()
         losses = tuple(lost - self._told_losses)
-        self._told_losses.update(losses)
+        if work.order.number not in self._cancelled:  # else nobody may take it
+            self._told_losses.update(losses)
         attempts = None
         if work.attempts.total() != work.told_attempts:
             attempts, work.told_attempts = dict(work.attempts), work.attempts.total()

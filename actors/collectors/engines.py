@@ -12,15 +12,19 @@ class EngineBoard:
     """The engines of one collector, in the state that the driver last told.
 
     The driver owns the state (`Supervisor`). An engine that fails here is left out at once, and
-    reported with the next delivery; the driver restarts it, and says when it is ready again.
+    reported with the next delivery; the driver restarts it, and says when it is ready again. It may
+    not take that delivery, of an order that it cancels: the failure is reported again whenever it
+    says that the failed engine is ready.
     """
 
     def __init__(self, engines: Sequence[EngineHandle]) -> None:
         self.engines = tuple(engines)
         self.version = 0
         self._number = -1
-        self._failures: list[EngineFailure] = []
-        self._failed: set[tuple[str, int]] = set()
+        self._failures: dict[int, EngineFailure] = {}
+        """To be reported, by the engine's place."""
+        self._failed: dict[int, EngineFailure] = {}
+        """Each engine's last failure, by its place."""
         self._listeners: list[Callable[[], None]] = []
 
     @property
@@ -33,9 +37,15 @@ class EngineBoard:
         if view.number <= self._number:
             return
         self._number, self.version = view.number, view.version
-        for engine, state in zip(self.engines, view.states, strict=True):
+        for place, (engine, state) in enumerate(zip(self.engines, view.states, strict=True)):
             engine.incarnation = state.incarnation
-            engine.loaded = state.ready and engine.identity not in self._failed
+            failure = self._failed.get(place)
+            if failure is None or failure.incarnation != state.incarnation:
+                engine.loaded = state.ready
+                continue
+            engine.loaded = False
+            if state.ready:  # the driver does not know of it
+                self._failures[place] = failure
         self._notify()
 
     @property
@@ -45,7 +55,7 @@ class EngineBoard:
 
     def take_failures(self) -> tuple[EngineFailure, ...]:
         """The failures since the last call."""
-        taken, self._failures = tuple(self._failures), []
+        taken, self._failures = tuple(self._failures.values()), {}
         return taken
 
     def ready(self) -> list[EngineHandle]:
@@ -54,13 +64,13 @@ class EngineBoard:
 
     def replace(self, handle: EngineHandle, incarnation: int, cause: BaseException | str) -> None:
         """Leave the engine out until the driver has restarted it."""
-        if (handle.name, incarnation) in self._failed:
+        place = self.engines.index(handle)
+        known = self._failed.get(place)
+        if incarnation < handle.incarnation or (known and known.incarnation >= incarnation):
             return
-        self._failed.add((handle.name, incarnation))
-        if handle.incarnation == incarnation:
-            handle.loaded = False
-        index = self.engines.index(handle)
-        self._failures.append(EngineFailure(index, incarnation, str(cause) or repr(cause)))
+        handle.loaded = False
+        failure = EngineFailure(place, incarnation, str(cause) or repr(cause))
+        self._failed[place] = self._failures[place] = failure
         self._notify()
 
     def subscribe(self, listener: Callable[[], None]) -> None:

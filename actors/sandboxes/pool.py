@@ -321,6 +321,7 @@ class SandboxPool:
             worker.cancel.remote(ticket)
             return self._on_lost(job, index, f"no verdict within {self.config.job_timeout_s:g} s")
         except RayError as error:
+            worker.cancel.remote(ticket)  # it may be well, and hold the job or pieces of it
             if isinstance(error, RayTaskError) and not isinstance(error.cause, SandboxError):
                 raise
             return self._on_lost(job, index, _message(error))

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from actors.collectors.collector import Reading
+from actors.collectors.collector import Collector, Reading
 from actors.collectors.group import CollectorGroup
+from actors.collectors.messages import Delivery, EnginesView, GroupOrder, Order, Sampling
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.engine_handle import EngineHandle
@@ -318,3 +319,45 @@ def test_missing_libraries_and_failed_checkers_are_counted(tokenizer: Any) -> No
     line = missing_line({"numpy": 4, "b": 3, "c": 2, "d": 1, "e": 1})
     assert line == "  no library numpy (4), b (3), c (2) and 2 more"
     assert missing_line({}) == ""
+
+
+def test_orders_that_are_cancelled_leave_nothing_and_lose_nothing(tokenizer: Any) -> None:
+    """Again and again: before they begin, while they are worked on, and when they have ended."""
+    pool = Pool(delay_s=30)
+    made = collector(tokenizer, Fleet(tokenizer), pool).handles[0].client
+    assert isinstance(made, Collector)
+    subtask = cut(PROBLEMS[0], FULL_TASK, KINDS)
+    lost = Loss(0, "a life", 0)
+
+    def order(number: int) -> Order:
+        groups = (GroupOrder(0, subtask, {2 * number: 1, 2 * number + 1: 2}),)
+        view = EnginesView(number, 0, ())
+        return Order(number, 0, groups, Sampling(1.0, 1.0, 8), {}, view, True, 0.01)
+
+    async def cancelled(number: int) -> list[Delivery]:
+        if number % 2:
+            await made.cancel(number)
+            return [each async for each in made.collect(order(number))]
+        deliveries = made.collect(order(number))
+        waiting = asyncio.ensure_future(anext(deliveries))
+        while len(pool.jobs) <= number:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        pool.lost = {lost}
+        await made.cancel(number)
+        first = await waiting
+        return [first, *[each async for each in deliveries]]
+
+    async def check() -> None:
+        for number in range(20):
+            assert (await cancelled(number))[-1].last
+        assert not made._work
+        for number in range(5000):
+            await made.cancel(number)
+        assert len(made._cancelled) <= 1000
+        assert made.was_cancelled(4999)
+        pool.delay_s = 0.0
+        [*_, last] = [each async for each in made.collect(order(5000))]
+        assert last.losses == (lost,), "nobody took the deliveries before"
+        assert [group.index for group in last.finished] == [0]
+
+    asyncio.run(check())

@@ -41,3 +41,16 @@ def test_an_engine_that_failed_stays_out_until_it_was_restarted() -> None:
     made.replace(engine, 0, "a stream of the former one ends late")
     made.update(EnginesView(4, 5, (EngineState(1, True), EngineState(0, True))))
     assert ready(made) == ["rollout-0", "rollout-1"]
+
+
+def test_a_failure_that_the_driver_did_not_hear_of_is_reported_again() -> None:
+    """The delivery that told it may be of an order that the driver cancelled."""
+    made = board()
+    made.replace(made.engines[0], 0, "its stream ended early")
+    assert made.take_failures() == (EngineFailure(0, 0, "its stream ended early"),)
+    made.update(EnginesView(2, 5, (EngineState(0, False), EngineState(0, True))))
+    assert not made.has_failures, "the driver knows of it"
+    made.update(EnginesView(3, 5, (EngineState(0, True), EngineState(0, True))))
+    assert made.take_failures() == (EngineFailure(0, 0, "its stream ended early"),)
+    made.update(EnginesView(4, 5, (EngineState(1, True), EngineState(0, True))))
+    assert not made.has_failures

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorUnavailableError, RayTaskError
 
 from actors.config import SandboxPoolConfig
 from actors.sandboxes import worker as worker_module
@@ -46,7 +46,9 @@ class Handle:
         return Verdict(call.job.id, Outcome.failed, tests=results)
 
     def __getattr__(self, method: str) -> Any:
-        return SimpleNamespace(remote=lambda *given: self._call(method, *given))
+        return SimpleNamespace(
+            remote=lambda *given: asyncio.ensure_future(self._call(method, *given))
+        )
 
     async def _call(self, method: str, *given: Any) -> Any:
         if method == "start":
@@ -99,6 +101,23 @@ def test_a_worker_that_lost_the_pieces_is_asked_again(
     monkeypatch.setattr(handle, "_call", restarted_once)
     assert run(handle, job(LARGE)).tests[0].output == LARGE
     assert restarts == 1
+
+
+def test_a_worker_that_could_not_be_reached_keeps_no_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = Handle(monkeypatch, LARGE)
+    call, failures = handle._call, 0
+
+    async def unreachable_once(name: str, *given: Any) -> Any:
+        nonlocal failures
+        if name == "fetch" and not failures:
+            failures += 1
+            raise ActorUnavailableError("its node does not answer", None)
+        return await call(name, *given)
+
+    monkeypatch.setattr(handle, "_call", unreachable_once)
+    assert run(handle, job(LARGE)).tests[0].output == LARGE
+    assert failures == 1
+    assert handle.worker._parcels == {}
 
 
 def test_a_cancelled_call_leaves_no_piece(monkeypatch: pytest.MonkeyPatch) -> None:

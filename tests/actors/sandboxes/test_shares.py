@@ -23,6 +23,7 @@ class Mortal:
         self.life, self.dead = 0, False
         self.run = SimpleNamespace(remote=self._run)
         self.start = SimpleNamespace(remote=self._start)
+        self.cancel = SimpleNamespace(remote=lambda _ticket: None)
 
     def die(self) -> None:
         self.life, self.dead = self.life + 1, True
