@@ -88,6 +88,8 @@ class CheckpointWriter:
 
     async def conclude(self) -> None:
         """Wait for the checkpoint that is being written, in a run that has failed already."""
+        if self._task and not self._task.done():
+            logger.info("the run has failed, and ends when its checkpoint is written")
         with suppress(asyncio.CancelledError):
             try:
                 await self.finish()

@@ -116,8 +116,10 @@ class RunFolder:
             shutil.rmtree(final)
         partial.rename(final)
         write_atomic(self.checkpoints / "latest", final.name + "\n")
-        written = self._checkpoints()
-        for old in self._not_held(written[:-keep]):
+        every = self._checkpoints()
+        written = [checkpoint for checkpoint in every if checkpoint.name <= final.name]
+        # Later ones are of a run that went on otherwise: corrupt, or not `latest` when it crashed.
+        for old in self._not_held(written[:-keep] + every[len(written) :]):
             shutil.rmtree(old)
         for older in self._not_held(written[-keep:-keep_whole] if keep_whole else []):
             _keep_policy_alone(older)

@@ -85,6 +85,9 @@ class Trainer:
     _earlier_s: float = 0.0
     """Wall time of the processes before this one [seconds]."""
     _earlier_restarts: dict[str, int] = field(default_factory=dict)
+    _first_content: str | None = None
+    """What the first checkpoint holds of state and schedule: the run returns to it, too, where the
+    learner is lost before that is whole."""
 
     def __post_init__(self) -> None:
         self._rounds = Rounds(
@@ -301,8 +304,11 @@ class Trainer:
         self.state.ledger = self.ledger.totals
         self.state.restarts = self.restarts()
         self._count_time()
-        content = {"state": asdict(self.state), "schedule": self.schedule.state_dict()}
-        await self._checkpoints.begin(self.state.step, json.dumps(content), first)
+        state = {"state": asdict(self.state), "schedule": self.schedule.state_dict()}
+        content = json.dumps(state)
+        if first:
+            self._first_content = content
+        await self._checkpoints.begin(self.state.step, content, first)
 
     async def restore(self, checkpoint: Path) -> None:
         """Continue from a checkpoint: state, schedule and learner.
@@ -312,15 +318,19 @@ class Trainer:
         """
         path = checkpoint / "trainer.json"
         try:
-            content = json.loads(path.read_text())
-            self.state = TrainerState(**content["state"])
-            self.ledger = Ledger(self.state.ledger)
-            self.schedule.load_state_dict(content["schedule"])
+            self._take(path.read_text())
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise RunFailed(f"{path}: not a readable checkpoint: {error!r}") from error
         await self.learner.load_checkpoint(checkpoint / "learner")
         self.folder.truncate_metrics(self.state.step)
         truncate_rollouts(self.folder.rollouts, self.state.step)
+
+    def _take(self, content: str) -> None:
+        """Continue from the state and the schedule of a checkpoint."""
+        read = json.loads(content)
+        self.state = TrainerState(**read["state"])
+        self.ledger = Ledger(self.state.ledger)
+        self.schedule.load_state_dict(read["schedule"])
 
     async def _return_to_checkpoint(self, lost: ActorLost, returns: list[int]) -> None:
         """Start the learner again and continue from the last checkpoint.
@@ -357,3 +367,5 @@ class Trainer:
         await self.learner.restart()
         if checkpoint is not None:
             await self.restore(checkpoint)
+        elif self._first_content is not None:  # a round was begun while it was written
+            self._take(self._first_content)

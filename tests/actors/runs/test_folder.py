@@ -113,6 +113,24 @@ def test_a_change_at_the_ends_or_within_a_large_file_is_found(tmp_path: Path) ->
         write_checksums(tmp_path)
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_later_checkpoint_that_is_not_used_takes_no_place_of_a_newer_one(
+    tmp_path: Path, keep: int
+) -> None:
+    folder = RunFolder(tmp_path)
+    for step in (10, 20):
+        write(folder, step)
+    (folder.checkpoints / "latest").write_text(
+        "step-000010\n"
+    )  # it crashed before this was changed
+    write(folder, 15, keep)
+    latest = folder.latest()
+    assert latest is not None
+    assert latest.name == "step-000015"
+    kept = sorted(path.name for path in folder.checkpoints.glob("step-*"))
+    assert kept == ["step-000010", "step-000015"][-keep:]
+
+
 def test_writing_a_step_again_replaces_it(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     write(folder, 5)

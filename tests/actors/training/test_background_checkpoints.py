@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from actors.errors import RunFailed
+from actors.errors import ActorLost, RunFailed
+from actors.runs.folder import read_jsonl
 from tests.actors.training.made_trainer import PROMPTS, SAMPLES, STEPS, learner, rows, trainer
 
 
@@ -142,3 +143,33 @@ def test_a_run_that_fails_finishes_the_checkpoint_that_it_began(tmp_path: Path) 
     latest = made.folder.latest()
     assert latest is not None
     assert latest.name == "step-000002"
+
+
+@pytest.mark.parametrize("staleness", [0, 1])
+def test_a_learner_lost_over_the_first_checkpoint_begins_the_same_run_again(
+    tmp_path: Path, staleness: int
+) -> None:
+    """The first rounds are under way by then: their samples are asked again, under the same ids."""
+    settings = {"steps": 3, "max_staleness": staleness}
+    calm, made = (trainer(tmp_path / name, **settings) for name in ("calm", "lost"))
+    interrupted = learner(made)
+    written = interrupted.checkpoint_written
+
+    async def die() -> None:
+        if not interrupted.restarts:
+            while not made.state.next_sample:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            raise ActorLost("learner: checkpoint_written: the actor died")
+        await written()
+
+    interrupted.checkpoint_written = die  # type: ignore[method-assign]
+    for each in (calm, made):
+        asyncio.run(each.run())
+    assert interrupted.restarts == 1
+    assert interrupted.trained == learner(calm).trained
+    asked = [
+        [row["asked"] for row in read_jsonl(each.folder.curriculum) if row["step"]]
+        for each in (calm, made)
+    ]
+    assert len(asked[0]) == 3
+    assert asked[0] == asked[1]
