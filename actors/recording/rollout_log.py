@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from actors.rollout.round import JudgedGroup
 
 logger = logging.getLogger(__name__)
 
+_LATE_S = 1.0
+"""A wait for the file of the step before of which the user is told, once in a run [seconds]."""
 _LOST = 3
 """Times that the writer may end over one step's file, before the run ends."""
 
@@ -57,6 +60,7 @@ class RolloutLog:
         self._groups = groups
         self._deadline_s = deadline_s
         self._pending: asyncio.Task[None] | None = None
+        self._told = False
 
     def places(self, problems: Sequence[str]) -> list[int]:
         """Which of these problems' groups are recorded: their places, in order.
@@ -87,7 +91,17 @@ class RolloutLog:
         Raises:
             OSError, RunFailed, TimeoutError: as for `flush`.
         """
+        began = time.monotonic()
         await self.flush()
+        waited_s = time.monotonic() - began
+        if waited_s > _LATE_S and not self._told:
+            self._told = True
+            logger.warning(
+                "step %d waited %.1f s until the rollouts of the step before were written: record "
+                "fewer groups (loop.record), or have the run's folder on a faster disk",
+                step,
+                waited_s,
+            )
         details = tuple((g.subtask, g.packed_detail) for g in groups if g.packed_detail)
         if details:
             rewards = {s.sample_id: s.reward for group in groups for s in group.samples if s.reward}

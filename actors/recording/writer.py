@@ -16,6 +16,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
+from traceback import format_exc
 from typing import IO, Any
 
 from actors.recording.rollout_file import StepRollouts, write_rollouts
@@ -133,7 +134,8 @@ def serve() -> None:
         try:
             write_rollouts(folder, messages.get())
         except Exception as raised:
-            error = raised
+            # Others may not survive the way, and are told with what led to them.
+            error = raised if isinstance(raised, OSError) else RuntimeError(format_exc())
         _send(answers, error)
 
 

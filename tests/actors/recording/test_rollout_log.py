@@ -6,9 +6,11 @@ import asyncio
 import gzip
 import json
 import os
+import pickle
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from pydantic import ValidationError
 
 from actors.config import LoopConfig
 from actors.errors import RunFailed
+from actors.recording import rollout_log
 from actors.recording.rollout_file import (
     StepRollouts,
     read_rollouts,
@@ -132,9 +135,13 @@ def test_another_process_writes_the_same_bytes_and_a_new_one_when_it_died(
         os.kill(writer.pid, signal.SIGKILL)
         await log.write(7, [judged(groups[0])], b"")
         await log.flush()
+        broken = replace(judged(groups[0]), packed_detail=pickle.dumps("no detail"))
+        await log.write(8, [broken], b"")
+        with pytest.raises(RuntimeError, match=r"Traceback[\s\S]*TypeError: RolloutGroup"):
+            await log.flush()
         (tmp_path / "there").rename(tmp_path / "kept")
         (tmp_path / "there").touch()
-        await log.write(8, [judged(groups[0])], b"")
+        await log.write(9, [judged(groups[0])], b"")
         with pytest.raises(OSError, match="there"):
             await log.flush()
         await log.close()
@@ -143,6 +150,26 @@ def test_another_process_writes_the_same_bytes_and_a_new_one_when_it_died(
     assert writer.pid is None
     here, (_, there) = recorded_steps(tmp_path / "here"), recorded_steps(tmp_path / "kept")
     assert here[0].read_bytes() == there.read_bytes()
+
+
+def test_a_step_that_waits_for_the_file_before_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(ThisProcess):
+        def write(self, rollouts: StepRollouts) -> None:
+            time.sleep(0.02)
+            super().write(rollouts)
+
+    async def check() -> None:
+        log = RolloutLog(Slow(tmp_path), None, 20)
+        for step in range(4):
+            monkeypatch.setattr(rollout_log, "_LATE_S", 0.001 if step > 1 else 20)
+            await log.write(step, [judged(group(1, [Outcome.failed]))], b"")
+        await log.close()
+
+    asyncio.run(check())
+    assert [record.message[:14] for record in caplog.records] == ["step 2 waited "]
+    assert len(recorded_steps(tmp_path)) == 4
 
 
 class Dying:
