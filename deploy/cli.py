@@ -142,6 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _interrupt(*_: object) -> None:
     """`ray job stop` sends SIGTERM: end as on Ctrl-C, through every `finally`."""
+    # Slurm's `scancel` signals every process, and its script tells the run once more: a second
+    # interrupt would cut off the first one's cleaning up.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     # Ray blocks SIGINT in all that it starts, and a shell has its background commands ignore it.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -27,7 +27,11 @@ _DNS = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
 
 
 def manifests(
-    config: RunConfig, groups: Sequence[PodGroup], cluster: Cluster, kind: Literal["job", "cluster"]
+    config: RunConfig,
+    groups: Sequence[PodGroup],
+    cluster: Cluster,
+    kind: Literal["job", "cluster"],
+    resume: bool = False,
 ) -> list[dict[str, Any]]:
     """Every document of a run.
 
@@ -36,12 +40,14 @@ def manifests(
         groups: of its pods.
         cluster: names, image and claim.
         kind: `job` trains and ends; `cluster` waits for jobs.
+        resume: whether the job goes on from the run's last checkpoint.
     """
     ray_cluster = _cluster_spec(groups, cluster)
     documents = [_config_map(config, cluster), _sandbox_policy(cluster)]
     if kind == "cluster":
         return [*documents, _document(_API, "RayCluster", cluster, ray_cluster)]
     train = f"cd {SHARED_FOLDER} && exec stepcoder train --config {CONFIG_FOLDER}/run.yaml"
+    train += " --resume" if resume else ""
     job = {
         "entrypoint": f"sh -c '{train}'",
         "submissionMode": "K8sJobMode",

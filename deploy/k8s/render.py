@@ -26,6 +26,7 @@ def documents(
     cluster: Cluster,
     kind: Literal["job", "cluster"],
     gpus_per_pod: int,
+    resume: bool = False,
 ) -> tuple[list[dict[str, Any]], str]:
     """The manifests of a run, and what a person who reads them should know.
 
@@ -35,6 +36,7 @@ def documents(
         cluster: names, image and claim.
         kind: `job` trains and ends; `cluster` waits for jobs.
         gpus_per_pod: most GPUs of a pod.
+        resume: whether the job goes on from the run's last checkpoint.
 
     Raises:
         ConfigError: the run cannot be put on Kubernetes as it is configured.
@@ -52,7 +54,7 @@ def documents(
         f"{MADE}; render it again instead of editing it, so that its\n"
         f"resources follow the configuration. Memory is that of `stepcoder plan`.\n{sizes}"
     )
-    return manifests(config, groups, cluster, kind), head
+    return manifests(config, groups, cluster, kind, resume), head
 
 
 def for_kubernetes(config: RunConfig) -> RunConfig:
@@ -83,4 +85,5 @@ def for_kubernetes(config: RunConfig) -> RunConfig:
 def _line(group: PodGroup) -> str:
     gpus = f", {group.gpus} GPUs" if group.gpus else ""
     memory = f"{group.limit / 2**30:.0f} GiB"
-    return f"  {group.name}: {group.replicas} pods of {group.cpus} processors, {memory}{gpus}"
+    pods = "1 pod" if group.replicas == 1 else f"{group.replicas} pods"
+    return f"  {group.name}: {pods} of {group.cpus} processors, {memory}{gpus}"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Train on Slurm: a Ray cluster on the nodes of this job, the run on its first node, and nothing left behind.
 #
-#   sbatch --nodes=4 --gpus-per-node=8 --cpus-per-task=64 --time=24:00:00 deploy/slurm/run.sh PROFILE [--section.key VALUE ...]
+#   sbatch --nodes=2 --gpus-per-node=8 --cpus-per-task=64 --time=24:00:00 deploy/slurm/run.sh PROFILE [--section.key VALUE ...]
 #
 # Submitted from a checkout that every node sees, with its .venv (make install). Environment:
 #   SANDBOX_NODES   last nodes of the job that run programs, and nothing else (default: 1; with one node: that node)
@@ -10,6 +10,8 @@
 #SBATCH --job-name=stepcoder
 #SBATCH --ntasks-per-node=1
 #SBATCH --output=stepcoder-%j.log
+# Two minutes before the time limit: the run ends in order, while its nodes are still there.
+#SBATCH --signal=B:TERM@120
 set -euo pipefail
 
 fail() {
@@ -20,6 +22,8 @@ fail() {
 [ $# -ge 1 ] || fail "usage: sbatch [OPTION...] deploy/slurm/run.sh PROFILE [--section.key VALUE ...]" 2
 profile=$1
 shift
+# Slurm begins a job again whose node failed, or that it preempted: the run goes on.
+[ "${SLURM_RESTART_COUNT:-0}" -eq 0 ] || [[ " $* " == *" --resume "* ]] || set -- "$@" --resume
 [ -n "${SLURM_JOB_ID:-}" ] || fail "not in a Slurm job: submit it with sbatch" 2
 # sbatch runs a copy of this script: the checkout is where it was submitted.
 cd "${SLURM_SUBMIT_DIR:?}"
@@ -99,4 +103,14 @@ until [ "$(nodes_alive)" -eq "$count" ]; do
 done
 
 echo "slurm: $count nodes at $RAY_ADDRESS; programs run on ${nodes[*]:$((count > 1 ? count - sandboxes : 0))}"
-stepcoder train --config "$profile" "$@"
+# In the background, for a shell that waits for a program in the foreground puts its traps off.
+stepcoder train --config "$profile" "$@" &
+run=$!
+trap 'kill -TERM "$run" 2>/dev/null || true' TERM INT
+status=0
+wait "$run" || status=$?
+while kill -0 "$run" 2>/dev/null; do # a signal ended the wait, and not the run
+    status=0
+    wait "$run" || status=$?
+done
+exit "$status"

@@ -281,7 +281,7 @@ def test_ctrl_c_while_modules_are_loaded_ends_without_a_traceback(tmp_path: Path
 
 
 SLOW = """
-import signal, sys, time
+import os, signal, sys, time
 from deploy import cli
 
 @cli.app.command
@@ -290,6 +290,7 @@ def wait():
         print("up", flush=True)
         time.sleep(60)
     finally:
+        os.kill(os.getpid(), signal.SIGTERM)  # Slurm's comes twice
         print("cleaned up", flush=True)
 
 {before}

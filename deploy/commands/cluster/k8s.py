@@ -19,6 +19,7 @@ Examples:
       --image REGISTRY/stepcoder:gpu
   stepcoder k8s render --config deploy/profiles/local.yaml \\
       --image stepcoder:cpu -o smoke.yaml
+  stepcoder k8s render ... -o run.yaml --resume     after a stop
   stepcoder k8s kustomize --image REGISTRY/stepcoder:gpu -o k8s
   kubectl apply -k k8s/overlays/gpu-8""",
 )
@@ -51,6 +52,9 @@ def render(
     claim: Claim = "stepcoder",
     gpus_per_pod: GpusPerPod = 8,
     runtime_class: RuntimeClass = "gvisor",
+    resume: Annotated[
+        bool, Parameter(help="The job goes on from the run's last checkpoint.", negative=())
+    ] = False,
     output: Annotated[
         Path | None, Parameter(("--output", "-o"), help="File to write; default: print.")
     ] = None,
@@ -59,9 +63,11 @@ def render(
     from curriculum.files import write_atomic
     from deploy.k8s.manifests import to_yaml
 
+    if resume and kind == "cluster":
+        raise ConfigError("--resume: a RayCluster waits for jobs; give it to their `train`")
     config = configuration.load()
     cluster = (config.name, namespace, image, claim, runtime_class)
-    text = to_yaml(*_documents(config, cluster, kind, gpus_per_pod))
+    text = to_yaml(*_documents(config, cluster, kind, gpus_per_pod, resume))
     if output is None:
         print(text, end="")
     else:
@@ -123,6 +129,7 @@ def _documents(
     cluster: tuple[str, str, str, str, str],
     kind: Literal["job", "cluster"],
     gpus_per_pod: int,
+    resume: bool = False,
 ) -> tuple[list[dict[str, Any]], str]:
     from deploy.k8s.pods import Cluster
     from deploy.k8s.render import documents
@@ -132,4 +139,4 @@ def _documents(
         raise ConfigError(f"--gpus-per-pod {gpus_per_pod}: a pod has at least one")
     name, namespace, image, claim, runtime = cluster
     pods = Cluster(name, namespace, image, claim, None if runtime == "none" else runtime)
-    return documents(config, policy_shape(config), pods, kind, gpus_per_pod)
+    return documents(config, policy_shape(config), pods, kind, gpus_per_pod, resume)

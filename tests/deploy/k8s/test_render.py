@@ -250,3 +250,9 @@ def test_the_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "runtimeClassName" not in out.read_text()
     assert main([*arguments, "--gpus-per-pod", "0"]) == 2
     assert "a pod has at least one" in capsys.readouterr().err
+    assert main([*arguments, "--resume", "-o", str(out)]) == 0
+    assert "# Made by" in out.read_text()
+    assert "run.yaml --resume'" in out.read_text()
+    assert "head: 1 pod of" in out.read_text()
+    assert main([*arguments, "--resume", "--kind", "cluster"]) == 2
+    assert "a RayCluster waits for jobs" in capsys.readouterr().err

@@ -122,8 +122,28 @@ def test_everything_that_was_started_is_stopped_and_the_status_is_the_runs(job: 
             os.kill(int(line.split()[0]), 0)
 
 
+def test_the_run_ends_in_order_before_the_time_limit(job: Job) -> None:
+    """`--signal=B:` signals the script alone."""
+    executable(job.checkout / ".venv" / "bin" / "stepcoder",
+               'trap \'wc -l <"$LOG/ray" >"$LOG/ended"; exit 130\' TERM\n'
+               'kill "$PPID"; while :; do sleep 0.05; done')  # fmt: skip
+    done = job.run("a b", "profile.yaml")
+    assert done.returncode == 130, "that of the run"
+    assert (job.log / "ended").read_text().strip() == "2"
+    assert (job.log / "stopped").read_text().count("stopped") == 2
+    assert "#SBATCH --signal=B:TERM@" in SCRIPT.read_text()
+
+
+def test_a_job_that_slurm_begins_again_goes_on(job: Job) -> None:
+    assert job.run("a", "profile.yaml", SLURM_RESTART_COUNT="1").returncode == 0
+    assert (job.log / "stepcoder").read_text().split()[3:] == [
+        "train", "--config", "profile.yaml", "--resume",
+    ]  # fmt: skip
+
+
 def test_one_node_does_everything(job: Job) -> None:
-    assert job.run("a", "profile.yaml").returncode == 0
+    assert job.run("a", "profile.yaml", "--resume", SLURM_RESTART_COUNT="1").returncode == 0
+    assert (job.log / "stepcoder").read_text().count("--resume") == 1
     (ray,) = job.rays()
     assert "--head" in ray
     assert "--num-cpus=2" in ray
