@@ -91,16 +91,35 @@ class ActorCritic:
         where there is no reference or critic.
         """
         chunk = self._config.logprob_chunk
-        logprobs, entropies = self._policy(batch, self._temperature, chunk, entropy=True)
+        outputs = self._policy(batch, self._temperature, chunk, entropy=True)
+        values = None if self._critic is None else self._critic(batch)
+        return self._stacked(outputs, self._reference_logprobs(batch), values)
+
+    @torch.no_grad()
+    def _reference_logprobs(self, batch: TokenBatch) -> Tensor | None:
+        """Log-probabilities by the reference [targets]; None without a KL penalty."""
         if not self._config.kl_coefficient:
-            reference = torch.zeros_like(logprobs)
-        elif self._reference is not None:
-            reference, _ = self._reference(batch, self._temperature, chunk)
-        else:
-            with adapters_off(self._policy.module):
-                reference, _ = self._policy(batch, self._temperature, chunk)
-        values = torch.zeros_like(logprobs) if self._critic is None else self._critic(batch)
-        return torch.stack([logprobs, reference, entropies, values])
+            return None
+        chunk = self._config.logprob_chunk
+        if self._reference is not None:
+            return self._reference(batch, self._temperature, chunk)[0]
+        with adapters_off(self._policy.module):
+            return self._policy(batch, self._temperature, chunk)[0]
+
+    @staticmethod
+    def _stacked(
+        outputs: tuple[Tensor, Tensor], reference: Tensor | None, values: Tensor | None
+    ) -> Tensor:
+        """The scores of a micro-batch as one table [4, targets], without gradient."""
+        logprobs, entropies = outputs
+        absent = torch.zeros_like(logprobs)
+        rows = (
+            logprobs,
+            absent if reference is None else reference,
+            entropies,
+            absent if values is None else values,
+        )
+        return torch.stack([row.detach() for row in rows])
 
     @torch.no_grad()
     def token_logprobs(

@@ -5,40 +5,53 @@ weights.
 import logging
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from learner.actor_critic import ActorCritic
-from learner.agreement import LogprobDifference
 from learner.algorithm.experience import (
     Experience,
-    Scores,
-    logprob_differences,
+    batch_metrics,
     make_experience,
     make_masks,
+    needs_scores,
 )
-from learner.algorithm.lr_schedule import lr_share
+from learner.algorithm.lr_schedule import lr_shares
 from learner.algorithm.objective import Tokens, policy_objective, step_scales, value_objective
 from learner.algorithm.token_values import TokenValues, token_values
 from learner.config import LearnerConfig
-from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
+from learner.errors import ModelError, NonFiniteError
 from learner.models.batch import TokenBatch
-from learner.nonfinite import FaultDump
 from learner.plan.epoch import SampleSizes, Step, epoch_seed, idle_share, plan_epoch
 from learner.plan.shares import Batch, whole_batch
 from learner.tokenizer import token_bytes
 from learner.trajectory import Sampled, TrajectoryGroup
-from learner.update_metrics import UpdateMetrics
+from learner.update.metrics import UpdateMetrics
+from learner.update.nonfinite import FaultDump
+from learner.update.scores import ScoreTable, check_rollout_logprobs
 from learner.zero import checkpoint
-from learner.zero.distributed import max_over_ranks, sum_over_ranks
+from learner.zero.distributed import max_over_ranks
 from learner.zero.engine import NonFiniteGradientError
 from learner.zero.export import write_description
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Gradient:
+    """What is known of the accumulated gradient of one optimizer step on one rank."""
+
+    figures: Tensor
+    """[micro-batches, (policy, critic), (loss, largest gradient norm)]."""
+    broken: Sequence[Sequence[Tensor | None]]
+    """For each micro-batch and model which tokens' gradient is not finite (`TokenWatch`)."""
+    policy_learns: bool
+    policy_tokens: int
+    """Tokens in the policy loss over all ranks; 0 if the policy does not learn."""
 
 
 class PPOLearner(ActorCritic):
@@ -134,24 +147,23 @@ class PPOLearner(ActorCritic):
                 trainer's than the limit, and `logprob_diff_alarm` is `raise`.
         """
         started = time.perf_counter()
-        trajectories, sizes = batch.samples, batch.sizes
         self._check_vocabulary(batch)
-        group_numbers = torch.tensor(batch.groups, device=self._device)
+        sizes, samples = batch.sizes, batch.samples
         first_epoch = self._plan(sizes, epoch=0)
         batches = [self._token_batches(step, batch) for step in first_epoch]
-        masks = make_masks(trajectories, self._config, self.updates, self._device)
-        scores = self._score(first_epoch, batches, trajectories, masks.response)
-        differences = logprob_differences(trajectories, scores, masks.response, weight_version)
-        self._check_rollout_logprobs(differences)
-        experience = make_experience(trajectories, group_numbers, masks, scores, self._config)
-        self.recorded = {}
-        if self._rank == 0 and record:
-            self.recorded = token_values(
-                trajectories, experience, self._config, self.updates, record
-            )
+        masks = make_masks(samples, self._config, self.updates, self._device)
+        table = ScoreTable(samples, masks.response, self._config)
+        # The first step scores its samples while it learns, if nothing needs their scores before.
+        unscored = self._learning_scores()
+        self._score(first_epoch[unscored:], batches[unscored:], table)
+        groups = torch.tensor(batch.groups, device=self._device)
+        experience = make_experience(samples, groups, masks, table.scores, self._config)
+        of_batch: dict[str, float] = {}
+        if not unscored:
+            of_batch = self._describe(samples, table, experience, weight_version, record)
         scored = time.perf_counter()
 
-        policy_share, critic_share = shares = self._lr_shares()
+        policy_share, critic_share = shares = lr_shares(self._config, self.updates)
         metrics = UpdateMetrics(self._device)
         policy_learned = policy_learns = self._policy_learns()
         for epoch in range(self._config.epochs):
@@ -161,8 +173,16 @@ class PPOLearner(ActorCritic):
             for step, micro_batches in zip(steps, batches, strict=True):
                 if not policy_learns and self._critic is None:
                     break
-                kl = self._optimizer_step(
-                    step, micro_batches, experience, trajectories, metrics, shares, policy_learns
+                gradient = self._gradient(
+                    step, micro_batches, experience, metrics, policy_learns,
+                    table if unscored else None,
+                )  # fmt: skip
+                if unscored:
+                    self._exchange(table, [step])
+                    of_batch = self._describe(samples, table, experience, weight_version, record)
+                    unscored = False
+                kl = self._take_step(
+                    step, micro_batches, gradient, samples, experience, metrics, shares
                 )
                 policy_learns &= self._config.kl_stop is None or kl <= self._config.kl_stop
         if not metrics.steps:
@@ -173,8 +193,7 @@ class PPOLearner(ActorCritic):
         self.updates += 1
         finished = time.perf_counter()
         return {
-            **experience.metrics,
-            **differences,
+            **of_batch,
             **metrics.reduce(critic=self._critic is not None),
             "idle_share": idle_share(first_epoch, self._world_size),
             "policy_lr": self._config.policy.lr * policy_share if policy_learned else 0.0,
@@ -183,23 +202,6 @@ class PPOLearner(ActorCritic):
             "seconds_train": finished - scored,
             "seconds": finished - started,
         }
-
-    def _lr_shares(self) -> tuple[float, float]:
-        """Learning rates of policy and critic in this update, as shares of their peaks. The
-        policy's warm-up begins with its first update, and both decays end together.
-        """
-        schedule = self._config.lr_schedule
-
-        def share(first: int) -> float:
-            return lr_share(
-                max(0, self.updates - first),
-                schedule.kind,
-                schedule.warmup_updates,
-                (schedule.updates or 0) - first,
-                schedule.final_share,
-            )
-
-        return share(0 if self._critic is None else self._config.critic_warmup_steps), share(0)
 
     def _policy_learns(self) -> bool:
         return self._critic is None or self.updates >= self._config.critic_warmup_steps
@@ -220,88 +222,70 @@ class PPOLearner(ActorCritic):
             sizes, config.minibatch_size, config.token_budget, self._rank, self._world_size, seed
         )
 
+    def _learning_scores(self) -> bool:
+        """Whether the samples of an update's first step are scored by the forward pass that they
+        are learned from, which saves one without gradient."""
+        # With adapters the reference is the policy with other weights.
+        reference = not self._config.kl_coefficient or self._reference is not None
+        return not needs_scores(self._config) and reference
+
     def _score(
         self,
         steps: Sequence[Step],
         batches: Sequence[Sequence[TokenBatch]],
-        trajectories: Sequence[Sampled],
-        response: Tensor,
-    ) -> Scores:
-        """Log-probabilities, entropies and values by the models before the update.
-
-        Computed in the micro-batches of the first epoch, so that the ratios of its first step are
-        exactly 1.
+        table: ScoreTable,
+    ) -> None:
+        """Enter the scores of some steps' samples, computed in the micro-batches that they are
+        learned from: the ratios of the first step are exactly 1.
         """
-        table = torch.zeros(5, *response.shape, device=self._device)
         for step, micro_batches in zip(steps, batches, strict=True):
-            for samples, batch in zip(step.micro_batches, micro_batches, strict=True):
-                rows = torch.tensor(samples, dtype=torch.long, device=self._device)
-                block = torch.zeros(5, len(samples), response.shape[1], device=self._device)
-                block[:4, response[rows]] = self._scores(batch)
-                block[4, response[rows]] = self._by_engines([trajectories[i] for i in samples])
-                table[:, rows] = block
-        # Each sample was scored on one rank; on the others its row is zero.
-        sum_over_ranks(table)
-        bad = (~torch.isfinite(table).all(0).all(-1)).nonzero()[:, 0].tolist()
-        if bad:
-            fault = "log-probabilities or values are not finite"
-            own = {i for step in steps for rows in step.micro_batches for i in rows}
-            facts = {"fault": fault, "update": self.updates}
-            paths = self._dump.scores(facts, sorted(own.intersection(bad)), trajectories, table)
-            raise NonFiniteError(
-                f"update {self.updates}: {fault} for samples "
-                f"{', '.join(str(trajectories[i].sample_id) for i in bad)}: "
-                f"the weights are broken{paths}"
-            )
-        reference = table[1] if self._config.kl_coefficient else None
-        values = None if self._critic is None else table[3]
-        return Scores(table[0], reference, table[2], values, table[4])
+            for rows, batch in zip(step.micro_batches, micro_batches, strict=True):
+                table.fill(rows, self._scores(batch))
+        self._exchange(table, steps)
 
-    def _by_engines(self, samples: Sequence[Sampled]) -> Tensor:
-        """Log-probabilities of the engines that sampled, one sample after the other [targets]."""
-        values = [np.asarray(t.rollout_logprobs, np.float32) for t in samples]
-        return torch.from_numpy(np.concatenate([np.zeros(0, np.float32), *values])).to(self._device)
+    def _exchange(self, table: ScoreTable, steps: Sequence[Step]) -> None:
+        samples = [sample for step in steps for sample in step.samples]
+        own = [sample for step in steps for rows in step.micro_batches for sample in rows]
+        table.exchange(samples, own, self._dump, self.updates)
 
-    def _check_rollout_logprobs(self, differences: dict[str, float]) -> None:
-        """Raise the alarm if rollout engine and trainer disagree on fresh samples."""
-        config, name = self._config, "rollout_trainer_logprob_diff"
-        difference = LogprobDifference(
-            differences[name], differences[f"{name}_p99"], differences[f"{name}_mean"]
+    def _describe(
+        self,
+        samples: Sequence[Sampled],
+        table: ScoreTable,
+        experience: Experience,
+        weight_version: int | None,
+        record: Collection[int],
+    ) -> dict[str, float]:
+        """Metrics of the batch before the update, the alarm of its log-probabilities, and the
+        values of the samples that are recorded. Every score is known."""
+        differences = table.compare_with_engines(weight_version)
+        warning = check_rollout_logprobs(
+            differences, self._config, self._dtype, f"update {self.updates}", self._temperature
         )
-        exact = self._dtype == torch.float32 and config.cpu_products == "float32"
-        violation = difference.violation(exact, config.logprob_diff_limit)
-        if not violation or config.logprob_diff_alarm == "off":
-            return
-        message = (
-            f"update {self.updates}: log-probabilities by the rollout engine and by the trainer "
-            f"differ: {violation} (learner.logprob_diff_limit): the engine holds other weights, "
-            f"samples at another temperature than {self._temperature:g}, or computes in another "
-            "precision; in the last case raise the limit"
-        )
-        if config.logprob_diff_alarm == "raise":
-            raise LogprobMismatchError(message)
-        if self._rank == 0:
-            logger.warning(message)
+        if warning is not None and self._rank == 0:
+            logger.warning(warning)
+        self.recorded = {}
+        if self._rank == 0 and record:
+            self.recorded = token_values(samples, experience, self._config, self.updates, record)
+        return {**batch_metrics(samples, experience, self._config), **differences}
 
-    def _optimizer_step(
+    def _gradient(
         self,
         step: Step,
         micro_batches: Sequence[TokenBatch],
         experience: Experience,
-        trajectories: Sequence[Sampled],
         metrics: UpdateMetrics,
-        lr_shares: tuple[float, float],
         policy_learns: bool,
-    ) -> float:
-        """One optimizer step of critic and policy; returns the policy's mean KL to the old one
-        before the step, in nats per token.
+        table: ScoreTable | None,
+    ) -> _Gradient:
+        """Accumulate the gradients of one optimizer step of critic and policy.
 
-        Losses are normalised by the token count of all micro-batches on all ranks.
+        Losses are normalised by the token count of all micro-batches on all ranks. `table` takes
+        the scores of samples that have none yet.
         """
         config = self._config
         step_samples = torch.tensor(step.samples, device=self._device)
         scales = step_scales(experience.masks, step_samples, self._world_size, config)
-        # [micro-batches, (policy, critic), (loss, largest gradient norm)]
         figures = torch.zeros(len(micro_batches), 2, 2, device=self._device)
         broken: list[list[Tensor | None]] = [[] for _ in micro_batches]
         for number, (samples, batch) in enumerate(
@@ -310,12 +294,15 @@ class PPOLearner(ActorCritic):
             rows = torch.tensor(samples, dtype=torch.long, device=self._device)
             tokens = Tokens(rows, experience.masks.response[rows])
             if policy_learns:
+                reference = None if table is None else self._reference_logprobs(batch)
                 outputs = self._policy(
                     batch,
                     self._temperature,
                     config.logprob_chunk,
-                    entropy=config.entropy_coefficient > 0,
+                    entropy=config.entropy_coefficient > 0 or table is not None,
                 )
+                if table is not None:
+                    table.fill(samples, self._stacked(outputs, reference, None))
                 loss, surrogate = policy_objective(*outputs, tokens, experience, config, scales)
                 figures[number, 0, 1] = self._policy.backward(loss)
                 figures[number, 0, 0] = loss.detach()
@@ -326,31 +313,42 @@ class PPOLearner(ActorCritic):
                 figures[number, 1, 1] = self._critic.backward(loss)
                 figures[number, 1, 0] = loss.detach()
                 broken[number].append(self._critic.module.watch.broken)
+        policy_tokens = scales.policy_tokens if policy_learns else 0
+        return _Gradient(figures, broken, policy_learns, policy_tokens)
 
-        # Checked on every rank and for both models before any of them takes a step.
+    def _take_step(
+        self,
+        step: Step,
+        micro_batches: Sequence[TokenBatch],
+        gradient: _Gradient,
+        samples: Sequence[Sampled],
+        experience: Experience,
+        metrics: UpdateMetrics,
+        shares: tuple[float, float],
+    ) -> float:
+        """The optimizer step of critic and policy; returns the policy's mean KL to the old one
+        before it, in nats per token. Numbers are checked on every rank and for both models before
+        any of them takes the step.
+        """
+        figures = gradient.figures
         bad = ~torch.isfinite(figures).flatten(1).all(1)
         broken_step = bool(max_over_ranks(bad.any().float()))
         if broken_step:
             position = f"update {self.updates}, optimizer step {metrics.steps}"
             facts = {"update": self.updates, "optimizer_step": metrics.steps, "rank": self._rank}
             faults = self._dump.micro_batches(
-                facts,
-                bad,
-                figures,
-                broken,
-                step.micro_batches,
-                micro_batches,
-                trajectories,
+                facts, bad, figures, gradient.broken, step.micro_batches, micro_batches, samples,
                 experience,
-            )
+            )  # fmt: skip
             self._stop_or_warn(f"{position}: {faults}")
         norms = [0.0, 0.0]
-        for model, engine in enumerate((self._policy if policy_learns else None, self._critic)):
+        policy = self._policy if gradient.policy_learns else None
+        for model, engine in enumerate((policy, self._critic)):
             try:
-                norms[model] = 0.0 if engine is None else engine.step(lr_shares[model])
+                norms[model] = 0.0 if engine is None else engine.step(shares[model])
             except NonFiniteGradientError:
                 broken_step = True
-                names = ", ".join(str(trajectories[i].sample_id) for i in step.samples)
+                names = ", ".join(str(samples[i].sample_id) for i in step.samples)
                 self._stop_or_warn(
                     f"update {self.updates}, optimizer step {metrics.steps}: the sum of all "
                     f"micro-batches' gradients overflows, samples {names}"
@@ -359,7 +357,7 @@ class PPOLearner(ActorCritic):
             metrics.skip_step()
             return 0.0
         losses = figures[:, :, 0].sum(0) / self._world_size
-        return metrics.add_step(losses, norms, scales.policy_tokens if policy_learns else 0)
+        return metrics.add_step(losses, norms, gradient.policy_tokens)
 
     def _stop_or_warn(self, message: str) -> None:
         """Raise what is wrong with an optimizer step, or log it where such steps are skipped."""

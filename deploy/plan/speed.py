@@ -154,7 +154,11 @@ def _operations(config: RunConfig, shape: ModelShape, load: StepLoad) -> float:
     forward = 2 * (shape.parameters + attention)
     # Backward is twice a forward pass, and recomputes one where activations were not kept.
     passes = 3 + learner.gradient_checkpointing
-    total = forward * (1 + passes * learner.epochs)
+    scored = 1.0
+    if learner.advantage != "gae" and not learner.kl_coefficient:
+        # The first optimizer step scores its own samples.
+        scored -= 1 / math.ceil(load.samples / learner.minibatch_size)
+    total = forward * (scored + passes * learner.epochs)
     if learner.kl_coefficient:
         total += forward
     if learner.advantage == "gae":

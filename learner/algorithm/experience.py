@@ -92,10 +92,19 @@ class Experience:
     advantages: Tensor
     returns: Tensor | None
     """Targets of the critic; None if there is no critic."""
-    weights: Tensor | None
-    """Truncated importance weights of the policy loss; None if it is not weighted."""
-    metrics: dict[str, float]
-    """Metrics of the batch before the update."""
+    estimator: dict[str, float]
+    """Metrics of the advantages' estimator."""
+    importance_cap: float | None
+    """`LearnerConfig.importance_cap`."""
+
+    @property
+    def weights(self) -> Tensor | None:
+        """Truncated importance weights of the policy loss; None if it is not weighted."""
+        if self.importance_cap is None:
+            return None
+        return importance_weights(
+            self.scores.logprobs, self.scores.rollout_logprobs, self.importance_cap
+        )
 
 
 def make_masks(
@@ -185,6 +194,12 @@ def left_out(trajectory: Sampled, config: LearnerConfig, update: int) -> list[st
     ]
 
 
+def needs_scores(config: LearnerConfig) -> bool:
+    """Whether the advantages depend on scores: on values, or on a KL penalty in the reward."""
+    penalised = config.kl_coefficient > 0 and config.kl_in == "reward"
+    return config.advantage == "gae" or penalised
+
+
 def make_experience(
     trajectories: Sequence[Sampled],
     groups: Tensor,
@@ -198,18 +213,26 @@ def make_experience(
         trajectories: the batch.
         groups: [samples] int64, the number of the group each trajectory belongs to, from 0.
         masks: of the batch.
-        scores: by the models, before the update.
+        scores: by the models, before the update; those of the policy may be filled in later if the
+            advantages do not need them (`needs_scores`).
         config: the learner's.
     """
-    response = masks.response
-    weights = None
-    if config.importance_cap is not None:
-        weights = importance_weights(
-            scores.logprobs, scores.rollout_logprobs, config.importance_cap
-        )
-    penalties = [overlong_penalty_of(t, config) for t in trajectories]
-    outcomes = [t.reward - penalty for t, penalty in zip(trajectories, penalties, strict=True)]
-    advantages, returns, estimator_metrics = _advantages(outcomes, groups, masks, scores, config)
+    outcomes = [t.reward - overlong_penalty_of(t, config) for t in trajectories]
+    advantages, returns, estimator = _advantages(outcomes, groups, masks, scores, config)
+    return Experience(masks, scores, advantages, returns, estimator, config.importance_cap)
+
+
+def batch_metrics(
+    trajectories: Sequence[Sampled], experience: Experience, config: LearnerConfig
+) -> dict[str, float]:
+    """Metrics of a batch before the update.
+
+    Args:
+        trajectories: the batch.
+        experience: of the batch, all its scores filled in.
+        config: the learner's.
+    """
+    masks, scores, response = experience.masks, experience.scores, experience.masks.response
     tokens = response.sum().clamp(min=1)
     metrics = {
         "reward": sum(t.reward for t in trajectories) / len(trajectories),
@@ -220,22 +243,23 @@ def make_experience(
         "truncated_share": _share(t.finish_reason == "length" for t in trajectories),
         "aborted_share": _share(t.finish_reason == "abort" for t in trajectories),
         "cut_away_share": sum(int(np.sum(t.cut_mask)) for t in trajectories) / int(tokens),
-        **estimator_metrics,
+        **experience.estimator,
     }
     if config.mask in ("error", "random_error"):
         metrics |= _blame_metrics(trajectories)
     if config.mask in ("divergence", "random_divergence"):
         metrics["diverged_responses"] = _share(t.agreed is not None for t in trajectories)
     if config.truncated == "penalise":
+        penalties = [overlong_penalty_of(t, config) for t in trajectories]
         metrics["overlong_penalty"] = sum(penalties) / len(penalties)
     if scores.reference_logprobs is not None:
         kl = kl_estimate(scores.logprobs, scores.reference_logprobs, "k1")
         metrics["kl"] = float(kl[response].sum() / tokens)
-    if weights is not None:
+    if (weights := experience.weights) is not None:
         metrics["importance_weight"] = float(weights[response].sum() / tokens)
         capped = weights[response] == weights.new_tensor(config.importance_cap)
         metrics["importance_capped_share"] = float(capped.sum() / tokens)
-    return Experience(masks, scores, advantages, returns, weights, metrics)
+    return metrics
 
 
 def _masked_by_outcome(trajectories: Sequence[Sampled], masks: Masks) -> dict[str, float]:

@@ -3,6 +3,8 @@
 import math
 from typing import Literal
 
+from learner.config import LearnerConfig
+
 
 def lr_share(
     step: int,
@@ -28,3 +30,25 @@ def lr_share(
     done = min(1.0, (step - warmup) / max(1, steps - warmup))
     left = 1 - done if kind == "linear" else 0.5 * (1 + math.cos(math.pi * done))
     return final_share + (1 - final_share) * left
+
+
+def lr_shares(config: LearnerConfig, updates: int) -> tuple[float, float]:
+    """Learning rates of policy and critic in an update, as shares of their peaks. The policy's
+    warm-up begins with its first update, and both decays end together.
+
+    Args:
+        config: the learner's.
+        updates: number of the update, from 0.
+    """
+    schedule = config.lr_schedule
+
+    def share(first: int) -> float:
+        return lr_share(
+            max(0, updates - first),
+            schedule.kind,
+            schedule.warmup_updates,
+            (schedule.updates or 0) - first,
+            schedule.final_share,
+        )
+
+    return share(config.critic_warmup_steps if config.advantage == "gae" else 0), share(0)

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from learner.algorithm.experience import Experience, Masks
-from learner.algorithm.loss import PolicyLoss, kl_loss, policy_loss, value_loss
+from learner.algorithm.loss import (
+    PolicyLoss,
+    importance_weights,
+    kl_loss,
+    policy_loss,
+    value_loss,
+)
 from learner.config import LearnerConfig
 
 
@@ -110,10 +116,13 @@ def policy_objective(
     mask = tokens.of(experience.masks.policy)
     by_sequence = config.normalisation == "sequence"
     shares = tokens.shares(experience.masks.policy) if by_sequence else None
-    importance = None if experience.weights is None else tokens.of(experience.weights)
+    old, importance = tokens.of(experience.scores.logprobs), None
+    if config.importance_cap is not None:
+        by_engines = tokens.of(experience.scores.rollout_logprobs)
+        importance = importance_weights(old, by_engines, config.importance_cap)
     surrogate = policy_loss(
         logprobs,
-        tokens.of(experience.scores.logprobs),
+        old,
         tokens.of(experience.advantages),
         mask,
         config.clip_low,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from learner.errors import ModelError, NonFiniteError
+from learner.errors import LogprobMismatchError, ModelError, NonFiniteError
 from learner.ppo import PPOLearner
 from learner.trajectory import Trajectory
 from tests.learner.ranks import weights
@@ -26,6 +26,67 @@ def test_the_first_ratios_are_exactly_one(budget: int, model_dir: Path) -> None:
         metrics = learner.update(grouped(random_trajectories(seed)))
         assert metrics["ratio_max_deviation_first_minibatch"] == 0.0
     assert metrics["clip_share"] > 0, "the later ratios do move"
+
+
+SCORED_WHILE_LEARNING = {
+    "rloo": {"advantage": "rloo", "kl_coefficient": 0.0, "importance_cap": 1.5},
+    "grpo with the KL as a loss": {
+        "advantage": "grpo", "kl_in": "loss", "kl_estimator": "k3", "entropy_coefficient": 0.01
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", SCORED_WHILE_LEARNING)
+@pytest.mark.parametrize("minibatch", [6, 100])
+def test_scores_of_the_first_step_are_those_of_its_own_forward_pass(
+    variant: str, minibatch: int, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bits as with a pass of their own, and that pass is saved."""
+    batch = grouped(random_trajectories(1))
+    samples = sum(len(group.trajectories) for group in batch)
+    learners, scored = [], []
+    for ahead in (False, True):
+        options = {**SCORED_WHILE_LEARNING[variant], "minibatch_size": minibatch}
+        learner = new_learner(model_dir, token_budget=60, epochs=2, **options)
+        if ahead:
+            monkeypatch.setattr(learner, "_learning_scores", lambda: False)
+        count = 0
+        scores = learner._scores
+
+        def counted(tokens, scores=scores):
+            nonlocal count
+            count += len(tokens.counts)
+            return scores(tokens)
+
+        monkeypatch.setattr(learner, "_scores", counted)
+        metrics = learner.update(batch, record=range(samples))
+        clock = "seconds"
+        figures = {name: value for name, value in metrics.items() if not name.startswith(clock)}
+        learners.append((figures, weights(learner)["policy"], learner.recorded))
+        scored.append(count)
+    steps = math.ceil(samples / minibatch)
+    assert scored == [samples - samples // steps, samples]
+    (late, weights_late, values_late), (early, weights_early, values_early) = learners
+    assert late == early
+    assert same(weights_late, weights_early)
+    for sample, values in values_early.items():
+        for name in ("logprobs", "entropies", "weights", "reference_logprobs"):
+            expected = getattr(values, name)
+            actual = getattr(values_late[sample], name)
+            assert (actual is None) == (expected is None)
+            assert expected is None or (actual == expected).all()
+
+
+def test_an_alarm_comes_before_the_first_step_that_scores_its_own_samples(
+    model_dir: Path,
+) -> None:
+    learner = new_learner(
+        model_dir, advantage="rloo", kl_coefficient=0.0, logprob_diff_alarm="raise"
+    )
+    before = weights(learner)["policy"]
+    with pytest.raises(LogprobMismatchError, match="update 0: log-probabilities by the rollout"):
+        learner.update(grouped(random_trajectories(1)))
+    assert same(before, weights(learner)["policy"])
 
 
 def test_the_order_of_the_batch_does_not_matter(model_dir: Path) -> None:

@@ -72,9 +72,13 @@ def test_seconds_follow_the_hardware_and_the_work() -> None:
     assert slow is not None
     assert fast.rollout < slow.rollout, "decoding is bound by the memory's bandwidth"
     assert fast.learn == slow.learn, "both have the same FLOP/s"
-    more = plan(config("loop.prompts_per_step=64"), "h100-80").devices[0].seconds
-    assert more is not None
-    assert more.learn == pytest.approx(2 * slow.learn)
+    whole = "learner.minibatch_size=4096"
+    once = plan(config(whole), "h100-80").devices[0].seconds
+    twice = plan(config(whole, "loop.prompts_per_step=64"), "h100-80").devices[0].seconds
+    assert once is not None
+    assert twice is not None
+    assert twice.learn == pytest.approx(2 * once.learn)
+    assert once.learn < slow.learn, "in one optimizer step a prompt is computed once"
     ranks = plan(config("placement.learner_ranks=8"), "h100-80").devices[0].seconds
     assert ranks is not None
     assert ranks.learn == pytest.approx(slow.learn / 2)

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 
 from learner.algorithm.experience import (
     Scores,
+    batch_metrics,
     left_out,
     logprob_differences,
     make_experience,
     make_masks,
+    needs_scores,
 )
 from learner.config import LearnerConfig
 from learner.trajectory import Trajectory
@@ -89,9 +91,10 @@ def test_tokens_without_blame_are_counted_and_told_from_those_not_executed() -> 
     made = make_experience(
         batch, torch.arange(len(batch)) // 2, masks, scores(critic=False), config
     )
-    assert made.metrics["not_blamed_share"] == spared / sum(LENGTHS)
-    assert made.metrics["blamed_responses"] == 0.5
-    assert made.metrics["masked_share"] == pytest.approx(
+    metrics = batch_metrics(batch, made, config)
+    assert metrics["not_blamed_share"] == spared / sum(LENGTHS)
+    assert metrics["blamed_responses"] == 0.5
+    assert metrics["masked_share"] == pytest.approx(
         sum(reason != "" for reason in reasons) / sum(LENGTHS)
     )
     control = config.model_copy(update={"mask": "random_error"})
@@ -127,7 +130,8 @@ def test_the_divergence_mask_drops_what_a_failure_shares_with_the_canonical_solu
             some, GROUPS, make_masks(some, config, 0, CPU), scores(critic=False), config
         )
         known = sum(t.agreed is not None for t in some)
-        assert made.metrics["diverged_responses"] == known / len(BATCH)
+        metrics = batch_metrics(some, made, config)
+        assert metrics["diverged_responses"] == known / len(BATCH)
 
 
 def test_the_random_mask_is_seeded_by_seed_update_and_sample() -> None:
@@ -175,7 +179,7 @@ def test_cut_text_cut_off_responses_and_aborted_ones_are_not_in_the_policy_loss(
 
 def test_endings_are_counted() -> None:
     batch = with_endings(BATCH)
-    metrics = experience(LearnerConfig(), batch).metrics
+    metrics = metrics_of(LearnerConfig(), batch)
     assert metrics["truncated_share"] == metrics["aborted_share"] == pytest.approx(0.1)
     assert metrics["cut_away_share"] == pytest.approx(8 / sum(LENGTHS))
     assert "overlong_penalty" not in metrics
@@ -185,11 +189,13 @@ def test_a_long_response_is_penalised_and_its_reward_reported_as_it_was() -> Non
     batch = with_endings(BATCH)
     config = {"truncated": "penalise", "max_response_tokens": 20, "overlong_penalty": 0.5}
     settings = {"advantage": "dr_grpo", "kl_coefficient": 0.0}
-    plain = experience(LearnerConfig.model_validate(settings), batch)
-    penalised = experience(LearnerConfig.model_validate({**settings, **config}), batch)
-    assert plain.metrics["reward"] == penalised.metrics["reward"]
+    without = LearnerConfig.model_validate(settings)
+    within = LearnerConfig.model_validate({**settings, **config})
+    plain, penalised = experience(without, batch), experience(within, batch)
+    metrics = metrics_of(within, batch)
+    assert metrics_of(without, batch)["reward"] == metrics["reward"]
     # Of 20 tokens the penalty rises in the last 4: one response has 17, another was cut off.
-    assert penalised.metrics["overlong_penalty"] == pytest.approx((0.5 * 0.25 + 0.5) / 10)
+    assert metrics["overlong_penalty"] == pytest.approx((0.5 * 0.25 + 0.5) / 10)
     difference = penalised.advantages - plain.advantages
     assert float(difference[4, 0]) == pytest.approx(-0.5 * (1 - 1 / 3), abs=1e-5), "group of 3"
 
@@ -198,6 +204,10 @@ def experience(config: LearnerConfig, batch=BATCH, seed: int = 0, groups=GROUPS)
     critic = config.advantage == "gae"
     masks = make_masks(batch, config, 0, CPU)
     return make_experience(batch, groups, masks, scores(seed, critic), config)
+
+
+def metrics_of(config: LearnerConfig, batch=BATCH) -> dict[str, float]:
+    return batch_metrics(batch, experience(config, batch), config)
 
 
 def test_group_baselines_give_every_token_its_samples_advantage() -> None:
@@ -211,9 +221,9 @@ def test_group_baselines_give_every_token_its_samples_advantage() -> None:
 
 def test_a_group_of_equal_outcomes_has_no_signal_and_is_counted() -> None:
     same = [replace(t, reward=1.0) if number % 4 == 0 else t for number, t in enumerate(BATCH)]
-    actual = experience(LearnerConfig(advantage="grpo", kl_coefficient=0.0), same)
-    assert not actual.advantages[::4].any()
-    assert actual.metrics["groups_without_signal"] == pytest.approx(0.25)
+    config = LearnerConfig(advantage="grpo", kl_coefficient=0.0)
+    assert not experience(config, same).advantages[::4].any()
+    assert metrics_of(config, same)["groups_without_signal"] == pytest.approx(0.25)
 
 
 def test_two_groups_of_the_same_prompt_have_baselines_of_their_own() -> None:
@@ -237,6 +247,23 @@ def test_a_kl_penalty_in_the_loss_is_not_in_the_reward() -> None:
         assert torch.equal(with_first, with_other) == equal
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"advantage": "gae"},
+        {"advantage": "rloo"},
+        {"advantage": "rloo", "kl_coefficient": 0.0},
+        {"advantage": "grpo", "kl_in": "loss", "kl_estimator": "k3"},
+        {"advantage": "reinforce++", "kl_coefficient": 0.0},
+        {"advantage": "reinforce++"},
+    ],
+)
+def test_advantages_that_need_no_scores_do_not_change_with_them(settings: dict) -> None:
+    config = LearnerConfig.model_validate(settings)
+    first, second = experience(config, seed=0), experience(config, seed=1)
+    assert torch.equal(first.advantages, second.advantages) != needs_scores(config)
+
+
 def test_whitened_advantages_do_not_depend_on_the_fgo_mask() -> None:
     for name in ("gae", "reinforce++"):
         masked = experience(LearnerConfig(advantage=name)).advantages
@@ -255,9 +282,10 @@ def test_importance_weights_and_their_metrics() -> None:
     rollout = torch.tensor([value for t in BATCH for value in t.rollout_logprobs])
     expected = (scores().logprobs[response] - rollout).exp().clamp(max=1.5)
     torch.testing.assert_close(actual.weights[response], expected)
-    assert actual.metrics["importance_weight"] == pytest.approx(float(expected.mean()), rel=1e-5)
+    metrics = metrics_of(LearnerConfig(importance_cap=1.5))
+    assert metrics["importance_weight"] == pytest.approx(float(expected.mean()), rel=1e-5)
     share = float((expected == 1.5).float().mean())
-    assert 0 < actual.metrics["importance_capped_share"] == pytest.approx(share)
+    assert 0 < metrics["importance_capped_share"] == pytest.approx(share)
 
 
 def test_only_fresh_samples_are_in_the_logprob_difference() -> None:
@@ -292,7 +320,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict, message: str) -> 
 
 def test_the_masked_share_is_told_apart_by_outcome() -> None:
     batch = [replace(t, outcome=("passed", "failed")[at % 2]) for at, t in enumerate(BATCH)]
-    metrics = experience(LearnerConfig(), batch).metrics
+    metrics = metrics_of(LearnerConfig(), batch)
     for outcome in ("passed", "failed"):
         rows = [t for t in batch if t.outcome == outcome]
         executed = sum(sum(t.executed_mask) for t in rows)

@@ -117,7 +117,7 @@ def test_a_step_that_is_not_finite_is_skipped_by_choice(
     assert learner._critic is not None
     policy, critic = type(learner._policy.module), type(learner._critic.module)
     steps = {policy: 0, critic: 0}
-    takes = learner._optimizer_step
+    takes = learner._take_step
     before = weights(learner)
     after_first: list[dict] = []
 
@@ -127,7 +127,7 @@ def test_a_step_that_is_not_finite_is_skipped_by_choice(
         steps[policy] += 1
         return kl
 
-    monkeypatch.setattr(learner, "_optimizer_step", watch)
+    monkeypatch.setattr(learner, "_take_step", watch)
     for kind in (policy, critic):
         forward = kind.forward
 
@@ -148,7 +148,7 @@ def test_a_step_that_is_not_finite_is_skipped_by_choice(
     assert metrics["optimizer_steps"] == len(after_first) - 1
     assert all(map(math.isfinite, metrics.values()))
     assert list(tmp_path.glob("*.json")), "its samples are dumped"
-    monkeypatch.setattr(learner, "_optimizer_step", takes)
+    monkeypatch.setattr(learner, "_take_step", takes)
     learner._config = learner._config.model_copy(update={"minibatch_size": 20})
     steps[policy] = 0
     with pytest.raises(NonFiniteError, match="not one of its 1 optimizer steps is finite"):

@@ -1,0 +1,1 @@
+"""The parts of one update: scores of its batch, metrics of its steps, samples that broke it."""
