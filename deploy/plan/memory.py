@@ -1,7 +1,8 @@
 """Bytes that each role takes of one GPU, part by part.
 
-Model states follow DeepSpeed's own estimators (`estimate_zero2_model_states_mem_needs` and its
-like for stage 3), which a test compares with this; activations and the allowance are estimates.
+Model states are those of DeepSpeed's own estimators (`estimate_zero2_model_states_mem_needs` and
+its like for stage 3), and the KV cache is vLLM's, where those apply; tests compare them.
+docs/hardware.md says why they are not called. Activations and the allowance are estimates.
 """
 
 from __future__ import annotations
@@ -91,8 +92,9 @@ def _states(
     of_weights = ranks if zero.stage == 3 else 1
     of_gradients = ranks if zero.stage >= 2 else 1
     of_states = ranks if zero.stage >= 1 else 1
-    # In bfloat16: gradients in 2 bytes and their float32 sums in 4. In float32 they are one.
-    gradients = (width + 4 if width == 2 else 4) * trained
+    # In bfloat16: gradients in 2 bytes and their float32 sums in 4. In float32 they are one, and
+    # stage 3 has those in bfloat16 of one bucket only, which `collectives` counts.
+    gradients = (6 if width == 2 and zero.stage < 3 else 4) * trained
     # Float32 master weights and two moments; stage 0 steps on the weights themselves.
     states = (12 if zero.stage else 8) * trained
     return {
