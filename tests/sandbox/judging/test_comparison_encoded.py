@@ -75,9 +75,18 @@ PLAIN = st.recursive(
 )
 
 
+def holds_nan(value: object) -> bool:
+    """Whether a value holds a number that is not equal to itself."""
+    if isinstance(value, dict):
+        return any(map(holds_nan, [*value, *value.values()]))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(holds_nan, value))
+    return isinstance(value, float) and value != value
+
+
 @given(PLAIN)
 def test_every_value_exactly_equals_itself_after_encoding_and_decoding(value):
-    assert same_value(value, sent(value, exact=True), "exact") or "nan" in repr(value)
+    assert same_value(value, sent(value, exact=True), "exact") or holds_nan(value)
 
 
 @given(PLAIN, PLAIN)
