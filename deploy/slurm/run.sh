@@ -68,6 +68,27 @@ start() {
     started+=($!)
 }
 
+nodes_alive() {
+    python - <<'PYTHON' 2>/dev/null || echo 0
+import ray
+
+ray.init(logging_level="ERROR", log_to_driver=False)
+print(sum(node["Alive"] for node in ray.nodes()))
+PYTHON
+}
+deadline=$((SECONDS + ${START_TIMEOUT:-300}))
+
+# wait_for COUNT: until so many nodes have joined; one that fails to start ends the job
+wait_for() {
+    until [ "$(nodes_alive)" -ge "$1" ]; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "not all of $count nodes joined $RAY_ADDRESS within ${START_TIMEOUT:-300} s (START_TIMEOUT)"
+        for pid in "${started[@]}"; do
+            kill -0 "$pid" 2>/dev/null || fail "ray start ended on a node of ${nodes[*]}: see above"
+        done
+        sleep 2
+    done
+}
+
 for i in "${!nodes[@]}"; do
     role=(--num-gpus="$gpus" --num-cpus="$cpus")
     agent=(--dashboard-agent-listen-port=$((port + 2 + i % 98)))
@@ -79,28 +100,12 @@ for i in "${!nodes[@]}"; do
     if [ "$i" -eq 0 ]; then
         start "$head" --head --node-ip-address="$address" --port="$port" --include-dashboard=false \
             --ray-client-server-port=$((port + 1)) --temp-dir="$temp" "${agent[@]}" "${role[@]}"
+        wait_for 1 # a node that comes before the head is there gives up
     else
         start "${nodes[$i]}" --address="$RAY_ADDRESS" "${agent[@]}" "${role[@]}"
     fi
 done
-
-# Until every node has joined; a node that fails to start ends the job.
-nodes_alive() {
-    python - <<'EOF' 2>/dev/null || echo 0
-import ray
-
-ray.init(logging_level="ERROR", log_to_driver=False)
-print(sum(node["Alive"] for node in ray.nodes()))
-EOF
-}
-deadline=$((SECONDS + ${START_TIMEOUT:-300}))
-until [ "$(nodes_alive)" -eq "$count" ]; do
-    [ "$SECONDS" -lt "$deadline" ] || fail "not all of $count nodes joined $RAY_ADDRESS within ${START_TIMEOUT:-300} s (START_TIMEOUT)"
-    for pid in "${started[@]}"; do
-        kill -0 "$pid" 2>/dev/null || fail "ray start ended on a node of ${nodes[*]}: see above"
-    done
-    sleep 2
-done
+wait_for "$count"
 
 echo "slurm: $count nodes at $RAY_ADDRESS; programs run on ${nodes[*]:$((count > 1 ? count - sandboxes : 0))}"
 # In the background, for a shell that waits for a program in the foreground puts its traps off.

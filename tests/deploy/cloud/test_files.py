@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -49,6 +50,14 @@ def test_ray_starts_with_a_token_on_every_node() -> None:
         assert any("RAY_AUTH_MODE=token" in command for command in RAY[commands])
     assert "~/.ray/auth_token" in RAY["file_mounts"].values()
     assert SKYPILOT["secrets"] == {"RAY_AUTH_TOKEN": None}, "asked of the user, never in the file"
+
+
+def test_every_file_of_the_code_reaches_the_nodes() -> None:
+    """`**/runs` would leave out `actors/runs` too."""
+    excluded = RAY["rsync_exclude"]
+    assert all(re.fullmatch(r"/[^/*]+", pattern) for pattern in excluded)
+    packages = {"actors", "curriculum", "deploy", "learner", "sandbox"}
+    assert packages.isdisjoint(pattern[1:] for pattern in excluded)
 
 
 def test_the_profiles_that_are_named_exist() -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -19,6 +20,7 @@ from deploy.commands.runs.result import result
 from deploy.errors import ConfigError
 from deploy.evaluation.subject import subject_of
 from deploy.inspection.site import open_source
+from deploy.report.runs import write
 from deploy.report.runs.history import RunHistory
 from deploy.stored import fetch as fetching
 from deploy.stored import reach
@@ -102,6 +104,25 @@ def test_results_of_stored_runs_are_printed(
     assert "overall" in capsys.readouterr().out
     assert main(["compare", f"file://{bucket}/hot", str(bucket / "hot")]) == 0
     assert "metrics" not in capsys.readouterr().err
+
+
+def test_a_watched_report_looks_into_the_store_once_a_minute(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def watch(
+        runs: list[Path], out: Path, every_s: float, look: Callable[[], None]
+    ) -> Iterator[Path]:
+        assert (out, every_s) == (runs[0] / "report", 60)
+        (bucket / "hot" / "result.json").unlink()
+        look()
+        assert not (runs[0] / "result.json").exists()
+        shutil.rmtree(bucket)
+        look()
+        yield out
+
+    monkeypatch.setattr(write, "watch_report", watch)
+    assert main(["report", f"file://{bucket}/hot", "--watch"]) == 0
+    assert "nothing is there" in caplog.text, "the watch goes on"
 
 
 def test_a_policy_is_fetched_to_be_evaluated(bucket: Path) -> None:
