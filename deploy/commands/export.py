@@ -8,16 +8,16 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from actors.runs.checksums import CHECKSUMS, find_corruption
+from actors.runs.checksums import find_corruption
 from actors.runs.folder import POLICY, RunFolder
-from actors.runs.store.objects import CHECKPOINTS
+from actors.runs.store.objects import CHECKPOINTS, sealed_checkpoints
 from deploy.commands.overwriting import check_target
 from deploy.config import load_config
 from deploy.config.places import is_url
 from deploy.errors import ConfigError
 from deploy.logs import log_to_stdout
 from deploy.stored.fetch import checkpoint as wanted_checkpoint
-from deploy.stored.fetch import fetch, newest_checkpoint
+from deploy.stored.fetch import fetch
 from deploy.stored.listing import runs_in
 from learner.errors import LearnerError
 
@@ -112,14 +112,20 @@ def _fetched_checkpoint(url: str) -> Path:
         ConfigError: it names none, or a corrupt one.
     """
     run, _, name = url.rstrip("/").partition(f"/{CHECKPOINTS}/")
-    root = fetch(run, wanted_checkpoint(name) if name else newest_checkpoint)
-    whole = [path.parent for path in root.glob(f"{CHECKPOINTS}/{name or 'step-*'}/{CHECKSUMS}")]
-    if not whole:
+    whole: list[str] = []
+
+    def wanted(names: set[str]) -> set[str]:
+        whole[:] = sealed_checkpoints(names)
+        return wanted_checkpoint(names, name or (whole[-1] if whole else ""))
+
+    root = fetch(run, wanted)
+    name = name or (whole[-1] if whole else "")
+    if name not in whole:
         raise ConfigError(
-            f"{url}: no whole checkpoint there (none with a {CHECKSUMS}); "
-            "one that is being uploaded counts once all of it is there"
+            f"{url}: no checkpoint there that a run could go on from; there are: "
+            f"{', '.join(whole) or 'none'}"
         )
-    folder = max(whole)
+    folder = root / CHECKPOINTS / name
     if (corruption := find_corruption(folder)) is not None:
         raise ConfigError(f"{run}: {folder.name} is corrupt: {corruption}; name another checkpoint")
     return folder

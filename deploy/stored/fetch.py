@@ -56,25 +56,13 @@ def rollouts(names: set[str]) -> set[str]:
 
 def rollouts_and_checkpoints(names: set[str]) -> set[str]:
     """The same, and every whole checkpoint."""
-    found = rollouts(names)
-    checkpoints = sealed_checkpoints(names) if found else []
-    return found.union(*(checkpoint(at)(names) for at in checkpoints))
+    return rollouts(names).union(*(checkpoint(names, at) for at in sealed_checkpoints(names)))
 
 
-def newest_checkpoint(names: set[str]) -> set[str]:
-    """The newest whole checkpoint, with the run's configuration."""
-    sealed = sealed_checkpoints(names)
-    return checkpoint(sealed[-1])(names) if sealed else figures(names)
-
-
-def checkpoint(name: str) -> Wanted:
-    """One checkpoint, with the run's configuration."""
-
-    def wanted(names: set[str]) -> set[str]:
-        parts = names_below(names, f"{_RUN.checkpoints}/{name}")
-        return {*parts, *names.intersection({str(_RUN.config)})} if parts else set()
-
-    return wanted
+def checkpoint(names: set[str], name: str) -> set[str]:
+    """Figures and one checkpoint."""
+    found = figures(names)
+    return found.union(names_below(names, f"{_RUN.checkpoints}/{name}")) if found else found
 
 
 def model(names: set[str]) -> set[str]:
@@ -106,21 +94,29 @@ def fetch(url: str, wanted: Wanted) -> Path:
     store = open_run(url)
     digest = hashlib.sha256(store.url.encode()).hexdigest()[:8]
     folder = FETCHED.absolute() / digest / store.url.rpartition("/")[2]
-    with sole_writer(folder, f"{store.url}: another command is fetching it to {folder}"):
-        for _ in range(_LISTS):
-            objects = within(ANSWER_S, store.url, store.objects)
-            names = wanted({*objects})
-            if not names:
-                runs = within(ANSWER_S, store.url, lambda: store.runs_below(MOST + 1))
-                what = "no run there" if objects else "nothing is there"
-                raise ConfigError(f"{store.url}: {what} (no config.yaml){holds(runs)}")
-            try:
-                _Copy(store, folder, objects).update(names)
-                return folder
-            except ConfigError as error:
-                # Checkpoints are removed while a run goes on: look again what there is.
-                if not isinstance(error.__cause__, FileNotFoundError):
-                    raise
+    try:
+        with sole_writer(folder, f"{store.url}: another command is fetching it to {folder}"):
+            return _fetched(store, folder, wanted)
+    finally:
+        with suppress(OSError):
+            folder.parent.rmdir()  # where nothing was fetched
+
+
+def _fetched(store: RunStore, folder: Path, wanted: Wanted) -> Path:
+    for _ in range(_LISTS):
+        objects = within(ANSWER_S, store.url, store.objects)
+        names = wanted({*objects})
+        if not names:
+            runs = within(ANSWER_S, store.url, lambda: store.runs_below(MOST + 1))
+            what = "no run there" if objects else "nothing is there"
+            raise ConfigError(f"{store.url}: {what} (no config.yaml){holds(runs)}")
+        try:
+            _Copy(store, folder, objects).update(names)
+            return folder
+        except ConfigError as error:
+            # Checkpoints are removed while a run goes on: look again what there is.
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
     raise ConfigError(f"{store.url}: it changes faster than it is fetched: try again")
 
 
@@ -146,14 +142,15 @@ class _Copy:
         free = shutil.disk_usage(self._folder).free
         if free < size:
             raise ConfigError(
-                f"{self._store.url}: {size_text(size)} are to be fetched, and {size_text(free)} is "
-                f"free in {self._folder}: free space, or start the command in a folder on a larger "
-                "file system"
+                f"{self._store.url}: about {size_text(size)} are to be fetched, and "
+                f"{size_text(free)} is free in {self._folder}: free space, or start the command in "
+                "a folder on a larger file system"
             )
         try:
             with StageProgress() as progress:
                 where = f"{self._store.url} to {self._folder}"
-                progress.begin(f"fetching {size_text(size)} of {where}", len(stale))
+                what = f"{len(stale)} files ({size_text(size)})"
+                progress.begin(f"fetching {what} of {where}", len(stale))
                 for name in stale:
                     get = partial(self._store.get, name, self._folder)
                     within(OBJECT_S, f"{self._store.url}/{name}", get)

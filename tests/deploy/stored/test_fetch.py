@@ -148,12 +148,14 @@ def test_a_checkpoint_is_fetched_whole_and_checked(bucket: Path) -> None:
     assert _fetched_checkpoint(f"{url}/checkpoints/step-000010").name == "step-000010"
     (run.checkpoints / "step-000020" / "checksums.json").unlink()
     assert _fetched_checkpoint(url).name == "step-000010", "the other one is not whole"
-    with pytest.raises(ConfigError, match="step-000020: no whole checkpoint there"):
-        _fetched_checkpoint(f"{url}/checkpoints/step-000020")
-    with pytest.raises(ConfigError, match="no run there"):
-        _fetched_checkpoint(f"{url}/checkpoints/step-000030")
+    for name in ("step-000020", "step-000030"):
+        with pytest.raises(ConfigError, match=f"{name}: no checkpoint there .*: step-000010$"):
+            _fetched_checkpoint(f"{url}/checkpoints/{name}")
     (run.checkpoints / "step-000010" / "trainer.json").write_text("[]")
     with pytest.raises(ConfigError, match="step-000010 is corrupt"):
+        _fetched_checkpoint(url)
+    shutil.rmtree(run.checkpoints)
+    with pytest.raises(ConfigError, match=r"hot: no checkpoint there .*: none$"):
         _fetched_checkpoint(url)
 
 
@@ -185,9 +187,12 @@ def test_a_folder_of_runs_names_those_in_it(bucket: Path) -> None:
     assert holds([str(n) for n in range(MOST + 1)]).endswith("6, 7, ...")
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ConfigError, match=r"file://.*/nothing/hot: nothing is there"):
         fetch(f"file://{tmp_path}/nothing/hot", figures)
+    assert not any((here / "runs" / "fetched").iterdir()), "nothing is left of it"
     with pytest.raises(ConfigError, match="credentials by the environment") as caught:
         fetch("s3://KEY:SECRET@bucket/runs", figures)
     assert "SECRET" not in str(caught.value)
