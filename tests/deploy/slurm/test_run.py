@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from actors.cluster.placement import roles
+from deploy.config import load_config
 from tests.deploy.leftovers import Leftovers
 
 SCRIPT = Path(__file__).resolve().parents[3] / "deploy" / "slurm" / "run.sh"
@@ -181,6 +184,21 @@ def test_mistakes_are_told_before_anything_is_started(
     assert done.returncode == 2
     assert message in done.stderr
     assert not (job.log / "ray").exists()
+
+
+def test_the_documented_jobs_hold_their_profiles() -> None:
+    root = SCRIPT.parents[2]
+    page = (root / "docs" / "slurm.md").read_text()
+    jobs = re.findall(
+        r"SANDBOX_UNITS=(\d+) sbatch --nodes=(\d+) --gpus-per-node=(\d+) .*run.sh (\S+)", page
+    )
+    assert len(jobs) == 2
+    for units, nodes, gpus, profile in jobs:
+        config = load_config(root / profile, [])
+        required = roles(config.placement, config.rollout, config.pool, gpu=True)
+        wanted = sum(count * bundle.get("GPU", 0) for _, count, bundle in required)
+        assert (int(nodes) - 1) * int(gpus) >= wanted, "one node is for programs"
+        assert int(units) >= config.pool.workers
 
 
 @pytest.mark.integration
