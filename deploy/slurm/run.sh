@@ -118,4 +118,4 @@ while kill -0 "$run" 2>/dev/null; do # a signal ended the wait, and not the run
     status=0
     wait "$run" || status=$?
 done
-exit "$status"
+[ "$status" -eq 0 ] || exit "$status"
