@@ -153,9 +153,10 @@ def _rows(
     groups: dict[int, list[int]] = {}
     for sample in sorted(samples, key=lambda sample: (-sizes.of(sample), sample)):
         groups.setdefault(sizes.groups[sample], []).append(sample)
+    least = sum(_least(group, sizes, token_budget) for group in groups.values())
     together = max(map(len, groups.values()), default=1)
-    best: list[Row] | None = None
-    while together:
+    best, span = list[Row](), math.inf
+    while together and span * world_size > least:
         pieces = [
             tuple(group[start::count])
             for group in groups.values()
@@ -163,32 +164,52 @@ def _rows(
             for start in range(count)
         ]
         rows = _packed(pieces, sizes, token_budget, world_size)
-        if rows is not None and (
-            best is None or _span(rows, sizes, world_size) < _span(best, sizes, world_size)
-        ):
-            best = rows
+        if rows is not None and (needed := _span(rows, sizes, world_size)) < span:
+            best, span = rows, needed
         together = 0 if together == 1 else math.ceil(together / 2)
-    assert best is not None, "pieces of one sample always fit"
     return best
+
+
+def _least(group: Sequence[int], sizes: SampleSizes, token_budget: int) -> int:
+    """Tokens that no division of a group over micro-batches goes below: its prompt is in as many as
+    its responses fill."""
+    prompt = sizes.prompts[group[0]]
+    fitting = [sizes.responses[at] for at in group if sizes.of(at) <= token_budget]
+    filled = math.ceil(sum(fitting) / max(1, token_budget - prompt))
+    copies = max(1, len(group) - len(fitting) + filled)
+    return copies * prompt + sum(sizes.responses[at] for at in group)
 
 
 def _packed(
     pieces: Sequence[Row], sizes: SampleSizes, token_budget: int, world_size: int
 ) -> list[Row] | None:
     """As few micro-batches as hold these pieces of groups, as many on every rank, the largest
-    first; None if a piece of several samples is larger than the budget."""
+    first; None if a piece of several samples is larger than the budget.
+
+    The fewest are searched in growing strides and then by halves: one after the other would be
+    thousands of tries where many samples of a step are a little over half of the budget.
+    """
     costs = [sizes.tokens(piece) for piece in pieces]
     if any(
         cost > token_budget and len(piece) > 1 for cost, piece in zip(costs, pieces, strict=True)
     ):
         return None
+    largest_first = sorted(range(len(pieces)), key=lambda at: (-costs[at], pieces[at]))
     least = sum(min(cost, token_budget) for cost in costs) / token_budget
-    rounds = max(1, math.ceil(least / world_size))
+    rounds, stride = max(1, math.ceil(least / world_size)), 1
+    too_few = rounds - 1
     while True:
-        rows = _balanced(pieces, costs, rounds * world_size)
-        if all(len(row) == 1 or sum(costs[at] for at in row) <= token_budget for row in rows):
+        rows = _balanced(largest_first, costs, rounds * world_size, token_budget)
+        if rows is not None:
             break
-        rounds += 1
+        too_few, rounds, stride = rounds, rounds + stride, 2 * stride
+    while rounds - too_few > 1:
+        middle = (too_few + rounds) // 2
+        fewer = _balanced(largest_first, costs, middle * world_size, token_budget)
+        if fewer is None:
+            too_few = middle
+        else:
+            rounds, rows = middle, fewer
     samples = [
         _by_group((sample for at in row for sample in pieces[at]), sizes.groups) for row in rows
     ]
@@ -216,14 +237,19 @@ def _of_rank(rows: Sequence[Row], rank: int, world_size: int) -> list[Row]:
     ]
 
 
-def _balanced(pieces: Sequence[Row], costs: Sequence[int], count: int) -> list[list[int]]:
+def _balanced(
+    largest_first: Sequence[int], costs: Sequence[int], count: int, token_budget: int
+) -> list[list[int]] | None:
     """The numbers of the pieces of each of `count` rows, fullest row first: each piece, from the
-    largest on, goes to the emptiest row (longest processing time first; Graham, 1969).
+    largest on, goes to the emptiest row (longest processing time first; Graham, 1969). None if a
+    row of several pieces is larger than the budget.
     """
     rows: list[list[int]] = [[] for _ in range(count)]
     emptiest = [(0, row) for row in range(count)]
-    for at in sorted(range(len(pieces)), key=lambda at: (-costs[at], pieces[at])):
+    for at in largest_first:
         size, row = emptiest[0]
+        if size and size + costs[at] > token_budget:
+            return None
         rows[row].append(at)
         heapq.heapreplace(emptiest, (size + costs[at], row))
     return [rows[row] for _, row in sorted(emptiest, key=lambda entry: (-entry[0], entry[1]))]

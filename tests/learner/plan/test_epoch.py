@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learner.plan import epoch
 from learner.plan.epoch import SampleSizes, Step, idle_share, plan_epoch, plan_step, unshared
 
 lengths_of = st.lists(st.integers(1, 50), min_size=1, max_size=30)
@@ -164,3 +165,29 @@ def test_a_large_plan_takes_little_time() -> None:
     step = plan_step(range(4096), sizes, 32_768, 0, 64)
     assert isinstance(step, Step)
     assert idle_share([step], 64) < 0.05
+
+
+@pytest.mark.parametrize("share", [0.51, 0.34, 0.26])
+def test_samples_that_fill_rows_badly_take_few_tries(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far more rows are needed than their tokens would fill."""
+    tries = []
+    balanced = epoch._balanced
+    monkeypatch.setattr(epoch, "_balanced", lambda *given: tries.append(1) or balanced(*given))
+    for world in (1, 8):
+        tries.clear()
+        sizes = unshared([int(share * 4000)] * 1200)
+        step = plan_step(range(1200), sizes, 4000, 0, world)
+        assert len(step.micro_batches) == math.ceil(1200 / int(1 / share) / world)
+        assert len(tries) < 25
+
+
+def test_a_division_that_cannot_be_better_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    divisions = []
+    packed = epoch._packed
+    monkeypatch.setattr(
+        epoch, "_packed", lambda pieces, *given: divisions.append(1) or packed(pieces, *given)
+    )
+    plan_step(range(64), random_sizes(0, 8, 8, 200, 100), 4000, 0, 1)
+    assert len(divisions) == 1
