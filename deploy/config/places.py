@@ -17,6 +17,11 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def is_meant_as_url(text: str) -> bool:
+    """Whether a text that is no URL was hardly meant as a folder."""
+    return not is_url(text) and _ALMOST.match(text) is not None
+
+
 def check_folder_name(key: str, folder: Path) -> None:
     """Refuse a folder that was meant as a URL.
 

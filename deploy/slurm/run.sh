@@ -105,7 +105,7 @@ for i in "${!nodes[@]}"; do
         start "${nodes[$i]}" --address="$RAY_ADDRESS" "${agent[@]}" "${role[@]}"
     fi
 done
-wait_for "$count"
+[ "$count" -eq 1 ] || wait_for "$count"
 
 echo "slurm: $count nodes at $RAY_ADDRESS; programs run on ${nodes[*]:$((count > 1 ? count - sandboxes : 0))}"
 # In the background, for a shell that waits for a program in the foreground puts its traps off.

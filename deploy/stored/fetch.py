@@ -20,7 +20,7 @@ from actors.runs.disk import size_text
 from actors.runs.folder import RunFolder
 from actors.runs.store.objects import RunStore, StoredObject, names_below, sealed_checkpoints
 from curriculum.files import write_atomic
-from deploy.config.places import check_url, is_url
+from deploy.config.places import check_url, is_meant_as_url, is_url
 from deploy.errors import ConfigError
 from deploy.progress import StageProgress
 from deploy.sole_writer import sole_writer
@@ -78,6 +78,11 @@ def local_folder(place: str, wanted: Wanted) -> Path:
     Raises:
         ConfigError: the URL cannot be read, or holds no run.
     """
+    if is_meant_as_url(place):
+        raise ConfigError(
+            f"{place}: neither a folder nor a URL, which begins as `s3://` does, without a "
+            "chain of several"
+        )
     return fetch(place, wanted) if is_url(place) else Path(place)
 
 

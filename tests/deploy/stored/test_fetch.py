@@ -193,6 +193,8 @@ def test_what_cannot_be_read_is_named(
     with pytest.raises(ConfigError, match=r"file://.*/nothing/hot: nothing is there"):
         fetch(f"file://{tmp_path}/nothing/hot", figures)
     assert not any((here / "runs" / "fetched").iterdir()), "nothing is left of it"
+    with pytest.raises(ConfigError, match=r"s3:/bucket/hot: neither a folder nor a URL"):
+        local_folder("s3:/bucket/hot", figures)
     with pytest.raises(ConfigError, match="credentials by the environment") as caught:
         fetch("s3://KEY:SECRET@bucket/runs", figures)
     assert "SECRET" not in str(caught.value)
