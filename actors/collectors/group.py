@@ -18,6 +18,7 @@ from actors.collectors.dispatch import OrderDispatcher
 from actors.collectors.handle import CollectorHandle, RemoteClient, shares_of_engines
 from actors.collectors.messages import Delivery, FinishedGroup, GroupOrder, Sampling
 from actors.collectors.supervisor import CollectorSupervisor
+from actors.collectors.wire import ProblemNumbers
 from actors.collectors.worker import COLLECTOR_ENV, CollectorSetup, CollectorWorker
 from actors.config import RolloutConfig
 from actors.rollout.fleet import RolloutFleet
@@ -104,6 +105,7 @@ class CollectorGroup:
         actor = ray.remote(CollectorWorker)
         places = list(nodes or [""] * len(fleet.engines))
         handles: list[CollectorHandle] = []
+        numbers = ProblemNumbers()
         for number, engines in enumerate(shares_of_engines(places, config.engines_per_collector)):
             name = f"collector-{number}"
             settings = {
@@ -117,12 +119,13 @@ class CollectorGroup:
             placed = {**options(engines[0]), **settings, "name": name}
             made = actor.options(**placed).remote(name)
             mine = tuple(fleet.engines[engine] for engine in engines)
-            handles.append(CollectorHandle(name, RemoteClient(made), mine, made))
+            handles.append(CollectorHandle(name, RemoteClient(made, numbers), mine, made))
 
         shared = ray.put(tokenizer)
 
         def setup(handle: CollectorHandle) -> tuple[CollectorSetup, ray.ObjectRef[Any]]:
             index, count = handles.index(handle), len(handles)
+            handle.client = RemoteClient(handle.actor, numbers)
             made = CollectorSetup(
                 engines=tuple((engine.name, engine.actor) for engine in handle.engines),
                 rollout=config,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +16,7 @@ from actors.collectors.messages import (
     Order,
     Progress,
 )
+from actors.collectors.wire import OrderPacker, ProblemNumbers
 from actors.rollout.engine_handle import EngineHandle
 
 _ANSWER_S = 2.0
@@ -44,16 +44,23 @@ class Client(Protocol):
 
 
 class RemoteClient:
-    """Calls a collector's actor."""
+    """Calls one process of a collector's actor."""
 
-    def __init__(self, actor: Any) -> None:
+    def __init__(self, actor: Any, numbers: ProblemNumbers) -> None:
+        """Call `actor`, which has been sent no problem yet.
+
+        Args:
+            actor: Ray's handle.
+            numbers: of the problems, for every collector.
+        """
         self._actor = actor
+        self._packer = OrderPacker(numbers)
 
     async def collect(self, order: Order) -> AsyncIterator[Delivery]:
         """What the order comes to; raises Ray's errors."""
-        # Ray's own pickler calls back into Python for every object: it takes ten times as long.
-        packed = pickle.dumps(order, protocol=5)
+        packed, sent = self._packer.pack(order)
         delivery = await self._actor.collect.remote(packed)
+        self._packer.arrived(sent)
         yield delivery
         while not delivery.last:
             delivery = await self._actor.more.remote(order.number)

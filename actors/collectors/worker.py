@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,8 @@ from ray.exceptions import RayError
 from actors.cluster.ray_calls import gather
 from actors.collectors.collector import Collector, Reading
 from actors.collectors.engines import EngineBoard
-from actors.collectors.messages import Delivery, EnginesView, Order, Progress
+from actors.collectors.messages import Delivery, EnginesView, Progress
+from actors.collectors.wire import OrderReader
 from actors.config import RolloutConfig
 from actors.errors import RunFailed
 from actors.rollout.dispatcher import Dispatcher
@@ -67,6 +67,7 @@ class CollectorWorker:
         self.name = name
         self._loaded: Collector | None = None
         self._engines: list[EngineHandle] = []
+        self._reader = OrderReader()
         self._orders: dict[int, AsyncGenerator[Delivery, None]] = {}
         """The deliveries to come, by the number of the order."""
         self._asked: set[int] = set()
@@ -104,10 +105,10 @@ class CollectorWorker:
         """Begin an order; its first delivery, as of `Collector.collect`.
 
         Args:
-            packed: the pickled `Order`.
+            packed: the order, by `OrderPacker.pack`.
         """
         collector = self._collector
-        order: Order = await asyncio.to_thread(pickle.loads, packed)
+        order = await asyncio.to_thread(self._reader.read, packed)
         self._orders[order.number] = collector.collect(order)
         return await self.more(order.number)
 

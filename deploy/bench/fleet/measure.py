@@ -9,6 +9,7 @@
 | `trainer_overhead` | the step's length |
 | `driver_cpu_us_per_sample_at_<n>` | |
 | `rank_reads_share_at_<n>` | the whole batch |
+| `order_bytes_*`, `order_us_*` | |
 
 Both sides of a ratio are measured in turn in one run, so that a busy machine slows both.
 """
@@ -44,6 +45,7 @@ from curriculum.subtask import FULL_TASK, Subtask, cut
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.bench.fleet.data_plane import data_plane
 from deploy.bench.fleet.fake_actors import COMPLETION_TOKENS, steady_trainer
+from deploy.bench.fleet.orders import orders
 from deploy.bench.fleet.steady_actors import (
     GENERATE_S,
     LEARN_S,
@@ -143,6 +145,8 @@ def measure(
             yield from driver(count)
     on_stage("trajectories on their way to the learner's ranks")
     yield from data_plane(rounds)
+    on_stage("orders on their way to a collector")
+    yield from orders(rounds)
     on_stage("the loop on stages of a set length")
     yield overlap()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,9 +11,13 @@ import pytest
 from actors.collectors import worker as worker_module
 from actors.collectors.handle import RemoteClient
 from actors.collectors.messages import Delivery, EnginesView, Order, Sampling
+from actors.collectors.wire import OrderPacker, ProblemNumbers
 from actors.collectors.worker import CollectorWorker, NotStarted
 
 ORDER = Order(7, 0, (), Sampling(1.0, 1.0, 8), {}, EnginesView(0, 0, ()), True, 5.0)
+
+
+PACKED, _ = OrderPacker(ProblemNumbers()).pack(ORDER)
 
 
 class ScriptedCollector:
@@ -77,7 +80,10 @@ def test_an_order_with_one_delivery_is_one_call(worker: CollectorWorker) -> None
         for peak in peaks:
             last = peak == peaks[-1]
             scripted(worker).deliveries.put_nowait(Delivery((), peak_judging=peak, last=last))
-        return [each.peak_judging async for each in RemoteClient(Actor()).collect(ORDER)]
+        return [
+            each.peak_judging
+            async for each in RemoteClient(Actor(), ProblemNumbers()).collect(ORDER)
+        ]
 
     assert asyncio.run(check([1])) == [1]
     assert (Actor.collect.calls, Actor.more.calls) == (1, 0)
@@ -91,7 +97,7 @@ def test_what_ends_an_order_is_raised_where_it_is_asked_for(worker: CollectorWor
     async def check() -> None:
         scripted(worker).deliveries.put_nowait(Delivery(()))
         scripted(worker).deliveries.put_nowait(Delivery((), peak_judging=-1))
-        await worker.collect(pickle.dumps(ORDER))
+        await worker.collect(PACKED)
         with pytest.raises(ValueError, match="it failed"):
             await worker.more(7)
         assert not worker._orders
@@ -101,13 +107,13 @@ def test_what_ends_an_order_is_raised_where_it_is_asked_for(worker: CollectorWor
 
 def test_a_cancelled_order_ends_whether_it_is_waited_for_or_not(worker: CollectorWorker) -> None:
     async def check() -> None:
-        waiting = asyncio.create_task(worker.collect(pickle.dumps(ORDER)))
+        waiting = asyncio.create_task(worker.collect(PACKED))
         while 7 not in worker._asked:  # noqa: ASYNC110
             await asyncio.sleep(0)
         await worker.cancel(7)
         assert (await waiting).last
         scripted(worker).deliveries.put_nowait(Delivery(()))
-        await worker.collect(pickle.dumps(ORDER))
+        await worker.collect(PACKED)
         await worker.cancel(7)
         assert scripted(worker).ended == [7, 7]
         assert (await worker.more(7)).last, "the driver may have asked before it cancelled"
