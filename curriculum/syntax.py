@@ -1,11 +1,17 @@
 """Parsing other people's Python."""
 
 import ast
+import threading
 import warnings
 
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What `parse` raises for a source that Python cannot parse: wrong syntax, null bytes, nesting too
 deep for the parser (which reports the last of these as a lack of memory)."""
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Python 3.11 counts the depth of the tree that it makes for all threads together: when the garbage
+collector lets another one parse meanwhile, both raise SystemError. The filters of warnings are
+those of the process as well."""
 
 
 def parse(source: str) -> ast.Module:
@@ -17,7 +23,7 @@ def parse(source: str) -> ast.Module:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: see `UNPARSABLE`.
     """
-    with warnings.catch_warnings():
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source)
 

@@ -112,9 +112,10 @@ def test_imports_point_one_way() -> None:
             top = module.partition(".")[0]
             if top not in PACKAGES or top == own:
                 continue
-            # Sandbox and learner may use curriculum's data types only.
-            narrow = own in ("sandbox", "learner") and module != "curriculum.problem"
-            if top not in MAY_IMPORT[own] or narrow:
+            # Sandbox and learner may use curriculum's data types only, and its parser.
+            narrow = {"sandbox": ("problem", "syntax"), "learner": ("problem",)}.get(own)
+            too_much = narrow and module.removeprefix("curriculum.") not in narrow
+            if top not in MAY_IMPORT[own] or too_much:
                 wrong.append(f"{named(path)} imports {module}")
     assert wrong == []
 

@@ -2,12 +2,12 @@
 
 import ast
 import re
-import warnings
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from curriculum.syntax import UNPARSABLE, parse
 from sandbox.verdict import Statement
 
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
@@ -177,12 +177,9 @@ def dependence(source: str, statements: Sequence[Statement]) -> Dependence | Non
     """
     facts = Dependence(source.encode(errors="surrogatepass"), statements)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-        facts.visit(tree.body, None, None, None)
+        facts.visit(parse(source).body, None, None, None)
         facts.index_names()
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except UNPARSABLE:
         return None
     return facts
 
