@@ -9,10 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
 
-from actors.runs.folder import RunFolder
 from actors.runs.store.objects import RunStore
 from deploy.cli import main
 from deploy.commands.export import _checkpoint, _fetched_checkpoint
@@ -24,7 +22,14 @@ from deploy.report.runs import write
 from deploy.report.runs.history import RunHistory
 from deploy.stored import fetch as fetching
 from deploy.stored import reach
-from deploy.stored.fetch import fetch, figures, local_folder, model, rollouts
+from deploy.stored.fetch import (
+    fetch,
+    figures,
+    local_folder,
+    model,
+    rollouts,
+    rollouts_and_checkpoints,
+)
 from deploy.stored.listing import MOST, holds, runs_in
 from tests.actors.runs.store.stores import FlakyFileSystem, flaky_store, made_run
 from tests.deploy.report.runs.made_runs import write_run
@@ -240,8 +245,12 @@ def test_names_are_chosen_by_what_is_there() -> None:
     names = {"config.yaml", "policy/config.json", "checkpoints/step-000001/learner/a", "log.txt"}
     assert figures(names) == {"config.yaml"}
     assert figures({"metrics.jsonl"}) == set()
+    at = "checkpoints/step-000002"
+    whole = {f"{at}/learner/a", f"{at}/checksums.json"}
+    recorded = {"rollouts/step-000002.jsonl"}
+    everything = names | whole | recorded
+    assert rollouts_and_checkpoints(everything) == {"config.yaml"} | whole | recorded
+    assert rollouts_and_checkpoints(whole | recorded) == set(), "no run without its configuration"
     assert model(names) == {"config.yaml", "policy/config.json"}
     assert model({"config.json", "model.safetensors"}) == {"config.json", "model.safetensors"}
     assert model({"notes"}) == set()
-    assert fsspec.get_filesystem_class("file")
-    assert RunFolder(Path()).rollouts == Path("rollouts")
