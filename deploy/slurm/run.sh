@@ -85,7 +85,7 @@ wait_for() {
         for pid in "${started[@]}"; do
             kill -0 "$pid" 2>/dev/null || fail "ray start ended on a node of ${nodes[*]}: see above"
         done
-        sleep 2
+        sleep 0.5 # a look takes seconds itself
     done
 }
 
