@@ -1,7 +1,8 @@
 """Log-probabilities and entropies without the [tokens, vocabulary] matrix of logits.
 
 Logits exist for one chunk of tokens at a time; the backward pass computes them again, chunk by
-chunk.
+chunk. Those of a single chunk are kept for it, which takes no more memory at the peak: it begins
+with them.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ from learner.models.products import products
 class _ChunkedLogProbs(torch.autograd.Function):
     """log_softmax(hidden @ weight.T / temperature)[target] and, with `entropy`, each row's entropy.
 
-    The backward pass recomputes the logits.
+    The backward pass recomputes the logits of several chunks.
     """
 
     @staticmethod
@@ -35,12 +36,16 @@ class _ChunkedLogProbs(torch.autograd.Function):
         logprobs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         normalisers = torch.empty_like(logprobs)
         entropies = torch.empty_like(logprobs) if entropy else None
+        single = len(targets) <= chunk and any(ctx.needs_input_grad)
+        ctx.distributions = None
         for rows in _chunks(len(targets), chunk):
-            logprobs[rows], normalisers[rows], of_rows = of_chunk(
-                hidden[rows], weight, targets[rows], temperature, entropy
+            logprobs[rows], normalisers[rows], of_rows, distributions = of_chunk(
+                hidden[rows], weight, targets[rows], temperature, entropy, single
             )
             if entropies is not None and of_rows is not None:
                 entropies[rows] = of_rows
+            if single:
+                ctx.distributions = distributions
         ctx.save_for_backward(hidden, weight, targets, normalisers, entropies)
         ctx.temperature, ctx.chunk, ctx.compiled = temperature, chunk, compiled
         ctx.set_materialize_grads(False)
@@ -55,6 +60,8 @@ class _ChunkedLogProbs(torch.autograd.Function):
         weight_gradient = (
             torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         )
+        # Used up: a second backward pass through the same graph computes them again.
+        distributions, ctx.distributions = ctx.distributions, None
         for rows in _chunks(len(targets), ctx.chunk):
             logits_gradient = of_logits(
                 hidden[rows],
@@ -64,7 +71,9 @@ class _ChunkedLogProbs(torch.autograd.Function):
                 normalisers[rows],
                 None if of_logprobs is None else of_logprobs[rows],
                 None if of_entropies is None else (entropies[rows], of_entropies[rows]),
+                distributions,
             )
+            distributions = None
             if hidden_gradient is not None:
                 hidden_gradient[rows] = (logits_gradient @ weight).to(hidden.dtype)
             if weight_gradient is not None:
@@ -75,15 +84,16 @@ class _ChunkedLogProbs(torch.autograd.Function):
 
 
 def _of_chunk(
-    hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, entropy: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Log-probabilities, normalisers and, with `entropy`, entropies of one chunk [tokens]."""
+    hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, entropy: bool, keep: bool
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Of one chunk the log-probabilities and normalisers [tokens], with `entropy` the entropies
+    [tokens], and with `keep` all log-probabilities [tokens, vocabulary]."""
     logits = _logits(hidden, weight, temperature)
     normalisers = logits.logsumexp(-1)
     logprobs = logits.gather(-1, targets[:, None])[:, 0] - normalisers
-    if not entropy:
-        return logprobs, normalisers, None
-    return logprobs, normalisers, _entropies(logits.sub_(normalisers[:, None]))
+    distributions = logits.sub_(normalisers[:, None]) if entropy or keep else logits
+    entropies = _entropies(distributions) if entropy else None
+    return logprobs, normalisers, entropies, distributions if keep else None
 
 
 def _logits_gradient(
@@ -94,12 +104,16 @@ def _logits_gradient(
     normalisers: Tensor,
     of_logprobs: Tensor | None,
     of_entropies: tuple[Tensor, Tensor] | None,
+    distributions: Tensor | None,
 ) -> Tensor:
     """Gradient of one chunk's product hidden @ weight.T, in the weight's precision.
 
-    `of_entropies` has the entropies and their gradient.
+    `of_entropies` has the entropies and their gradient. `distributions` are the log-probabilities
+    [tokens, vocabulary] if they were kept; they are overwritten.
     """
-    logprobs = _logits(hidden, weight, temperature).sub_(normalisers[:, None])
+    logprobs = distributions
+    if logprobs is None:
+        logprobs = _logits(hidden, weight, temperature).sub_(normalisers[:, None])
     # d entropy / d logit = -p (log p + entropy); d logprob / d logit = [target] - p
     factor = None
     if of_entropies is not None:

@@ -99,6 +99,30 @@ def test_no_more_logits_than_a_chunk_exist_at_once(monkeypatch: pytest.MonkeyPat
     assert sum(rows) == 2 * 20, "forward and recomputation, for both together"
 
 
+@pytest.mark.parametrize("entropy", [False, True])
+def test_the_logits_of_a_single_chunk_are_computed_once(
+    entropy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bits as with recomputation, which a second backward pass falls back to."""
+    calls = []
+    logits = learner.models.logprobs._logits
+
+    def recorded(*arguments) -> Tensor:
+        calls.append(1)
+        return logits(*arguments)
+
+    monkeypatch.setattr(learner.models.logprobs, "_logits", recorded)
+    hidden, weight, targets = inputs(0, 20)
+    outputs = token_logprobs(hidden, weight, targets, 1.3, 20, entropy)
+    loss = sum(output.square().sum() for output in outputs if output is not None)
+    assert isinstance(loss, Tensor)
+    first = torch.autograd.grad(loss, (hidden, weight), retain_graph=True)
+    assert len(calls) == 1
+    second = torch.autograd.grad(loss, (hidden, weight))
+    assert len(calls) == 2
+    assert all(map(torch.equal, first, second))
+
+
 def test_logits_of_bfloat16_weights_are_float32() -> None:
     """Rounded to bfloat16, logits near 20 would be 0.125 apart."""
     generator = torch.Generator().manual_seed(0)
