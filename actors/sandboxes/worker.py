@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 import uuid
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from actors.sandboxes.parcels import pack, unpack
 from sandbox import Cancelled, Job, Sandbox, SandboxConfig, SandboxError, Verdict
 from sandbox.backends.docker_client import reap_strays
 
+_REMEMBERED = 200
+"""Cancelled calls that are remembered: Ray may deliver a call after its cancellation."""
 _CANCEL_POLL_S = 0.01
 """Time between two attempts to cancel a call that is about to begin or to end [seconds]."""
 
@@ -67,6 +70,8 @@ class SandboxWorker:
         self._calls: dict[Ticket, Call] = {}
         self._parcels: dict[Ticket, list[bytes]] = {}
         """Pieces of jobs that have not all come, and of verdicts that have not all been fetched."""
+        self._cancelled: deque[Ticket] = deque(maxlen=_REMEMBERED)
+        """Calls that were not here when they were cancelled: over, or to come."""
         self._life = uuid.uuid4().hex
 
     def __repr__(self) -> str:
@@ -119,6 +124,8 @@ class SandboxWorker:
         Raises:
             SandboxError: pieces of the job are missing, as in a worker that was restarted.
         """
+        if ticket in self._cancelled:
+            return None
         if isinstance(job, int):
             pieces = self._parcels.pop(ticket, [])
             if len(pieces) != job:
@@ -139,7 +146,8 @@ class SandboxWorker:
 
     async def hold(self, ticket: Ticket, *pieces: bytes) -> None:
         """Take the next pieces of a large job, which `run` then names by their number."""
-        self._parcels.setdefault(ticket, []).extend(pieces)
+        if ticket not in self._cancelled:
+            self._parcels.setdefault(ticket, []).extend(pieces)
 
     async def fetch(self, ticket: Ticket, number: int) -> bytes:
         """Piece `number` of a large verdict; the last one forgets them all.
@@ -165,6 +173,7 @@ class SandboxWorker:
         self._parcels.pop(ticket, None)
         call = self._calls.get(ticket)
         if call is None:
+            self._cancelled.append(ticket)
             return
         call.cancelled = True
         while ticket in self._calls:

@@ -133,6 +133,21 @@ def test_a_cancelled_call_leaves_no_piece(monkeypatch: pytest.MonkeyPatch) -> No
     asyncio.run(check())
 
 
+def test_a_call_that_comes_after_its_cancellation_is_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check() -> None:
+        handle, ticket = Handle(monkeypatch, ""), ("driver", 1)
+        await handle.cancel.remote(ticket)
+        await handle.hold.remote(ticket, b"x")
+        assert handle.worker._parcels == {}
+        assert await handle.run.remote(1, ticket, None) is None
+        assert await handle.run.remote(job(""), ("driver", 2), None) is not None
+        assert handle.jobs == [job("")]
+
+    asyncio.run(check())
+
+
 def test_pieces_make_the_value_again() -> None:
     assert pack("small") == []
     pieces = pack(LARGE)
