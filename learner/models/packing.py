@@ -179,21 +179,31 @@ def by_sequence(
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """One call per sequence. Arguments of `_attention`, the keys sequence by sequence."""
+    """One call per sequence. Arguments of `_attention`, the keys sequence by sequence.
+
+    Behind a shared prompt a sequence has fewer queries than keys. That takes a mask [queries,
+    keys], which every layer keeps for its backward pass, or queries of zero in the prompt's place,
+    whose outputs are dropped: what is smaller is taken.
+    """
     lengths, key_lengths = bounds.diff().tolist(), key_bounds.diff().tolist()
-    grouped = query.shape[1] != key.shape[1]
+    grouped, width = query.shape[1] != key.shape[1], query.shape[1] * query.shape[3]
     # split and not slices: the backward pass of n slices would add up n whole rows.
     queries = query.split(lengths, 2)
     keys, values = (part.split(key_lengths, 2) for part in (key, value))
     attended = []
     for q, k, v in zip(queries, keys, values, strict=True):
-        band, length, before = None, k.shape[2], k.shape[2] - q.shape[2]
-        if before or (window is not None and length > window):
-            band = torch.ones(q.shape[2], length, dtype=torch.bool, device=q.device).tril(before)
-            band = band if window is None else band.triu(before + 1 - window)
+        band, own, length = None, q.shape[2], k.shape[2]
+        before = length - own
+        if window is not None and length > window:
+            band = torch.ones(own, length, dtype=torch.bool, device=q.device)
+            band = band.tril(before).triu(before + 1 - window)
+        elif before and own * length > 2 * before * width:
+            q = functional.pad(q, (0, 0, before, 0))
+        elif before:
+            band = torch.ones(own, length, dtype=torch.bool, device=q.device).tril(before)
         output = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=band, is_causal=band is None, scale=scaling, enable_gqa=grouped
-        )
+        )[:, :, q.shape[2] - own :]
         attended.append(output.transpose(1, 2))
     return torch.cat(attended, 1)
 

@@ -176,9 +176,10 @@ def test_sequences_that_share_a_prompt_have_the_outputs_and_gradient_of_each_alo
 
 def shared_prompts(seed: int) -> tuple[list[list[int]], list[int], list[int]]:
     """Sequences, first targets and groups: four responses to a prompt longer than the window, one
-    of them empty; two to another; one alone."""
+    of them empty; two to another; two much longer than their prompt; one alone."""
     sequences, firsts, groups = [], [], []
-    for number, (prompt, responses) in enumerate([(7, (5, 1, 0, 8)), (3, (4, 6)), (2, (9,))]):
+    lengths = [(7, (5, 1, 0, 8)), (3, (4, 6)), (2, (9, 14)), (2, (9,))]
+    for number, (prompt, responses) in enumerate(lengths):
         (head,) = random_sequences(seed + number, [prompt])
         for response in random_sequences(seed + 10 + number, responses):
             sequences.append(head + response)
@@ -242,23 +243,34 @@ def outcome(
     return output.detach().split(batch.counts), input_gradients[0][0].split(lengths)
 
 
+class Largest(TorchDispatchMode):
+    """Records the size of the largest tensor."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        parts = out if isinstance(out, (tuple, list)) else [out]
+        sizes = [part.numel() for part in parts if isinstance(part, Tensor)]
+        self.elements = max(self.elements, *sizes, 0)
+        return out
+
+
 def test_no_tensor_grows_with_the_square_of_the_row() -> None:
     _, policy, _ = models("llama")
     batch = token_batch(random_sequences(0, [8] * 100), [1] * 100, CPU)
-
-    class Largest(TorchDispatchMode):
-        elements = 0
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            out = func(*args, **(kwargs or {}))
-            parts = out if isinstance(out, (tuple, list)) else [out]
-            sizes = [part.numel() for part in parts if isinstance(part, Tensor)]
-            self.elements = max(self.elements, *sizes, 0)
-            return out
-
     with Largest() as largest:
         policy(batch, 1.0, 64)[0].sum().backward()
     assert 800 * 48 <= largest.elements <= 800 * 64
+
+
+def test_no_tensor_grows_with_the_square_of_a_response_that_shares_its_prompt() -> None:
+    _, policy, _ = models("llama")
+    ((head,), responses) = random_sequences(0, [8]), random_sequences(1, [300] * 2)
+    batch = token_batch([head + response for response in responses], [8] * 2, CPU, [0, 0])
+    with Largest() as largest:
+        policy(batch, 1.0, 64)[0].sum().backward()
+    assert 608 * 48 <= largest.elements <= 608 * 64
 
 
 def test_an_empty_batch_has_a_gradient_of_zero() -> None:
