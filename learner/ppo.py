@@ -227,7 +227,9 @@ class PPOLearner(ActorCritic):
         are learned from, which saves one without gradient."""
         # With adapters the reference is the policy with other weights.
         reference = not self._config.kl_coefficient or self._reference is not None
-        return not needs_scores(self._config) and reference
+        # A batch that the alarm may refuse must not leave its gradient behind for the next.
+        refusable = self._config.logprob_diff_alarm == "raise"
+        return not needs_scores(self._config) and reference and not refusable
 
     def _score(
         self,

@@ -155,7 +155,9 @@ def _operations(config: RunConfig, shape: ModelShape, load: StepLoad) -> float:
     # Backward is twice a forward pass, and recomputes one where activations were not kept.
     passes = 3 + learner.gradient_checkpointing
     scored = 1.0
-    if learner.advantage != "gae" and not learner.kl_coefficient:
+    penalised = learner.kl_coefficient and (learner.kl_in == "reward" or learner.lora.rank)
+    refusable = learner.logprob_diff_alarm == "raise"
+    if learner.advantage != "gae" and not (penalised or refusable):
         # The first optimizer step scores its own samples.
         scored -= 1 / math.ceil(load.samples / learner.minibatch_size)
     total = forward * (scored + passes * learner.epochs)

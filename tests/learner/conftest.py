@@ -9,6 +9,7 @@ from tests.learner.runs import (
     EXPORT_BUCKET_MIB,
     LORA,
     ONE_SAMPLE_A_STEP,
+    ONE_STEP_AN_UPDATE,
     OTHER_OPTIONS,
     UPDATES,
     VARIANTS,
@@ -58,6 +59,7 @@ def two_ranks(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         **{f"lora-{name}": {**change, "lora": LORA} for name, change in stages.items()},
         **{name: VARIANTS[name] for name in OTHER_OPTIONS},
         "one sample a step": ONE_SAMPLE_A_STEP,
+        "one step an update": ONE_STEP_AN_UPDATE,
     }
     runs = [
         {"name": name, "config": settings(**change), "updates": UPDATES}

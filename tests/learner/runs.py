@@ -33,6 +33,16 @@ EXPORT_BUCKET_MIB = 0.04
 
 ONE_SAMPLE_A_STEP = {"minibatch_size": 1, "epochs": 1}
 
+ONE_STEP_AN_UPDATE = {
+    "advantage": "rloo",
+    "kl_coefficient": 0.0,
+    "importance_cap": 1.5,
+    "epochs": 1,
+    "minibatch_size": 100,
+    "zero": {"stage": 3},
+}
+"""No sample is scored by a pass of its own."""
+
 LORA = {"rank": 4, "alpha": 8}
 
 VARIANTS = {

@@ -42,7 +42,7 @@ def test_scores_of_the_first_step_are_those_of_its_own_forward_pass(
     variant: str, minibatch: int, model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same bits as with a pass of their own, and that pass is saved."""
-    batch = grouped(random_trajectories(1))
+    batch = grouped(random_trajectories(1, prompts=4))
     samples = sum(len(group.trajectories) for group in batch)
     learners, scored = [], []
     for ahead in (False, True):
@@ -77,16 +77,21 @@ def test_scores_of_the_first_step_are_those_of_its_own_forward_pass(
             assert expected is None or (actual == expected).all()
 
 
-def test_an_alarm_comes_before_the_first_step_that_scores_its_own_samples(
+def test_a_batch_that_is_refused_leaves_nothing_behind(
     model_dir: Path,
 ) -> None:
-    learner = new_learner(
-        model_dir, advantage="rloo", kl_coefficient=0.0, logprob_diff_alarm="raise"
-    )
+    settings = {"advantage": "rloo", "kl_coefficient": 0.0}
+    learner = new_learner(model_dir, **settings, logprob_diff_alarm="raise")
     before = weights(learner)["policy"]
     with pytest.raises(LogprobMismatchError, match="update 0: log-probabilities by the rollout"):
-        learner.update(grouped(random_trajectories(1)))
+        learner.update(grouped(random_trajectories(1, prompts=4)))
     assert same(before, weights(learner)["policy"])
+    learner._config = learner._config.model_copy(update={"logprob_diff_alarm": "off"})
+    fresh = new_learner(model_dir, **settings, logprob_diff_alarm="off")
+    for each in (learner, fresh):
+        each.update(grouped(random_trajectories(2, prompts=4)))
+    assert same(weights(learner)["policy"], weights(fresh)["policy"])
+    assert not same(before, weights(fresh)["policy"])
 
 
 def test_the_order_of_the_batch_does_not_matter(model_dir: Path) -> None:

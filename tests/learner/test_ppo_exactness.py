@@ -13,6 +13,7 @@ from tests.learner.reference import ReferencePPO
 from tests.learner.runs import (
     EXPORT_BUCKET_MIB,
     ONE_SAMPLE_A_STEP,
+    ONE_STEP_AN_UPDATE,
     OTHER_OPTIONS,
     UPDATES,
     VARIANTS,
@@ -148,6 +149,18 @@ def test_a_rank_without_samples_changes_nothing(
 ) -> None:
     expected, _ = run_here(model_dir, **ONE_SAMPLE_A_STEP)
     assert_same(two_ranks["one sample a step"], expected, 2e-6)
+
+
+def test_two_ranks_that_score_while_learning_match_one_that_learns_sample_by_sample(
+    model_dir: Path, two_ranks: dict[str, dict]
+) -> None:
+    alone = {"token_budget": 1, "zero": {"stage": 0}}
+    expected, metrics = run_here(model_dir, **{**ONE_STEP_AN_UPDATE, **alone})
+    actual = two_ranks["one step an update"]
+    assert_same(actual, expected, 2e-6)
+    for name, value in metrics.items():
+        if not name.startswith(("seconds", "idle")):
+            assert actual["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
 
 
 def test_stage_3_exports_in_bounded_buckets_on_every_rank(two_ranks: dict[str, dict]) -> None:
