@@ -25,7 +25,7 @@ from learner.algorithm.objective import Tokens, policy_objective, step_scales, v
 from learner.algorithm.token_values import TokenValues, token_values
 from learner.config import LearnerConfig
 from learner.errors import ModelError, NonFiniteError
-from learner.models.batch import TokenBatch
+from learner.models.batch import BrokenGradient, TokenBatch
 from learner.plan.epoch import SampleSizes, Step, epoch_seed, idle_share, plan_epoch
 from learner.plan.shares import Batch, whole_batch
 from learner.tokenizer import token_bytes
@@ -47,7 +47,7 @@ class _Gradient:
 
     figures: Tensor
     """[micro-batches, (policy, critic), (loss, largest gradient norm)]."""
-    broken: Sequence[Sequence[Tensor | None]]
+    broken: Sequence[Sequence[BrokenGradient]]
     """For each micro-batch and model which tokens' gradient is not finite (`TokenWatch`)."""
     policy_learns: bool
     policy_tokens: int
@@ -289,7 +289,7 @@ class PPOLearner(ActorCritic):
         step_samples = torch.tensor(step.samples, device=self._device)
         scales = step_scales(experience.masks, step_samples, self._world_size, config)
         figures = torch.zeros(len(micro_batches), 2, 2, device=self._device)
-        broken: list[list[Tensor | None]] = [[] for _ in micro_batches]
+        broken: list[list[BrokenGradient]] = [[] for _ in micro_batches]
         for number, (samples, batch) in enumerate(
             zip(step.micro_batches, micro_batches, strict=True)
         ):

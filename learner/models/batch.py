@@ -3,11 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+
+class BrokenGradient(NamedTuple):
+    """Where the gradient of a row is not finite; None where none arrived."""
+
+    embeddings: Tensor | None = None
+    """[tokens] bool."""
+    states: Tensor | None = None
+    """[targets] bool, at the final states that predict the targets."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +49,30 @@ class TokenBatch:
     """[targets] int64 token ids, sequence by sequence."""
     counts: tuple[int, ...]
     """Targets of each sequence."""
-    prompts: tuple[tuple[int, int], ...]
-    """For each group the number of its sequences, and the tokens of the prompt that they share."""
+    members: tuple[int, ...]
+    """Sequences of each group."""
 
-    def sequences_with(self, flags: Tensor) -> list[bool]:
-        """Which sequences have a flagged token. Flags in a shared prompt alone count for all that
-        share it.
+    def sequences_with(self, broken: BrokenGradient) -> list[bool]:
+        """Which sequences have a gradient that is not finite.
 
-        Args:
-            flags: [tokens] bool.
+        Where the loss broke it, its targets tell. Where it broke within the network, the tokens
+        behind a shared prompt tell, but for the first sequence: what others break reaches the
+        prompt, and with it the attention of the first. If only that is flagged, all that share the
+        prompt are told.
         """
         begins: list[int] = self.bounds.tolist()
+        at_targets = [False] * len(self.counts)
+        if broken.states is not None:
+            at_targets = [bool(part.any()) for part in broken.states.split(self.counts)]
         flagged: list[bool] = []
-        for members, prompt in self.prompts:
-            edges = begins[len(flagged) : len(flagged) + members + 1]
-            responses = edges[0] + prompt
-            in_prompt = bool(flags[edges[0] : responses].any())
-            edges[0] = responses
-            own = [bool(flags[begin:end].any()) for begin, end in pairwise(edges)]
-            flagged += own if any(own) or not in_prompt else [True] * members
+        for members in self.members:
+            start = len(flagged)
+            own = at_targets[start : start + members]
+            if broken.embeddings is not None and not any(own):
+                edges = pairwise(begins[start : start + members + 1])
+                first, *others = [bool(broken.embeddings[begin:end].any()) for begin, end in edges]
+                own = [False, *others] if any(others) else [first] * members
+            flagged += own
         return flagged
 
 
@@ -84,7 +99,7 @@ def token_batch(
         sequences, first_targets, groups = [[0]], [1], None
     if groups is None:
         groups = range(len(sequences))
-    prompts: list[tuple[int, int]] = []
+    numbers: list[int] = []
     own_ids: list[NDArray[np.int64]] = []
     bounds = [0]
     seen: list[Tensor] = []  # the places in the row of each sequence's tokens, prompt included
@@ -93,7 +108,7 @@ def token_batch(
         count = len(list(members))
         prompt = first_targets[place]
         head = torch.arange(bounds[-1], bounds[-1] + prompt)
-        prompts.append((count, prompt))
+        numbers.append(count)
         for number, ids in enumerate(sequences[place : place + count]):
             shared = prompt if number else 0
             begin, end = bounds[-1], bounds[-1] + len(ids) - shared
@@ -121,5 +136,5 @@ def token_batch(
         index=states.to(device),
         targets=row[places].to(device),
         counts=counts,
-        prompts=tuple(prompts),
+        members=tuple(numbers),
     )

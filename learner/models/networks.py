@@ -8,31 +8,45 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from learner.config import ModelConfig
 from learner.errors import ModelError
-from learner.models.batch import TokenBatch
+from learner.models.batch import BrokenGradient, TokenBatch
 from learner.models.logprobs import LogProbHead
 from learner.models.packing import pack
 from learner.tokenizer import EOS, PAD
 
 
 class TokenWatch:
-    """Finds the tokens whose gradient was not finite in the last backward pass.
+    """Finds the tokens whose gradient was not finite in the last backward pass: at the states that
+    predict them, and at their embeddings.
 
     A sequence with a broken gradient anywhere in the network has one at its own embeddings or at
     its prompt's, and a sequence with another prompt has none: attention never crosses a boundary.
     """
 
     def __init__(self, backbone: Any) -> None:
-        self.broken: Tensor | None = None
-        """[tokens] bool; None where no gradient reached the embeddings."""
+        self.broken = BrokenGradient()
         backbone.get_input_embeddings().register_forward_hook(self._after_embedding)
 
-    def _after_embedding(self, _module: nn.Module, _inputs: Any, embeddings: Tensor) -> None:
-        self.broken = None
-        if embeddings.requires_grad:
-            embeddings.register_hook(self._on_gradient)
+    def states(self, states: Tensor) -> Tensor:
+        """The final states [targets, hidden_size] as they are, their gradient watched."""
+        if states.requires_grad:
+            states.register_hook(self._of_states)
+        return states
 
-    def _on_gradient(self, gradient: Tensor) -> None:
-        self.broken = ~torch.isfinite(gradient[0]).all(-1)
+    def _after_embedding(self, _module: nn.Module, _inputs: Any, embeddings: Tensor) -> None:
+        self.broken = BrokenGradient()
+        if embeddings.requires_grad:
+            embeddings.register_hook(self._of_embeddings)
+
+    def _of_embeddings(self, gradient: Tensor) -> None:
+        self.broken = self.broken._replace(embeddings=_not_finite(gradient[0]))
+
+    def _of_states(self, gradient: Tensor) -> None:
+        self.broken = self.broken._replace(states=_not_finite(gradient))
+
+
+def _not_finite(rows: Tensor) -> Tensor:
+    """[rows] bool: which hold a number that is not finite."""
+    return ~torch.isfinite(rows).all(-1)
 
 
 class PolicyModel(nn.Module):
@@ -79,7 +93,7 @@ class PolicyModel(nn.Module):
         """
         device = batch.input_ids.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision):
-            states = _states(self.model.base_model, batch)
+            states = self.watch.states(_states(self.model.base_model, batch))
         return self.model.get_output_embeddings()(
             states, batch.targets, temperature, chunk, entropy
         )
@@ -132,7 +146,7 @@ class CriticModel(nn.Module):
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """Values [targets] in float32."""
-        return self.value_head(_states(self.backbone, batch))
+        return self.value_head(self.watch.states(_states(self.backbone, batch)))
 
 
 def _states(backbone: nn.Module, batch: TokenBatch) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from learner.algorithm.experience import Experience
-from learner.models.batch import TokenBatch
+from learner.models.batch import BrokenGradient, TokenBatch
 from learner.tokenizer import completion_text
 from learner.trajectory import Sampled
 
@@ -40,7 +40,7 @@ class FaultDump:
         facts: dict[str, Any],
         bad: Tensor,
         figures: Tensor,
-        broken: Sequence[Sequence[Tensor | None]],
+        broken: Sequence[Sequence[BrokenGradient]],
         micro_batches: Sequence[Sequence[int]],
         batches: Sequence[TokenBatch],
         trajectories: Sequence[Sampled],
@@ -52,8 +52,7 @@ class FaultDump:
             facts: JSON-able: update, optimizer step, rank.
             bad: [micro-batches] bool.
             figures: [micro-batches, 2, 2], loss and largest gradient norm of policy and critic.
-            broken: for each micro-batch and engine [tokens] bool, True where the gradient is not
-                finite; None where none arrived.
+            broken: for each micro-batch and engine where the gradient is not finite.
             micro_batches: the samples of each.
             batches: the tokens of each.
             trajectories: of the whole batch.
@@ -67,7 +66,6 @@ class FaultDump:
             quantity = "gradient" if torch.isfinite(figures[at, :, 0]).all() else "loss"
             rows = micro_batches[at]
             samples = [trajectories[i] for i in rows]
-            watched = [tokens for tokens in broken[at] if tokens is not None]
             losses = map(_readable, figures[at, :, 0].tolist())
             record = {
                 "fault": f"the {quantity} is not finite",
@@ -77,7 +75,7 @@ class FaultDump:
                 "samples_with_broken_gradient": [
                     sample.sample_id
                     for sample, *flags in zip(
-                        samples, *map(batches[at].sequences_with, watched), strict=True
+                        samples, *map(batches[at].sequences_with, broken[at]), strict=True
                     )
                     if any(flags)
                 ],

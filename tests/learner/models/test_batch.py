@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.models.batch import token_batch
+from learner.models.batch import BrokenGradient, token_batch
 
 CPU = torch.device("cpu")
 
@@ -42,7 +42,7 @@ def test_sequences_of_a_group_share_their_prompt() -> None:
     assert batch.targets.tolist() == [7, 8, 9, 4]
     assert batch.index.tolist() == [1, 2, 1, 5]
     assert batch.counts == (2, 1, 0, 1)
-    assert batch.prompts == ((3, 2), (1, 1))
+    assert batch.members == (3, 1)
 
 
 @given(
@@ -79,13 +79,21 @@ def test_flags_are_told_of_the_sequences_that_they_are_on() -> None:
     sequences = [[1, 2, 3], [1, 2, 4, 5], [6, 7], [8, 9]]
     batch = token_batch(sequences, [2, 2, 1, 1], CPU, [0, 0, 1, 2])
     assert batch.input_ids[0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert batch.targets.tolist() == [3, 4, 5, 7, 9]
 
-    def found(*tokens: int) -> list[bool]:
-        return batch.sequences_with(torch.isin(batch.input_ids[0], torch.tensor(tokens)))
+    def found(*tokens: int, targets: tuple[int, ...] = ()) -> list[bool]:
+        flags = [
+            torch.isin(of, torch.tensor(ids, dtype=torch.long))
+            for of, ids in ((batch.input_ids[0], tokens), (batch.targets, targets))
+        ]
+        return batch.sequences_with(BrokenGradient(*flags))
 
     assert found() == [False] * 4
-    assert found(3) == [True, False, False, False]
-    assert found(1, 5) == [False, True, False, False], "its own flag says whose the prompt's is"
+    assert found(3) == [True, True, False, False], "attention to the prompt reaches the first"
+    assert found(1, 3, 5) == [False, True, False, False], "its own flag says whose the prompt's is"
     assert found(2) == [True, True, False, False]
     assert found(6) == [False, False, True, False]
     assert found(8, 9, 4) == [False, True, False, True]
+    assert found(1, 2, 3, targets=(3,)) == [True, False, False, False]
+    assert found(1, 2, 3, 8, targets=(4,)) == [False, True, False, True]
+    assert batch.sequences_with(BrokenGradient()) == [False] * 4

@@ -188,6 +188,21 @@ def shared_prompts(seed: int) -> tuple[list[list[int]], list[int], list[int]]:
     return sequences, firsts, groups
 
 
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("target", range(9))
+def test_a_broken_gradient_is_told_of_the_sequence_that_has_it(target: int, trained: bool) -> None:
+    """Of the first of a group, of others, of one that is a single token; also where embeddings are
+    not trained, as with adapters."""
+    policy = copy.deepcopy(models("llama")[1])
+    policy.model.get_input_embeddings().requires_grad_(trained)
+    batch = token_batch(*shared_prompts(4)[:2], CPU, shared_prompts(4)[2])
+    logprobs = list(policy(batch, 1.0, 50)[0].split(batch.counts))
+    logprobs[target] = logprobs[target] * float("inf")
+    torch.cat(logprobs).sum().backward()
+    expected = [at == target and count > 0 for at, count in enumerate(batch.counts)]
+    assert batch.sequences_with(policy.watch.broken) == expected
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_the_gradient_of_a_packed_row_is_the_sum_over_its_sequences(
