@@ -26,6 +26,9 @@ from actors.weights.environment import NO_GPU
 COLLECTOR_ENV = {
     **NO_GPU,
     "OMP_NUM_THREADS": "1",
+    # A delivery up to this size [bytes] comes with the answer to its call. Ray would put one above
+    # 100 kB into the node's object store, from where the driver fetches it in further messages.
+    "RAY_max_direct_call_object_size": str(8 << 20),
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
 }
