@@ -211,11 +211,12 @@ class LearnerConfig(_Config):
     """Passes over each batch of trajectories."""
     minibatch_size: int = Field(default=32, gt=0)
     """Most trajectories in one optimizer step, over all ranks. A batch that it does not divide is
-    spread evenly over its steps.
+    spread evenly over its steps. The samples of a prompt share it within a step only, so fewer and
+    larger steps take less time.
     """
     token_budget: int = Field(default=4096, gt=0)
-    """Most tokens in one micro-batch on one rank; a longer sample is alone in its micro-batch.
-    Changes speed and memory, not the gradient.
+    """Most tokens in one micro-batch on one rank, a shared prompt counted once; a longer sample is
+    alone in its micro-batch. Changes speed and memory, not the gradient.
     """
     gradient_checkpointing: bool = False
     """Keep only each block's input and recompute the rest in the backward pass: less memory, about

@@ -1,6 +1,6 @@
 """The experience of one update: masks, scores, advantages and returns of a batch.
 
-All of it is computed once, before the first optimizer step of the update.
+All of it is computed once, before the first optimizer step of the update is taken.
 """
 
 import random

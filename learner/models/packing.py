@@ -1,7 +1,7 @@
 """Attention over packed sequences: laid end to end in one row, causal, never across a boundary.
 
-The packed row [1, tokens] needs neither padding nor a mask. The boundaries reach the attention
-layers as keyword arguments of the model's forward, under transformers' names for them:
+The packed row [1, tokens] needs no padding, and no mask of its size. The boundaries reach the
+attention layers as keyword arguments of the model's forward, under transformers' names for them:
 `cu_seq_lens_q`, `cu_seq_lens_k`, `max_length_q` and `max_length_k`; and where sequences share a
 prompt, `shared_keys` are the places of the row that each of them attends to. The queries of a
 sequence are then its last tokens.

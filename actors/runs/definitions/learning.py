@@ -95,7 +95,7 @@ LEARNER = (
     Metric("learner/steps_skipped", "per update", "Optimizer steps that were not finite."),
     Metric("learner/idle_share", "share", "Time for which ranks wait for the longest one."),
     Metric("learner/seconds", "seconds", "The update, within the learner."),
-    Metric("learner/seconds_score", "seconds", "Its passes without gradient."),
+    Metric("learner/seconds_score", "seconds", "What comes before its first optimizer step."),
     Metric("learner/seconds_train", "seconds", "Its optimizer steps."),
 )  # fmt: skip
 
