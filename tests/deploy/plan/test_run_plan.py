@@ -166,7 +166,7 @@ SMALL = ModelShape(134_515_008, 28_311_552, 30, 3_540_096, 576, 1536, 192, 49_15
     [
         ("local", None, (), 0.76, 1.84),
         ("local", SMALL, ("learner.advantage=rloo", "learner.kl_coefficient=0"), 5.52, 2.90),
-        ("real-model", QWEN, (), 9.29, 5.56),
+        ("real-model", QWEN, ("learner.token_budget=2048",), 9.29, 5.56),
     ],
 )
 def test_the_memory_of_the_host_is_what_runs_measured(
