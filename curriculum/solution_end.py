@@ -13,7 +13,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 
-def solution_end(problem: Problem) -> int:
+def solution_end(problem: Problem, tree: ast.Module | None = None) -> int:
     """Offset, in characters, behind the last top-level statement that the function needs.
 
     The function alone is called: a prefix that ends behind this offset would be the whole answer.
@@ -21,16 +21,24 @@ def solution_end(problem: Problem) -> int:
     change it; an assert, `if __name__ ...` and what tries the function are not. Without a function
     (stdin) the whole solution is needed.
 
+    Args:
+        problem: with its canonical solution.
+        tree: of the solution, where the caller has it.
+
     Raises:
         SyntaxError: Python cannot parse the solution (more exactly, one of `syntax.UNPARSABLE`).
     """
     source, name = problem.solution, problem.fn_name
     if name is None:
         return len(source)
-    statements = parse(source).body
+    statements = (tree or parse(source)).body
     root = _root(statements, name)
-    tables = None if root is None else _tables(source)
-    if root is None or tables is None:
+    if root is None:
+        return len(source)
+    if root in _bound(statements[-1]):
+        return _end(statements[-1], source)
+    tables = _tables(source)
+    if tables is None:
         return len(source)
     names = {root}
     needed: set[int] = set()
@@ -42,12 +50,16 @@ def solution_end(problem: Problem) -> int:
                 needed.add(number)
                 names |= _used(statement, tables)
                 grown = True
-    last = statements[max(needed)]
+    return _end(statements[max(needed)], source)
+
+
+def _end(statement: ast.stmt, source: str) -> int:
+    """Offset behind a statement, in characters."""
     starts = [0, *(match.end() for match in _NEWLINE.finditer(source))]
-    assert last.end_lineno is not None
-    assert last.end_col_offset is not None
-    line = source[starts[last.end_lineno - 1] :].encode()[: last.end_col_offset]
-    return starts[last.end_lineno - 1] + len(line.decode())
+    assert statement.end_lineno is not None
+    assert statement.end_col_offset is not None
+    line = source[starts[statement.end_lineno - 1] :].encode()[: statement.end_col_offset]
+    return starts[statement.end_lineno - 1] + len(line.decode())
 
 
 def _root(statements: Sequence[ast.stmt], name: str) -> str | None:

@@ -25,7 +25,9 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _NO_STATEMENTS = (ast.ExceptHandler, ast.match_case)
 
 
-def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
+def start_points(
+    source: str, kinds: frozenset[str], tree: ast.Module | None = None
+) -> tuple[int, ...]:
     r"""Offsets, in characters and ascending, at which a prefix of `source` may end.
 
     There is one for every statement of the given kinds. `elif` is an `if`, `async for` and `async
@@ -38,6 +40,7 @@ def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
     Args:
         source: a program.
         kinds: of `START_POINT_KINDS`; with none of them the source is not parsed.
+        tree: of the source, where the caller has it.
 
     Raises:
         SyntaxError: Python cannot parse the source (more exactly, one of `syntax.UNPARSABLE`).
@@ -50,7 +53,7 @@ def start_points(source: str, kinds: frozenset[str]) -> tuple[int, ...]:
     if not kinds:
         return ()
     counted = {node for kind in kinds for node in _NODES[kind]}
-    lines = [node.lineno for node in _statements(parse(source)) if type(node) in counted]
+    lines = [node.lineno for node in _statements(tree or parse(source)) if type(node) in counted]
     return _before_lines(source, sorted(lines))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from curriculum.problem import Problem
 from curriculum.solution_end import solution_end
 from curriculum.start_points import start_points
+from curriculum.syntax import parse
 
 FULL_TASK = -1
 """The stage below stage 0: the policy writes the whole program."""
@@ -78,8 +79,9 @@ def solution_points(problem: Problem, kinds: frozenset[str]) -> tuple[int, ...]:
     """Start points of the canonical solution, without those inside its starter code, and without
     those behind all that its function needs: an empty completion would pass there.
     """
-    points = start_points(problem.solution, kinds)
-    begin, end = len(starter_prefix(problem)), solution_end(problem) if points else 0
+    tree = parse(problem.solution) if kinds else None
+    points = start_points(problem.solution, kinds, tree)
+    begin, end = len(starter_prefix(problem)), solution_end(problem, tree) if points else 0
     return tuple(point for point in points if begin <= point < end)
 
 
