@@ -155,7 +155,8 @@ class PPOLearner(ActorCritic):
         table = ScoreTable(samples, masks.response, self._config)
         # The first step scores its samples while it learns, if nothing needs their scores before.
         unscored = self._learning_scores()
-        self._score(first_epoch[unscored:], batches[unscored:], table)
+        ahead = 1 if unscored else 0
+        self._score(first_epoch[ahead:], batches[ahead:], table)
         groups = torch.tensor(batch.groups, device=self._device)
         experience = make_experience(samples, groups, masks, table.scores, self._config)
         of_batch: dict[str, float] = {}
