@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
+
+from curriculum.files import write_atomic
 
 CHECKSUMS = "checksums.json"
 BLOCK = 1 << 20
@@ -15,13 +19,34 @@ the first and the last among them: reading 100 GB twice would cost minutes per c
 
 
 def write_checksums(folder: Path) -> None:
-    """Record size and digest of every file below `folder` in its `checksums.json`."""
-    files = {
-        str(path.relative_to(folder)): _checksum(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != CHECKSUMS
-    }
-    (folder / CHECKSUMS).write_text(json.dumps(files, indent=1) + "\n")
+    """Record size and digest of every file below `folder` in its `checksums.json`.
+
+    Every file is on disk before: the digest of a large one would not show a part that a loss of
+    power kept from it.
+    """
+    files: dict[str, dict[str, int | str]] = {}
+    for path in sorted(folder.rglob("*")):
+        flush(path)
+        if path.is_file() and path.name != CHECKSUMS:
+            files[str(path.relative_to(folder))] = _checksum(path)
+    write_atomic(folder / CHECKSUMS, json.dumps(files, indent=1) + "\n")
+    flush(folder)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, are on disk.
+
+    Raises:
+        OSError: the file system could not write them.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise  # those are of file systems that cannot be asked to
+    finally:
+        os.close(handle)
 
 
 def find_corruption(folder: Path) -> str | None:

@@ -30,6 +30,7 @@ from actors.errors import RunFailed
 from actors.runs.checksums import (
     CHECKSUMS,
     find_corruption,
+    flush,
     recorded_bytes,
     write_checksums,
 )
@@ -115,6 +116,7 @@ class RunFolder:
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
+        flush(self.checkpoints)
         write_atomic(self.checkpoints / "latest", final.name + "\n")
         every = self._checkpoints()
         written = [checkpoint for checkpoint in every if checkpoint.name <= final.name]

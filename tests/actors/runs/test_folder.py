@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,27 @@ def test_a_corrupt_checkpoint_is_skipped_with_a_warning(
     assert message in caplog.text
     corrupt(latest)
     assert folder.latest() is None
+
+
+def test_a_checkpoint_is_on_disk_before_it_counts_as_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, on_disk, fsync = RunFolder(tmp_path), list[str](), os.fsync
+
+    def recorded(handle: int) -> None:
+        fsync(handle)
+        on_disk.append(os.readlink(f"/proc/self/fd/{handle}"))
+
+    monkeypatch.setattr("os.fsync", recorded)
+    with folder.checkpoint(5, keep=1) as partial:
+        (partial / "learner").mkdir()
+        (partial / "learner" / "weights").write_text("5")
+    root = folder.checkpoints
+    written = [name.removeprefix(f"{root}/step-000005.partial/") for name in on_disk]
+    assert written[:2] == ["learner", "learner/weights"]
+    assert written[2].startswith(".checksums.json.")
+    assert on_disk[3:5] == [f"{root}/step-000005.partial", str(root)]
+    assert on_disk[5].startswith(f"{root}/.latest.")
 
 
 def test_a_change_at_the_ends_or_within_a_large_file_is_found(tmp_path: Path) -> None:
