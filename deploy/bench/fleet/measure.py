@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +53,7 @@ from deploy.bench.fleet.steady_actors import (
     LEARN_S,
     PROMPTS_PER_ENGINE,
     SAMPLES,
+    DriverLoad,
     driver_load,
 )
 from deploy.bench.fleet.vllm_worker import BenchWorker
@@ -141,8 +144,7 @@ def measure(
             yield broadcast_against_reload(fleet, rounds)
     for count in workers:
         on_stage(f"the driver of {count} engine(s) that generate in a set time")
-        with simulated_nodes(count):
-            yield from driver(count)
+        yield from driver(count)
     on_stage("trajectories on their way to the learner's ranks")
     yield from data_plane(rounds)
     on_stage("orders on their way to a collector")
@@ -169,7 +171,9 @@ def overlap() -> Figure:
 def driver(count: int) -> Iterator[Figure]:
     """The driver's processor time for a sample, messages included; at one engine also the share of
     an on-policy step outside its stages: sampling, ledger, metrics."""
-    load = asyncio.run(driver_load(count))
+    # A process of its own, as a run's driver is: this one has a model and engines in its memory.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+        load = alone.submit(_driver_load, count).result()
     cpu_us = statistics.median(load.cpu_us_per_sample)
     yield Figure(
         f"driver_cpu_us_per_sample_at_{count}", cpu_us, "us",
@@ -185,6 +189,11 @@ def driver(count: int) -> Iterator[Figure]:
         "trainer_overhead", share, "", f"steps of {GENERATE_S + LEARN_S:g} s, "
         f"{PROMPTS_PER_ENGINE * SAMPLES} samples", 0.01, None, share <= 0.01, tuple(shares),
     )  # fmt: skip
+
+
+def _driver_load(count: int) -> DriverLoad:
+    with simulated_nodes(count):
+        return asyncio.run(driver_load(count))
 
 
 def run_loop(loop: LoopConfig) -> list[dict[str, float]]:
