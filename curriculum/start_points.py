@@ -99,5 +99,10 @@ def _before_lines(source: str, lines: list[int]) -> tuple[int, ...]:
         offset = starts[line - 1]
         while offset and source[offset - 1] in _BLANK:
             offset -= 1
+        # Behind `if x: \`, say, which nothing but the end of its line may follow.
+        while offset and source[offset - 1] == "\\":
+            offset -= 1
+            while offset and source[offset - 1] in _BLANK:
+                offset -= 1
         offsets.append(offset)
     return tuple(offsets)

@@ -219,6 +219,7 @@ def test_invalid_escapes_in_a_solution_give_no_warning(recwarn):
         ("s = '''\nif x:\n'''; t = 1\nu = 2", ["s =", "u ="]),
         ("match x:\n    case 1:\n        y\n", ["match", "y"]),
         ("ü = 'ä'\r\nif ü:\r\n\tpass\r\n", ["ü", "if ü", "pass"]),
+        ("if a: \\\n    b\nc; \\\n  \\\nd\n", ["if a", "\\\n    b", "c", "\\\n  \\\nd"]),
     ],
 )
 def test_statement_points_are_where_statements_begin(source, starts):
