@@ -30,7 +30,13 @@ from deploy.checks.prompts import fit_prompts
 from deploy.checks.resume import check_curriculum
 from deploy.checks.reward import check_reward
 from deploy.checks.sinks import check_sinks
-from deploy.checks.store import open_store, prepare_store, uploading
+from deploy.checks.store import (
+    can_go_on,
+    open_store,
+    prepare_store,
+    uploading,
+    wait_for_lease,
+)
 from deploy.checks.suites import load_eval_suites
 from deploy.config import RunConfig
 from deploy.plan.run_plan import policy_shape
@@ -50,7 +56,9 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     Args:
         config: the whole run.
         resume: continue from the last checkpoint.
-        overwrite: replace a run of the same name.
+        overwrite: replace a run of the same name; with `resume` only one that was ended before its
+            first checkpoint, and the lease of a run that was killed is waited for. So a scheduler
+            begins a job again.
 
     Raises:
         ConfigError: the configuration or the run folder does not allow this run.
@@ -60,6 +68,10 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     """
     folder = RunFolder(config.local_runs.absolute() / config.name)
     store = open_store(config)
+    if resume and overwrite:
+        if store is not None:
+            wait_for_lease(store, folder)
+        resume = can_go_on(folder, store)
     if store is not None:
         prepare_store(store, folder, config.loop, resume, overwrite)
     config = check_folder(folder, config, resume, overwrite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 from fsspec.implementations.local import LocalFileSystem
 
 from actors.config import LoopConfig
+from actors.errors import RunFailed
 from actors.runs.checksums import CHECKSUMS
 from actors.runs.folder import RunFolder
-from actors.runs.store.lease import Lease
+from actors.runs.store.lease import EXPIRES_S, RENEW_S, Lease
 from actors.runs.store.objects import RunStore
 from actors.runs.store.uploads import Uploads
 from deploy.checks.folder import sole_run
@@ -43,6 +45,40 @@ def open_store(config: RunConfig) -> RunStore | None:
                 "written to staging_dir and copied to runs_dir, which must be two folders"
             )
     return store
+
+
+def wait_for_lease(store: RunStore, folder: RunFolder, pause_s: float = 5.0) -> None:
+    """Wait until nobody writes the store: a run that was killed on another machine counts as its
+    writer for a while.
+
+    Raises:
+        ConfigError: the store does not answer.
+        RunFailed: a run is under way there.
+    """
+    lease, deadline = Lease(store, folder.root), time.monotonic() + EXPIRES_S + RENEW_S
+    told = False
+    while True:
+        try:
+            return within(ANSWER_S, store.url, lease.check_free)
+        except RunFailed as error:
+            if time.monotonic() > deadline:
+                raise
+            if not told:
+                logger.info("waiting: %s", error)
+                told = True
+            time.sleep(pause_s)
+
+
+def can_go_on(folder: RunFolder, store: RunStore | None) -> bool:
+    """Whether a run has a checkpoint, here or in its store, or anything else that is worth keeping.
+
+    Raises:
+        ConfigError: the store does not answer.
+    """
+    here = (*folder.checkpoints.glob("step-??????"), folder.policy, folder.result)
+    if any(path.exists() for path in here):
+        return True
+    return store is not None and bool(within(ANSWER_S, store.url, store.sealed))
 
 
 def prepare_store(

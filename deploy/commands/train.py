@@ -28,7 +28,12 @@ Examples:
 def train(
     configuration: Configuration,
     *,
-    resume: Annotated[bool, Parameter(help="Continue from the last checkpoint.")] = False,
+    resume: Annotated[
+        bool,
+        Parameter(
+            help="Continue from the last checkpoint; with --overwrite, begin again without one."
+        ),
+    ] = False,
     overwrite: Annotated[bool, Parameter(help="Replace a run of the same name.")] = False,
 ) -> int:
     """Train a policy and print the result table."""

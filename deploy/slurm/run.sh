@@ -22,8 +22,11 @@ fail() {
 [ $# -ge 1 ] || fail "usage: sbatch [OPTION...] deploy/slurm/run.sh PROFILE [--section.key VALUE ...]" 2
 profile=$1
 shift
-# Slurm begins a job again whose node failed, or that it preempted: the run goes on.
-[ "${SLURM_RESTART_COUNT:-0}" -eq 0 ] || [[ " $* " == *" --resume "* ]] || set -- "$@" --resume
+# Slurm begins a job again whose node failed, or that it preempted: the run goes on, or begins again without a checkpoint.
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
+    [[ " $* " == *" --resume "* ]] || set -- "$@" --resume
+    [[ " $* " == *" --overwrite "* ]] || set -- "$@" --overwrite
+fi
 [ -n "${SLURM_JOB_ID:-}" ] || fail "not in a Slurm job: submit it with sbatch" 2
 # sbatch runs a copy of this script: the checkout is where it was submitted.
 cd "${SLURM_SUBMIT_DIR:?}"

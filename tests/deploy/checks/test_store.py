@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,17 @@ from actors.config import LoopConfig
 from actors.errors import RunFailed
 from actors.runs.checksums import write_checksums
 from actors.runs.folder import RunFolder
+from actors.runs.store.lease import EXPIRES_S
 from actors.runs.store.objects import LEASE, RunStore
 from deploy.checks import store as store_checks
 from deploy.checks.folder import sole_run
-from deploy.checks.store import open_store, prepare_store, uploading
+from deploy.checks.store import (
+    can_go_on,
+    open_store,
+    prepare_store,
+    uploading,
+    wait_for_lease,
+)
 from deploy.config import load_config
 from deploy.errors import ConfigError
 from deploy.stored import reach
@@ -81,6 +90,39 @@ def test_a_run_goes_on_where_its_files_are_not(store: RunStore, tmp_path: Path) 
     shutil.rmtree(first.root)
     prepare_store(store, first, LOOP, resume=True, overwrite=False)
     assert first.latest() == first.checkpoints / "step-000020"
+
+
+def test_a_run_that_a_scheduler_begins_again_goes_on_if_it_has_a_checkpoint(
+    store: RunStore, tmp_path: Path
+) -> None:
+    here = RunFolder(tmp_path / "runs" / "hot")
+    assert not can_go_on(here, None)
+    here.checkpoints.joinpath("step-000000.partial").mkdir(parents=True)
+    here.metrics.write_text("{")
+    store.write("config.yaml", b"{}")
+    assert not can_go_on(here, store), "it was ended before its first checkpoint"
+    uploaded(made_run(tmp_path / "first" / "hot", 10), store)
+    assert can_go_on(here, store)
+    assert not can_go_on(here, None)
+    here.policy.mkdir()
+    assert can_go_on(here, None), "somebody removed the checkpoints of a run that has ended"
+    assert can_go_on(RunFolder(tmp_path / "first" / "hot"), None)
+
+
+def test_the_lease_of_a_killed_run_is_waited_for(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = RunFolder(tmp_path / "runs" / "hot")
+    lease = {"token": "1", "host": "elsewhere", "time": time.time() - EXPIRES_S + 0.05}
+    store.write(LEASE, json.dumps(lease).encode())
+    with pytest.raises(RunFailed, match="another run is under way"):
+        prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    wait_for_lease(store, here, pause_s=0.01)
+    prepare_store(store, here, LOOP, resume=True, overwrite=False)
+    monkeypatch.setattr(store_checks, "EXPIRES_S", -store_checks.RENEW_S)
+    store.write(LEASE, json.dumps(lease | {"time": time.time()}).encode())
+    with pytest.raises(RunFailed, match="another run is under way"):
+        wait_for_lease(store, here, pause_s=0.01)
 
 
 def test_what_cannot_be_fetched_is_said_before(store: RunStore, tmp_path: Path) -> None:

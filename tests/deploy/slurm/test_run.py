@@ -140,13 +140,14 @@ def test_the_run_ends_in_order_before_the_time_limit(job: Job) -> None:
 def test_a_job_that_slurm_begins_again_goes_on(job: Job) -> None:
     assert job.run("a", "profile.yaml", SLURM_RESTART_COUNT="1").returncode == 0
     assert (job.log / "stepcoder").read_text().split()[3:] == [
-        "train", "--config", "profile.yaml", "--resume",
+        "train", "--config", "profile.yaml", "--resume", "--overwrite",
     ]  # fmt: skip
 
 
 def test_one_node_does_everything(job: Job) -> None:
     assert job.run("a", "profile.yaml", "--resume", SLURM_RESTART_COUNT="1").returncode == 0
-    assert (job.log / "stepcoder").read_text().count("--resume") == 1
+    ran = (job.log / "stepcoder").read_text()
+    assert (ran.count("--resume"), ran.count("--overwrite")) == (1, 1)
     (ray,) = job.rays()
     assert "--head" in ray
     assert "--num-cpus=2" in ray
