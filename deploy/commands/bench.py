@@ -23,6 +23,7 @@ Examples:
   stepcoder bench sandbox --quick           make bench-sandbox ARGS=--quick
   stepcoder bench fleet --workers 1,2
   stepcoder bench fleet --simulate 512 --slots 10000
+  stepcoder bench fleet --simulate 64 --slots 256 --run runs/hot
   stepcoder bench learner --rounds 5        `make bench-learner` installs TRL
 
 The exit status is 0 if every figure reached its target, else 1.""",
@@ -90,8 +91,10 @@ def fleet(
 ) -> int:
     """Measure rollouts against bare vLLM, weight broadcasts and the training loop.
 
-    With --simulate nothing is measured: a fleet that this machine cannot hold is simulated by
-    measured costs (no GPU, no Ray; minutes for thousands of engines).
+    With --simulate nothing is measured: a fleet that this machine cannot hold
+    is simulated by measured costs (no GPU, no Ray; seconds for 64 engines,
+    minutes for thousands). It says how full each part is, and what helps.
+    actors/SCALING.md has the assumptions and what they come to.
     """
     if simulation.simulate is not None:
         return _simulate(simulation, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from deploy.bench.fleet.simulator.assumptions import Assumptions
 
 _GROUP = Group("Simulation")
+_MOST_SLOTS = 16
 _LARGER = (2, 8)
 """Sizes of larger fleets, as multiples."""
 
@@ -32,9 +34,18 @@ class SimulationOptions:
         Parameter(help="Measure nothing: simulate so many engines by measured costs."),
     ] = None
     sweep: Annotated[
-        str | None, Parameter(help="Larger fleets, separated by commas; twice and 8 times as many.")
+        str | None,
+        Parameter(
+            help="Larger fleets, separated by commas; none if empty; twice and 8 times as many."
+        ),
     ] = None
-    slots: Annotated[int | None, Parameter(help="Sandbox slots; 10000.")] = None
+    slots: Annotated[
+        int | None, Parameter(help="Sandbox slots: pool.workers x slots of each; 10000.")
+    ] = None
+    slots_per_worker: Annotated[
+        int | None,
+        Parameter(help="As pool.slots_per_worker; 16, or the next less that divides --slots."),
+    ] = None
     engines_per_collector: Annotated[
         int | None, Parameter(help="As rollout.engines_per_collector; 8.")
     ] = None
@@ -42,6 +53,10 @@ class SimulationOptions:
     tokens_per_s: Annotated[
         float | None, Parameter(help="Most tokens of an engine in a second; 2500.")
     ] = None
+    sequence_tokens_per_s: Annotated[
+        float | None, Parameter(help="Most tokens of one sequence in a second; 160.")
+    ] = None
+    max_num_seqs: Annotated[int | None, Parameter(help="As rollout.max_num_seqs; 128.")] = None
     tokens: Annotated[float | None, Parameter(help="Mean length of a completion; 400.")] = None
     tokens_spread: Annotated[
         float | None, Parameter(help="Standard deviation of the length's logarithm; 0.6.")
@@ -54,7 +69,20 @@ class SimulationOptions:
     samples: Annotated[int | None, Parameter(help="Samples of a prompt; 8.")] = None
     max_staleness: Annotated[int | None, Parameter(help="As loop.max_staleness; 1.")] = None
     learner_s: Annotated[float | None, Parameter(help="Time of an update [seconds]; 1.")] = None
-    steps: Annotated[int | None, Parameter(help="Steps that are measured; 3.")] = None
+    broadcast_s: Annotated[
+        float | None, Parameter(help="Time of a broadcast, engines paused [seconds]; 0.3.")
+    ] = None
+    heartbeat_s: Annotated[float | None, Parameter(help="As rollout.heartbeat_s [seconds]; 5.")] = (
+        None
+    )
+    learner_ranks: Annotated[int | None, Parameter(help="As placement.learner_ranks; 16.")] = None
+    network_gb_s: Annotated[
+        float | None, Parameter(help="Network of the driver's node [GB/s]; 50.")
+    ] = None
+    steps: Annotated[
+        int | None,
+        Parameter(help="Steps that are measured, up to a multiple of max_staleness + 1; 3."),
+    ] = None
     seed: Annotated[int | None, Parameter(help="Of lengths and times; 1.")] = None
     run: Annotated[
         Path | None,
@@ -95,6 +123,8 @@ class SimulationOptions:
             given.pop(name, None)
         given["engines"] = self.simulate
         given.setdefault("prompts", 2 * self.simulate)
+        if self.slots is not None:
+            given.setdefault("slots_per_worker", _slots_per_worker(self.slots))
         try:
             if self.costs is not None:
                 given["costs"] = read_costs(self.costs)
@@ -106,11 +136,21 @@ class SimulationOptions:
         except (OSError, RunFailed) as error:
             raise ConfigError(f"--run {error}") from None
         try:
-            return Assumptions.model_validate(given)
+            made = Assumptions.model_validate(given)
         except ValidationError as error:
             key, why = first_fault(error)
             option = "simulate" if key == "engines" else key.replace("_", "-")
             raise ConfigError(f"--{option}: {why}") from None
+        if made.tokens > made.max_tokens and not made.recorded_tokens:
+            raise ConfigError(
+                f"--tokens {made.tokens:g}: the mean length is above the longest one, "
+                f"--max-tokens {made.max_tokens}"
+            )
+        if made.slots % made.slots_per_worker:
+            raise ConfigError(
+                f"--slots {made.slots}: no multiple of --slots-per-worker {made.slots_per_worker}"
+            )
+        return made
 
     def sizes(self) -> list[int]:
         """Numbers of engines of the larger fleets.
@@ -145,7 +185,15 @@ class SimulationOptions:
             raise ConfigError(f"--measured {self.measured}: {_first(error)}") from None
 
 
+def _slots_per_worker(slots: int) -> int:
+    """The most slots of a worker, at most `_MOST_SLOTS`, of which workers can have them all."""
+    few = range(min(_MOST_SLOTS, slots), 1, -1)
+    return next((each for each in few if slots % each == 0), 1)
+
+
 def _first(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return ": ".join(first_fault(error))
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error}"
     return (isinstance(error, OSError) and error.strerror) or str(error)

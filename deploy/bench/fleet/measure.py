@@ -1,4 +1,4 @@
-"""`stepcoder fleet bench`: the cost of the orchestration, each figure against a baseline.
+"""`stepcoder bench fleet`: the cost of the orchestration, each figure against a baseline.
 
 | figure | baseline |
 |---|---|

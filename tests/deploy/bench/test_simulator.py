@@ -8,6 +8,7 @@ import gzip
 import json
 import random
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -27,6 +28,7 @@ from deploy.bench.fleet.simulator.prediction import (
 )
 from deploy.bench.fleet.simulator.table import fleets_table
 from deploy.cli import main
+from deploy.commands.simulation_options import SimulationOptions
 
 SMALL = Assumptions(
     engines=6, engines_per_node=2, slots=24, slots_per_worker=4, prompts=24, steps=2, tokens=100,
@@ -138,7 +140,8 @@ def test_every_sample_asked_ends_once(staleness: int) -> None:
     simulation = Simulation(given)
     asyncio.run(simulation.run())
     totals = simulation.ledger.totals
-    steps = staleness + 1 + given.steps + staleness
+    steps = staleness + 1 + given.measured_steps + staleness
+    assert simulation.steps == steps
     assert totals["asked"] == totals["trained"] == steps * given.round_samples
     assert sum(len(each.completions_s) for each in simulation.rounds) == totals["asked"]
     assert all(handle.samples == 0 for handle in simulation.handles)
@@ -171,12 +174,28 @@ def test_no_round_starts_before_its_weights_where_nothing_may_be_stale() -> None
     assert predict(given).step_s > 8.0
 
 
+def test_whole_turns_of_the_rounds_under_way_are_measured() -> None:
+    given = SMALL.model_copy(update={"steps": 3})
+    for staleness, steps in ((0, 3), (1, 4), (2, 3), (3, 4)):
+        assert given.model_copy(update={"max_staleness": staleness}).measured_steps == steps
+    assert predict(given) == dataclasses.replace(
+        predict(given.model_copy(update={"steps": 4})), given=given
+    )
+
+
+def test_a_step_without_end_names_the_fullest_part() -> None:
+    given = SMALL.model_copy(update={"slots": 1, "slots_per_worker": 1, "program_s": 30.0})
+    with pytest.raises(TimeoutError, match=r"step_timeout_s.* 6 engines; .*: (sandbox|pool)"):
+        predict(given)
+
+
 def test_a_part_that_is_too_small_is_found() -> None:
     given = SMALL.full().model_copy(update={"slots": 2, "slots_per_worker": 1, "program_s": 0.2})
     prediction = predict(given)
     assert prediction.first in ("sandbox slots", "pool clients")
     assert prediction.busiest[prediction.first] > 0.9
     assert "first" in saturated([prediction])
+    assert "what helps: more slots (--slots)" in saturated([prediction])
 
 
 def test_the_driver_costs_what_its_messages_cost() -> None:
@@ -240,6 +259,27 @@ def test_measurements_come_from_a_record(tmp_path: Path) -> None:
         measurements(path)
 
 
+@pytest.mark.parametrize(
+    ("slots", "each"), [(10_000, 16), (24, 12), (20, 10), (7, 7), (17, 1), (1, 1)]
+)
+def test_every_slot_that_was_asked_for_is_simulated(slots: int, each: int) -> None:
+    given = SimulationOptions(simulate=8, slots=slots).assumptions()
+    assert given.slots_per_worker == each
+    assert given.workers * given.slots_per_worker == slots
+
+
+def test_the_help_of_an_option_ends_with_its_default() -> None:
+    hints = get_type_hints(SimulationOptions, include_extras=True)
+    defaults = Assumptions()
+    shared = hints.keys() & Assumptions.model_fields.keys() - {
+        "costs", "prompts", "slots_per_worker",
+    }  # fmt: skip
+    assert len(shared) > 15
+    for name in shared:
+        value = getattr(defaults, name)
+        assert hints[name].__metadata__[0].help.endswith(f"; {value:g}."), name
+
+
 def test_a_larger_fleet_has_the_same_load_for_each_engine() -> None:
     grown = Assumptions().grown(4096)
     assert (grown.engines, grown.prompts, grown.slots) == (4096, 8192, 10_000)
@@ -271,6 +311,10 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
         ("--simulate 4 --samples 0", "--samples"),
         ("--simulate 4 --sweep 2", "above --simulate"),
         ("--simulate 4 --sweep x", "numbers and commas"),
+        ("--simulate 4 --tokens 500 --max-tokens 400", "--max-tokens 400"),
+        ("--simulate 4 --slots 20 --slots-per-worker 16", "no multiple"),
+        ("--simulate 4 --slots 0", "--slots: must be at least 1"),
+        ("--simulate 4 --costs pyproject.toml", "no JSON"),
         ("--simulate 4 --run nowhere", "no recorded rollouts"),
         ("--simulate 4 --costs nowhere.json", "--costs nowhere.json"),
         ("--simulate 4 --measured nowhere.json", "--measured nowhere.json"),

@@ -103,14 +103,14 @@ class Assumptions(BaseModel):
     bytes_per_token: Positive = 16
     """Of a packed trajectory."""
     learner_ranks: int = Field(default=16, ge=1)
-    """Each reads the whole batch."""
+    """Each is taken to read the whole batch, which is an upper bound: a rank is sent the facts of
+    all samples and the tokens of its own."""
     network_gb_s: Positive = 50
     """Of the driver's node."""
     store_gb_s: Positive = 2
     """Copying into the object store of the driver's node, one thread."""
     steps: int = Field(default=3, ge=1)
-    """Steps that are measured, after the first `max_staleness` + 1. Rounds under way together may
-    end together: a multiple of that number averages over them."""
+    """Steps that are measured at least, after the first `max_staleness` + 1."""
     seed: int = 1
     costs: Costs = Costs()
     recorded_tokens: tuple[int, ...] = ()
@@ -122,6 +122,13 @@ class Assumptions(BaseModel):
     def round_samples(self) -> int:
         """Samples of a step."""
         return self.prompts * self.samples
+
+    @property
+    def measured_steps(self) -> int:
+        """Steps that are measured. Rounds under way together may end together: only a multiple of
+        their number averages over them."""
+        together = self.max_staleness + 1
+        return -(-self.steps // together) * together
 
     @property
     def mean_tokens(self) -> float:

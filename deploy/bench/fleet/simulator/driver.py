@@ -107,6 +107,8 @@ class Simulation:
         self.handles = self._handles()
         self.collectors = self._collectors()
         self.ledger = Ledger()
+        self.on_step: Callable[[], None] = lambda: None
+        """Called after each step."""
         self.messages = 0
         """Of the driver, both ways counted as one."""
         self.rounds: list[_Round] = []
@@ -115,7 +117,7 @@ class Simulation:
         """At the start, and after each step."""
         warm = given.max_staleness + 1
         loop = LoopConfig(
-            steps=warm + given.steps + given.max_staleness,
+            steps=warm + given.measured_steps + given.max_staleness,
             prompts_per_step=given.prompts,
             max_staleness=given.max_staleness,
             checkpoint_every=0,
@@ -158,6 +160,11 @@ class Simulation:
             )
         return made
 
+    @property
+    def steps(self) -> int:
+        """Steps that are simulated, with those before and after the measured ones."""
+        return self._loop.steps
+
     async def run(self) -> None:
         """Simulate every step.
 
@@ -175,8 +182,9 @@ class Simulation:
                 await asyncio.sleep(0)  # asyncio forgets the deadlines that were not needed
             if self.clock.now - self.snapshots[-1].now_s > self._loop.step_timeout_s:
                 raise TimeoutError(
-                    f"a step takes longer than {self._loop.step_timeout_s:g} s with "
-                    f"{self.given.engines} engines"
+                    f"a step takes longer than {self._loop.step_timeout_s:g} s (the default of "
+                    f"loop.step_timeout_s) with {self.given.engines} engines; "
+                    f"the fullest part: {self._fullest()}"
                 )
         self.ledger.check_empty()
 
@@ -294,6 +302,7 @@ class Simulation:
         self._state.step += 1
         self._stepping = False
         self.snapshots.append(self._snapshot())
+        self.on_step()
         if self._state.step == self._loop.steps:
             self.clock.stopped = True
             return
@@ -320,6 +329,19 @@ class Simulation:
             self.driver.serve(min(_CALLS, calls - first) * self.given.costs.call_us / 1e6)
         if then is not None:
             self.driver.serve(0.0, then)
+
+    def _fullest(self) -> str:
+        """The part with the largest load since the last step."""
+        before, now = self.snapshots[-1], self._snapshot()
+        seconds = now.now_s - before.now_s
+        loads = {
+            part: max((b - a) / seconds for a, b in zip(before.used_s[part], used, strict=True))
+            for part, used in now.used_s.items()
+        }
+        tokens = (now.tokens - before.tokens) / self.given.tokens_per_s
+        loads["engines"] = tokens / (seconds * self.given.engines)
+        part = max(loads, key=loads.__getitem__)
+        return f"{part}, {loads[part]:.2f} of its capacity"
 
     def _snapshot(self) -> Snapshot:
         collectors = list(self.collectors.values())

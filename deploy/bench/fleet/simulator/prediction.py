@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -20,6 +20,14 @@ MOST_DRIVER, MOST_PART = 0.3, 0.7
 CHOSEN = (ENGINES, LEARNER, WEIGHTS)
 """Parts whose load does not tell how far the design scales: the engines are what is to be full, and
 the size of the learner and the length of a step are choices."""
+REMEDIES = {
+    DRIVER: "more samples a step (--prompts, --samples), or more engines of a node and collector "
+    "(--engines-per-node, --engines-per-collector)",
+    "collectors": "fewer engines of a collector (--engines-per-collector)",
+    "sandbox slots": "more slots (--slots)",
+    "pool clients": "more slots (--slots)",
+}
+"""What helps where a part is full, as options of the simulation."""
 NEAR = 0.4
 """Largest share by which a prediction may differ from its measurement."""
 
@@ -51,21 +59,29 @@ class Prediction:
         return max((part for part in self.load if part not in CHOSEN), key=self.busiest.__getitem__)
 
 
-def predict(given: Assumptions) -> Prediction:
+def predict(
+    given: Assumptions, progress: Callable[[int], Callable[[], None]] | None = None
+) -> Prediction:
     """Simulate one fleet.
+
+    Args:
+        given: the fleet.
+        progress: called with the number of steps; what it returns is called after each.
 
     Raises:
         TimeoutError: a step takes longer than `loop.step_timeout_s`.
     """
     simulation = Simulation(given)
+    if progress is not None:
+        simulation.on_step = progress(simulation.steps)
     before_gc = gc.get_threshold()
     gc.set_threshold(200_000)  # hundreds of thousands of small objects live at a time
     try:
         asyncio.run(simulation.run())
     finally:
         gc.set_threshold(*before_gc)
-    warm = given.max_staleness + 1
-    before, after = simulation.snapshots[warm], simulation.snapshots[warm + given.steps]
+    warm, steps = given.max_staleness + 1, given.measured_steps
+    before, after = simulation.snapshots[warm], simulation.snapshots[warm + steps]
     seconds = after.now_s - before.now_s
     used = {
         part: [(b - a) / seconds for a, b in zip(before.used_s[part], spent, strict=True)]
@@ -74,8 +90,8 @@ def predict(given: Assumptions) -> Prediction:
     used[DRIVER] = [min(1.0, share + given.costs.idle_share) for share in used[DRIVER]]
     engines = (after.tokens - before.tokens) / (seconds * given.engines * given.tokens_per_s)
     collectors = simulation.collectors.values()
-    samples = given.steps * given.round_samples
-    measured = simulation.rounds[warm : warm + given.steps]
+    samples = steps * given.round_samples
+    measured = simulation.rounds[warm : warm + steps]
     whole = [sorted(each.completions_s) for each in measured]
     return Prediction(
         given=given,
@@ -87,9 +103,9 @@ def predict(given: Assumptions) -> Prediction:
             "pool clients": max(each.slots.longest_wait for each in collectors),
             "sandbox slots": max(each.longest_wait for each in simulation.sandboxes),
         },
-        step_s=seconds / given.steps,
+        step_s=seconds / steps,
         samples_per_s=samples / seconds,
-        messages_per_round=(after.messages - before.messages) / given.steps,
+        messages_per_round=(after.messages - before.messages) / steps,
         driver_us_per_sample=1e6 * used[DRIVER][0] * seconds / samples,
         completed_s={
             name: fmean(times[min(len(times) - 1, int(share * len(times)))] for times in whole)
@@ -134,7 +150,9 @@ def saturated(predictions: Sequence[Prediction]) -> str:
         share = prediction.busiest[prediction.first]
         if share > MOST_PART:
             engines = prediction.given.engines
-            return f"{prediction.first} first: {share:.2f} at {engines:,} engines"
+            remedy = REMEDIES.get(prediction.first)
+            helps = f"; what helps: {remedy}" if remedy else ""
+            return f"{prediction.first} first: {share:.2f} at {engines:,} engines{helps}"
     last = predictions[-1]
     return (
         f"no part but the engines is above {MOST_PART:g} up to {last.given.engines:,} engines; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich import box
@@ -23,11 +23,16 @@ from deploy.bench.fleet.simulator.prediction import (
     saturated,
 )
 from deploy.bench.record import print_figures, write_record
+from deploy.progress import StageProgress
 
 logger = logging.getLogger(__name__)
 
 BENCH = "fleet-simulated"
-BOUNDARY = """\
+BOUNDARY = f"""\
+!: above {MOST_DRIVER:g} for the driver, above {MOST_PART:g} for another part. The exit status is 1
+where the mean of a part is in the smallest fleet, or a prediction is not near its measurement.
+Pool clients: the share of its own sandbox slots that a collector uses.
+Wait: the longest one in the queue of a part.
 Real code: which collector, engine and sandbox worker gets what (both `assign`, `SandboxPool`), the
 engines of a collector, when a round may start (`Rounds`), and the ledger of every sample.
 Modelled: time. Engines share their tokens among their sequences, a program holds a slot, and each
@@ -54,13 +59,12 @@ def simulate(
     for figure in held_against(measured, given.costs):
         logger.info("%s %.4g %s: %s", figure.name, figure.value, figure.unit, figure.baseline)
         held.append(figure)
-    _log(given, "lengths drawn")
-    spread = predict(given)
-    full = []
-    for size in (given.engines, *sizes):
-        fleet = given.full().grown(size)
-        _log(fleet, "one length, engines full")
-        full.append(predict(fleet))
+    full: list[Prediction] = []
+    with StageProgress() as progress:
+        spread = _predict(given, "lengths drawn", progress)
+        for size in (given.engines, *sizes):
+            fleet = given.full().grown(size)
+            full.append(_predict(fleet, "one length, engines full", progress))
     console = Console(width=130, highlight=False)
     console.print(fleets_table([spread, *full]))
     print_figures("predicted and measured", held, console)
@@ -71,8 +75,14 @@ def simulate(
     return 0 if all(figure.ok for figure in made) else 1
 
 
-def _log(given: Assumptions, lengths: str) -> None:
-    logger.info("%d engines, %d samples a step, %s", given.engines, given.round_samples, lengths)
+def _predict(given: Assumptions, lengths: str, progress: StageProgress) -> Prediction:
+    stage = f"{given.engines} engines, {given.round_samples} samples a step, {lengths}"
+
+    def begin(steps: int) -> Callable[[], None]:
+        progress.begin(stage, steps)
+        return progress.step
+
+    return predict(given, begin)
 
 
 def fleets_table(predictions: Sequence[Prediction]) -> Table:
