@@ -11,6 +11,8 @@ from pathlib import Path
 from curriculum.files import write_atomic
 
 CHECKSUMS = "checksums.json"
+_CANNOT_ASK = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+"""What file systems say that cannot be asked to write a file, or a folder's names, to disk."""
 BLOCK = 1 << 20
 """Unit of reading [bytes]."""
 WHOLE_BLOCKS = 64
@@ -43,8 +45,8 @@ def flush(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise  # those are of file systems that cannot be asked to
+        if error.errno not in _CANNOT_ASK:
+            raise
     finally:
         os.close(handle)
 
@@ -56,16 +58,17 @@ def find_corruption(folder: Path) -> str | None:
         The first file that is missing or was changed, and how; None where all files agree.
     """
     try:
-        files = json.loads((folder / CHECKSUMS).read_text())
-    except (OSError, ValueError) as error:
+        files = dict(json.loads((folder / CHECKSUMS).read_text()))
+        sizes = {name: expected["bytes"] for name, expected in files.items()}
+    except (OSError, ValueError, LookupError, TypeError) as error:
         return f"its {CHECKSUMS} cannot be read ({error})"
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
         size = path.stat().st_size
-        if size != expected["bytes"]:
-            return f"{name} holds {size} bytes instead of {expected['bytes']}"
+        if size != sizes[name]:
+            return f"{name} holds {size} bytes instead of {sizes[name]}"
         if _checksum(path) != expected:
             return f"{name} was changed after it was written"
     return None

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 from actors.errors import RunFailed
 
 FULL = 64 << 20
 """Less free space than this counts as none: a file system keeps some back [bytes]."""
+_PROBE = 1 << 20
+"""Bytes that are written to see whether anything can be."""
 REMEDY = (
     "free space there, lower loop.keep_checkpoints, or set loop.keep_optimizer 1 with "
     "loop.checkpoint_policy true; then go on with --resume"
@@ -26,7 +32,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
     Raises:
         RunFailed: names both sizes and the remedy; nothing was written.
     """
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     if free < needed:
         raise RunFailed(
             f"{what} was not begun: it takes about {size_text(needed)}, and {size_text(free)} "
@@ -34,9 +40,24 @@ def check_room(folder: Path, needed: int, what: str) -> None:
         )
 
 
+def free_bytes(folder: Path) -> int:
+    """Free space there; no end of it on a file system that does not say, as some of FUSE do."""
+    usage = shutil.disk_usage(folder)
+    return usage.free if usage.total else sys.maxsize
+
+
 def is_full(folder: Path) -> bool:
-    """Whether nothing can be written there any more."""
-    return shutil.disk_usage(folder).free < FULL
+    """Whether nothing can be written there any more, also because a quota is used up."""
+    if free_bytes(folder) < FULL:
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(os.urandom(_PROBE))  # zeros may take no space
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return False
 
 
 def tree_size(folder: Path) -> int:

@@ -72,9 +72,19 @@ class RunFolder:
         return self.metrics.exists() or self.checkpoints.exists()
 
     def clear(self) -> None:
-        """Create the folder empty; removes whatever an earlier run of this name left in it."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir(parents=True)
+        """Create the folder empty; removes whatever an earlier run of this name left in it.
+
+        The folder itself stays: it may be a link, or the place where a volume is mounted.
+
+        Raises:
+            OSError: something in it cannot be removed; names it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        for path in [*self.root.iterdir()]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, onerror=_unless_open)
+            else:
+                path.unlink()
 
     @contextmanager
     def checkpoint(self, step: int, keep: int, keep_whole: int | None = None) -> Iterator[Path]:
@@ -91,12 +101,12 @@ class RunFolder:
 
         Raises:
             RunFailed: the disk has less room than the checkpoint before took, and nothing was
-                begun; or it became full, and what was written of this one is removed. Those before
-                are as they were.
+                begun; or it, or a quota, became full, and what was written of this one is removed.
+                Those before are as they were.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for leftover in self.checkpoints.glob("*.partial"):
-            shutil.rmtree(leftover)
+            _tidy(shutil.rmtree, leftover)
         final = self.checkpoints / f"step-{step:06d}"
         partial = final.with_suffix(".partial")
         before = max((recorded_bytes(path) for path in self._checkpoints()), default=0)
@@ -110,8 +120,8 @@ class RunFolder:
                 raise
             shutil.rmtree(partial, ignore_errors=True)
             raise RunFailed(
-                f"the disk of {self.checkpoints} became full while the checkpoint of step {step} "
-                f"was written, which was removed: {REMEDY}"
+                f"the disk of {self.checkpoints}, or a quota there, became full while the "
+                f"checkpoint of step {step} was written, which was removed: {REMEDY}"
             ) from error
         if final.exists():
             shutil.rmtree(final)
@@ -122,9 +132,9 @@ class RunFolder:
         written = [checkpoint for checkpoint in every if checkpoint.name <= final.name]
         # Later ones are of a run that went on otherwise: corrupt, or not `latest` when it crashed.
         for old in self._not_held(written[:-keep] + every[len(written) :]):
-            shutil.rmtree(old)
+            _tidy(shutil.rmtree, old)
         for older in self._not_held(written[-keep:-keep_whole] if keep_whole else []):
-            _keep_policy_alone(older)
+            _tidy(_keep_policy_alone, older)
 
     def _not_held(self, checkpoints: list[Path]) -> list[Path]:
         return [checkpoint for checkpoint in checkpoints if checkpoint.name != self.held]
@@ -207,6 +217,25 @@ def _row(number: int, line: bytes) -> dict[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not a finite number")
+
+
+def _tidy(remove: Callable[[Path], None], checkpoint: Path) -> None:
+    """Remove a checkpoint or a part of it; what cannot be is told, and tried again with the next.
+
+    On NFS a file that somebody reads stays in its folder under another name: no reason to end a
+    run.
+    """
+    try:
+        remove(checkpoint)
+    except OSError as error:
+        logger.warning("%s is removed with a later checkpoint: %s", checkpoint, error)
+
+
+def _unless_open(_function: Any, path: str, raised: Any) -> None:
+    """Pass over what NFS keeps of a file that somebody has open."""
+    names = [Path(path).name, *(name for _, _, names in os.walk(path) for name in names)]
+    if not any(name.startswith(".nfs") for name in names):
+        raise raised[1]
 
 
 def _keep_policy_alone(checkpoint: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 
-from actors.runs.disk import size_text, tree_size
+from actors.runs.disk import free_bytes, size_text, tree_size
 from actors.runs.folder import RunFolder
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
@@ -26,7 +25,7 @@ def check_disk(
     """
     needed = needed_bytes(config, shape)
     place = next(path for path in (folder.root, *folder.root.parents) if os.path.isdir(path))
-    free = shutil.disk_usage(place).free
+    free = free_bytes(place)
     replaced = folder.root if overwrite else folder.checkpoints
     if (resume or overwrite) and replaced.is_dir():
         free += tree_size(replaced)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from actors.runs.disk import size_text
+from actors.runs.disk import free_bytes, size_text
 from actors.runs.folder import RunFolder
 from actors.runs.store.objects import RunStore, StoredObject, names_below, sealed_checkpoints
 from curriculum.files import write_atomic
@@ -144,7 +143,7 @@ class _Copy:
         if not stale:
             return
         size = sum(self._objects[name].size for name in stale)
-        free = shutil.disk_usage(self._folder).free
+        free = free_bytes(self._folder)
         if free < size:
             raise ConfigError(
                 f"{self._store.url}: about {size_text(size)} are to be fetched, and "

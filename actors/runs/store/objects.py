@@ -22,7 +22,7 @@ import fsspec
 
 from actors.errors import RunFailed
 from actors.runs.checksums import CHECKSUMS, find_corruption
-from actors.runs.disk import size_text
+from actors.runs.disk import free_bytes, size_text
 from actors.runs.folder import POLICY, RunFolder
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class RunStore:
         return checkpoint
 
     def _check_room(self, place: Path, needed: int) -> None:
-        free = shutil.disk_usage(place).free
+        free = free_bytes(place)
         if free < needed:
             raise RunFailed(
                 f"{self.url} was not fetched: it takes about {size_text(needed)}, and "

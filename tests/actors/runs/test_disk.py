@@ -12,7 +12,7 @@ import pytest
 
 from actors.errors import RunFailed
 from actors.runs.checksums import find_corruption
-from actors.runs.disk import tree_size
+from actors.runs.disk import check_room, is_full, tree_size
 from actors.runs.folder import RunFolder, append_jsonl, read_jsonl
 
 SIZE = 5000
@@ -70,6 +70,27 @@ def test_a_disk_that_fills_meanwhile_ends_the_run_with_the_last_whole_checkpoint
     with pytest.raises(RunFailed, match=r"became full while .* step 10 .*removed: .*--resume"):
         fill()
     assert_whole(folder, 5)
+
+
+@pytest.mark.parametrize(("number", "full"), [(errno.EDQUOT, True), (errno.EROFS, False)])
+def test_a_quota_that_is_used_up_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, full: bool
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    assert not is_full(tmp_path)
+    assert not [*tmp_path.iterdir()]
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert is_full(tmp_path) is full
+
+
+def test_a_file_system_that_does_not_say_its_size_has_room(
+    tmp_path: Path, free: SimpleNamespace
+) -> None:
+    free.total = free.free = 0
+    check_room(tmp_path, 1 << 50, "a checkpoint")
+    assert not is_full(tmp_path)
 
 
 def test_another_failure_of_a_checkpoint_stays_what_it_is(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +81,8 @@ def test_a_crash_while_writing_keeps_the_checkpoint_before(tmp_path: Path) -> No
             "its checksums.json cannot be read",
         ),
         (lambda folder: (folder / "checksums.json").unlink(), "its checksums.json cannot be read"),
+        (lambda folder: (folder / "checksums.json").write_text("[1]"), "checksums.json cannot be"),
+        (lambda folder: (folder / "checksums.json").write_text('{"weights": {}}'), "be read ('byt"),
     ],
 )
 def test_a_corrupt_checkpoint_is_skipped_with_a_warning(
@@ -119,6 +123,77 @@ def test_a_checkpoint_is_on_disk_before_it_counts_as_whole(
     assert written[2].startswith(".checksums.json.")
     assert on_disk[3:5] == [f"{root}/step-000005.partial", str(root)]
     assert on_disk[5].startswith(f"{root}/.latest.")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EBADF, errno.EACCES, errno.EIO])
+def test_a_file_system_that_cannot_flush_folders_takes_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    folder, fsync = RunFolder(tmp_path), os.fsync
+
+    def files_alone(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(number, os.strerror(number))
+        fsync(handle)
+
+    monkeypatch.setattr("os.fsync", files_alone)
+    if number == errno.EIO:
+        with pytest.raises(OSError, match="Input/output"):
+            write(folder, 5)
+    else:
+        write(folder, 5)
+        assert folder.latest() is not None
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, rmtree = RunFolder(tmp_path), shutil.rmtree
+
+    def in_use(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+
+    write(folder, 5)
+    monkeypatch.setattr(shutil, "rmtree", in_use)
+    write(folder, 10, keep=1)
+    assert "step-000005 is removed with a later checkpoint" in caplog.text
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    write(folder, 15, keep=1)
+    assert [path.name for path in folder.checkpoints.glob("step-*")] == ["step-000015"]
+
+
+def test_a_folder_that_is_a_link_is_emptied_and_stays(tmp_path: Path) -> None:
+    place, elsewhere = tmp_path / "scratch", tmp_path / "elsewhere"
+    for path in (place / "checkpoints" / "step-000005", elsewhere):
+        path.mkdir(parents=True)
+        (path / "weights").touch()
+    (place / "data").symlink_to(elsewhere)
+    (place / "log.txt").touch()
+    root = tmp_path / "hot"
+    root.symlink_to(place)
+    RunFolder(root).clear()
+    assert root.is_symlink()
+    assert not [*place.iterdir()]
+    assert (elsewhere / "weights").exists()
+    RunFolder(tmp_path / "new" / "run").clear()
+    assert (tmp_path / "new" / "run").is_dir()
+
+
+def test_what_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, rmdir = RunFolder(tmp_path), os.rmdir
+    folder.rollouts.mkdir()
+
+    def busy(path: str, dir_fd: int | None = None) -> None:
+        if Path(path).name == "rollouts":
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        rmdir(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", busy)
+    with pytest.raises(OSError, match="rollouts"):
+        folder.clear()
+    (folder.rollouts / ".nfs0001").touch()
+    monkeypatch.setattr(os, "unlink", lambda *_, **__: None)  # NFS renames it to the same name
+    folder.clear()
 
 
 def test_a_change_at_the_ends_or_within_a_large_file_is_found(tmp_path: Path) -> None:

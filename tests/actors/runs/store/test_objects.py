@@ -152,7 +152,7 @@ def test_what_the_disk_has_no_room_for_is_not_fetched(
     store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, made_run(tmp_path / "here", 20))
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=100, free=10))
     with pytest.raises(RunFailed, match=r"hot was not fetched: .* set staging_dir to a larger"):
         store.fetch(tmp_path / "there")
     assert not [*tmp_path.glob("there*")]
