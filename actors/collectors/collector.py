@@ -242,6 +242,7 @@ class Collector:
             completion_age_s=None if newest is None else time.monotonic() - newest,
             peak_judging=work.peak_judging,
             outstanding_tokens=self._board.outstanding_tokens if self._board else 0,
+            processor_s=time.process_time(),
             last=last,
         )
 

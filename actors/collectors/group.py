@@ -17,6 +17,7 @@ from actors.collectors.collector import Reading
 from actors.collectors.dispatch import OrderDispatcher
 from actors.collectors.handle import CollectorHandle, RemoteClient, shares_of_engines
 from actors.collectors.messages import Delivery, FinishedGroup, GroupOrder, Sampling
+from actors.collectors.processor import ProcessorMeter
 from actors.collectors.supervisor import CollectorSupervisor
 from actors.collectors.wire import ProblemNumbers
 from actors.collectors.worker import COLLECTOR_ENV, CollectorSetup, CollectorWorker
@@ -70,6 +71,7 @@ class CollectorGroup:
         self._supervisor = CollectorSupervisor(handles, config, setup, pool)
         fleet.supervisor.ask_through([handle for handle in handles if handle.actor is not None])
         self._dispatcher = OrderDispatcher(self._supervisor, fleet.supervisor, pool, config)
+        self._processor = ProcessorMeter()
         self._last_completion = 0.0
         """When the newest completion of any round arrived, by `time.monotonic()`."""
 
@@ -164,6 +166,11 @@ class CollectorGroup:
         """Collectors restarted so far."""
         return self._supervisor.restarts
 
+    def busiest(self) -> float | None:
+        """The largest share of a core that a collector's process used since the call before; None
+        where none delivered twice meanwhile."""
+        return self._processor.busiest()
+
     def stream(
         self,
         groups: Sequence[GroupOrder],
@@ -247,6 +254,7 @@ class CollectorGroup:
                     last = max(last, time.monotonic() - delivery.completion_age_s)
                 peaks[name] = max(peaks.get(name, 0), delivery.peak_judging)
                 outstanding[name] = delivery.outstanding_tokens
+                self._processor.heard(name, delivery.processor_s, time.monotonic())
                 for group in delivery.finished:
                     finished[group.index] = _judged_group(group, subtasks[group.index])
                     if ledger is not None:

@@ -130,6 +130,8 @@ class Delivery:
     """Largest number of the round's completions that waited for their verdict at a time here."""
     outstanding_tokens: int = 0
     """Tokens that the collector's engines have still to read and write."""
+    processor_s: float = 0.0
+    """Processor time of the collector's process since its start [seconds]."""
     last: bool = False
     """Whether the order has ended, and nothing follows."""
 

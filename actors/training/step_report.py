@@ -39,6 +39,9 @@ class StepReport:
     """Samples by stage reached and by fate (`Ledger.close`)."""
     restarts: Mapping[str, int]
     """Actors started again in the whole run, by role."""
+    processor: Mapping[str, float]
+    """Processor time over the length of the step, of the driver's process and of the busiest
+    collector's, by role."""
     wait_s: float
     """Wait for the round, as far as it was not generated during the step before [seconds]."""
     learn_s: float
@@ -136,6 +139,7 @@ class StepReport:
             "staleness/mean": fmean(self.staleness),
             "staleness/max": float(max(self.staleness)),
             **_named("restarts", self.restarts),
+            **_named("processor", self.processor),
             "weights/version": float(self.weight_version),
             "weights/bytes": float(self.weight_bytes),
             "seconds/step": self.total_s,

@@ -168,7 +168,7 @@ class Trainer:
 
     async def _step(self) -> StepReport:
         """One RL step."""
-        state, started = self.state, time.monotonic()
+        state, started, processor_s = self.state, time.monotonic(), time.process_time()
         scored = await self._rounds.next(state, self.ledger)
         finished = scored.round
         wait_s = time.monotonic() - started
@@ -197,6 +197,10 @@ class Trainer:
         state.step += 1
         broadcast_s = await self._broadcast(verify=self.loop.verifies_at(state.step))
         await self.rollouts.write(state.step, recorded, values)
+        total_s = time.monotonic() - started
+        processor = {"driver": (time.process_time() - processor_s) / total_s}
+        if (busiest := self.collectors.busiest()) is not None:
+            processor["collector"] = busiest
         report = StepReport(
             step=state.step,
             round=finished,
@@ -207,10 +211,11 @@ class Trainer:
             learner=figures,
             counts=counts,
             restarts=self.restarts(),
+            processor=processor,
             wait_s=wait_s,
             learn_s=learn_s,
             broadcast_s=broadcast_s,
-            total_s=time.monotonic() - started,
+            total_s=total_s,
             weight_version=state.weight_version,
             weight_bytes=self.sync.bytes,
         )

@@ -43,6 +43,8 @@ ROWS: dict[str, tuple[PanelSpec, ...]] = {
         PanelSpec("Seconds of a step, by stage",
                   (run_query("seconds/{stage}", "{{stage}}"),), "s", stacked=True),
         PanelSpec("Seconds of a whole step", (run_query("seconds/step"),), "s"),
+        PanelSpec("Processor of the driver and of the busiest collector",
+                  (run_query("processor/{role}", "{{role}}"),), SHARE),
         PanelSpec("Samples a second, by fate",
                   (Query(f"sum by (fate) (rate({figure('samples')}[$__rate_interval]))",
                          "{{fate}}"),)),

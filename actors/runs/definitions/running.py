@@ -12,6 +12,9 @@ PROGRESS = (
            "A stage of a step: rollout, sandbox (judging left over after generation), reward, wait "
            "(for the round), learn, broadcast. With staleness, stages overlap."),
     Metric("overlap", "share", "Generation and judging that ran beside the step before."),
+    Metric("processor/{role}", "share",
+           "Share of a core that the driver's process used in a step (role driver), and the "
+           "busiest collector's (collector). Near 1 the engines wait for it."),
 )  # fmt: skip
 
 SAMPLES = (

@@ -64,6 +64,7 @@ def test_names_are_unique_and_meanings_are_sentences() -> None:
         ("pass_rate/full_task", "ray_stepcoder_pass_rate_full_task", {}),
         ("seconds/step", "ray_stepcoder_step_seconds", {}),
         ("seconds/learn", "ray_stepcoder_seconds", {"stage": "learn"}),
+        ("processor/driver", "ray_stepcoder_processor", {"role": "driver"}),
         ("eval/humaneval+/low/overall", "ray_stepcoder_eval_low",
          {"suite": "humaneval+", "tier": "overall"}),
         ("length/completion/mean/interview", "ray_stepcoder_length_completion_mean_tier",

@@ -99,6 +99,21 @@ def test_a_step_of_a_run_without_a_reference_is_told_without_its_kl(
     assert "masked 50.0%  rollout" in line
 
 
+def test_a_step_says_how_busy_the_driver_is(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", steps=2)
+    asyncio.run(made.run())
+    for row in rows(made):
+        assert 0 < row["processor/driver"] < 64
+
+
+def test_a_step_says_how_busy_the_busiest_collector_is(tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", steps=2)
+    shares = iter([None, 0.4])
+    made.collectors.busiest = lambda: next(shares)  # type: ignore[method-assign]
+    asyncio.run(made.run())
+    assert [row.get("processor/collector") for row in rows(made)] == [None, 0.4]
+
+
 def test_each_checkpoint_holds_its_policy_by_choice(tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", steps=2, checkpoint_every=1, checkpoint_policy=True)
     written: list[Path] = []
