@@ -6,7 +6,7 @@ what the other needs. A restarted actor keeps its bundle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,19 +174,29 @@ def reserve(
             f"(placement.timeout_s). Each bundle must fit on one node.\n  required: "
             + ", ".join(f"{count} x {bundle} ({who})" for who, count, bundle in required)
             + "\n  "
-            + "\n  ".join(_node_lines())
+            + "\n  ".join(node_lines(ray.nodes()))
         )
     if placement.colocate:
         return Placement(group, placement.learner_ranks, 0, {"num_gpus": 0.5 if gpu else 0})
     return Placement(group, placement.learner_ranks, rollout.workers, {})
 
 
-def _node_lines() -> list[str]:
-    """One line per living node: what it has, by the kinds of resource that a run needs."""
+def node_lines(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each living node has, by the kinds of resource that a run needs; a line for those that
+    have the same.
+
+    Args:
+        nodes: as `ray.nodes()` lists them.
+    """
     kinds = ("CPU", "GPU", SANDBOX_RESOURCE)
+    alike: dict[str, list[str]] = {}
+    for node in nodes:
+        if node["Alive"]:
+            has = ", ".join(f"{node['Resources'].get(kind, 0):g} {kind}" for kind in kinds)
+            alike.setdefault(has, []).append(str(node["NodeManagerAddress"]))
     return [
-        f"node {node['NodeManagerAddress']} has "
-        + ", ".join(f"{node['Resources'].get(kind, 0):g} {kind}" for kind in kinds)
-        for node in ray.nodes()
-        if node["Alive"]
+        f"node {first} has {has}"
+        if not more
+        else f"node {first} and {len(more)} more have {has} each"
+        for has, (first, *more) in alike.items()
     ]

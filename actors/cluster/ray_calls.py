@@ -20,17 +20,21 @@ USER_ERRORS = (RunFailed, SandboxError, LearnerError, OSError, ValueError, Arith
 
 _Answer = TypeVar("_Answer")
 
+_MOST_NAMED = 10
+"""Actors or places that a message names."""
+
 _POLL_S = 1.0
 """Time between two calls of an actor that is being restarted [seconds]."""
 
 
-async def gather(what: str, calls: Sequence[Any], deadline_s: float) -> list[Any]:
+async def gather(what: str, calls: Sequence[Any], deadline_s: float, key: str = "") -> list[Any]:
     """The results of `calls` (Ray object references), in their order.
 
     Args:
         what: names the calls in error messages.
         calls: calls under way.
         deadline_s: longest wait for all of them [seconds].
+        key: the setting that has the deadline, for the message.
 
     Raises:
         TimeoutError: not all answered in time; the message says which did not.
@@ -44,9 +48,12 @@ async def gather(what: str, calls: Sequence[Any], deadline_s: float) -> list[Any
             return list(await asyncio.gather(*waiting))
     except TimeoutError:
         silent = [str(i) for i, call in enumerate(waiting) if not call.done() or call.cancelled()]
+        limit = f"{deadline_s:g} s" + (f" ({key})" if key else "")
+        if len(calls) == 1:
+            raise TimeoutError(f"{what}: no answer within {limit}") from None
         raise TimeoutError(
-            f"{what}: {len(calls) - len(silent)} of {len(calls)} answered within {deadline_s:g} s; "
-            f"nothing from number {', '.join(silent)}"
+            f"{what}: {len(calls) - len(silent)} of {len(calls)} answered within {limit}; "
+            f"nothing from number {some_of(silent)}"
         ) from None
     finally:
         for call in waiting:
@@ -95,9 +102,17 @@ def ask_everywhere(
     if failures:
         raise RunFailed(
             f"{len(failures)} of {len(calls)} places did not say within {deadline_s:g} s "
-            f"(placement.timeout_s) {what}:\n  " + "\n  ".join(failures)
+            f"(placement.timeout_s) {what}:\n  " + some_of(failures, "\n  ")
         )
     return answers
+
+
+def some_of(parts: Sequence[str], separator: str = ", ") -> str:
+    """The first few of these, and how many more there are: a message about thousands is short."""
+    shown = list(parts[:_MOST_NAMED])
+    if len(parts) > len(shown):
+        shown.append(f"and {len(parts) - len(shown):,} more")
+    return separator.join(shown)
 
 
 def on_node(node: str) -> dict[str, Any]:

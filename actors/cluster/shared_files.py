@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ray
 
-from actors.cluster.ray_calls import ask_everywhere, on_node
+from actors.cluster.ray_calls import ask_everywhere, on_node, some_of
 from actors.errors import RunFailed
 
 _WEIGHTS = (".safetensors", ".bin")
@@ -79,7 +79,7 @@ def _check(
         str(path),
     )
     if strangers := [name for name, answer in digests.items() if answer != expected]:
-        listed = "; ".join(strangers)
+        listed = some_of(strangers, "; ")
         raise RunFailed(f"{len(strangers)} node(s) ({listed}) {otherwise}")
 
 

@@ -132,7 +132,8 @@ class ActorSupervisor(ABC, Generic[_Handle]):
         incarnation = handle.incarnation
         try:
             call = handle.actor.heartbeat.remote()
-            await gather(f"{handle.name}: heartbeat", [call], self._config.hang_timeout_s)
+            what, deadline_s = f"{handle.name}: heartbeat", self._config.hang_timeout_s
+            await gather(what, [call], deadline_s, "rollout.hang_timeout_s")
         except (RunFailed, TimeoutError, RayError) as error:
             if not self._is_busy(handle):  # it may have become so after the question
                 self.replace(handle, incarnation, error)
@@ -170,7 +171,7 @@ class ActorSupervisor(ABC, Generic[_Handle]):
         while True:
             try:
                 await wait_until_restarted(what, lambda: self._ping(handle), deadline_s)
-                await gather(what, [self._start(handle)], deadline_s)
+                await gather(what, [self._start(handle)], deadline_s, "rollout.start_timeout_s")
                 break
             except (RunFailed, TimeoutError, RayError) as error:
                 failures += 1

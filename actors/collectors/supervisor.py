@@ -50,7 +50,8 @@ class CollectorSupervisor(ActorSupervisor[CollectorHandle]):
             TimeoutError: not all started within `rollout.start_timeout_s`.
         """
         calls = [self._start(handle) for handle in self.handles]
-        await gather("collector: start", calls, self._config.start_timeout_s)
+        deadline_s = self._config.start_timeout_s
+        await gather("collector: start", calls, deadline_s, "rollout.start_timeout_s")
         for handle in self.handles:
             handle.loaded = True
         self._notify()

@@ -173,7 +173,9 @@ class CollectorWorker:
             engine = self._engines[place]
             try:
                 call = engine.actor.heartbeat.remote()
-                await gather(f"{engine.name}: heartbeat", [call], deadline_s)
+                await gather(
+                    f"{engine.name}: heartbeat", [call], deadline_s, "rollout.hang_timeout_s"
+                )
             except (RunFailed, TimeoutError, RayError) as error:
                 silent[place] = str(error).strip() or type(error).__name__
 

@@ -25,7 +25,8 @@ from learner.trajectory import PackedGroup
 _DEATH_REPORT_S = 10.0
 """Time in which Ray reports the death of a rank that made another rank fail [seconds]."""
 
-_CHECKPOINT_KEY = "(loop.checkpoint_timeout_s)"
+_CHECKPOINT_KEY = "loop.checkpoint_timeout_s"
+_BROADCAST_KEYS = "weights.timeout_s, loop.step_timeout_s"
 _LOOKS_S = (0.05, 0.5)
 """Time between two looks at a checkpoint that is being written: at first, and at most [seconds]."""
 
@@ -173,7 +174,7 @@ class LearnerGroup:
         """
         deadline_s = min(self.deadline_s, _BROADCAST_PARTS * targets.deadline_s + _DEATH_REPORT_S)
         calls = [worker.broadcast.remote(version, targets) for worker in self.workers]
-        return (await self._wait("broadcast", calls, deadline_s))[0]
+        return (await self._wait("broadcast", calls, deadline_s, _BROADCAST_KEYS))[0]
 
     async def token_logprobs(self, sequences: list[list[int]]) -> list[list[float]]:
         """The learner's log-probabilities of these sequences' tokens."""
@@ -192,7 +193,7 @@ class LearnerGroup:
         """
         arguments = (str(folder), policy and str(policy), background)
         calls = [worker.begin_checkpoint.remote(*arguments) for worker in self.workers]
-        await self._wait(f"begin_checkpoint {_CHECKPOINT_KEY}", calls, self.checkpoint_s)
+        await self._wait("begin_checkpoint", calls, self.checkpoint_s, _CHECKPOINT_KEY)
 
     async def checkpoint_written(self) -> None:
         """Wait until the checkpoint that was begun is written."""
@@ -205,7 +206,7 @@ class LearnerGroup:
             if late:
                 raise ActorLost(
                     f"learner: the checkpoint was not written within {self.checkpoint_s:g} s "
-                    f"{_CHECKPOINT_KEY}"
+                    f"({_CHECKPOINT_KEY})"
                 )
             await asyncio.sleep(look_s)
             look_s = min(2 * look_s, longest_s)
@@ -220,17 +221,21 @@ class LearnerGroup:
 
     async def _file(self, method: str, folder: Path) -> list[Any]:
         calls = [getattr(worker, method).remote(str(folder)) for worker in self.workers]
-        return await self._wait(f"{method} {_CHECKPOINT_KEY}", calls, self.checkpoint_s)
+        return await self._wait(method, calls, self.checkpoint_s, _CHECKPOINT_KEY)
 
     async def _all(self, method: str, *arguments: Any) -> list[Any]:
         calls = [getattr(worker, method).remote(*arguments) for worker in self.workers]
         return await self._wait(method, calls)
 
     async def _wait(
-        self, method: str, calls: list[Any], deadline_s: float | None = None
+        self,
+        method: str,
+        calls: list[Any],
+        deadline_s: float | None = None,
+        key: str = "loop.step_timeout_s",
     ) -> list[Any]:
         try:
-            return await gather(f"learner: {method}", calls, deadline_s or self.deadline_s)
+            return await gather(f"learner: {method}", calls, deadline_s or self.deadline_s, key)
         except TimeoutError as error:
             raise ActorLost(str(error)) from error
         except ActorLost:

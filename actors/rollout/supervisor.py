@@ -121,7 +121,8 @@ class Supervisor(ActorSupervisor[EngineHandle]):
         """
         self._start_arguments = (model, weights_backend, gpu, self.colocated)
         calls = [self._start(engine) for engine in self.engines]
-        reports = await gather("rollout: start", calls, self._config.start_timeout_s)
+        deadline_s = self._config.start_timeout_s
+        reports = await gather("rollout: start", calls, deadline_s, "rollout.start_timeout_s")
         for engine in self.engines:
             engine.loaded = True
             await self._watch(engine)
@@ -225,7 +226,10 @@ class Supervisor(ActorSupervisor[EngineHandle]):
             incarnation = engine.incarnation
             try:
                 call = getattr(engine.actor, method).remote()
-                await gather(f"{engine.name}: {method}", [call], self._config.hang_timeout_s)
+                deadline_s = self._config.hang_timeout_s
+                await gather(
+                    f"{engine.name}: {method}", [call], deadline_s, "rollout.hang_timeout_s"
+                )
                 engine.asleep = method == "sleep"
             except (RunFailed, TimeoutError, RayError) as error:
                 self.replace(engine, incarnation, error)

@@ -180,7 +180,9 @@ class SandboxPool:
             TimeoutError: a worker did not answer within `deadline_s` seconds.
         """
         calls = [worker.start.remote(None) for worker in self.workers]
-        isolations: list[Isolation] = await gather("sandbox: start", calls, deadline_s)
+        isolations: list[Isolation] = await gather(
+            "sandbox: start", calls, deadline_s, "rollout.start_timeout_s"
+        )
         self._isolations = list(isolations)
         weakest = max(isolations, key=lambda isolation: isolation.backend == "process")
         return weakest.backend, weakest.reason

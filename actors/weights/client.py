@@ -12,6 +12,8 @@ from vllm.distributed.weight_transfer.base import (
     WeightTransferUpdateRequest,
 )
 
+from actors.cluster.ray_calls import some_of
+
 
 class WeightTransferClient:
     """What vLLM's senders call to prepare and finish an update on the engines.
@@ -66,8 +68,8 @@ class WeightTransferClient:
             ray.get(calls, timeout=self.deadline_s)
         except GetTimeoutError:
             answered, _ = ray.wait(calls, num_returns=len(calls), timeout=0)
-            silent = [i for i, call in enumerate(calls) if call not in answered]
+            silent = [str(i) for i, call in enumerate(calls) if call not in answered]
             raise TimeoutError(
-                f"weight broadcast: no answer to {method} from engine(s) {silent} of "
+                f"weight broadcast: no answer to {method} from engine(s) {some_of(silent)} of "
                 f"{len(calls)} within {self.deadline_s:g} s (weights.timeout_s)"
             ) from None
