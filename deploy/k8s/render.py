@@ -14,6 +14,8 @@ from deploy.plan.shape import ModelShape
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 """What KubeRay takes: it derives longer names from it."""
+_OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+"""What Kubernetes takes as the name of an object."""
 MADE = "Made by `stepcoder k8s`"
 """Heading of what is made here."""
 _START_S = 900.0
@@ -47,6 +49,16 @@ def documents(
             f"name {cluster.name}: Kubernetes takes at most 40 lower-case letters, digits and `-`, "
             f"a letter first; render with --name"
         )
+    named = {"namespace": cluster.namespace, "claim": cluster.claim}
+    if cluster.runtime_class is not None:  # an empty one would leave the programs without it
+        named["runtime-class"] = cluster.runtime_class
+    for option, value in named.items():
+        if not _OBJECT.fullmatch(value):
+            raise ConfigError(
+                f"--{option} {value!r}: no name of an object: lower-case letters, digits, `-`, `.`"
+            )
+    if not re.fullmatch(r"\S+", cluster.image):
+        raise ConfigError(f"--image {cluster.image!r}: no name of an image")
     gpu = config.placement.accelerator == "gpu"
     groups = pod_groups(config, shape, gpu, gpus_per_pod)
     sizes = "\n".join(_line(group) for group in groups)

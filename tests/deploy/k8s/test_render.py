@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,24 @@ def test_what_cannot_be_put_on_kubernetes_is_refused() -> None:
     named = Cluster("My_Run", "stepcoder", "image", "claim", None)
     with pytest.raises(ConfigError, match="lower-case letters"):
         rendered(load_config(local, []), shape(load_config(local, [])), named, "job", 8)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("runtime_class", "", "--runtime-class ''"),  # of a variable that is not set
+        ("runtime_class", "gVisor", "--runtime-class 'gVisor'"),
+        ("namespace", "A b", "--namespace 'A b'"),
+        ("claim", "", "--claim ''"),
+        ("image", "", "--image ''"),
+    ],
+)
+def test_names_that_kubernetes_does_not_take_are_refused(
+    field: str, value: str, message: str
+) -> None:
+    local = load_config(next(profile for profile in PROFILES if profile.stem == "local"), [])
+    with pytest.raises(ConfigError, match=message):
+        rendered(local, shape(local), replace(CLUSTER, **{field: value}), "job", 8)
 
 
 def test_the_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
