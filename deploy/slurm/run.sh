@@ -45,7 +45,12 @@ units=${SANDBOX_UNITS:-4}
 [ "$count" -eq 1 ] || [ "$sandboxes" -lt "$count" ] || fail "SANDBOX_NODES=$sandboxes leaves none of the $count nodes for models" 2
 
 head=${nodes[0]}
-address=$(srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" hostname --ip-address | awk '{ print $1 }')
+# The first address that other nodes can reach: the name may stand for an IPv6 address or a loopback one before it, or alone.
+address=$(srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" \
+    sh -c 'hostname --ip-address; hostname --all-ip-addresses || true' | tr -s ' ' '\n' | awk '
+        NR == 1 { first = $1 }
+        /^[0-9.]+$/ && !/^127\./ && !found { found = $1 }
+        END { print found ? found : first }')
 # Jobs that share a node must not share ports or folders: a hundred ports for each job.
 port=$((20000 + SLURM_JOB_ID % 400 * 100))
 export RAY_ADDRESS=$address:$port

@@ -116,6 +116,23 @@ def test_nodes_get_their_roles_and_the_run_its_cluster(job: Job) -> None:
     assert len(agents) == 4
 
 
+@pytest.mark.parametrize(
+    ("named", "every", "address"),
+    [
+        ("fe80::1 10.1.2.3", "10.9.9.9", "10.1.2.3"),
+        ("127.0.1.1", "10.1.2.3 172.17.0.1 fe80::1", "10.1.2.3"),
+        ("127.0.1.1", "", "127.0.1.1"),
+    ],
+)
+def test_the_head_is_reached_at_an_address_that_other_nodes_have(
+    job: Job, named: str, every: str, address: str
+) -> None:
+    hostname = f'[ "$1" = --ip-address ] && echo "{named}" || echo "{every} "'
+    executable(job.checkout.parent / "slurm" / "hostname", hostname)
+    assert job.run("a", "profile.yaml").returncode == 0
+    assert (job.log / "stepcoder").read_text().startswith(f"{address}:")
+
+
 def test_everything_that_was_started_is_stopped_and_the_status_is_the_runs(job: Job) -> None:
     done = job.run("a b", "profile.yaml", STEPCODER_STATUS="3")
     assert done.returncode == 3
