@@ -27,7 +27,7 @@ from deploy.checks.folder import check_folder, recorded_result, sole_run
 from deploy.checks.memory import fit_memory, place
 from deploy.checks.model import check_model
 from deploy.checks.prompts import fit_prompts
-from deploy.checks.resume import check_curriculum
+from deploy.checks.resume import check_curriculum, check_suites
 from deploy.checks.reward import check_reward
 from deploy.checks.sinks import check_sinks
 from deploy.checks.store import (
@@ -98,6 +98,7 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
     fit = fit_prompts(config, dataset, given.description(), suites) if given else None
     if resume and fit is not None and (checkpoint := folder.latest()) is not None:
         check_curriculum(checkpoint, config, fit)
+        check_suites(folder, fit)
     with sole_run(folder), uploading(store, folder, config.loop) as uploads:
         cluster = connect(config.placement, config.rollout, config.pool)
         try:
@@ -115,7 +116,10 @@ def train(config: RunConfig, resume: bool = False, overwrite: bool = False) -> d
                 nodes, deadline_s = placement.model_nodes(), config.placement.timeout_s
                 check_run_folder(folder.root, nodes, deadline_s)
                 model, warm_start_s = _first_policy(config, dataset, cluster, placement)
-                fit = fit or fit_prompts(config, dataset, model.description(), suites)
+                if fit is None:
+                    fit = fit_prompts(config, dataset, model.description(), suites)
+                    if resume:
+                        check_suites(folder, fit)
                 fit.log()
                 memory = fit_memory(config, cluster, placement, model)
                 fetch_on_nodes(model, nodes)

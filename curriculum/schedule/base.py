@@ -370,9 +370,11 @@ class Schedule(ABC):
             ) from error
 
     def _fingerprint(self) -> str:
+        """Of what is asked and how it is judged; of tests, which may be large, their number."""
         digest = hashlib.sha256()
         for problem, offsets in zip(self._problems, self._canonical, strict=True):
-            digest.update(repr((problem.id, problem.solution, offsets)).encode())
+            asked = problem.model_dump(exclude={"tests", "source", "published"})
+            digest.update(repr((asked, len(problem.tests), offsets)).encode())
         return digest.hexdigest()
 
 

@@ -6,7 +6,11 @@ import json
 import logging
 from pathlib import Path
 
+from actors.runs.folder import RunFolder, read_jsonl
+from actors.training.evaluate import HELDOUT
+from curriculum.datasets.problem_file import problem_digest
 from curriculum.errors import IncompatibleState
+from curriculum.prompts.fit import named
 from curriculum.schedule.make import make_schedule
 from deploy.checks.prompts import PromptFit
 from deploy.config import RunConfig, differing_keys
@@ -97,3 +101,32 @@ def check_curriculum(checkpoint: Path, config: RunConfig, fit: PromptFit) -> Non
             "prompts in that were left out? Resume with the former ones, or start another run "
             "with --name"
         ) from error
+
+
+def check_suites(folder: RunFolder, fit: PromptFit) -> None:
+    """Refuse to evaluate on other problems than before: the gain would be no gain.
+
+    A suite that was not asked yet may come.
+
+    Raises:
+        ConfigError: names suite and problems, with the remedy.
+    """
+    try:
+        rows = read_jsonl(folder.evaluations)
+    except ValueError as error:
+        raise ConfigError(f"--resume: {folder.evaluations}: {error}") from error
+    suites = {HELDOUT: fit.heldout, **fit.suites}
+    for suite, part in suites.items():
+        recorded = next((row["problems"] for row in rows if row["suite"] == suite), None)
+        if recorded is None:
+            continue
+        before = {key: row["digest"] for key, row in recorded.items()}
+        now = {problem.id: problem_digest(problem) for problem in part.problems}
+        other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        if other:
+            raise ConfigError(
+                f"--resume: suite {suite}: {len(other)} problems are not those that the run was "
+                f"evaluated on before: {named(other)}: was the file of problems changed, or does a "
+                f"raised {GROWS} let prompts in that were left out? Resume with the former ones, "
+                "or start another run with --name"
+            )

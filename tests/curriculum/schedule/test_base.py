@@ -167,7 +167,9 @@ def test_saved_state_does_not_change_with_the_schedule(make_problem):
     assert json.dumps(state) == before
 
 
-@pytest.mark.parametrize("change", ["fewer", "edited", *(m for m in MODES if m != "cccs")])
+@pytest.mark.parametrize(
+    "change", ["fewer", "edited", "reworded", "retested", *(m for m in MODES if m != "cccs")]
+)
 def test_state_of_another_curriculum_is_refused_and_changes_nothing(make_problem, change):
     problems = [make_problem(i, points=4) for i in range(3)]
     schedule = make_schedule(problems, CCCS, seed=0)
@@ -176,6 +178,9 @@ def test_state_of_another_curriculum_is_refused_and_changes_nothing(make_problem
         others = problems[:2]
     elif change == "edited":
         others = [*problems[:2], make_problem(2, points=5)]
+    elif change in ("reworded", "retested"):
+        changed = {"reworded": {"question": "?"}, "retested": {"tests": problems[2].tests * 2}}
+        others = [*problems[:2], problems[2].model_copy(update=changed[change])]
     else:
         config, message = CurriculumConfig(mode=change), f"of mode '{change}', not of mode 'cccs'"
     state = make_schedule(others, config, seed=1).state_dict()

@@ -7,11 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from actors.runs.folder import RunFolder, append_jsonl
 from curriculum.datasets.load import load_dataset
+from curriculum.datasets.problem_file import problem_digest
+from curriculum.problem import Problem
 from curriculum.prompts.fit import Fit
 from curriculum.schedule.make import make_schedule
 from deploy.checks.prompts import PromptFit
-from deploy.checks.resume import FREE, KEPT_LOOP, check_curriculum, check_resumable
+from deploy.checks.resume import (
+    FREE,
+    KEPT_LOOP,
+    check_curriculum,
+    check_resumable,
+    check_suites,
+)
 from deploy.config import RunConfig, load_config
 from deploy.config.keys import all_keys
 from deploy.errors import ConfigError
@@ -100,3 +109,33 @@ def test_problems_that_are_not_those_of_the_checkpoint_are_refused(tmp_path: Pat
     check_curriculum(tmp_path, run, fitted(len(dataset.train)))
     with pytest.raises(ConfigError, match=r"other problems .*raised rollout\.max_model_len"):
         check_curriculum(tmp_path, run, fitted(3))
+
+
+def test_other_problems_of_an_evaluation_are_refused(tmp_path: Path) -> None:
+    heldout = load_dataset(config(*SMALL).data).heldout
+    folder, train = RunFolder(tmp_path), Fit([], (), {})
+
+    def fitted(problems: list[Problem], **suites: list[Problem]) -> PromptFit:
+        parts = {name: Fit(part, (), {}) for name, part in suites.items()}
+        return PromptFit(train, Fit(problems, (), {}), (), 448, parts)
+
+    def asked(suite: str, problems: list[Problem]) -> dict[str, object]:
+        digests = {problem.id: {"digest": problem_digest(problem)} for problem in problems}
+        return {"step": 0, "suite": suite, "problems": digests}
+
+    check_suites(folder, fitted(heldout))
+    append_jsonl(folder.evaluations, [asked("heldout", heldout), asked("mbpp", heldout[:1])])
+    check_suites(folder, fitted(heldout, mbpp=heldout[:1], new=heldout))
+    check_suites(folder, fitted(heldout))
+    test = heldout[0].tests[0].model_copy(update={"output": 7})
+    mended = heldout[0].model_copy(update={"tests": (test, *heldout[0].tests[1:])})
+    with pytest.raises(ConfigError, match=rf"suite heldout: 1 problems .*: {mended.id}: was the"):
+        check_suites(folder, fitted([mended, *heldout[1:]]))
+    with pytest.raises(ConfigError, match="suite heldout: 1 problems"):
+        check_suites(folder, fitted(heldout[1:]))
+    with pytest.raises(ConfigError, match="suite mbpp: 2 problems"):
+        check_suites(folder, fitted(heldout, mbpp=heldout[1:2]))
+    with folder.evaluations.open("a") as file:
+        file.write("1\n")
+    with pytest.raises(ConfigError, match="line 3: not an object"):
+        check_suites(folder, fitted(heldout))
