@@ -21,7 +21,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ from curriculum.files import write_atomic
 
 logger = logging.getLogger(__name__)
 
+_OF_OTHERS = {"tensorboard", "wandb", "mlruns", "mlflow.json", "report", "inspect"}
+"""What sinks, and commands that read runs, write into the folder of a run."""
 POLICY = "policy"
 """Folder of the policy in a run's folder, and by choice in a checkpoint."""
 
@@ -68,8 +70,20 @@ class RunFolder:
         """Name of a checkpoint that is being copied: it is removed with a later one."""
 
     def in_use(self) -> bool:
-        """Whether the folder holds figures or checkpoints of a run."""
-        return self.metrics.exists() or self.checkpoints.exists()
+        """Whether the folder holds figures, checkpoints or the outcome of a run."""
+        kept = (self.metrics, self.checkpoints, self.policy, self.result)
+        return any(path.exists() for path in kept)
+
+    def names(self) -> list[str]:
+        """What lies in the folder."""
+        return [path.name for path in self.root.iterdir()] if self.root.is_dir() else []
+
+    def foreign(self, names: Iterable[str]) -> list[str]:
+        """Those of these names, of files in the folder of a run, that are of no run."""
+        paths = (path for path in vars(self).values() if isinstance(path, Path))
+        own = {path.name for path in paths if path.parent == self.root} | _OF_OTHERS
+        foreign = (name for name in names if _whole_name(name) not in own)
+        return sorted(name for name in foreign if not name.startswith(".nfs"))
 
     def clear(self) -> None:
         """Create the folder empty; removes whatever an earlier run of this name left in it.
@@ -179,6 +193,11 @@ class RunFolder:
     def step_rows(self) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl` that are of steps, not of evaluations."""
         return [row for row in read_jsonl(self.metrics) if "suite" not in row]
+
+
+def _whole_name(name: str) -> str:
+    """The name of a file, without what `write_atomic` adds while it is written."""
+    return name[1:].rpartition(".")[0] if name.startswith(".") else name
 
 
 def _keep(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:

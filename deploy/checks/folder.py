@@ -24,8 +24,9 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
         with.
 
     Raises:
-        ConfigError: the folder cannot be written to or holds another run, there is no checkpoint to
-            resume, or the run to resume had a configuration that learns something else.
+        ConfigError: the folder cannot be written to, holds another run or something else, there is
+            no checkpoint to resume, or the run to resume had a configuration that learns something
+            else.
     """
     _check_writable(folder.root)
     if resume:
@@ -41,14 +42,28 @@ def check_folder(folder: RunFolder, config: RunConfig, resume: bool, overwrite: 
             f"{folder.root} holds another run: choose another --name, continue it with --resume, "
             f"or replace it with --overwrite"
         )
-    elif config.model.path and Path(config.model.path).resolve().is_relative_to(
-        folder.root.resolve()
-    ):
-        raise ConfigError(
-            f"model.path {config.model.path} lies in {folder.root}, which this run would replace: "
-            f"choose another --name, or move the model out of it"
-        )
+    else:
+        _check_replaceable(folder, config)
     return config
+
+
+def _check_replaceable(folder: RunFolder, config: RunConfig) -> None:
+    """Refuse to replace what is no run, or what this run reads."""
+    a_run = folder.in_use() and folder.config.exists()
+    if not a_run and (foreign := folder.foreign(folder.names())):
+        raise ConfigError(
+            f"{folder.root} holds {foreign[0]} and no run: it would be removed; choose another "
+            "--name, or move it away"
+        )
+    read = {"model.path": config.model.path, "data.train_path": config.data.train_path,
+            "data.heldout_path": config.data.heldout_path}  # fmt: skip
+    root = folder.root.resolve()
+    for key, path in read.items():
+        if path and Path(path).resolve().is_relative_to(root):
+            raise ConfigError(
+                f"{key} {path} lies in {folder.root}, which this run would replace: choose another "
+                "--name, or move it out of there"
+            )
 
 
 def sole_run(folder: RunFolder) -> AbstractContextManager[None]:

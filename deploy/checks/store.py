@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fsspec.implementations.local import LocalFileSystem
 
@@ -92,10 +92,17 @@ def prepare_store(
     """
     within(ANSWER_S, store.url, Lease(store, folder.root).check_free)
     if not resume:
-        if not overwrite and within(ANSWER_S, store.url, store.names):
+        names = within(ANSWER_S, store.url, store.names)
+        if not overwrite and names:
             raise ConfigError(
                 f"{store.url} holds another run: choose another --name, continue it with --resume, "
                 f"or replace it with --overwrite"
+            )
+        foreign = folder.foreign({PurePosixPath(name).parts[0] for name in names})
+        if foreign and folder.config.name not in names:
+            raise ConfigError(
+                f"{store.url} holds {foreign[0]} and no run: it would be removed; choose another "
+                "--name, or move it away"
             )
         return
     sealed = within(ANSWER_S, store.url, store.sealed)

@@ -38,6 +38,50 @@ def test_a_run_folder_that_cannot_be_written_is_refused(
     check_folder(folder, config, resume=False, overwrite=False)
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["mbpp", "sandbox.json", ".git", "step-000001.jsonl.gz"])
+def test_a_folder_that_is_of_no_run_is_not_replaced(
+    tmp_path: Path, name: str, overwrite: bool
+) -> None:
+    """`--name eval` would remove the evaluations below `runs/eval`, `--name bench` the figures."""
+    config = load_config(None, ["--runs_dir", str(tmp_path), "--name", "eval"])
+    folder = RunFolder(tmp_path / "eval")
+    folder.root.mkdir()
+    folder.root.joinpath(name).touch()
+    with pytest.raises(ConfigError, match=rf"eval holds {name} and no run: it would be removed"):
+        check_folder(folder, config, resume=False, overwrite=overwrite)
+    folder.checkpoints.mkdir()
+    with pytest.raises(ConfigError, match="no run: it" if overwrite else "holds another run"):
+        check_folder(folder, config, resume=False, overwrite=overwrite)
+    folder.config.touch()
+    if overwrite:
+        check_folder(folder, config, resume=False, overwrite=True)
+
+
+def test_the_rest_of_a_run_that_hardly_began_is_replaced(tmp_path: Path) -> None:
+    config = load_config(None, ["--runs_dir", str(tmp_path)])
+    folder = RunFolder(tmp_path / config.name)
+    for path in (folder.rollouts, folder.root / "tensorboard", folder.root / "wandb"):
+        path.mkdir(parents=True)
+    for name in ("config.yaml", ".config.yaml.x7_a", "log.txt", "curriculum.jsonl", ".nfs0012"):
+        folder.root.joinpath(name).touch()
+    check_folder(folder, config, resume=False, overwrite=False)
+    folder.policy.mkdir()
+    with pytest.raises(ConfigError, match="holds another run"):
+        check_folder(folder, config, resume=False, overwrite=False)
+
+
+def test_data_in_the_folder_that_a_run_replaces_are_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "hot")
+    for key in ("train", "heldout"):
+        paths = {"train": tmp_path / "train.jsonl", "heldout": tmp_path / "heldout.jsonl"}
+        paths[key] = folder.root / "data.jsonl"
+        given = [f"--data.{name}_path={path}" for name, path in paths.items()]
+        config = load_config(None, ["--data.kind=jsonl", "--model.path=m", *given])
+        with pytest.raises(ConfigError, match=rf"data\.{key}_path .* lies in .*hot, which"):
+            check_folder(folder, config, resume=False, overwrite=True)
+
+
 def test_a_model_in_the_folder_that_a_run_replaces_is_refused(tmp_path: Path) -> None:
     policy = tmp_path / "runs" / "run" / "policy"
     policy.mkdir(parents=True)

@@ -75,6 +75,15 @@ def test_another_run_in_the_store_is_kept(store: RunStore, tmp_path: Path) -> No
     assert store.sealed() == ["step-000010"], "checking changes nothing"
 
 
+def test_objects_that_are_of_no_run_are_not_replaced(store: RunStore, tmp_path: Path) -> None:
+    here = RunFolder(tmp_path / "runs" / "hot")
+    store.write("train/part-0.jsonl", b"{}")
+    with pytest.raises(ConfigError, match="hot holds train and no run: it would be removed"):
+        prepare_store(store, here, LOOP, resume=False, overwrite=True)
+    store.write("config.yaml", b"{}")
+    prepare_store(store, here, LOOP, resume=False, overwrite=True)
+
+
 def test_a_run_goes_on_where_its_files_are_not(store: RunStore, tmp_path: Path) -> None:
     here = RunFolder(tmp_path / "runs" / "hot")
     prepare_store(store, here, LOOP, resume=True, overwrite=False)
