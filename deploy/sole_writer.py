@@ -27,7 +27,8 @@ def sole_writer(folder: Path, busy: str) -> Iterator[None]:
     folder = folder.absolute()
     path = folder.with_name(f".{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    # A file in the place of a lock would stay after a kill, and keep out every other machine.
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -92,12 +92,13 @@ def _is_made(folder: Path) -> bool:
 def _only_run(folder: Path) -> Iterator[None]:
     """Be the only run that makes this warm start; wait for another that does.
 
-    The lock is the file system's: it ends with the process that holds it.
+    The lock is the file system's: it ends with the process that holds it. A file system without
+    locks has two runs make it, of which the later one replaces an equal model.
 
     Raises:
         TimeoutError: another run held it for `_LONGEST_WAIT_S`.
     """
-    lock = FileLock(f"{folder}.lock")
+    lock = FileLock(f"{folder}.lock", fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -109,6 +110,8 @@ def _only_run(folder: Path) -> Iterator[None]:
                 f"warm start: another run has held {folder}.lock for {_LONGEST_WAIT_S / 3600:g} "
                 "hours: end it, or give this run another runs_dir"
             ) from None
+    except OSError as error:
+        logger.warning("warm start: %s: no lock keeps another run out: %s", folder, error)
     try:
         yield
     finally:

@@ -291,12 +291,12 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def run_files(folder: RunFolder) -> Iterator[Path]:
-    """Every file of a run that is not of a checkpoint, nor half written (by `write_atomic` or
-    `rollout_file`).
+    """Every file of a run that is not of a checkpoint, nor half written (by `write_atomic`,
+    `rollout_file` or `learner.zero.export`).
     """
     for file in files_below(folder.root):
         half = file.suffix == ".partial"
-        half |= file.parent == folder.root and file.name.startswith(".")
+        half |= file.relative_to(folder.root).parts[0].startswith(".")
         if not half and not file.is_relative_to(folder.checkpoints):
             yield file
 

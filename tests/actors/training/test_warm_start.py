@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -76,3 +79,19 @@ def test_a_warm_start_that_failed_leaves_the_next_run_free(
     for _ in range(2):
         with pytest.raises(RuntimeError, match="no memory"):
             call_warm_start(tmp_path)
+
+
+def test_a_file_system_without_locks_has_every_run_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    made: list[Path] = []
+    monkeypatch.setattr(fcntl, "flock", missing)
+    monkeypatch.setattr(module, "_train_in_task", lambda *arguments: made.append(arguments[-1]))
+    call_warm_start(tmp_path)
+    assert "no lock keeps another run out" in caplog.text
+    Path(f"{made[0]}.lock").write_text("1234\nanother-machine\n")
+    call_warm_start(tmp_path)
+    assert len(made) == 2

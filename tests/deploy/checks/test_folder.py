@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,21 @@ def test_a_second_run_in_one_folder_is_refused_while_the_first_is_under_way(
             folder.clear()
     with sole_run(folder):
         assert folder.root.is_dir()
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    folder = RunFolder(tmp_path / "run")
+    (tmp_path / ".run.lock").write_text("1234\nanother-machine\n")
+    with sole_run(folder):
+        assert "no lock keeps a second process out" in caplog.text
+    with sole_run(folder):
+        folder.clear()
 
 
 def test_a_deadline_of_the_run_itself_is_not_taken_for_the_lock(tmp_path: Path) -> None:

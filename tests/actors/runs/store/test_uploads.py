@@ -59,6 +59,8 @@ def test_new_and_changed_files_are_uploaded_once(
     (folder.root / ".result.json.x1").touch()
     folder.rollouts.mkdir()
     (folder.rollouts / "step-000010.partial").touch()
+    (folder.root / ".policy-x7" / "fresh").mkdir(parents=True)
+    (folder.root / ".policy-x7" / "fresh" / "model.safetensors").touch()
     uploads.finish()
     assert [Path(path).name for path in FlakyFileSystem.written] == ["result.json"]
     made_run(folder.root, 20, 30, keep=2)
