@@ -32,6 +32,8 @@ The exit status is 0 if every figure reached its target, else 1.""",
 Out = Annotated[Path, Parameter(help="Folder of the results.")]
 RESULTS = Path("runs/bench")
 NO_SIMULATION = SimulationOptions()
+ROUNDS, WORKERS = 5, "1,2,4,8"
+"""What `bench fleet` measures by default."""
 Rounds = Annotated[int, Parameter(help="Rounds of each comparison.")]
 
 
@@ -84,8 +86,8 @@ def curriculum(
 @app.command
 def fleet(
     *,
-    rounds: Rounds = 5,
-    workers: Annotated[str, Parameter(help="Fleet sizes, separated by commas.")] = "1,2,4,8",
+    rounds: Rounds = ROUNDS,
+    workers: Annotated[str, Parameter(help="Fleet sizes, separated by commas.")] = WORKERS,
     out: Out = RESULTS,
     simulation: SimulationOptions = NO_SIMULATION,
 ) -> int:
@@ -97,6 +99,11 @@ def fleet(
     actors/SCALING.md has the assumptions and what they come to.
     """
     if simulation.simulate is not None:
+        if (rounds, workers) != (ROUNDS, WORKERS):
+            raise ConfigError(
+                "--rounds and --workers are of what is measured; with --simulate, --steps and "
+                "--sweep say how many steps and which sizes"
+            )
         return _simulate(simulation, out)
     simulation.check_unused()
     try:

@@ -90,7 +90,10 @@ class SimulationOptions:
     ] = None
     costs: Annotated[
         Path | None,
-        Parameter(help="Costs of messages: JSON of deploy.bench.fleet.message_costs."),
+        Parameter(
+            help="Costs of messages: JSON that `python -m deploy.bench.fleet.message_costs` "
+            "prints; those that it lacks are ours."
+        ),
     ] = None
     measured: Annotated[
         Path | None,

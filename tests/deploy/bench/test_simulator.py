@@ -314,6 +314,8 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
         ("--simulate 4 --tokens 500 --max-tokens 400", "--max-tokens 400"),
         ("--simulate 4 --slots 20 --slots-per-worker 16", "no multiple"),
         ("--simulate 4 --slots 0", "--slots: must be at least 1"),
+        ("--simulate 4 --workers 8", "--sweep"),
+        ("--simulate 4 --rounds 2", "--steps"),
         ("--simulate 4 --costs pyproject.toml", "no JSON"),
         ("--simulate 4 --run nowhere", "no recorded rollouts"),
         ("--simulate 4 --costs nowhere.json", "--costs nowhere.json"),

@@ -27,6 +27,8 @@ class Costs(BaseModel):
     round are what its figures at one and two engines differ by, a sample is measured apart. The
     others: `python -m deploy.bench.fleet.message_costs`. Both were measured at a few messages a
     second; in a busier process a message costs less, so that a large fleet is predicted too dear.
+    The driver's are of the code before a delivery came with the answer to its call, which takes a
+    fifth off.
     """
 
     model_config = _STRICT
