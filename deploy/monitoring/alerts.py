@@ -113,6 +113,16 @@ ALERTS = (
         "the role takes",
     ),
     Alert(
+        "Saturated",
+        f"max by (run, role) ({_name('processor/{role}')})",
+        "> 0.8",
+        "10m",
+        "warning",
+        "the {{ $labels.role }} uses {{ $value | humanizePercentage }} of its core",
+        "the driver: more samples a step (loop.prompts_per_step, rollout.samples_per_prompt), more "
+        "engines of a node and collector; a collector: lower rollout.engines_per_collector",
+    ),
+    Alert(
         "DiskFull",
         f"(min by (run) ({_name('disk_free')}) / max by (run) ({_name('disk_total')}))",
         "< 0.05",

@@ -46,6 +46,10 @@ SERIES = {
         {'ray_stepcoder_restarts{run="r",role="rollout"}': "0+1x90"},
         {'ray_stepcoder_restarts{run="r",role="rollout"}': "7x90"},
     ),
+    "Saturated": (
+        {'ray_stepcoder_processor{run="r",role="driver"}': "0.9x90"},
+        {'ray_stepcoder_processor{run="r",role="driver"}': "0.3x90"},
+    ),
     "DiskFull": (
         {'ray_stepcoder_disk_free{run="r"}': "4x90", 'ray_stepcoder_disk_total{run="r"}': "100x90"},
         {'ray_stepcoder_disk_free{run="r"}': "9x90", 'ray_stepcoder_disk_total{run="r"}': "100x90"},
@@ -53,6 +57,8 @@ SERIES = {
 }  # fmt: skip
 """Series, a value each minute: with the first ones an alert fires, with the second ones it does
 not."""
+ROLES = {"Restarts": {"role": "rollout"}, "Saturated": {"role": "driver"}}
+"""Labels of an alert beside the run's."""
 
 
 @pytest.fixture
@@ -98,7 +104,7 @@ def test_each_alert_fires_when_it_should_and_only_then(fires: bool, tmp_path: Pa
     for alert in ALERTS:
         series = SERIES[alert.name][0 if fires else 1]
         labels = {"severity": alert.severity, "run": "r"}
-        labels |= {"role": "rollout"} if alert.name == "Restarts" else {}
+        labels |= ROLES.get(alert.name, {})
         expected = [{"exp_labels": labels}] if fires else []
         cases.append(
             {
