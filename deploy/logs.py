@@ -47,6 +47,8 @@ class ConsoleHandler(logging.Handler):
             text = self.format(record)
             if record.levelno != logging.INFO:
                 text = f"{record.levelname.lower()}: {text}"
+            # What the terminal cannot show, or is half a character, is printed as its escape.
+            text = text.encode(console.encoding, "backslashreplace").decode(console.encoding)
             # Without soft_wrap rich breaks lines at 80 columns where it cannot ask for the width.
             console.print(Text(text, style=STYLES.get(record.levelno, "")), soft_wrap=True)
             console.file.flush()

@@ -18,13 +18,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from typing_extensions import override
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def collect_logs(path: Path) -> Iterator[None]:
     Needs a connection to Ray. Actors that are created inside find the hub by its name in the job's
     namespace; it ends with this context, or with the job.
     """
-    file = logging.FileHandler(path, encoding="utf-8")
+    file = _LogFile(path)
     file.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger()
     root.addHandler(file)
@@ -206,6 +207,33 @@ def collect_logs(path: Path) -> Iterator[None]:
             package.setLevel(level)
         root.removeHandler(file)
         file.close()
+
+
+class _LogFile(logging.FileHandler):
+    """The run's log file. What a full disk keeps from it is told once, and hides no other error.
+
+    Half a surrogate pair, which a program's error message may hold, is written as its escape.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._told = False
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Tell the other handlers of an error of the disk, once."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            logger.warning("%s lacks records: %s", self.baseFilename, error)
+
+    @override
+    def close(self) -> None:
+        """Close the file, with what of the last records it takes."""
+        with suppress(OSError):
+            super().close()
 
 
 def _record_of_exception() -> logging.LogRecord:

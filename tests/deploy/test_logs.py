@@ -65,6 +65,20 @@ def test_progress_can_go_to_stdout_and_warnings_stay_on_stderr(
     assert "warning: ours 30" in printed.err
 
 
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "é \\ud83d"), ("ascii", "\\xe9 \\ud83d")]
+)
+def test_what_a_terminal_cannot_show_is_printed_as_its_escape(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str
+) -> None:
+    set_up_logging()
+    log_to_stdout()
+    printed = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", printed)
+    logging.getLogger("actors.training").info("a program said é \ud83d")
+    assert printed.buffer.getvalue().decode(encoding) == f"a program said {shown}\n"
+
+
 def test_long_lines_are_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logging()
     logging.getLogger("deploy").info("word " * 60)

@@ -17,6 +17,7 @@ import ray
 from actors.config import PlacementConfig
 from actors.errors import RunFailed
 from actors.learners.group import LearnerGroup
+from actors.runs import logs
 from actors.runs.logs import collect_logs, counts, forward_logs
 from learner.config import LearnerConfig
 from learner.models.source import ModelSource
@@ -206,3 +207,37 @@ def test_forwarding_does_nothing_outside_an_actor() -> None:
     before = list(logging.getLogger().handlers)
     forward_logs("driver")
     assert logging.getLogger().handlers == before
+
+
+@pytest.fixture
+def without_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_start_hub", lambda: None)
+    monkeypatch.setattr(logs, "_collect", lambda *_: None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+
+@pytest.mark.usefixtures("without_hub")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_hides_no_error_behind_that_of_the_log(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def run() -> None:
+        with collect_logs(Path("/dev/full")):
+            for _ in range(3):
+                logging.getLogger("actors.training").warning("a record")
+            raise RunFailed("the disk became full: free space")
+
+    with pytest.raises(RunFailed, match="free space"):
+        run()
+    assert "Logging error" not in capsys.readouterr().err
+    assert caplog.text.count("/dev/full lacks records: ") == 1
+
+
+@pytest.mark.usefixtures("without_hub")
+def test_half_a_character_in_a_message_is_written_as_its_escape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with collect_logs(tmp_path / "log.txt"):
+        logging.getLogger("actors.training").warning("a program said \ud83d")
+    assert (tmp_path / "log.txt").read_text().endswith("a program said \\ud83d\n")
+    assert "Logging error" not in capsys.readouterr().err
