@@ -24,6 +24,7 @@ from actors.runs.metrics import MetricsLog
 from actors.runs.store.uploads import Uploads
 from actors.sandboxes.pool import SandboxPool
 from actors.training.evaluate import HELDOUT, Evaluation
+from actors.training.evaluations import gain_interval
 from actors.training.trainer import Trainer
 from actors.training.weight_parity import WeightParityCheck
 from actors.training.weight_sync import WeightSync
@@ -243,6 +244,7 @@ class Run:
                   for suite in after}  # fmt: skip
         heldout = suites.pop(HELDOUT)
         gain = after[HELDOUT]["pass_at_1"]["overall"] - heldout["before"]["pass_at_1"]["overall"]
+        change = gain_interval(self._folder, HELDOUT)
         return {
             "name": self._config.name,
             "steps": state.step,
@@ -253,6 +255,7 @@ class Run:
             "versions": self._versions,
             "eval": {**heldout, "suites": suites},
             "gain": gain,
+            "gain_interval": change and [change.low, change.high],
             "weights": {
                 "broadcasts": state.broadcasts,
                 "first_broadcasts": state.starts,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from actors.collectors.group import CollectorGroup
 from actors.config import LoopConfig
-from actors.runs.folder import RunFolder
+from actors.evaluation.statistics import Interval, difference_interval
+from actors.runs.folder import RunFolder, read_jsonl
 from actors.runs.metrics import MetricsLog
 from actors.training.console import evaluation_line
 from actors.training.evaluate import Evaluation, evaluate
@@ -63,3 +65,23 @@ class Evaluations:
         """Whether the evaluation that follows a step was cut off, or never began."""
         missing = not self.suites.keys() <= self.folder.evaluated(step)
         return self.loop.evaluates_at(step) and missing
+
+
+def gain_interval(folder: RunFolder, suite: str) -> Interval | None:
+    """How far pass@1 of a suite changed from the first recorded evaluation to the last, paired by
+    problem; over judged samples, and problems of which both times some could be judged.
+
+    Returns:
+        The mean change and its 95 % interval; None where there are no two evaluations of it.
+    """
+    rows = [row["problems"] for row in read_jsonl(folder.evaluations) if row["suite"] == suite]
+    if len(rows) < 2:
+        return None
+    first, last = rows[0], rows[-1]
+    pairs = [(_share(first[name]), _share(last[name])) for name in first if name in last]
+    changes = [new - old for old, new in pairs if old is not None and new is not None]
+    return difference_interval(changes) if changes else None
+
+
+def _share(problem: Mapping[str, Any]) -> float | None:
+    return problem["passed"] / problem["judged"] if problem["judged"] else None

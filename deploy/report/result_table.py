@@ -58,7 +58,9 @@ def _passes(result: dict[str, Any]) -> tuple[str, Table]:
             old, new = before["pass_at_1"][tier], after["pass_at_1"][tier]
             style = "bold" if tier == "overall" else None
             cells = [_rate(evaluation, tier) for evaluation in (before, after)]
-            table.add_row(tier, *cells, f"{new - old:+.3f}", style=style)
+            interval = result.get("gain_interval") if tier == "overall" else None
+            ends = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+            table.add_row(tier, *cells, f"{new - old:+.3f}{ends}", style=style)
     asked = f"{before['problems']} problems, {before['samples']} samples"
     return f"pass@1 on held-out problems, from the empty prefix ({asked})", table
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from actors.runs.folder import RunFolder
 from deploy.cluster.local import STATE, LocalCluster, Ports
+from tests.clock import untimed
 from tests.deploy.leftovers import Leftovers
 from tests.deploy.monitoring.prometheus_server import PrometheusServer
 
@@ -24,17 +25,6 @@ STEPS = 6
 """`loop.steps` of the small profile."""
 PORTS = Ports(cluster=16379, dashboard=18265, metrics=18080)
 PORT_OPTIONS = ("--port", "16379", "--dashboard-port", "18265", "--metrics-port", "18080")
-
-_TIMED = (
-    "time",
-    "seconds",
-    "rollout/tokens_per_s",
-    "sandbox/program_ms",
-    "sandbox/peak_queue",
-    "learner/seconds",
-    "overlap",
-)
-"""Metrics that depend on the clock."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +130,4 @@ def stepcoder(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 def metric_rows(run: Path) -> list[dict[str, Any]]:
     """The metrics of every step of a run, without those that depend on the clock."""
-    return [
-        {key: value for key, value in row.items() if not key.startswith(_TIMED)}
-        for row in RunFolder(run).step_rows()
-    ]
+    return untimed(RunFolder(run).step_rows())

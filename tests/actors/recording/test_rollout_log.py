@@ -39,6 +39,7 @@ from curriculum.synthetic.problems import synthetic_problems
 from deploy.bench.fleet.fake_actors import steady_trainer
 from learner.config import RewardConfig
 from sandbox import Outcome, TestOutcome, TestResult, Verdict
+from tests.clock import untimed
 
 PROBLEMS = synthetic_problems(seed=3, per_tier=4)
 
@@ -231,15 +232,7 @@ def test_recording_changes_no_figure_and_no_step_is_recorded_twice(tmp_path: Pat
         asyncio.run(made.run())
         return made
 
-    clock = ("time", "seconds", "overlap", "rollout/tokens_per_s", "sandbox/program_ms",
-             "sandbox/peak")  # fmt: skip
-    figures = {
-        record: [
-            {name: value for name, value in row.items() if not name.startswith(clock)}
-            for row in run(record).folder.step_rows()
-        ]
-        for record in ("none", "all")
-    }
+    figures = {record: untimed(run(record).folder.step_rows()) for record in ("none", "all")}
     assert figures["none"] == figures["all"]
     assert recorded_steps(tmp_path / "none" / "rollouts") == []
     files = recorded_steps(tmp_path / "all" / "rollouts")

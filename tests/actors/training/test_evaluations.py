@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from actors.config import LoopConfig
-from actors.runs.folder import read_jsonl
+from actors.evaluation.statistics import difference_interval
+from actors.runs.folder import RunFolder, append_jsonl, read_jsonl
+from actors.training.evaluations import gain_interval
 from actors.training.trainer import Trainer
 from curriculum.synthetic.problems import synthetic_problems
 from deploy.bench.fleet.fake_actors import SteadyLearner, steady_trainer
 from sandbox import Job, Outcome, Verdict
+from tests.clock import untimed
 
 STEPS = 5
-TIMED = ("time", "seconds", "overlap", "rollout/tokens_per_s", "rollout/outstanding")
 
 
 def trained(folder: Path, **loop: Any) -> Trainer:
@@ -38,10 +40,6 @@ def trainer(folder: Path, **loop: Any) -> Trainer:
     other = synthetic_problems(seed=9, per_tier=1, name="other")
     made.suites["other"] = other  # type: ignore[index]
     return made
-
-
-def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if not key.startswith(TIMED)} for row in rows]
 
 
 def evaluations(made: Trainer) -> list[tuple[int, str]]:
@@ -140,3 +138,22 @@ def test_rows_tell_tiers_stages_and_lengths_apart(tmp_path: Path) -> None:
         assert row["length/completion/mean"] == row["length/completion/p90"]
         assert row["length/prompt/mean"] <= row["length/prompt/max"]
         assert 0 < row["curriculum/revealed"] < 1
+
+
+def test_the_gain_of_a_run_is_paired_by_problem_over_judged_samples(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+
+    def record(step: int, suite: str, **passed: tuple[int, int]) -> None:
+        problems = {
+            name: {"passed": count, "judged": judged} for name, (count, judged) in passed.items()
+        }
+        append_jsonl(folder.evaluations, [{"step": step, "suite": suite, "problems": problems}])
+
+    assert gain_interval(folder, "heldout") is None
+    record(0, "heldout", a=(0, 4), b=(1, 2), c=(4, 4), gone=(0, 4))
+    record(0, "other", a=(0, 4))
+    assert gain_interval(folder, "heldout") is None
+    record(5, "heldout", a=(4, 4), b=(2, 2), c=(0, 0))
+    record(9, "heldout", a=(1, 4), b=(1, 1), c=(0, 0), new=(4, 4))
+    assert gain_interval(folder, "heldout") == difference_interval([0.25, 0.5])
+    assert gain_interval(folder, "other") is None

@@ -35,9 +35,9 @@ def test_the_table_shows_intervals_where_they_are_recorded() -> None:
     page = io.StringIO()
     intervals = {"overall": [0.4, 0.61], "introductory": [0.5, 1.0]}
     evaluations = {"before": EVALUATION, "after": {**AFTER, "intervals": intervals}}
-    result = {**RESULT, "eval": evaluations}
+    result = {**RESULT, "eval": evaluations, "gain_interval": [-0.01, 0.51]}
     print_result(result, Path("runs/x"), Console(file=page, width=100))
-    assert " 0.500 [0.400, 0.610] │ +0.250" in page.getvalue()
+    assert " 0.500 [0.400, 0.610] │ +0.250 [-0.010, +0.510] │" in page.getvalue()
 
 
 def test_the_table_shows_tiers_outcomes_and_stages() -> None:
