@@ -3,8 +3,27 @@
 import errno
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No room for a file: the system names none with it."""
+
+
+@contextmanager
+def named_when_full(path: Path) -> Generator[None]:
+    """Name the file that is written inside where the disk, or a quota, has no room for it.
+
+    Raises:
+        OSError: with the file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
 
 
 def require_folder_of(path: Path) -> None:
@@ -40,7 +59,8 @@ def write_atomic(path: Path, text: str | Iterable[str]) -> None:
     except OSError as error:  # it names the temporary file
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        writing = os.fdopen(handle, "w", encoding="utf-8", newline="")
+        with named_when_full(path), writing as file:
             file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())

@@ -23,6 +23,7 @@ from actors.errors import RunFailed
 from actors.rollout.round import read_detail
 from actors.rollout.samples import RolloutGroup, Sample, trajectory
 from actors.runs.records import problem_record, verdict_record
+from curriculum.files import named_when_full
 from curriculum.subtask import Subtask
 from learner.reward import Reward
 
@@ -64,7 +65,7 @@ def write_rollouts(folder: Path, rollouts: StepRollouts) -> None:
     folder.mkdir(exist_ok=True)
     path = step_file(folder, rollouts.step)
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with named_when_full(path), partial.open("wb") as file:
         # Without a name and a time, the same rollouts give the same bytes.
         with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
             text = io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace")

@@ -35,7 +35,7 @@ from actors.runs.checksums import (
     write_checksums,
 )
 from actors.runs.disk import REMEDY, check_room, is_full
-from curriculum.files import write_atomic
+from curriculum.files import named_when_full, write_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -282,7 +282,7 @@ def append_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
     """
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     content = lines.encode(errors="backslashreplace")
-    with path.open("ab", buffering=0) as file:
+    with named_when_full(path), path.open("ab", buffering=0) as file:
         # A disk that becomes full takes a part without an error.
         if file.write(content) < len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -1,6 +1,9 @@
+import errno
+import os
+
 import pytest
 
-from curriculum.files import write_atomic
+from curriculum.files import named_when_full, write_atomic
 
 
 @pytest.mark.parametrize("text", ["a\r\nü\n", ["a\r", "\nü\n"]])
@@ -42,3 +45,16 @@ def test_a_file_that_cannot_be_made_is_named_as_the_caller_named_it(tmp_path):
     path = tmp_path / ("x" * 255)
     with pytest.raises(OSError, match=f"File name too long: '{path}'"):
         write_atomic(path, "{}")
+
+
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    def full(_handle):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = tmp_path / "result.json"
+    with pytest.raises(OSError, match=rf"Disk quota exceeded: '{path}'"):
+        write_atomic(path, "{}")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match=r"^\[Errno 5\] other$"), named_when_full(path):
+        raise OSError(errno.EIO, "other")

@@ -105,7 +105,7 @@ def test_another_failure_of_a_checkpoint_stays_what_it_is(
 def test_rows_that_a_full_disk_takes_in_part_are_an_error_and_cut_off_lines_are_dropped(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(OSError, match="No space left") as raised:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'") as raised:
         append_jsonl(Path("/dev/full"), [{"step": 1}])
     assert raised.value.errno == errno.ENOSPC
     path = tmp_path / "metrics.jsonl"
