@@ -279,8 +279,8 @@ class OrderDispatcher:
         for failure in delivery.failures:
             engine = handle.engines[failure.index]
             self._engines.replace(engine, failure.incarnation, failure.cause)
-        if self._pool is not None:
-            self._pool.lost.update(delivery.losses)
+        if self._pool is not None and delivery.losses:
+            self._pool.hear(delivery.losses)
         current.attempts.update(
             {i: n - current.attempts[i] for i, n in (delivery.attempts or {}).items()}
         )

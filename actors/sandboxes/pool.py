@@ -195,6 +195,18 @@ class SandboxPool:
         for worker in self.workers:
             ray.kill(worker)
 
+    def hear(self, losses: Iterable[Loss]) -> None:
+        """Take losses that the pool of another process saw.
+
+        A process that joins from then on knows the next life of the worker, or it would take the
+        loss of that for this one.
+        """
+        for loss in set(losses) - self.lost:
+            self.lost.add(loss)
+            isolation = self._isolations[loss.worker]
+            if isolation and isolation.life == loss.life and loss.worker not in self._recovering:
+                self._recovering[loss.worker] = asyncio.create_task(self._recover(loss.worker))
+
     def abandon(self, caller: str) -> None:
         """Have the workers kill the programs of a process that died."""
         for worker in self.workers:

@@ -120,7 +120,7 @@ class Scene:
         every = [engine for handle in self.handles for engine in handle.engines]
         self.engines = UnattendedEngines(every, config, colocated=False)
         self.collectors = UnattendedCollectors(self.handles, config)
-        self.pool = SandboxPool([], SandboxPoolConfig())
+        self.pool = SandboxPool([None], SandboxPoolConfig())
         self.dispatcher = OrderDispatcher(self.collectors, self.engines, self.pool, config)
 
     async def begin(

@@ -67,3 +67,23 @@ def test_a_loss_that_several_pools_saw_is_one() -> None:
         assert whole.losses == 2
 
     asyncio.run(run())
+
+
+def test_a_process_that_joins_after_a_loss_counts_the_next_one() -> None:
+    async def run() -> None:
+        worker = Mortal()
+        whole = SandboxPool([worker], SandboxPoolConfig(retries=0))
+        await whole.start(5)
+        first = SandboxPool.join(whole.part("c.0", 0, 1))
+        worker.die()
+        await first.run(JOB)
+        whole.hear(first.lost)
+        await until(lambda: not whole._recovering)
+        second = SandboxPool.join(whole.part("c.1", 0, 1))
+        worker.die()
+        await second.run(JOB)
+        whole.hear(second.lost)
+        whole.hear(second.lost)
+        assert whole.losses == 2
+
+    asyncio.run(run())
