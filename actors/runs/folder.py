@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 _OF_OTHERS = {"tensorboard", "wandb", "mlruns", "mlflow.json", "report", "inspect"}
 """What sinks, and commands that read runs, write into the folder of a run."""
+_OF_VOLUMES = "lost+found"
+"""In the root of a volume."""
 POLICY = "policy"
 """Folder of the policy in a run's folder, and by choice in a checkpoint."""
 
@@ -81,7 +83,7 @@ class RunFolder:
     def foreign(self, names: Iterable[str]) -> list[str]:
         """Those of these names, of files in the folder of a run, that are of no run."""
         paths = (path for path in vars(self).values() if isinstance(path, Path))
-        own = {path.name for path in paths if path.parent == self.root} | _OF_OTHERS
+        own = {path.name for path in paths if path.parent == self.root} | {*_OF_OTHERS, _OF_VOLUMES}
         foreign = (name for name in names if _whole_name(name) not in own)
         return sorted(name for name in foreign if not name.startswith(".nfs"))
 
@@ -95,6 +97,8 @@ class RunFolder:
         """
         self.root.mkdir(parents=True, exist_ok=True)
         for path in [*self.root.iterdir()]:
+            if path.name == _OF_VOLUMES:
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, onerror=_unless_open)
             else:

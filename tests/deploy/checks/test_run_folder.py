@@ -63,7 +63,14 @@ def test_the_rest_of_a_run_that_hardly_began_is_replaced(tmp_path: Path) -> None
     folder = RunFolder(tmp_path / config.name)
     for path in (folder.rollouts, folder.root / "tensorboard", folder.root / "wandb"):
         path.mkdir(parents=True)
-    for name in ("config.yaml", ".config.yaml.x7_a", "log.txt", "curriculum.jsonl", ".nfs0012"):
+    for name in (
+        "config.yaml",
+        ".config.yaml.x7_a",
+        "log.txt",
+        "curriculum.jsonl",
+        ".nfs0012",
+        "lost+found",
+    ):
         folder.root.joinpath(name).touch()
     check_folder(folder, config, resume=False, overwrite=False)
     folder.policy.mkdir()
