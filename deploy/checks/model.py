@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from deploy.checks.model_files import check_description, check_weights
 from deploy.config import RunConfig
 from deploy.errors import ConfigError
 from learner.errors import ModelError
@@ -27,31 +27,13 @@ def check_model(config: RunConfig) -> RunConfig:
         source = source.pinned()
         folder = source.description()
         if source.hub_name is None:
-            _check_weights(folder)
+            check_weights(folder)
+        check_description(folder)
         _check_supported(folder, config)
     except ModelError as error:
         raise ConfigError(f"model.path: {error}") from error
     model = config.model.model_copy(update={"path": source.path})
     return config.model_copy(update={"model": model})
-
-
-def _check_weights(folder: Path) -> None:
-    """Refuse a folder without weights, or with an index that names files that are not there."""
-    if not (folder / "config.json").is_file():
-        raise ModelError(
-            f"{folder}: no config.json there; expected a Hugging Face model folder "
-            f"(config.json, *.safetensors, tokenizer.json)"
-        )
-    indices = [*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")]
-    for index in indices:
-        parts = set(json.loads(index.read_text())["weight_map"].values())
-        if missing := sorted(part for part in parts if not (folder / part).is_file()):
-            raise ModelError(
-                f"{folder}: {len(missing)} of {len(parts)} files of weights are missing, the first "
-                f"{missing[0]}: copy the folder again"
-            )
-    if not indices and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        raise ModelError(f"{folder}: it holds no weights (*.safetensors)")
 
 
 def _check_supported(folder: Path, config: RunConfig) -> None:

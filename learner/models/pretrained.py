@@ -131,10 +131,10 @@ def empty_model(folder: Path, trust_remote_code: bool = False) -> Any:
     try:
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
-    except (ValueError, ImportError) as error:
+    except Exception as error:  # sizes that contradict each other; code that comes with the model
         raise ModelError(
-            f"{folder}: a model of type {config.model_type} is not supported: "
-            f"{str(error).strip().partition(chr(10))[0]:.300}"
+            f"{folder}: a model of type {config.model_type} is not supported, or its config.json "
+            f"has a wrong value: {_said(error)}; compare it with the published one"
         ) from error
 
 
@@ -188,13 +188,20 @@ def _read_config(folder: Path, trust_remote_code: bool) -> Any:
         )
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, KeyError, ImportError) as error:
+    except Exception as error:  # a value of the wrong type; code that comes with the model
         if not trust_remote_code and "trust_remote_code" in str(error):
             raise ModelError(
                 f"{folder}: the model brings Python files of its own, which would run here: read "
                 "them, then set model.trust_remote_code true"
             ) from error
         raise ModelError(
-            f"{folder}: config.json describes no model that transformers knows: "
-            f"{str(error).strip().partition(chr(10))[0]:.300}"
+            f"{folder}: config.json describes no model that transformers knows: {_said(error)}; "
+            "compare it with the published one"
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """An error of another package on one line; its class too, where the message says little."""
+    text = " ".join(str(error).split())
+    plain = isinstance(error, (ValueError, OSError, ImportError))
+    return f"{text:.300}" if plain else f"{type(error).__name__}: {text:.300}"

@@ -12,6 +12,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -131,6 +132,10 @@ def _snapshot(path: str, files: list[str]) -> Path:
     repository, _, revision = path.partition("@")
     try:
         return Path(_download(repository, revision or None, files, tqdm_class=_logging_bar(path)))
+    except HFValidationError as error:
+        raise ModelError(
+            f"model {path}: no such folder here, and no name that the hub allows: {error}"
+        ) from error
     except GatedRepoError as error:
         raise ModelError(
             f"model {path}: access is not granted: accept its terms at "

@@ -140,6 +140,80 @@ def test_python_files_of_a_model_run_by_choice_only(model: Path) -> None:
     check(model, "--model.trust_remote_code", "true")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.json", "null", "holds no JSON object: copy it again"),
+        ("config.json", '{"model_type": "lla', "not readable as JSON"),
+        ("generation_config.json", '{"eos_tok', "not readable as JSON"),
+        (
+            "generation_config.json",
+            '{"eos_token_id": [1, "a"]}',
+            "not a token id or a list of them",
+        ),
+        ("model.safetensors", "", r"model\.safetensors: cut off"),
+        ("model.safetensors", "version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("model.safetensors.index.json", "{}", r"names no files of weights \(weight_map\)"),
+        ("adapter_config.json", "{}", "merge them into their base model"),
+    ],
+)
+def test_a_file_that_is_damaged_is_named(model: Path, name: str, text: str, message: str) -> None:
+    (model / name).write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        check(model)
+
+
+def test_weights_that_are_cut_off_are_refused_without_being_read(model: Path) -> None:
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match=r"model\.safetensors: cut off .*download it again"):
+        check(model)
+    weights.unlink()
+    weights.symlink_to("blobs/absent")
+    with pytest.raises(ConfigError, match=r"holds no weights.*is a link to a file that is not"):
+        check(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": "64"}, "'hidden_size' expected int, got str"),
+        ({"num_attention_heads": 0}, "ZeroDivisionError"),
+        ({"hidden_act": "nonesuch"}, "wrong value: KeyError: 'nonesuch'"),
+        ({"rope_parameters": {"rope_type": "nonesuch", "factor": 2.0}}, "wrong value.*nonesuch"),
+        ({"dtype": "float8_e4m3fn"}, "Float8_e4m3fn"),
+        ({"pad_token_id": 99_999}, "wrong value: AssertionError: Padding_idx"),
+        ({"quantization_config": {"quant_method": "awq"}}, r"quantised \(awq\).*in bfloat16"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, "which writes no text"),
+    ],
+)
+def test_a_wrong_value_of_the_configuration_ends_in_one_message(
+    changes: dict[str, Any], message: str, model: Path
+) -> None:
+    file = model / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(ConfigError, match=message):
+        check(model)
+
+
+def test_an_error_of_a_models_own_python_ends_in_one_message(model: Path) -> None:
+    file = model / "config.json"
+    described = json.loads(file.read_text()) | {
+        "model_type": "odd",
+        "auto_map": {"AutoConfig": "odd.OddConfig", "AutoModelForCausalLM": "odd.OddModel"},
+    }
+    file.write_text(json.dumps(described))
+    (model / "odd.py").write_text("raise RuntimeError('boom')")
+    with pytest.raises(ConfigError, match="RuntimeError: boom"):
+        check(model, "--model.trust_remote_code", "true")
+
+
+@pytest.mark.parametrize("name", ["owner/model.git", "a--b/model", "owner/" + "n" * 100])
+def test_a_name_that_the_hub_does_not_allow_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="no name that the hub allows"):
+        check(Path(name))
+
+
 def test_a_type_that_nobody_knows_is_refused(model: Path) -> None:
     (model / "config.json").write_text('{"model_type": "nonesuch"}')
     with pytest.raises(ConfigError, match=r"describes no model that transformers knows"):
