@@ -30,6 +30,10 @@ def check_model(config: RunConfig) -> RunConfig:
             check_weights(folder)
         check_description(folder)
         _check_supported(folder, config)
+        if source.hub_name is None and any(folder.glob("*.safetensors")):
+            from learner.models.pretrained import check_stored_weights
+
+            check_stored_weights(folder, source.trust_remote_code)
     except ModelError as error:
         raise ConfigError(f"model.path: {error}") from error
     model = config.model.model_copy(update={"path": source.path})

@@ -6,7 +6,12 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import (
+    disable_progress_bar,
+    get_verbosity,
+    set_verbosity,
+    set_verbosity_error,
+)
 
 from learner.config import LearnerConfig, LoRAConfig
 from learner.errors import ModelError
@@ -175,9 +180,45 @@ def _keep_first_blocks(backbone: Any, layers: int) -> None:
 
 def _load(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> PreTrainedModel:
     _read_config(folder, trust_remote_code)
-    return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, trust_remote_code=trust_remote_code
-    )
+    return _loaded(folder, trust_remote_code, dtype=dtype)
+
+
+def check_stored_weights(folder: Path, trust_remote_code: bool = False) -> None:
+    """Refuse a folder whose safetensors lack weights of the model, or have other shapes; only their
+    headers are read.
+
+    Raises:
+        ModelError: names the first weight that is missing.
+    """
+    verbosity = get_verbosity()
+    set_verbosity_error()  # it logs a table of all weights
+    try:
+        _loaded(folder, trust_remote_code, device_map="meta")
+    finally:
+        set_verbosity(verbosity)
+
+
+def _loaded(folder: Path, trust_remote_code: bool, **options: Any) -> PreTrainedModel:
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, trust_remote_code=trust_remote_code, output_loading_info=True, **options
+        )
+    except RuntimeError as error:
+        if "mismatched_sizes" not in str(error):
+            raise
+        raise ModelError(
+            f"{folder}: its weights have other shapes than config.json says: the files do not "
+            "belong together; copy the folder again"
+        ) from error
+    model, info = loaded
+    # transformers fills them with random numbers.
+    if missing := sorted(info["missing_keys"]):
+        raise ModelError(
+            f"{folder}: {len(missing)} weights of the model are in none of its files, the first "
+            f"{missing[0]}: config.json (such as tie_word_embeddings) and weights do not belong "
+            "together; copy the folder again"
+        )
+    return model
 
 
 def _read_config(folder: Path, trust_remote_code: bool) -> Any:

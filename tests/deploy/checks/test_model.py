@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import (
+    AutoModelForCausalLM,
     FalconMambaConfig,
     GPTBigCodeConfig,
     LlamaConfig,
@@ -20,6 +22,8 @@ from transformers import (
 from deploy.checks.model import check_model
 from deploy.config import load_config
 from deploy.errors import ConfigError
+from learner.errors import ModelError
+from learner.models.pretrained import load_policy
 
 SMALL: dict[str, Any] = {
     "vocab_size": 700,
@@ -31,6 +35,7 @@ SMALL: dict[str, Any] = {
     "max_position_embeddings": 1024,
 }
 FEW_TOKENS: dict[str, Any] = SMALL | {"vocab_size": 300}
+WIDER: dict[str, Any] = SMALL | {"intermediate_size": 64}
 
 
 def check(folder: Path, *overrides: str) -> Any:
@@ -44,8 +49,14 @@ def model(tiny_model: Path, tmp_path: Path) -> Path:
 
 
 def described(model: Path, config: Any) -> Path:
-    """The folder with another configuration, beside weights that are never read."""
+    """The folder with another configuration, beside the weights of the first."""
     config.save_pretrained(model)
+    return model
+
+
+def stored(model: Path, config: Any) -> Path:
+    """The folder with another model of random weights."""
+    AutoModelForCausalLM.from_config(config).save_pretrained(model)
     return model
 
 
@@ -65,7 +76,7 @@ def test_a_model_that_is_supported_passes_with_its_absolute_path(
     ],
 )
 def test_published_architectures_pass_without_memory_for_weights(config: Any, model: Path) -> None:
-    check(described(model, config), "--learner.critic_layers", "1", "--learner.lora.rank", "4")
+    check(stored(model, config), "--learner.critic_layers", "1", "--learner.lora.rank", "4")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +107,7 @@ def test_what_is_not_supported_is_refused_by_name(
 
 def test_rope_scaling_lengthens_the_context(model: Path) -> None:
     rope = {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}
-    folder = described(model, LlamaConfig(**SMALL, rope_parameters=rope))
+    folder = stored(model, LlamaConfig(**SMALL, rope_parameters=rope))
     check(folder, "--rollout.max_model_len", "4096")
     with pytest.raises(ConfigError, match="its context has 4096 tokens"):
         check(folder, "--rollout.max_model_len", "4097")
@@ -171,6 +182,19 @@ def test_weights_that_are_cut_off_are_refused_without_being_read(model: Path) ->
     weights.unlink()
     weights.symlink_to("blobs/absent")
     with pytest.raises(ConfigError, match=r"holds no weights.*is a link to a file that is not"):
+        check(model)
+
+
+def test_weights_that_do_not_belong_to_the_configuration_are_refused(model: Path) -> None:
+    """Else what is missing would be random."""
+    untied = stored(model, LlamaConfig(**SMALL, tie_word_embeddings=True))
+    described(untied, LlamaConfig(**SMALL, tie_word_embeddings=False))
+    with pytest.raises(ConfigError, match=r"1 weights .* in none of its files.* lm_head\.weight"):
+        check(untied)
+    with pytest.raises(ModelError, match="tie_word_embeddings"):
+        load_policy(untied, torch.float32)
+    described(model, LlamaConfig(**WIDER))
+    with pytest.raises(ConfigError, match="other shapes than"):
         check(model)
 
 
