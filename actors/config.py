@@ -50,7 +50,8 @@ class RolloutConfig(BaseModel):
     """OpenMP threads of an engine. On CPUs more of them than free cores are far slower than one."""
     stop: tuple[str, ...] = ()
     """Strings that end a completion, such as a code fence. They stay in the completion; `prompt`
-    configures which part of it becomes the program."""
+    configures which part of it becomes the program. A newline is `\\n` in double quotes, as in
+    ["\\n```"]; elsewhere `\\n` is a backslash and an n."""
     stop_token_ids: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Token ids that end a completion, beside the tokenizer's and the generation configuration's
     end of sequence. They stay in the completion and are learned."""

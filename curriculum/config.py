@@ -85,7 +85,19 @@ class PromptConfig(BaseModel):
     system: str = ""
     """Style `chat`: the system's turn; where empty, the template's own or none."""
     chat_arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Style `chat`: arguments of the tokenizer's chat template: {enable_thinking: false}."""
+    """Style `chat`: arguments of the tokenizer's chat template, such as
+    {enable_thinking: false}."""
+
+    @field_validator("chat_arguments")
+    @classmethod
+    def _check_names(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name in arguments:
+            if not name.isidentifier():
+                raise ValueError(
+                    f"{name!r} is no name of an argument; write a space behind each colon, as in "
+                    "{enable_thinking: false}"
+                )
+        return arguments
 
 
 class DataConfig(BaseModel):

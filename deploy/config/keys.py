@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -93,6 +93,10 @@ def _without_null(annotation: Any) -> tuple[Any, bool]:
 
 def _kind(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is Any:
+        return "any value"
+    if origin is Annotated:
+        return _kind(arguments[0])
     if origin is Literal:
         return "choice"
     if origin is tuple:
@@ -130,13 +134,19 @@ def as_yaml(value: Any) -> str:
 
 
 def nearest_keys(typed: str, most: int = 1) -> list[str]:
-    """The existing keys most like `typed`: spelled alike as a whole, or in their last part."""
+    """The existing keys most like `typed`: spelled alike as a whole, or in their last part.
+
+    Keys of just this last part come first, those of the section that was typed before others.
+    """
     names = list(all_keys())
+    section, _, last_part = typed.rpartition(".")
+    if same := [name for name in names if name.rpartition(".")[2] == last_part]:
+        # `learner.lr` is learner.policy.lr rather than sft.optimizer.lr.
+        return sorted(same, key=lambda name: not name.startswith(f"{section}."))[:most]
     nearest = difflib.get_close_matches(typed, names, n=most, cutoff=0.75)
     if nearest:
         return nearest
     by_last_part = {name.rpartition(".")[2]: name for name in reversed(names)}
-    last_part = typed.rpartition(".")[2]
     similar = difflib.get_close_matches(last_part, list(by_last_part), n=most, cutoff=0.7)
     return [by_last_part[name] for name in similar]
 

@@ -139,7 +139,8 @@ def _describe(problem: Any) -> str:
     if problem["type"] in ("list_type", "tuple_type") and isinstance(
         value := problem["input"], str
     ):
-        message += f"; write [{value}]"
+        # YAML reads escapes such as \n in double quotes only.
+        message += f'; write ["{value}"]' if "\\" in value else f"; write [{value}]"
     # A validator of several keys gets all of them as its input, and names those that matter.
     several = isinstance(problem["input"], dict)
     named = several or repr(problem["input"]) in message

@@ -66,6 +66,12 @@ def test_overrides_win_over_the_profile_in_both_spellings() -> None:
             ["--loop.sinks", "wandb"],
             ["loop.sinks: must be a list, not str 'wandb'; write [wandb]$"],
         ),
+        (["--rollout.stop", r"\n#"], [r'; write ["\n#"]$']),
+        (["--learner.lr", "1"], ["learner.lr: unknown key; did you mean learner.policy.lr?"]),
+        (
+            ["--prompt.chat_arguments", "{enable_thinking:false}"],
+            ["'enable_thinking:false' is no name of an argument; write a space behind each colon"],
+        ),
         (["--runs_dir", "[1]"], ["runs_dir: must be a folder or a URL"]),
     ],
 )
@@ -216,3 +222,10 @@ def test_a_truncated_distribution_is_for_evaluations_only(name: str) -> None:
         load_config(None, [f"--rollout.{name}", "0.9"])
     loop = load_config(None, ["--loop.eval_top_p", "0.9", "--loop.eval_temperature", "0"]).loop
     assert (loop.eval_top_p, loop.eval_temperature) == (0.9, 0)
+
+
+def test_types_of_keys_are_told_without_names_of_the_implementation() -> None:
+    kinds = {name: key.kind for name, key in all_keys().items()}
+    assert kinds["rollout.stop_token_ids"] == "list of int"
+    assert kinds["prompt.chat_arguments"] == "mapping of string to any value"
+    assert [name for name, kind in kinds.items() if "Annotated" in kind or "Any" in kind] == []
