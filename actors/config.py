@@ -48,7 +48,7 @@ class RolloutConfig(BaseModel):
     """KV cache of a CPU engine [MiB]; a GPU engine sizes its own."""
     threads: int = Field(default=1, ge=1)
     """OpenMP threads of an engine. On CPUs more of them than free cores are far slower than one."""
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Strings that end a completion, such as a code fence. They stay in the completion; `prompt`
     configures which part of it becomes the program. A newline is `\\n` in double quotes, as in
     ["\\n```"]; elsewhere `\\n` is a backslash and an n."""

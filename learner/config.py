@@ -39,7 +39,7 @@ class ModelConfig(_Config):
     """Most tokens of the trained tokenizer: 256 bytes, 2 special tokens, then merges."""
 
 
-class RewardConfig(_Config):
+class RewardConfig(_Config, allow_inf_nan=False):
     """Reward of a program: of its outcome (StepCoder, section 3.1), and what is added to it."""
 
     passed: float = 1.0

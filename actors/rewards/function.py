@@ -44,7 +44,7 @@ def load_reward_function(name: str) -> RewardFunction:
         sys.path.append(here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a `__main__` guard exits
         raise RewardFunctionError(
             f"reward.function {name}: module {module_name} cannot be imported: "
             f"{_described(error)}; it is looked for in the environment and in {here}"
@@ -52,13 +52,15 @@ def load_reward_function(name: str) -> RewardFunction:
     function: Any = getattr(module, function_name, None)
     if not callable(function):
         raise RewardFunctionError(
-            f"reward.function {name}: {module.__file__} has no function {function_name}"
+            f"reward.function {name}: {getattr(module, '__file__', None) or module_name} has no "
+            f"function {function_name}"
         )
-    if inspect.iscoroutinefunction(function) or not _takes_three(function):
-        kind = "async " if inspect.iscoroutinefunction(function) else ""
+    waits = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
+    if waits or not _takes_three(function):
+        kind = "async " if waits else ""
         raise RewardFunctionError(
             f"reward.function {name}: it is to be def {function_name}{_SIGNATURE}, not "
-            f"{kind}def {function_name}{inspect.signature(function)}"
+            f"{kind}def {function_name}{_signature(function)}"
         )
     return cast(RewardFunction, function)
 
@@ -108,26 +110,53 @@ def _call(
     where = f"for sample {sample.sample_id} of problem {problem.id}"
     try:
         returned = function(problem, sample, sample.verdict)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return RewardFunctionError(
             f"reward.function {name}: {_described(error)} ({frame.filename}:{frame.lineno}) {where}"
         )
+    try:
+        return _reward(returned)
+    except (TypeError, OverflowError):
+        return RewardFunctionError(
+            f"reward.function {name}: returned {_short(returned)} {where}; expected a finite "
+            "number, or such a number and a mapping of names to numbers"
+        )
+
+
+def _reward(returned: Any) -> Reward:
+    """What a function returned, as a reward.
+
+    Raises:
+        TypeError: it is not a finite number, or such a number and its parts.
+        OverflowError: a number is too large for a float.
+    """
     pair: Any = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, {})
     value, parts = pair
     numbers = [value, *parts.values()] if isinstance(parts, Mapping) else [None]
     if not all(isinstance(each, Real) and math.isfinite(each) for each in numbers):
-        return RewardFunctionError(
-            f"reward.function {name}: returned {returned!r:.80} {where}; expected a finite number, "
-            "or such a number and a mapping of names to numbers"
-        )
+        raise TypeError
     return Reward(float(value), {str(part): float(each) for part, each in parts.items()})
+
+
+def _short(returned: object) -> str:
+    try:
+        return f"{returned!r:.80}"
+    except Exception:  # of the user's own class, or a number of thousands of digits
+        return f"an object of {type(returned).__name__}"
+
+
+def _signature(function: Callable[..., object]) -> str:
+    try:
+        return str(inspect.signature(function))
+    except ValueError:  # of some functions written in C
+        return "(...)"
 
 
 def _takes_three(function: Callable[..., object]) -> bool:
     try:
         inspect.signature(function).bind(None, None, None)
-    except TypeError:
+    except (TypeError, ValueError):
         return False
     return True
 

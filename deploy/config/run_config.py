@@ -151,6 +151,17 @@ class RunConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_decay_follows_its_warm_up(self) -> RunConfig:
+        schedule = self.learner.lr_schedule
+        ends = schedule.updates if schedule.kind != "constant" else None
+        if ends is not None and ends <= schedule.warmup_updates:
+            raise ValueError(
+                f"learner.lr_schedule: the decay ends at updates {ends}, before warmup_updates "
+                f"{schedule.warmup_updates} are over: raise the one or lower the other"
+            )
+        return self
+
     @property
     def runs_url(self) -> str | None:
         """The object store of the run folders, if there is one."""

@@ -94,8 +94,11 @@ def read_policy(folder: Path, trust_remote_code: bool = False) -> ConsolidatedPo
         config = LearnerConfig.model_validate(manifest["config"])
         stored = next(v for k, v in manifest["shapes"].items() if k.startswith("policy: "))
         weights = _weights(folder / "policy", manifest["zero_stage"])
-    except (OSError, ValueError, KeyError, StopIteration) as error:
-        raise CheckpointError(f"{folder} holds no complete checkpoint: {error!r}") from error
+    except Exception as error:  # of a file of either that is cut off, too
+        raise CheckpointError(
+            f"{folder} holds no complete checkpoint: {type(error).__name__}: {error}; export an "
+            "earlier one"
+        ) from error
     model: Any = empty_model(folder / DESCRIPTION, trust_remote_code)
     settings = folder / DESCRIPTION / "generation_config.json"
     if settings.is_file():

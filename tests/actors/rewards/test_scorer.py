@@ -126,10 +126,26 @@ def test_samples_that_the_function_fails_on_are_dropped_and_named_by_choice() ->
     assert (alone.groups, alone.failed) == ((), (1,))
 
 
-@pytest.mark.parametrize("returned", [None, float("nan"), "1", (1.0, {"a": None}), (1.0, 2.0)])
+class NoText:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [None, float("nan"), "1", (1.0, {"a": None}), (1.0, 2.0), 10**400, NoText()],
+)
 def test_what_is_no_finite_number_is_an_error(returned: Any) -> None:
     with pytest.raises(RewardFunctionError, match="expected a finite number"):
         scored(one_round(judged()), lambda *_: returned)
+
+
+def test_a_function_that_exits_is_named() -> None:
+    def leaves(problem: Any, sample: Sample, verdict: Verdict) -> float:
+        raise SystemExit(3)
+
+    with pytest.raises(RewardFunctionError, match=r"SystemExit: 3 \(.*for sample 0"):
+        scored(one_round(judged()), leaves)
 
 
 def test_a_function_that_does_not_return_ends_the_run_in_time() -> None:
@@ -150,6 +166,14 @@ def test_a_function_that_does_not_return_ends_the_run_in_time() -> None:
         ("reward = 1", "number:reward", "has no function reward"),
         ("def reward(x): pass", "short:reward", r"not def reward\(x\)"),
         ("async def reward(a, b, c): pass", "waits:reward", "not async def reward"),
+        (
+            "class A:\n    async def __call__(self, a, b, c): pass\nreward = A()",
+            "waiter:reward",
+            "not async def reward",
+        ),
+        ("import sys; sys.exit(3)", "leaves:reward", "cannot be imported: SystemExit: 3"),
+        ("", "builtins:max", r"not def max\(\.\.\.\)"),
+        ("", "sys:nonesuch", "sys has no function nonesuch"),
     ],
 )
 def test_a_name_that_is_no_reward_function_is_refused(

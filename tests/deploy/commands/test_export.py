@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -55,8 +56,18 @@ def test_wrong_arguments_of_export_end_in_one_message(
     (checkpoint / "learner" / "learner.json").write_text("{}")
     assert main(["export", str(checkpoint), "-o", str(tmp_path / "notes")]) == 2
     assert "exists and is no model folder" in capsys.readouterr().err
-    assert main(["export", str(checkpoint), "-o", out]) == 2
-    assert "holds no complete checkpoint" in capsys.readouterr().err
+    manifest = {
+        "config": {},
+        "zero_stage": 0,
+        "shapes": {"policy: a": ["float32", 1]},
+    }
+    (checkpoint / "learner" / "policy" / "state").mkdir(parents=True)
+    (checkpoint / "learner/policy/state/mp_rank_00_model_states.pt").write_bytes(b"cut off")
+    for text in ("{}", "[]", "null", '{"config', json.dumps(manifest | {"shapes": []}),
+                 json.dumps(manifest), json.dumps(manifest | {"zero_stage": 2})):  # fmt: skip
+        (checkpoint / "learner" / "learner.json").write_text(text)
+        assert main(["export", str(checkpoint), "-o", out]) == 2
+        assert "holds no complete checkpoint" in capsys.readouterr().err
 
 
 def test_a_model_is_replaced_after_a_question(
