@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any, Literal
 
-from jinja2 import TemplateError
-
 from curriculum.answer.markdown.reasoning import KNOWN
 from curriculum.config import AnswerConfig, PromptConfig
 from curriculum.errors import CurriculumError
@@ -165,18 +163,24 @@ class PromptEncoder:
         if answer:
             turns.append({"role": "assistant", "content": answer})
         try:
-            return self._tokenizer.apply_chat_template(
+            text: str = self._tokenizer.apply_chat_template(
                 turns,
                 tokenize=False,
                 add_generation_prompt=not answer,
                 **self._config.chat_arguments,
             )
-        except (TemplateError, TypeError, ValueError) as error:
+        except Exception as error:  # a template is a program: it may divide by zero
             raise CurriculumError(
                 f"problem {problem.id!r}: the tokenizer's chat template refuses the turns "
                 f"{', '.join(turn['role'] for turn in turns)}: {error}; leave prompt.system empty "
                 f"where it knows no system turn, or set prompt.style to base"
             ) from error
+        if not answer and any(turn["content"].strip() not in text for turn in rendered.turns[-1:]):
+            raise CurriculumError(
+                f"problem {problem.id!r}: the tokenizer's chat template leaves out or changes the "
+                f"question; repair chat_template in the model's folder, or set prompt.style to base"
+            )
+        return text
 
     def _remove_end(self, ids: list[int], unchanged: int, prefix: str) -> tuple[int, str]:
         """How many ids to keep, at most `unchanged`, and the part of `prefix` that they hold.

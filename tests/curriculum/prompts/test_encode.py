@@ -193,12 +193,23 @@ def test_what_tokenizer_or_template_cannot_do_is_refused_by_name(make_problem):
     with pytest.raises(CurriculumError, match="no chat template"):
         encoder(KINDS["own"](texts), CHAT)
     tokenizer = KINDS["byte-level"](texts)
-    tokenizer.chat_template = "{{ messages[-1]['content'] | upper }}"
+    tokenizer.chat_template = (
+        "{% for turn in messages %}"
+        "{{ turn.content | upper if turn.role == 'assistant' else turn.content }}{% endfor %}"
+    )
     with pytest.raises(CurriculumError, match="changes the beginning of the answer"):
         encoder(tokenizer, CHAT).encode(begun)
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(CurriculumError, match=r"turns system, user: System role .* prompt\.system"):
         encoder(tokenizer, CHAT).encode(whole)
+    for broken, message in (
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
+        ("answer:", "leaves out or changes the question"),
+    ):
+        tokenizer.chat_template = broken
+        with pytest.raises(CurriculumError, match=message):
+            encoder(tokenizer, CHAT).encode(whole)
     with pytest.raises(CurriculumError, match="'p0': its prompt is empty"):
         encoder(tokenizer, PromptConfig(template="{# nothing #}{{ '' }}")).encode(whole)
 
