@@ -213,7 +213,7 @@ def test_forwarding_does_nothing_outside_an_actor() -> None:
 def without_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_start_hub", lambda: None)
     monkeypatch.setattr(logs, "_collect", lambda *_: None)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "kill", lambda _hub: None)
 
 
 @pytest.mark.usefixtures("without_hub")
