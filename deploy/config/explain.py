@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.config.keys import Key, all_keys, as_yaml, nearest_keys
-from deploy.config.load import load_config, parse_overrides, read_profile
+from deploy.config.keys import Key, all_keys, as_yaml
+from deploy.config.load import load_config, parse_overrides, read_profile, unknown_key
 from deploy.errors import ConfigError
 
 
@@ -21,9 +21,7 @@ def explain(name: str, profile: Path | None, overrides: Sequence[str]) -> str:
     keys = all_keys()
     name = name.removeprefix("--").replace("-", "_")
     if name not in keys:
-        similar = nearest_keys(name, most=3)
-        hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
-        raise ConfigError(f"{name}: unknown key{hint} (`stepcoder config` prints every key)")
+        raise ConfigError(f"{unknown_key(name, most=3)} (`stepcoder config` prints every key)")
     values = load_config(profile, overrides).model_dump(mode="json")
     set_by = dict(_sources(profile, overrides))
     key = keys[name]

@@ -135,6 +135,8 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "model_type":
         return f"{key}: is a section, not a value (got {_short(problem['input'])})"
     message = plain_reason(problem)
+    if problem["type"] == "string_pattern_mismatch":
+        message = _FORMS.get(key, message)
     message = f"{key}: {message}" if key else message
     if problem["type"] in ("list_type", "tuple_type") and isinstance(
         value := problem["input"], str
@@ -147,11 +149,30 @@ def _describe(problem: Any) -> str:
     return message if named else f"{message} (got {_short(problem['input'])})"
 
 
+_FORMS = {
+    "name": "must begin with a letter or digit and hold only these, `.`, `_` and `-`",
+    "reward.function": "must be module:name or package.module:name, such as my_rewards:speed",
+}
+"""What the patterns of keys ask for."""
+
+_WHOLE = (
+    "the learner has the log-probabilities of the whole distribution, so training samples from it; "
+    "loop.eval_top_p truncates in evaluations"
+)
+_INSTEAD = {
+    **dict.fromkeys(("rollout.top_p", "rollout.top_k", "rollout.min_p"), _WHOLE),
+    "model.revision": "write it behind the name on the hub: model.path NAME@REVISION",
+}
+"""Keys that other programs have, and what to do here."""
+
+
 def _short(value: Any) -> str:
     return f"{value!r:.80}"
 
 
-def unknown_key(key: str) -> str:
-    """The message for a key that does not exist, with the nearest one that does."""
-    nearest = nearest_keys(key)
-    return f"{key}: unknown key" + (f"; did you mean {nearest[0]}?" if nearest else "")
+def unknown_key(key: str, most: int = 1) -> str:
+    """The message for a key that does not exist, with at most `most` that do."""
+    if key in _INSTEAD:
+        return f"{key}: unknown key; {_INSTEAD[key]}"
+    nearest = nearest_keys(key, most)
+    return f"{key}: unknown key" + (f"; did you mean {' or '.join(nearest)}?" if nearest else "")

@@ -181,6 +181,7 @@ def test_values_of_overrides_are_yaml(capsys: pytest.CaptureFixture[str]) -> Non
     [
         (["train", "--rollout.temprature", "1"], "did you mean rollout.temperature?"),
         (["train", "--temperature", "1"], "Did you mean --rollout.temperature?"),
+        (["train", "--rollout.top_p", "0.9"], "loop.eval_top_p truncates in evaluations"),
         (["train", "--rolout.workers", "1"], "did you mean rollout"),
         (["train", "--rollout.temperature", "hot"], "rollout.temperature: must be a number, not"),
         (["train", "--learner.mask", "nonee"], "learner.mask: 'nonee' is none of fgo, error"),

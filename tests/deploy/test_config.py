@@ -80,6 +80,8 @@ def test_overrides_win_over_the_profile_in_both_spellings() -> None:
             ["loop.sinks: must be a list, not str 'wandb'; write [wandb]$"],
         ),
         (["--rollout.stop", r"\n#"], [r'; write ["\n#"]$']),
+        (["--model.revision", "main"], ["unknown key; write it behind the name on the hub"]),
+        (["--reward.function", "math"], ["must be module:name or package.module:name", "'math'"]),
         (["--learner.lr", "1"], ["learner.lr: unknown key; did you mean learner.policy.lr?"]),
         (
             ["--prompt.chat_arguments", "{enable_thinking:false}"],
