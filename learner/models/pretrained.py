@@ -188,12 +188,19 @@ def check_stored_weights(folder: Path, trust_remote_code: bool = False) -> None:
     headers are read.
 
     Raises:
-        ModelError: names the first weight that is missing.
+        ModelError: names the first weight that is missing, or what transformers says.
     """
     verbosity = get_verbosity()
     set_verbosity_error()  # it logs a table of all weights
     try:
         _loaded(folder, trust_remote_code, device_map="meta")
+    except ModelError:
+        raise
+    except Exception as error:  # whatever transformers makes of a configuration that it read
+        raise ModelError(
+            f"{folder}: transformers cannot load it ({_said(error)}): config.json and the "
+            "files of the weights do not belong together; copy the folder again"
+        ) from error
     finally:
         set_verbosity(verbosity)
 

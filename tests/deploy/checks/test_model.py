@@ -208,6 +208,7 @@ def test_weights_that_do_not_belong_to_the_configuration_are_refused(model: Path
         ({"dtype": "float8_e4m3fn"}, "Float8_e4m3fn"),
         ({"pad_token_id": 99_999}, "wrong value: AssertionError: Padding_idx"),
         ({"quantization_config": {"quant_method": "awq"}}, r"quantised \(awq\).*in bfloat16"),
+        ({"quantization_config": {}}, "transformers cannot load it .*quant_method"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "which writes no text"),
     ],
 )
