@@ -138,14 +138,19 @@ class OddModel(LlamaForCausalLM):
 """
 
 
-def test_python_files_of_a_model_run_by_choice_only(model: Path) -> None:
+def bring_python(model: Path, code: str) -> None:
+    """Make `model` one that brings a Python file."""
     file = model / "config.json"
     described = json.loads(file.read_text()) | {
         "model_type": "odd",
         "auto_map": {"AutoConfig": "odd.OddConfig", "AutoModelForCausalLM": "odd.OddModel"},
     }
     file.write_text(json.dumps(described))
-    (model / "odd.py").write_text(REMOTE)
+    (model / "odd.py").write_text(code)
+
+
+def test_python_files_of_a_model_run_by_choice_only(model: Path) -> None:
+    bring_python(model, REMOTE)
     with pytest.raises(ConfigError, match=r"Python files of its own.*model\.trust_remote_code"):
         check(model)
     check(model, "--model.trust_remote_code", "true")
@@ -222,13 +227,7 @@ def test_a_wrong_value_of_the_configuration_ends_in_one_message(
 
 
 def test_an_error_of_a_models_own_python_ends_in_one_message(model: Path) -> None:
-    file = model / "config.json"
-    described = json.loads(file.read_text()) | {
-        "model_type": "odd",
-        "auto_map": {"AutoConfig": "odd.OddConfig", "AutoModelForCausalLM": "odd.OddModel"},
-    }
-    file.write_text(json.dumps(described))
-    (model / "odd.py").write_text("raise RuntimeError('boom')")
+    bring_python(model, "raise RuntimeError('boom')")
     with pytest.raises(ConfigError, match="RuntimeError: boom"):
         check(model, "--model.trust_remote_code", "true")
 
